@@ -1,0 +1,1 @@
+//! Identities, digests, signatures and signed statements of a Hedgerow mesh.

@@ -1,0 +1,1 @@
+//! Session documents and their replication.

@@ -1,0 +1,1 @@
+//! What applications speak: REST on loopback.

@@ -1,0 +1,1 @@
+//! Models on this node: fetched, verified, admitted, run on worker threads.

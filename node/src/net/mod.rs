@@ -1,0 +1,1 @@
+//! One UDP port and one QUIC endpoint; four lanes told apart by ALPN.

@@ -1,0 +1,1 @@
+//! Starts, watches and stops node processes; they end when their parent does.

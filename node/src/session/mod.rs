@@ -1,0 +1,1 @@
+//! Placement groups of sessions: one owner task each, driving a replica.

@@ -1,0 +1,1 @@
+//! What this node has promised: redb files, committed in groups.

@@ -1,0 +1,1 @@
+//! The state machines and wire types of a Hedgerow mesh.

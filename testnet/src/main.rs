@@ -1,0 +1,3 @@
+//! The `hedgerow-testnet` binary: whole meshes on one machine.
+
+fn main() {}
