@@ -3,16 +3,9 @@
 //! The way of a request, the owner of each piece of state and the rules between the modules are in `docs/architecture.md`.
 
 pub mod admin;
-pub mod api;
-pub mod cli;
 pub mod config;
-pub mod core;
-pub mod demo;
-pub mod exec;
 pub mod identity;
 pub mod net;
 pub mod observe;
-pub mod route;
 pub mod runner;
-pub mod session;
 pub mod store;
