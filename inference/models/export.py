@@ -1,7 +1,9 @@
 """Writes a trained network as ONNX, and held-out inputs with the outputs expected of them."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -14,6 +16,18 @@ OPSET = 17
 IR_VERSION = 8  # The version that belongs to opset 17; older runtimes refuse later ones.
 
 
+@dataclass(frozen=True)
+class Signature:
+    """What callers of a model rely on; shapes leave out the batch axis, which comes first."""
+
+    model: str
+    source: str
+    source_shape: list[int]
+    result: str
+    result_shape: list[int]
+    about: str
+
+
 class Graph:
     """An ONNX graph under construction: a chain, where each node reads the one before."""
 
@@ -22,7 +36,7 @@ class Graph:
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: list[onnx.TensorProto] = []
 
-    def push(self, operator: str, constants: dict[str, Array] | None = None, **attributes: object) -> None:
+    def push(self, operator: str, constants: dict[str, Array] | None = None, **attributes: Any) -> None:
         """Appends a node named after its operator and place, with its constant inputs."""
         name = f"{operator.lower()}_{len(self.nodes)}"
         inputs = [self.tail]
@@ -64,20 +78,17 @@ def lower(graph: Graph, network: Network) -> None:
         graph.push("Sigmoid")
 
 
-def write_model(
-    path: Path, name: str, network: Network, source: tuple[str, list[int]], result: tuple[str, list[int]], about: str
-) -> None:
-    """Writes `path`; `source` and `result` are a name and a shape without the batch axis."""
-    graph = Graph(source[0])
+def write_model(path: Path, network: Network, signature: Signature) -> None:
+    graph = Graph(signature.source)
     lower(graph, network)
-    graph.finish(result[0])
+    graph.finish(signature.result)
     proto = helper.make_graph(
         graph.nodes,
-        name,
-        [helper.make_tensor_value_info(source[0], TensorProto.FLOAT, ["batch", *source[1]])],
-        [helper.make_tensor_value_info(result[0], TensorProto.FLOAT, ["batch", *result[1]])],
+        signature.model,
+        [value_info(signature.source, signature.source_shape)],
+        [value_info(signature.result, signature.result_shape)],
         graph.initializers,
-        doc_string=about,
+        doc_string=signature.about,
     )
     model = helper.make_model(
         proto,
@@ -89,13 +100,17 @@ def write_model(
     path.write_bytes(model.SerializeToString(deterministic=True))
 
 
-def run_model(path: Path, source: str, rows: Array) -> Array:
+def value_info(name: str, shape: list[int]) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *shape])
+
+
+def run_model(path: Path, signature: Signature, rows: Array) -> Array:
     """The outputs of a file as onnxruntime computes them, on one thread and without fusing."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    return session.run(None, {source: rows})[0]
+    return session.run(None, {signature.source: rows})[0]
 
 
 def check_agreement(expected: Array, actual: Array, tolerance: float = 1e-5) -> None:
@@ -106,11 +121,11 @@ def check_agreement(expected: Array, actual: Array, tolerance: float = 1e-5) -> 
         raise SystemExit(f"export is wrong: outputs differ by {worst}, allowed are {tolerance}")
 
 
-def write_heldout(path: Path, source: str, rows: Array, result: str, outputs: Array, labels: Array) -> None:
+def write_heldout(path: Path, signature: Signature, rows: Array, outputs: Array, labels: Array) -> None:
     """Inputs, onnxruntime's outputs and labels, as tensors of the Open Inference Protocol."""
     document = {
-        "inputs": {source: tensor(rows)},
-        "outputs": {result: tensor(outputs)},
+        "inputs": {signature.source: tensor(rows)},
+        "outputs": {signature.result: tensor(outputs)},
         "labels": [int(label) for label in labels],
     }
     path.write_text(json.dumps(document, separators=(",", ":")) + "\n")

@@ -1,8 +1,8 @@
 """The fonts that digits are drawn with, by Debian package, and the drawing itself.
 
 Whole families are held out, never single weights of one, and no family that is drawn after
-another stands on the other side: Liberation and Croscore share their outlines, Carlito is cut
-from Lato, Noto Mono and Open Sans from Droid, Hack from DejaVu, Roboto Slab from Roboto.
+another stands on the other side: Carlito is cut from Lato, Hack from DejaVu, Noto Mono and Open
+Sans from Droid, Roboto Slab from Roboto, and FreeFont from the same originals as URW's base set.
 """
 
 import subprocess
@@ -86,7 +86,8 @@ class Glyph:
 def glyphs(packages: list[str]) -> list[list[Glyph]]:
     """Every font's ten digits, grouped by package so that a large family does not outweigh."""
     return [
-        [draw(path, package, label) for path in font_files(package) for label in range(10)] for package in packages
+        [draw(path, package, label) for path in font_files(package) for label in range(10)]
+        for package in packages
     ]
 
 

@@ -16,7 +16,7 @@ sys.path.insert(0, str(HERE.parent))
 
 import net  # Loaded before numpy, whose thread count it fixes.
 import numpy as np
-from export import check_agreement, run_model, write_heldout, write_model
+from export import Signature, check_agreement, run_model, write_heldout, write_model
 from PIL import Image
 
 from fonts import HELDOUT_PACKAGES, SIDE, TRAINING_PACKAGES, distort, glyphs
@@ -24,6 +24,14 @@ from fonts import HELDOUT_PACKAGES, SIDE, TRAINING_PACKAGES, distort, glyphs
 TRAINING_SEED, HELDOUT_SEED, WEIGHT_SEED = 1, 2, 3
 TRAINING_IMAGES, HELDOUT_IMAGES = 60_000, 10_000
 RECORDED_IMAGES, FILES_PER_DIGIT = 64, 2
+SIGNATURE = Signature(
+    model="digits",
+    source="image",
+    source_shape=[1, SIDE, SIDE],
+    result="probabilities",
+    result_shape=[10],
+    about="One digit, white on black, pixels from 0 to 1; the probabilities of 0 to 9.",
+)
 SCHEDULE = net.Schedule(epochs=8, batch=128, rate=2e-3)
 
 
@@ -97,20 +105,17 @@ def main() -> None:
     out.mkdir(parents=True, exist_ok=True)
 
     network = train(draw_images(TRAINING_PACKAGES, TRAINING_IMAGES, TRAINING_SEED))
-    about = "One digit, white on black, 28 by 28, pixels from 0 to 1; the probability of 0 to 9."
-    write_model(out / "model.onnx", "digits", network, ("image", [1, SIDE, SIDE]), ("probabilities", [10]), about)
+    write_model(out / "model.onnx", network, SIGNATURE)
 
     heldout = draw_images(HELDOUT_PACKAGES, HELDOUT_IMAGES, HELDOUT_SEED)
     rows = heldout.inputs()
-    output = run_model(out / "model.onnx", "image", rows)
+    output = run_model(out / "model.onnx", SIGNATURE, rows)
     check_agreement(network.predict(rows), output)
     report(output, heldout)
 
     # The images are in random order, so the first ones are a fair sample; none is picked.
     first = slice(0, RECORDED_IMAGES)
-    write_heldout(
-        out / "heldout.json", "image", rows[first], "probabilities", output[first], heldout.labels[first]
-    )
+    write_heldout(out / "heldout.json", SIGNATURE, rows[first], output[first], heldout.labels[first])
     write_files(out / "heldout", heldout)
 
 

@@ -16,12 +16,20 @@ sys.path.insert(0, str(HERE.parent))
 
 import net  # Loaded before numpy, whose thread count it fixes.
 import numpy as np
-from export import check_agreement, run_model, shortest, write_heldout, write_model
+from export import Signature, check_agreement, run_model, shortest, write_heldout, write_model
 from payments import FEATURES, generate
 
 TRAINING_SEED, HELDOUT_SEED, WEIGHT_SEED = 1, 2, 3
 TRAINING_ROWS, HELDOUT_ROWS = 100_000, 50_000
-RECORDED_ROWS, EXAMPLES_PER_LABEL = 64, 4
+RECORDED_PER_LABEL, EXAMPLES_PER_LABEL = 32, 4
+SIGNATURE = Signature(
+    model="fraud",
+    source="features",
+    source_shape=[len(FEATURES)],
+    result="score",
+    result_shape=[1],
+    about="Inputs in order: " + ", ".join(FEATURES),
+)
 SCHEDULE = net.Schedule(epochs=12, batch=256, rate=3e-3)
 
 
@@ -59,13 +67,18 @@ def report(scores: net.Array, labels: net.Array) -> None:
     print(f"precision, recall     {caught / flagged.sum():.4f}, {caught / fraud.sum():.4f}")
 
 
-def write_examples(folder: Path, rows: net.Array, labels: net.Array) -> None:
-    """The first payments of each label as files of their own: honest ones, then fraud."""
+def first_of_each(labels: net.Array, count: int) -> np.ndarray:
+    """Places of the first `count` honest payments and, after them, of the first frauds.
+
+    A plain sample of 64 would hold about six frauds, too few to show anything.
+    """
+    return np.concatenate([np.flatnonzero(labels == label)[:count] for label in (0, 1)])
+
+
+def write_examples(folder: Path, rows: net.Array) -> None:
     folder.mkdir(exist_ok=True)
-    honest = np.flatnonzero(labels == 0)[:EXAMPLES_PER_LABEL]
-    fraud = np.flatnonzero(labels == 1)[:EXAMPLES_PER_LABEL]
-    for index, place in enumerate([*honest, *fraud]):
-        (folder / f"row-{index:02}.json").write_text(json.dumps(shortest(rows[place])) + "\n")
+    for index, row in enumerate(rows):
+        (folder / f"row-{index:02}.json").write_text(json.dumps(shortest(row)) + "\n")
 
 
 def main() -> None:
@@ -75,19 +88,16 @@ def main() -> None:
     out.mkdir(parents=True, exist_ok=True)
 
     network = train()
-    about = "Inputs in order: " + ", ".join(FEATURES)
-    write_model(out / "model.onnx", "fraud", network, ("features", [len(FEATURES)]), ("score", [1]), about)
+    write_model(out / "model.onnx", network, SIGNATURE)
 
     rows, labels = generate(np.random.default_rng(HELDOUT_SEED), HELDOUT_ROWS)
-    scores = run_model(out / "model.onnx", "features", rows)
+    scores = run_model(out / "model.onnx", SIGNATURE, rows)
     check_agreement(network.predict(rows), scores)
     report(scores.ravel(), labels.ravel())
 
-    recorded = slice(0, RECORDED_ROWS)
-    write_heldout(
-        out / "heldout.json", "features", rows[recorded], "score", scores[recorded], labels[recorded].ravel()
-    )
-    write_examples(out / "heldout", rows, labels.ravel())
+    recorded = first_of_each(labels.ravel(), RECORDED_PER_LABEL)
+    write_heldout(out / "heldout.json", SIGNATURE, rows[recorded], scores[recorded], labels[recorded].ravel())
+    write_examples(out / "heldout", rows[first_of_each(labels.ravel(), EXAMPLES_PER_LABEL)])
 
 
 if __name__ == "__main__":
