@@ -1,1 +1,21 @@
-//! Model artifacts and their execution.
+//! Model artifacts and their execution: from an ONNX file to a signed artifact on the publisher's
+//! machine, and from the artifact's bytes to answers on a node.
+//!
+//! - [`onnx::lower`] parses ONNX and lowers it to the graph IR and a safetensors file.
+//! - [`artifact`] packs both into an OCI image manifest in ModelPack's manner and opens it again,
+//!   checking every digest; [`publish`] makes and verifies the statement that publishers sign.
+//! - [`exec::Model`] checks an opened artifact against the operator table, keeps its weights
+//!   resident and runs it on a burn backend, by default the pure Rust CPU backend `Flex`.
+//!
+//! The crate opens no file and no socket and starts no thread; burn's CPU backend uses rayon's
+//! global pool for large matrices. Whatever comes from a peer is bounded before it is allocated
+//! and checked before it is used.
+//!
+//! The formats are described in `docs/artifact.md`.
+
+#![forbid(unsafe_code)]
+#![warn(clippy::wildcard_enum_match_arm)]
+
+mod dtype;
+pub mod ir;
+pub mod tensor;
