@@ -1,0 +1,146 @@
+//! The JSON of the admin socket, as its server writes it and its clients read it.
+//!
+//! Clients ignore members that they do not know, so that a later node may say more.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// `GET /admin/v1/status`: what this process is and what it believes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// `NodeId`, base32.
+    pub node: String,
+    /// Current `PeerId`, base58.
+    pub peer: String,
+    /// `MeshId`, base32.
+    pub mesh: String,
+    /// The region in this node's certificate.
+    pub region: String,
+    /// The cell that this node belongs to, once its region's genesis is known.
+    pub cell: Option<String>,
+    /// Whether the node answers.
+    pub state: NodeState,
+    /// Why the node is not ready, or ready but degraded: one stable word each.
+    pub reasons: Vec<String>,
+    /// Version of the binary.
+    pub version: String,
+    /// Process id, for people; nothing may act on it.
+    pub pid: u32,
+    /// Time since the process started.
+    pub uptime_ms: u64,
+    /// Where this node listens.
+    pub listen: Listening,
+    /// Members by state.
+    pub members: MemberCounts,
+    /// The lease holder of each cell, as far as this node knows.
+    pub aggregators: Vec<Aggregator>,
+    /// Handshakes and messages refused since the start, by reason.
+    pub refusals: BTreeMap<String, u64>,
+    /// Models placed on this node.
+    pub models: Vec<LocalModel>,
+    /// The rules around the node's own socket, on a node started with `--emulate`.
+    pub emulation: Option<serde_json::Value>,
+    /// Resident memory.
+    pub memory_rss_bytes: u64,
+}
+
+/// Whether a node answers requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NodeState {
+    /// Opening its stores, joining, or not yet sure of its membership.
+    Starting,
+    /// It answers.
+    Ready,
+    /// It has announced that it stops.
+    Stopping,
+    /// A state of a later version.
+    #[serde(other)]
+    Unknown,
+}
+
+/// Where a node listens; the ports are those that were really bound.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listening {
+    /// The mesh socket.
+    pub udp: SocketAddr,
+    /// REST.
+    pub rest: SocketAddr,
+    /// The admin socket.
+    pub admin: PathBuf,
+}
+
+/// Members by state, this node included.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberCounts {
+    /// Answering.
+    pub alive: u64,
+    /// Silent, not yet given up.
+    pub suspect: u64,
+    /// Given up by the cell.
+    pub down: u64,
+    /// Announced a restart.
+    pub stopping: u64,
+    /// Departed for good.
+    pub left: u64,
+    /// All of the above.
+    pub total: u64,
+}
+
+/// The lease holder of a cell.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Aggregator {
+    /// Its region.
+    pub region: String,
+    /// The cell.
+    pub cell: String,
+    /// `NodeId` of the holder.
+    pub holder: String,
+    /// The term of the lease.
+    pub term: u64,
+}
+
+/// A model placed on the answering node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LocalModel {
+    /// Name.
+    pub name: String,
+    /// Version.
+    pub version: String,
+    /// sha256 of the manifest, hex.
+    pub digest: String,
+    /// How far it is: one stable word such as `fetching` or `warm`.
+    pub state: String,
+}
+
+/// One row of `GET /admin/v1/members`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MemberRow {
+    /// `NodeId`, base32.
+    pub node: String,
+    /// Current `PeerId`, base58.
+    pub peer: String,
+    /// Region in its certificate.
+    pub region: String,
+    /// Its cell, if known.
+    pub cell: Option<String>,
+    /// Node class in its certificate.
+    pub class: String,
+    /// State in the answering node's view, lower case.
+    pub state: String,
+    /// The member's own counter against rumours.
+    pub incarnation: u64,
+    /// Where it says it can be reached.
+    pub addresses: Vec<SocketAddr>,
+    /// Windowed minimum round trip as measured by the answering node.
+    pub rtt_ms: Option<f64>,
+    /// Time since the answering node heard from it at first hand.
+    pub heard_ms_ago: Option<u64>,
+    /// Models that it holds warm, `name@version`.
+    pub warm: Vec<String>,
+    /// Whether it holds the lease of its cell.
+    pub aggregator: bool,
+}
