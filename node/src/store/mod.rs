@@ -1,1 +1,24 @@
-//! What this node has promised: redb files, committed in groups.
+//! What this node has promised: the data folder, redb files committed in groups, and artifact files.
+//!
+//! Layout, crash model and versions are in `docs/storage.md`. Votes and fences have a file of their own
+//! ([`MeshStore`]), so that they never wait behind the commits of sessions ([`SessionLog`]).
+
+mod artifacts;
+mod committer;
+pub(crate) mod file;
+mod folder;
+mod invites;
+mod log;
+mod mesh;
+mod open;
+#[cfg(test)]
+pub(crate) mod testing;
+
+pub use artifacts::{ArtifactError, Artifacts};
+pub use committer::{CommitError, Completion};
+pub use folder::{DataFolder, FolderError, Layout, SOCKET_PATH_BYTES_MAX, VERSION};
+pub(crate) use folder::{GENESIS_PREFIX, GENESIS_SUFFIX};
+pub use invites::{Invite, InviteId, Redemption, RedeemRefusal};
+pub use log::{LogRow, SessionLog};
+pub use mesh::{MeshStore, Row, RowChange};
+pub use open::{LoadError, OpenError, Store};

@@ -1,0 +1,294 @@
+//! Invitations and their redemption, counted exactly.
+
+use std::fmt;
+
+use hedgerow_attest::id::NodeId;
+use hedgerow_attest::membership::Roles;
+use hedgerow_attest::region::Region;
+use hedgerow_attest::time::UnixSeconds;
+use redb::{ReadableDatabase as _, ReadableTable as _, TableDefinition, WriteTransaction};
+use serde::{Deserialize, Serialize};
+
+use super::committer::{Completion, Sync};
+use super::mesh::{FILE, MeshStore, read_failed};
+use super::open::LoadError;
+
+/// Names an invitation; 128 random bits, carried in its ticket.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct InviteId(pub [u8; 16]);
+
+/// What an operator promised with a ticket.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Invite {
+    /// Shared with the ticket; who proves to know it may join.
+    pub secret: [u8; 16],
+    /// How many more nodes may join with it.
+    pub uses_left: u32,
+    /// Last second at which it may be redeemed.
+    pub not_after: UnixSeconds,
+    /// The region that certificates issued for it name.
+    pub region: Region,
+    /// The roles that they name.
+    pub roles: Roles,
+}
+
+/// A use of an invitation that was counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Redemption {
+    /// Serial for the certificate to issue; never given out twice.
+    pub serial: u64,
+    /// How many more nodes may join with the invitation.
+    pub uses_left: u32,
+    /// The same node had redeemed it before, as after an answer that was lost; no further use was counted.
+    pub again: bool,
+}
+
+/// Why an invitation was not redeemed. Nothing was counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RedeemRefusal {
+    /// It was never made here, or was forgotten after it had expired; ask for a fresh ticket.
+    #[error("redeem the invitation: this node knows none with its id; ask for a fresh ticket")]
+    Unknown,
+    /// Its time is over; ask for a fresh ticket.
+    #[error("redeem the invitation: it expired at {not_after}; ask for a fresh ticket")]
+    Expired {
+        /// Last second at which it could be redeemed.
+        not_after: UnixSeconds,
+    },
+    /// As many nodes have joined with it as were to; ask for a ticket with more uses.
+    #[error("redeem the invitation: all its uses are taken; ask for a fresh ticket")]
+    UsedUp,
+}
+
+impl MeshStore {
+    /// Keeps an invitation before its ticket is shown; forgets those that expired before `now`.
+    pub async fn add_invite(&self, id: InviteId, invite: Invite, now: UnixSeconds) -> Completion {
+        let value = StoredInvite::V1(invite).encode();
+        self.committer
+            .submit(Sync::Durable, move |transaction| {
+                forget_expired(transaction, now)?;
+                transaction.open_table(INVITES)?.insert(&id.0, value.as_slice())?;
+                Ok(())
+            })
+            .await
+    }
+
+    /// The invitation with this id. Blocks on the disk.
+    pub fn invite(&self, id: InviteId) -> Result<Option<Invite>, LoadError> {
+        let read = || -> Result<Option<Vec<u8>>, redb::Error> {
+            let table = self.database.begin_read()?.open_table(INVITES)?;
+            Ok(table.get(&id.0)?.map(|value| value.value().to_vec()))
+        };
+        match read().map_err(read_failed)? {
+            None => Ok(None),
+            Some(value) => StoredInvite::decode(&value)
+                .map(|StoredInvite::V1(invite)| Some(invite))
+                .ok_or(LoadError::Row { file: FILE, table: "invites" }),
+        }
+    }
+
+    /// Counts a use of an invitation by a node and takes a serial for its certificate, durably and in one step: of any
+    /// number of nodes that race for the last use, one gets it. A node that redeems again gets a serial and costs no use.
+    pub async fn redeem(
+        &self,
+        id: InviteId,
+        node: NodeId,
+        now: UnixSeconds,
+    ) -> Completion<Result<Redemption, RedeemRefusal>> {
+        self.committer.submit(Sync::Durable, move |transaction| redeem(transaction, id, node, now)).await
+    }
+
+    /// Takes a serial for a certificate that is issued without an invitation.
+    pub async fn next_serial(&self) -> Completion<u64> {
+        self.committer.submit(Sync::Durable, take_serial).await
+    }
+}
+
+impl fmt::Display for InviteId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&data_encoding::HEXLOWER.encode(&self.0))
+    }
+}
+
+impl fmt::Debug for InviteId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "InviteId({self})")
+    }
+}
+
+/// Shows no secret.
+impl fmt::Debug for Invite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { secret: _, uses_left, not_after, region, roles } = self;
+        f.debug_struct("Invite")
+            .field("uses_left", uses_left)
+            .field("not_after", not_after)
+            .field("region", region)
+            .field("roles", roles)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The row of an invitation; the variant's number is its version.
+#[derive(Serialize, Deserialize)]
+enum StoredInvite {
+    V1(Invite),
+}
+
+impl StoredInvite {
+    fn encode(&self) -> Vec<u8> {
+        postcard::to_stdvec(self).expect("an invitation encodes into memory")
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        postcard::from_bytes(bytes).ok()
+    }
+}
+
+fn redeem(
+    transaction: &WriteTransaction,
+    id: InviteId,
+    node: NodeId,
+    now: UnixSeconds,
+) -> Result<Result<Redemption, RedeemRefusal>, redb::Error> {
+    let mut invites = transaction.open_table(INVITES)?;
+    let Some(StoredInvite::V1(mut invite)) = invites.get(&id.0)?.map(|value| stored(value.value())).transpose()? else {
+        return Ok(Err(RedeemRefusal::Unknown));
+    };
+    if now > invite.not_after {
+        return Ok(Err(RedeemRefusal::Expired { not_after: invite.not_after }));
+    }
+    let mut redemptions = transaction.open_table(REDEMPTIONS)?;
+    let again = redemptions.get((&id.0, node.as_bytes()))?.is_some();
+    if !again {
+        let Some(left) = invite.uses_left.checked_sub(1) else { return Ok(Err(RedeemRefusal::UsedUp)) };
+        invite.uses_left = left;
+    }
+    let uses_left = invite.uses_left;
+    let serial = take_serial(transaction)?;
+    redemptions.insert((&id.0, node.as_bytes()), serial)?;
+    invites.insert(&id.0, StoredInvite::V1(invite).encode().as_slice())?;
+    Ok(Ok(Redemption { serial, uses_left, again }))
+}
+
+fn take_serial(transaction: &WriteTransaction) -> Result<u64, redb::Error> {
+    let mut issuer = transaction.open_table(ISSUER)?;
+    let serial = issuer.get("serial")?.map_or(1, |last| last.value() + 1);
+    issuer.insert("serial", serial)?;
+    Ok(serial)
+}
+
+fn forget_expired(transaction: &WriteTransaction, now: UnixSeconds) -> Result<(), redb::Error> {
+    let mut invites = transaction.open_table(INVITES)?;
+    let mut expired = Vec::new();
+    for entry in invites.iter()? {
+        let (id, value) = entry?;
+        let StoredInvite::V1(invite) = stored(value.value())?;
+        if invite.not_after < now {
+            expired.push(*id.value());
+        }
+    }
+    let mut redemptions = transaction.open_table(REDEMPTIONS)?;
+    for id in &expired {
+        invites.remove(id)?;
+        redemptions.retain_in((id, &[0; 32])..=(id, &[0xff; 32]), |_, _| false)?;
+    }
+    Ok(())
+}
+
+fn stored(value: &[u8]) -> Result<StoredInvite, redb::Error> {
+    StoredInvite::decode(value).ok_or_else(|| redb::Error::Corrupted("an invitation does not decode".to_owned()))
+}
+
+pub(super) fn make_tables(transaction: &WriteTransaction) -> Result<(), redb::Error> {
+    transaction.open_table(INVITES)?;
+    transaction.open_table(REDEMPTIONS)?;
+    transaction.open_table(ISSUER)?;
+    Ok(())
+}
+
+const INVITES: TableDefinition<'_, &[u8; 16], &[u8]> = TableDefinition::new("invites");
+/// Which node redeemed which invitation, with the serial of the latest certificate for it.
+const REDEMPTIONS: TableDefinition<'_, (&[u8; 16], &[u8; 32]), u64> = TableDefinition::new("redemptions");
+const ISSUER: TableDefinition<'_, &str, u64> = TableDefinition::new("issuer");
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::super::testing::{Disk, mesh_store};
+    use super::*;
+
+    const ID: InviteId = InviteId([7; 16]);
+    const NOW: UnixSeconds = UnixSeconds(1_000);
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn racing_nodes_get_exactly_the_uses_that_there_are() {
+        let disk = Disk::default();
+        let (mesh, thread) = mesh_store(&disk);
+        mesh.add_invite(ID, invite(5), NOW).await.await.unwrap();
+        let mut racing = tokio::task::JoinSet::new();
+        for number in 0..64 {
+            let mesh = mesh.clone();
+            racing.spawn(async move { mesh.redeem(ID, node(number), NOW).await.await.unwrap() });
+        }
+        let outcomes = racing.join_all().await;
+        let redeemed: Vec<_> = outcomes.iter().filter_map(|outcome| outcome.ok()).collect();
+        let serials: BTreeSet<u64> = redeemed.iter().map(|redemption| redemption.serial).collect();
+        let left: BTreeSet<u32> = redeemed.iter().map(|redemption| redemption.uses_left).collect();
+        assert_eq!(redeemed.len(), 5);
+        assert_eq!((serials, left), ((1..=5).collect(), (0..=4).collect()));
+        assert_eq!(outcomes.iter().filter(|outcome| **outcome == Err(RedeemRefusal::UsedUp)).count(), 59);
+        thread.close().await;
+
+        let (mesh, thread) = mesh_store(&disk.crashed(0));
+        assert_eq!(mesh.redeem(ID, node(99), NOW).await.await.unwrap(), Err(RedeemRefusal::UsedUp), "counted for good");
+        assert_eq!(mesh.next_serial().await.await.unwrap(), 6);
+        thread.close().await;
+    }
+
+    #[tokio::test]
+    async fn a_node_whose_answer_was_lost_redeems_again_for_nothing() {
+        let (mesh, thread) = mesh_store(&Disk::default());
+        mesh.add_invite(ID, invite(1), NOW).await.await.unwrap();
+        let first = mesh.redeem(ID, node(1), NOW).await.await.unwrap();
+        assert_eq!(first, Ok(Redemption { serial: 1, uses_left: 0, again: false }));
+        let second = mesh.redeem(ID, node(1), NOW).await.await.unwrap();
+        assert_eq!(second, Ok(Redemption { serial: 2, uses_left: 0, again: true }));
+        assert_eq!(mesh.redeem(ID, node(2), NOW).await.await.unwrap(), Err(RedeemRefusal::UsedUp));
+        thread.close().await;
+    }
+
+    #[tokio::test]
+    async fn an_invitation_ends_with_its_last_second_and_is_then_forgotten() {
+        let (mesh, thread) = mesh_store(&Disk::default());
+        mesh.add_invite(ID, invite(9), NOW).await.await.unwrap();
+        let end = UnixSeconds(2_000);
+        assert!(mesh.redeem(ID, node(1), end).await.await.unwrap().is_ok());
+        let late = mesh.redeem(ID, node(1), UnixSeconds(2_001)).await.await.unwrap();
+        assert_eq!(late, Err(RedeemRefusal::Expired { not_after: end }), "also for one who has redeemed it");
+        assert_eq!(mesh.invite(ID).unwrap().unwrap().uses_left, 8);
+
+        mesh.add_invite(InviteId([8; 16]), invite(1), UnixSeconds(2_001)).await.await.unwrap();
+        assert_eq!(mesh.invite(ID).unwrap(), None);
+        let unknown = mesh.redeem(ID, node(1), end).await.await.unwrap();
+        assert_eq!(unknown, Err(RedeemRefusal::Unknown));
+        thread.close().await;
+    }
+
+    #[test]
+    fn the_stored_form_is_frozen_and_the_secret_is_not_shown() {
+        let stored = StoredInvite::V1(invite(3)).encode();
+        assert_eq!(data_encoding::HEXLOWER.encode(&stored), format!("00{}03d00f02657507", "2a".repeat(16)));
+        assert!(!format!("{:?}", invite(3)).contains("42"), "{:?}", invite(3));
+    }
+
+    fn invite(uses_left: u32) -> Invite {
+        let region = "eu".parse().unwrap();
+        Invite { secret: [42; 16], uses_left, not_after: UnixSeconds(2_000), region, roles: Roles::all() }
+    }
+
+    fn node(number: u8) -> NodeId {
+        NodeId::from_bytes([number; 32])
+    }
+}

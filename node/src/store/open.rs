@@ -1,0 +1,158 @@
+//! Opening and closing everything that a node stores.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use redb::{Database, ReadableDatabase as _, TableDefinition, WriteTransaction};
+
+use super::artifacts::{ArtifactError, Artifacts};
+use super::committer::{CommitThread, Committer};
+use super::folder::DataFolder;
+use super::log::SessionLog;
+use super::mesh::MeshStore;
+use crate::config::ArtifactLimits;
+
+/// Everything that a node stores. The handles are cheap to clone and stay valid until [`Store::close`].
+#[derive(Debug)]
+pub struct Store {
+    /// Votes, fences, membership and invitations.
+    pub mesh: MeshStore,
+    /// Changes of sessions.
+    pub sessions: SessionLog,
+    /// Artifact files.
+    pub artifacts: Artifacts,
+    threads: [CommitThread; 2],
+}
+
+/// Why a store could not be opened. Nothing that it holds was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The file is damaged, or the disk refused; restore a backup, or join again with an empty data folder.
+    #[error("open store {}", path.display())]
+    Database {
+        /// The file.
+        path: PathBuf,
+        /// What redb said.
+        source: Box<redb::Error>,
+    },
+    /// The file was written in another format.
+    #[error("open store {}: its format is {found} and this program reads {FORMAT}; use the program that made it", path.display())]
+    OtherFormat {
+        /// The file.
+        path: PathBuf,
+        /// The number in the file.
+        found: u64,
+    },
+    /// The system gave no thread to write with; retry when it is less loaded.
+    #[error("open store {}: cannot start a thread", path.display())]
+    Thread {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The artifact folder cannot be used.
+    #[error("open the artifact folder")]
+    Artifacts(#[source] ArtifactError),
+}
+
+/// Why rows could not be read. Nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The disk refused, or a page is damaged.
+    #[error("read from {file}")]
+    Database {
+        /// Which store.
+        file: &'static str,
+        /// What redb said.
+        source: Box<redb::Error>,
+    },
+    /// More than a process should take into memory at once.
+    #[error("read from {file}: more than {bytes_max} bytes of rows")]
+    TooMuch {
+        /// Which store.
+        file: &'static str,
+        /// The bound.
+        bytes_max: usize,
+    },
+    /// A row that this program did not write, or a later version did.
+    #[error("read from {file}: a row of table `{table}` does not decode; use the program that wrote it")]
+    Row {
+        /// Which store.
+        file: &'static str,
+        /// Which table.
+        table: &'static str,
+    },
+}
+
+impl Store {
+    /// Opens, and where needed makes, the stores of a folder. After a crash this repairs them; see `docs/storage.md`.
+    pub fn open(folder: &DataFolder, limits: ArtifactLimits) -> Result<Self, OpenError> {
+        let layout = folder.layout();
+        let (mesh_path, log_path) = (layout.mesh_store(), layout.session_log());
+        let mesh_database = open_database(&mesh_path)?;
+        let log_database = open_database(&log_path)?;
+        let artifacts = Artifacts::open(&layout.artifacts(), limits).map_err(OpenError::Artifacts)?;
+        let (mesh, mesh_thread) = MeshStore::start(mesh_database, &mesh_path)?;
+        let (sessions, log_thread) = SessionLog::start(log_database, &log_path)?;
+        Ok(Self { mesh, sessions, artifacts, threads: [mesh_thread, log_thread] })
+    }
+
+    /// Commits what is queued and waits until it is on disk; what other handles submit later is refused.
+    pub async fn close(self) {
+        for thread in self.threads {
+            thread.close().await;
+        }
+    }
+}
+
+fn open_database(path: &Path) -> Result<Database, OpenError> {
+    let mut builder = Database::builder();
+    builder.set_cache_size(CACHE_BYTES);
+    let database = |source: redb::Error| OpenError::Database { path: path.to_path_buf(), source: Box::new(source) };
+    builder.create(path).map_err(|error| database(error.into()))
+}
+
+/// Checks or writes the format number, makes the tables and starts the thread that writes.
+pub(super) fn start(
+    file: &'static str,
+    path: &Path,
+    database: Database,
+    make_tables: fn(&WriteTransaction) -> Result<(), redb::Error>,
+) -> Result<(Arc<Database>, Committer, CommitThread), OpenError> {
+    let failed = |source: redb::Error| OpenError::Database { path: path.to_path_buf(), source: Box::new(source) };
+    let found = format_of(&database, make_tables).map_err(failed)?;
+    if found != FORMAT {
+        return Err(OpenError::OtherFormat { path: path.to_path_buf(), found });
+    }
+    let database = Arc::new(database);
+    let (committer, thread) = Committer::start(file, Arc::clone(&database))
+        .map_err(|source| OpenError::Thread { path: path.to_path_buf(), source })?;
+    Ok((database, committer, thread))
+}
+
+fn format_of(
+    database: &Database,
+    make_tables: fn(&WriteTransaction) -> Result<(), redb::Error>,
+) -> Result<u64, redb::Error> {
+    let reading = database.begin_read()?;
+    match reading.open_table(META) {
+        Ok(meta) => Ok(meta.get("format")?.map_or(0, |found| found.value())),
+        Err(redb::TableError::TableDoesNotExist(_)) => {
+            let transaction = database.begin_write()?;
+            transaction.open_table(META)?.insert("format", FORMAT)?;
+            make_tables(&transaction)?;
+            transaction.commit()?;
+            Ok(FORMAT)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Version of the tables in a redb file; rows carry versions of their own.
+const FORMAT: u64 = 1;
+const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
+/// redb's page cache for one file; its own default of 1 GiB is no size for an edge machine. A guess: the working set of
+/// both stores is a few MiB in a cell of 128, which a profile of reads under load would confirm.
+const CACHE_BYTES: usize = 8 << 20;
