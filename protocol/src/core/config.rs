@@ -1,0 +1,60 @@
+//! The settings of a mesh core.
+
+use crate::election::ElectionConfig;
+use crate::id::BootId;
+use crate::membership::SwimConfig;
+use hedgerow_attest::id::{MeshId, NodeId};
+use hedgerow_attest::key::PublicKey;
+use hedgerow_attest::region::Region;
+use std::time::Duration;
+
+/// Who this node is, and the times by which it works. The times should be equal on all nodes of a mesh; those of the
+/// election have to be.
+#[derive(Debug, Clone)]
+pub struct CoreConfig {
+    /// The mesh.
+    pub mesh: MeshId,
+    /// This node.
+    pub me: NodeId,
+    /// This run of its process: 128 random bits, drawn at each start.
+    pub boot: BootId,
+    /// The region in which its certificate puts it.
+    pub region: Region,
+    /// The public half of the key with which the driver signs.
+    pub statement: PublicKey,
+    /// How liveness is found out.
+    pub swim: SwimConfig,
+    /// How leases are timed.
+    pub election: ElectionConfig,
+    /// Time between exchanges of facts with a random peer. Bounds how long a node that gossip missed stays wrong.
+    pub exchange: Duration,
+    /// Longest time between two rollups of the same term; changes are told within [`CoreConfig::rollup_gap`].
+    pub rollup: Duration,
+    /// Shortest time between two rollups, so that a storm of changes is told once.
+    pub rollup_gap: Duration,
+    /// How long a replica must be gone before what it holds is placed elsewhere. A restart or a pause moves nothing.
+    pub repair: Duration,
+    /// Silence after which a node of another cell is doubted; after twice as long it is taken for down.
+    pub stale: Duration,
+}
+
+impl CoreConfig {
+    /// The settings for nodes on one machine or in one building, and for round trips below 100 ms.
+    #[must_use]
+    pub fn local(mesh: MeshId, me: NodeId, boot: BootId, region: Region, statement: PublicKey) -> Self {
+        Self {
+            mesh,
+            me,
+            boot,
+            region,
+            statement,
+            swim: SwimConfig::local(),
+            election: ElectionConfig::local(),
+            exchange: Duration::from_secs(5),
+            rollup: Duration::from_secs(5),
+            rollup_gap: Duration::from_millis(500),
+            repair: Duration::from_secs(30),
+            stale: Duration::from_secs(15),
+        }
+    }
+}

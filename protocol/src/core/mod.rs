@@ -1,0 +1,16 @@
+//! The mesh core: membership, facts, election, register and placement of one node as one machine.
+//!
+//! The driver's loop: `step` with the next input, carry out the outputs in order, publish [`MeshCore::view`] when
+//! [`MeshCore::view_version`] changed, sleep until `next_deadline`. A [`Output::Send`] or [`Output::Reply`] with `after`
+//! waits for that token's completion and is dropped if it failed; one whose `not_after` has passed is dropped.
+
+mod config;
+mod effects;
+mod interface;
+mod snapshot;
+
+pub use crate::membership::SwimConfig;
+pub use config::CoreConfig;
+pub(crate) use effects::Effects;
+pub use interface::{Command, CommandRefusal, Event, Hint, Input, Lane, LinkEvent, Output, Reply, StorageFailure};
+pub use snapshot::{Row, Snapshot, SnapshotError, StoreOp, StoreTable};

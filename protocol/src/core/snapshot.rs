@@ -1,0 +1,185 @@
+//! What the core keeps on disk, and how it comes back from there.
+
+use crate::election::VoterRecord;
+use crate::fact::{FactDecodeError, FactKey, FactRefusal, SignedFact, VerifiedFact};
+use crate::id::{Generation, Incarnation, Slot, Term};
+use crate::roster::Roster;
+use hedgerow_attest::id::CellId;
+use hedgerow_attest::root::TrustRoot;
+use hedgerow_attest::time::UnixSeconds;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use thiserror::Error;
+
+/// Version byte of every stored value but facts, which carry their own.
+const ROW_VERSION: u8 = 1;
+
+/// A table of the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StoreTable {
+    /// The incarnation, under an empty key.
+    Incarnation,
+    /// Facts by [`FactKey::to_bytes`].
+    Facts,
+    /// What this node promised and accepted as a voter, by cell.
+    Votes,
+    /// The highest fence seen, by cell.
+    Fences,
+}
+
+/// One change of the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreOp {
+    /// Write, replacing what is there.
+    Put {
+        /// Where.
+        table: StoreTable,
+        /// Under which key.
+        key: Vec<u8>,
+        /// What.
+        value: Vec<u8>,
+    },
+    /// Remove, if it is there.
+    Delete {
+        /// Where.
+        table: StoreTable,
+        /// Under which key.
+        key: Vec<u8>,
+    },
+}
+
+/// One stored row.
+pub type Row = (StoreTable, Vec<u8>, Vec<u8>);
+
+/// The highest exclusive act of a cell that this node saw.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+pub(crate) struct Fence {
+    pub(crate) generation: Generation,
+    pub(crate) slot: Slot,
+    pub(crate) term: Term,
+}
+
+/// What was durable when the last run ended, checked again.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    pub(crate) incarnation: Incarnation,
+    /// In an order in which each can be adopted.
+    pub(crate) facts: Vec<VerifiedFact>,
+    pub(crate) votes: BTreeMap<CellId, VoterRecord>,
+    pub(crate) fences: BTreeMap<CellId, Fence>,
+    /// Stored facts that no longer hold, usually because a certificate ended.
+    pub expired: usize,
+}
+
+/// Why stored rows cannot be used. The store was written by a later release or is damaged: a node that forgot what it
+/// promised must not vote, so do not start with an empty one under the same identity; restore, or join afresh.
+#[derive(Debug, Error)]
+pub enum SnapshotError {
+    /// Written by a later release: upgrade this node.
+    #[error("stored row of version {version} in table {table:?}")]
+    UnsupportedVersion {
+        /// The version.
+        version: u8,
+        /// The table.
+        table: StoreTable,
+    },
+    /// A row that cannot be read.
+    #[error("malformed row in table {table:?}")]
+    Malformed {
+        /// The table.
+        table: StoreTable,
+    },
+    /// A fact that cannot be read.
+    #[error("malformed stored fact")]
+    Fact(#[source] FactDecodeError),
+    /// A fact whose signature does not hold; its bytes were changed on the disk.
+    #[error("stored fact that does not hold")]
+    Forged(#[source] FactRefusal),
+}
+
+impl Snapshot {
+    /// Rebuilds from every row of the store, in any order. Signatures are checked again: disks flip bits too.
+    ///
+    /// # Errors
+    /// [`SnapshotError`]. Facts that time alone made void are dropped and counted in `expired`.
+    pub fn from_rows(
+        rows: impl IntoIterator<Item = Row>,
+        root: &TrustRoot,
+        now: UnixSeconds,
+    ) -> Result<Self, SnapshotError> {
+        let mut snapshot = Self::default();
+        let mut facts = BTreeMap::new();
+        for (table, key, value) in rows {
+            match table {
+                StoreTable::Incarnation => snapshot.incarnation = read(table, &value)?,
+                StoreTable::Votes => {
+                    snapshot.votes.insert(cell(table, &key)?, read(table, &value)?);
+                }
+                StoreTable::Fences => {
+                    snapshot.fences.insert(cell(table, &key)?, read(table, &value)?);
+                }
+                StoreTable::Facts => {
+                    let fact_key: FactKey =
+                        postcard::from_bytes(&key).map_err(|_refused| SnapshotError::Malformed { table })?;
+                    facts.insert(fact_key, SignedFact::from_bytes(&value).map_err(SnapshotError::Fact)?);
+                }
+            }
+        }
+        let mut roster = Roster::default();
+        for signed in facts.into_values() {
+            match signed.verify(&roster, root, now) {
+                Ok(fact) => {
+                    roster.learn(fact.fact());
+                    snapshot.facts.push(fact);
+                }
+                Err(refusal) if refusal.is_of_its_time() => snapshot.expired += 1,
+                Err(refusal) => return Err(SnapshotError::Forged(refusal)),
+            }
+        }
+        Ok(snapshot)
+    }
+}
+
+/// The row that keeps the incarnation.
+pub(crate) fn put_incarnation(incarnation: Incarnation) -> StoreOp {
+    StoreOp::Put { table: StoreTable::Incarnation, key: Vec::new(), value: write(&incarnation) }
+}
+
+/// The row that keeps a fact.
+pub(crate) fn put_fact(fact: &VerifiedFact) -> StoreOp {
+    StoreOp::Put { table: StoreTable::Facts, key: fact.key().to_bytes(), value: fact.signed().to_bytes() }
+}
+
+/// The removal of a fact.
+pub(crate) fn delete_fact(key: &FactKey) -> StoreOp {
+    StoreOp::Delete { table: StoreTable::Facts, key: key.to_bytes() }
+}
+
+/// The row that keeps what was promised and accepted.
+pub(crate) fn put_vote(cell: &CellId, vote: &VoterRecord) -> StoreOp {
+    StoreOp::Put { table: StoreTable::Votes, key: cell.as_bytes().to_vec(), value: write(vote) }
+}
+
+/// The row that keeps the highest fence.
+pub(crate) fn put_fence(cell: &CellId, fence: &Fence) -> StoreOp {
+    StoreOp::Put { table: StoreTable::Fences, key: cell.as_bytes().to_vec(), value: write(fence) }
+}
+
+fn write<T: Serialize>(value: &T) -> Vec<u8> {
+    postcard::to_extend(value, vec![ROW_VERSION]).expect("postcard writes every row into memory")
+}
+
+fn read<T: for<'de> Deserialize<'de>>(table: StoreTable, value: &[u8]) -> Result<T, SnapshotError> {
+    match value.split_first() {
+        Some((&ROW_VERSION, body)) => match postcard::take_from_bytes(body) {
+            Ok((row, [])) => Ok(row),
+            Ok(_) | Err(_) => Err(SnapshotError::Malformed { table }),
+        },
+        Some((&version, _)) => Err(SnapshotError::UnsupportedVersion { version, table }),
+        None => Err(SnapshotError::Malformed { table }),
+    }
+}
+
+fn cell(table: StoreTable, key: &[u8]) -> Result<CellId, SnapshotError> {
+    key.try_into().map(CellId::from_bytes).map_err(|_refused| SnapshotError::Malformed { table })
+}

@@ -1,0 +1,110 @@
+//! What is said about a lease to those who do not vote.
+
+use super::config::ElectionConfig;
+use crate::id::{ConfigEpoch, Generation, Slot, Term};
+use crate::time::{Mono, millis_u32};
+use hedgerow_attest::id::{CellId, NodeId};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// Who holds the lease of a cell, and for how much longer; rides on acknowledgements of probes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaseHint {
+    /// The cell.
+    pub cell: CellId,
+    /// The recovery count of the cell.
+    pub generation: Generation,
+    /// The voter set that elected the holder.
+    pub config_epoch: ConfigEpoch,
+    /// The term.
+    pub term: Term,
+    /// The holder.
+    pub holder: NodeId,
+    /// For how long the lease runs at least unless renewed, in milliseconds; 0 when it is known to have ended.
+    pub remaining_ms: u32,
+    /// The last certified slot that the sender knows.
+    pub slot: Slot,
+}
+
+/// The highest term that this node knows of, and until when it believes in its holder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct KnownLease {
+    pub(crate) cell: CellId,
+    pub(crate) generation: Generation,
+    pub(crate) config_epoch: ConfigEpoch,
+    pub(crate) term: Term,
+    pub(crate) holder: NodeId,
+    pub(crate) until: Mono,
+}
+
+impl KnownLease {
+    /// What a hint says, by this node's clock; nobody can promise more than one lease length.
+    pub(crate) fn heard(hint: &LeaseHint, now: Mono, config: &ElectionConfig) -> Self {
+        let remaining = Duration::from_millis(u64::from(hint.remaining_ms)).min(config.lease);
+        Self {
+            cell: hint.cell,
+            generation: hint.generation,
+            config_epoch: hint.config_epoch,
+            term: hint.term,
+            holder: hint.holder,
+            until: now + remaining,
+        }
+    }
+
+    /// Whether `self` says more than `known`: a later fence, or the same with a longer life.
+    pub(crate) fn supersedes(&self, known: Option<&Self>) -> bool {
+        known.is_none_or(|known| {
+            let (mine, theirs) = ((self.generation, self.term), (known.generation, known.term));
+            mine > theirs || (mine == theirs && self.holder == known.holder && self.until > known.until)
+        })
+    }
+
+    /// What to tell others.
+    pub(crate) fn hint(&self, now: Mono, slot: Slot) -> LeaseHint {
+        LeaseHint {
+            cell: self.cell,
+            generation: self.generation,
+            config_epoch: self.config_epoch,
+            term: self.term,
+            holder: self.holder,
+            remaining_ms: millis_u32(now.until(self.until)),
+            slot,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn known(term: u64, until: u64) -> KnownLease {
+        KnownLease {
+            cell: CellId::from_bytes([1; 32]),
+            generation: Generation(0),
+            config_epoch: ConfigEpoch(1),
+            term: Term(term),
+            holder: NodeId::from_bytes([2; 32]),
+            until: Mono(until),
+        }
+    }
+
+    #[test]
+    fn a_hint_ages_on_its_way_and_never_promises_more_than_a_lease() {
+        let lease = known(3, 2_500_000);
+        let hint = lease.hint(Mono(500_000), Slot(4));
+        assert_eq!(hint.remaining_ms, 2_000);
+        let config = ElectionConfig::local();
+        assert_eq!(KnownLease::heard(&hint, Mono(100), &config).until, Mono(2_000_100));
+        let boast = LeaseHint { remaining_ms: u32::MAX, ..hint };
+        assert_eq!(KnownLease::heard(&boast, Mono(0), &config).until, Mono(4_000_000));
+    }
+
+    #[test]
+    fn the_later_fence_wins_and_a_rival_of_the_same_term_does_not() {
+        assert!(known(4, 0).supersedes(Some(&known(3, 9))));
+        assert!(!known(3, 9).supersedes(Some(&known(4, 0))));
+        assert!(known(3, 9).supersedes(Some(&known(3, 8))));
+        let rival = KnownLease { holder: NodeId::from_bytes([3; 32]), ..known(3, 99) };
+        assert!(!rival.supersedes(Some(&known(3, 9))));
+    }
+}

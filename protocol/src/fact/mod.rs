@@ -1,0 +1,22 @@
+//! Facts: everything that travels further than one link, or that one node may show to another.
+//!
+//! A fact is signed by whoever has the right to say it, has a key (what it is about) and a version (of two facts with one
+//! key the higher version holds, everywhere, whatever the order of arrival). [`SignedFact::verify`] is the only door from
+//! bytes to a [`VerifiedFact`], and a [`VerifiedFact`] is all that a machine accepts.
+
+mod accusation;
+mod key;
+mod record;
+mod rollup;
+mod signed;
+mod statement;
+mod verified;
+
+pub use accusation::Accusation;
+pub use key::{FactKey, FactVersion};
+pub use record::{ADDRESSES_MAX, DEGRADED_MAX, DegradedReason, Health, NodeRecord, NodeState, WARM_MAX};
+pub use rollup::{CELL_MEMBERS_MAX, Liveness, Rollup, RollupMember};
+pub use signed::{FACT_MAX, FactDecodeError, SignedFact};
+pub use statement::{SignedStatement, Statement};
+pub(crate) use verified::verify_decision;
+pub use verified::{Fact, FactRefusal, VerifiedFact};

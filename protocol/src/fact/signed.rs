@@ -1,0 +1,88 @@
+//! Facts as they are stored and sent.
+
+use super::accusation::Accusation;
+use super::record::NodeRecord;
+use super::rollup::Rollup;
+use crate::placement::{Deployment, Policy};
+use crate::register::Decision;
+use hedgerow_attest::endorsed::Endorsed;
+use hedgerow_attest::genesis::Genesis;
+use hedgerow_attest::membership::Certificate;
+use hedgerow_attest::signed::Signed;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// Bytes that one fact may have, its version byte included: below the 64 KiB that gossipsub carries.
+pub const FACT_MAX: usize = 60 * 1024;
+
+/// Version byte of a fact.
+const FACT_VERSION: u8 = 1;
+
+/// A fact that nobody has checked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SignedFact {
+    /// A membership certificate, which authenticates itself under the root of the mesh.
+    Member(Box<Certificate>),
+    /// By the node itself.
+    Record(Signed<NodeRecord>),
+    /// By the accuser.
+    Accusation(Signed<Accusation>),
+    /// By the one issuer that the root names for the region.
+    Genesis(Signed<Genesis>),
+    /// By the holder of the cell's lease.
+    Rollup(Signed<Rollup>),
+    /// By policy keys of the root.
+    Policy(Endorsed<Policy>),
+    /// By publisher keys of the root.
+    Deployment(Endorsed<Deployment>),
+    /// By a quorum of the cell's voters.
+    Decision(Box<Decision>),
+}
+
+/// Why bytes are not a fact; the sender is broken, hostile, or of another release.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum FactDecodeError {
+    /// Longer than any fact may be.
+    #[error("fact of {found} bytes, {FACT_MAX} are the most")]
+    TooLong {
+        /// Bytes that there are.
+        found: usize,
+    },
+    /// Written by a later release: upgrade this node.
+    #[error("fact of version {0}, which this release does not know")]
+    UnsupportedVersion(u8),
+    /// Cut short, out of bounds, or followed by something else.
+    #[error("malformed fact")]
+    Malformed {
+        /// What the decoder stumbled over; nothing when bytes were missing or left over.
+        #[source]
+        source: Option<postcard::Error>,
+    },
+}
+
+impl SignedFact {
+    /// The fact for a file or for gossip: a version byte and postcard.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        postcard::to_extend(self, vec![FACT_VERSION]).expect("postcard writes every fact into memory")
+    }
+
+    /// Reads a fact and checks nothing but its shape and its length.
+    ///
+    /// # Errors
+    /// [`FactDecodeError`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, FactDecodeError> {
+        if bytes.len() > FACT_MAX {
+            return Err(FactDecodeError::TooLong { found: bytes.len() });
+        }
+        match bytes.split_first() {
+            None => Err(FactDecodeError::Malformed { source: None }),
+            Some((&FACT_VERSION, body)) => match postcard::take_from_bytes(body) {
+                Ok((fact, [])) => Ok(fact),
+                Ok((_fact, _rest)) => Err(FactDecodeError::Malformed { source: None }),
+                Err(source) => Err(FactDecodeError::Malformed { source: Some(source) }),
+            },
+            Some((&version, _body)) => Err(FactDecodeError::UnsupportedVersion(version)),
+        }
+    }
+}

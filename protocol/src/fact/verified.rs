@@ -1,0 +1,297 @@
+//! Facts whose signatures were checked.
+
+use super::accusation::Accusation;
+use super::key::{FactKey, FactVersion, hash64};
+use super::record::{NodeRecord, NodeState};
+use super::rollup::Rollup;
+use super::signed::SignedFact;
+use crate::placement::{Deployment, Policy};
+use crate::register::{Content, Decision, DecisionError, VerifiedDecision};
+use crate::roster::Roster;
+use hedgerow_attest::digest::Sha256Digest;
+use hedgerow_attest::endorsed::{Endorsed, EndorsedError};
+use hedgerow_attest::genesis::{Birth, Genesis, GenesisError};
+use hedgerow_attest::id::{CellId, NodeId};
+use hedgerow_attest::member::Member;
+use hedgerow_attest::membership::MembershipError;
+use hedgerow_attest::root::TrustRoot;
+use hedgerow_attest::signed::{Domain, EnvelopeError, Signed, Verified, VerifyError};
+use hedgerow_attest::time::UnixSeconds;
+use thiserror::Error;
+
+/// Seconds by which the clocks of issuer and reader may differ.
+pub(crate) const SKEW_S: u64 = 300;
+
+/// What a verified fact says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fact {
+    /// A node belongs to the mesh.
+    Member(Member),
+    /// What it says about itself.
+    Record(NodeRecord),
+    /// It did not answer.
+    Accusation(Accusation),
+    /// A cell was born.
+    Genesis(Birth),
+    /// How a cell is.
+    Rollup(Rollup),
+    /// The rules for data, and the digest by which tables name them.
+    Policy(Policy, Sha256Digest),
+    /// Which model should be where.
+    Deployment(Deployment),
+    /// A slot of a register was decided.
+    Decision(VerifiedDecision),
+}
+
+/// A fact whose author had the right to say it and did. It can be made by verification and by signing only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifiedFact {
+    key: FactKey,
+    version: FactVersion,
+    fact: Fact,
+    signed: SignedFact,
+}
+
+/// Why a fact is not believed.
+#[derive(Debug, Error)]
+pub enum FactRefusal {
+    /// Its author is not known here yet; the author's certificate travels by itself and may arrive later.
+    #[error("statement of {0}, whose certificate is not known")]
+    UnknownAuthor(NodeId),
+    /// The cell it speaks of is not known here yet; its genesis travels by itself.
+    #[error("statement about cell {0}, whose genesis is not known")]
+    UnknownCell(CellId),
+    /// The cell's voters at that point are not known here yet; the decision travels by itself.
+    #[error("decision under voters that are not known")]
+    Voters(#[source] DecisionError),
+    /// The author is known and had no right to say this.
+    #[error("statement about {subject} by {author}")]
+    NotItsAuthor {
+        /// Who signed.
+        author: NodeId,
+        /// Whom or what it concerns.
+        subject: NodeId,
+    },
+    /// A rule of its own kind is broken: a region that the certificate does not name, or classes that nobody can keep.
+    #[error("statement that breaks a rule of its kind")]
+    IllFormed,
+    /// The payload cannot be read.
+    #[error("malformed statement")]
+    Malformed(#[source] EnvelopeError),
+    /// The author's key did not sign this.
+    #[error("statement that its author did not sign")]
+    Signature(#[source] VerifyError),
+    /// The keys of the root that would have to sign did not.
+    #[error("statement without the signatures that the root asks for")]
+    Endorsement(#[source] EndorsedError),
+    /// The genesis founds no cell.
+    #[error("genesis that does not hold")]
+    Genesis(#[source] GenesisError),
+    /// The certificate does not make a member of this mesh.
+    #[error("certificate that does not hold")]
+    Membership(#[source] MembershipError),
+    /// The decision has no quorum or breaks a rule.
+    #[error("decision that does not hold")]
+    Decision(#[source] DecisionError),
+}
+
+impl FactRefusal {
+    /// Whether the same fact may be believed later, when others that it depends on have arrived: do not count it
+    /// against the sender.
+    #[must_use]
+    pub fn may_heal(&self) -> bool {
+        matches!(self, Self::UnknownAuthor(_) | Self::UnknownCell(_) | Self::Voters(_))
+    }
+
+    /// Whether the fact held once and time alone made it void, or made void what it depends on.
+    #[must_use]
+    pub fn is_of_its_time(&self) -> bool {
+        self.may_heal()
+            || matches!(self, Self::Membership(MembershipError::Validity(_) | MembershipError::Delegation(_)))
+    }
+}
+
+impl SignedFact {
+    /// Checks that whoever had to sign did, and that the fact keeps the rules of its kind.
+    ///
+    /// # Errors
+    /// [`FactRefusal`]; see [`FactRefusal::may_heal`].
+    pub fn verify(self, roster: &Roster, root: &TrustRoot, now: UnixSeconds) -> Result<VerifiedFact, FactRefusal> {
+        match self {
+            Self::Member(certificate) => {
+                Ok(VerifiedFact::member(certificate.verify(root, now, SKEW_S).map_err(FactRefusal::Membership)?))
+            }
+            Self::Record(signed) => {
+                let record = by_node(&signed, roster, |record| record.node)?;
+                let region = member(roster, &record.node)?.region();
+                if region == &record.region { Ok(VerifiedFact::record(record)) } else { Err(FactRefusal::IllFormed) }
+            }
+            Self::Accusation(signed) => {
+                let accusation = by_node(&signed, roster, |accusation| accusation.accuser)?;
+                member(roster, &accusation.accused)?;
+                Ok(VerifiedFact::accusation(accusation))
+            }
+            Self::Genesis(signed) => genesis(&signed, roster, root),
+            Self::Rollup(signed) => rollup(&signed, roster),
+            Self::Policy(endorsed) => {
+                let policy = endorsed.verify_threshold(root.policy()).map_err(FactRefusal::Endorsement)?;
+                if policy.is_well_formed() {
+                    Ok(VerifiedFact::policy(policy, endorsed))
+                } else {
+                    Err(FactRefusal::IllFormed)
+                }
+            }
+            Self::Deployment(endorsed) => {
+                let deployment = endorsed.verify_threshold(root.publishers()).map_err(FactRefusal::Endorsement)?;
+                Ok(VerifiedFact::deployment(deployment, endorsed))
+            }
+            Self::Decision(decision) => Ok(VerifiedFact::decision(verify_decision(*decision, roster)?)),
+        }
+    }
+}
+
+/// Checks a decision against the voters that are in force at its slot as far as the roster knows.
+pub(crate) fn verify_decision(decision: Decision, roster: &Roster) -> Result<VerifiedDecision, FactRefusal> {
+    let cell = decision.value.cell;
+    let voters = roster.voters_at(&cell, decision.value.slot).ok_or(FactRefusal::UnknownCell(cell))?;
+    decision.verify(voters).map_err(|error| match error {
+        DecisionError::Configuration { found, expected } if found > expected => FactRefusal::Voters(error),
+        DecisionError::Configuration { .. }
+        | DecisionError::Change
+        | DecisionError::Stray(_)
+        | DecisionError::Signature(_)
+        | DecisionError::Malformed
+        | DecisionError::Quorum => FactRefusal::Decision(error),
+    })
+}
+
+fn genesis(signed: &Signed<Genesis>, roster: &Roster, root: &TrustRoot) -> Result<VerifiedFact, FactRefusal> {
+    let claimed = signed.peek().map_err(FactRefusal::Malformed)?;
+    let issuer = member(roster, &root.genesis_issuer(&claimed.region))?;
+    Birth::open(signed, root, issuer).map(VerifiedFact::genesis).map_err(FactRefusal::Genesis)
+}
+
+fn rollup(signed: &Signed<Rollup>, roster: &Roster) -> Result<VerifiedFact, FactRefusal> {
+    let rollup = by_node(signed, roster, |rollup| rollup.holder)?;
+    let cell = roster.cell(&rollup.cell).ok_or(FactRefusal::UnknownCell(rollup.cell))?;
+    let voters = cell.configuration(rollup.config_epoch).ok_or(FactRefusal::UnknownCell(rollup.cell))?;
+    if !voters.has(&rollup.holder) {
+        return Err(FactRefusal::NotItsAuthor { author: rollup.holder, subject: rollup.holder });
+    }
+    if cell.region() != &rollup.region || !rollup.members.is_sorted_by(|a, b| a.node < b.node) {
+        return Err(FactRefusal::IllFormed);
+    }
+    Ok(VerifiedFact::rollup(rollup))
+}
+
+fn member<'a>(roster: &'a Roster, node: &NodeId) -> Result<&'a Member, FactRefusal> {
+    roster.member(node).ok_or(FactRefusal::UnknownAuthor(*node))
+}
+
+fn by_node<T: Domain>(
+    signed: &Signed<T>,
+    roster: &Roster,
+    author: fn(&T) -> NodeId,
+) -> Result<Verified<T>, FactRefusal> {
+    let claimed = author(&signed.peek().map_err(FactRefusal::Malformed)?);
+    signed.verify(member(roster, &claimed)?.statement()).map_err(FactRefusal::Signature)
+}
+
+impl VerifiedFact {
+    /// What it is about.
+    #[must_use]
+    pub fn key(&self) -> &FactKey {
+        &self.key
+    }
+
+    /// Of two facts with one key the higher version holds.
+    #[must_use]
+    pub fn version(&self) -> FactVersion {
+        self.version
+    }
+
+    /// What it says.
+    #[must_use]
+    pub fn fact(&self) -> &Fact {
+        &self.fact
+    }
+
+    /// The fact to pass on, to be checked again where it arrives.
+    #[must_use]
+    pub fn signed(&self) -> &SignedFact {
+        &self.signed
+    }
+
+    /// The fact that this node is a member, from a certificate that was verified.
+    #[must_use]
+    pub fn member(member: Member) -> Self {
+        // The same order as `Member::supersedes`: rotations, serial, then the greater issuer.
+        let tie = member.issuer().as_bytes().first_chunk::<8>().map_or(0, |first| u64::from_be_bytes(*first));
+        let version = FactVersion { major: u64::from(member.rotations()), minor: member.serial(), tie };
+        let signed = SignedFact::Member(Box::new(member.certificate().clone()));
+        Self { key: FactKey::Member(member.node()), version, fact: Fact::Member(member), signed }
+    }
+
+    pub(crate) fn record(record: Verified<NodeRecord>) -> Self {
+        let signed = SignedFact::Record(record.envelope().clone());
+        let tie = tie(record.envelope());
+        // A departure outlives whatever the node signs afterwards.
+        let major = if record.state == NodeState::Left { u64::MAX } else { record.incarnation.0 };
+        let version = FactVersion { major, minor: record.seq, tie };
+        Self { key: FactKey::Record(record.node), version, fact: Fact::Record(record.into_inner()), signed }
+    }
+
+    pub(crate) fn accusation(accusation: Verified<Accusation>) -> Self {
+        let signed = SignedFact::Accusation(accusation.envelope().clone());
+        // One accuser's word is as good as another's: with equal versions the first to arrive stays.
+        let version = FactVersion { major: accusation.incarnation.0, minor: 0, tie: 0 };
+        let key = FactKey::Accusation(accusation.accused);
+        Self { key, version, fact: Fact::Accusation(accusation.into_inner()), signed }
+    }
+
+    pub(crate) fn rollup(rollup: Verified<Rollup>) -> Self {
+        let signed = SignedFact::Rollup(rollup.envelope().clone());
+        // Generations number recoveries and stay far below 2^16, terms far below 2^48.
+        let major = rollup.generation.0.saturating_mul(1 << 48).saturating_add(rollup.term.0);
+        let version = FactVersion { major, minor: rollup.window, tie: tie(rollup.envelope()) };
+        Self { key: FactKey::Rollup(rollup.cell), version, fact: Fact::Rollup(rollup.into_inner()), signed }
+    }
+
+    /// The birth of a cell, from a genesis that was verified.
+    #[must_use]
+    pub fn genesis(birth: Birth) -> Self {
+        let signed = SignedFact::Genesis(birth.genesis().envelope().clone());
+        let version = FactVersion { major: 0, minor: 0, tie: 0 };
+        Self { key: FactKey::Genesis(birth.cell()), version, fact: Fact::Genesis(birth), signed }
+    }
+
+    fn policy(policy: Policy, endorsed: Endorsed<Policy>) -> Self {
+        let digest = endorsed.payload_digest();
+        let version = FactVersion { major: policy.version.0, minor: 0, tie: hash64(digest.as_bytes()) };
+        let key = FactKey::Policy(policy.version);
+        Self { key, version, fact: Fact::Policy(policy, digest), signed: SignedFact::Policy(endorsed) }
+    }
+
+    fn deployment(deployment: Deployment, endorsed: Endorsed<Deployment>) -> Self {
+        let tie = hash64(endorsed.payload_digest().as_bytes());
+        let version = FactVersion { major: deployment.revision, minor: 0, tie };
+        let key = FactKey::Deployment(deployment.model.clone());
+        Self { key, version, fact: Fact::Deployment(deployment), signed: SignedFact::Deployment(endorsed) }
+    }
+
+    pub(crate) fn decision(decision: VerifiedDecision) -> Self {
+        let key = match &decision.value.content {
+            Content::Configuration(next) => FactKey::Configuration(decision.value.cell, next.epoch),
+            Content::Placement(_) => FactKey::Placement(decision.value.cell),
+        };
+        // Two certificates of one value differ in who signed; they say the same.
+        let (major, minor) = (decision.value.generation.0, decision.value.slot.0);
+        let version = FactVersion { major, minor, tie: hash64(decision.digest().as_bytes()) };
+        let signed = SignedFact::Decision(Box::new(decision.decision().clone()));
+        Self { key, version, fact: Fact::Decision(decision), signed }
+    }
+}
+
+fn tie<T: Domain>(signed: &Signed<T>) -> u64 {
+    hash64(signed.payload())
+}

@@ -1,0 +1,21 @@
+//! What is held where. Operators write rules for data, publishers sign deployments, the holder of a cell's lease computes
+//! one table for the cell, and everybody checks the table against the rules before following it.
+//!
+//! The table is a value of the cell's register, so two holders cannot both install one. Computing it needs the table
+//! before (it is sticky), which is why one computes and all verify.
+
+mod choose;
+mod deployment;
+mod policy;
+mod rendezvous;
+mod replica_set;
+mod table;
+mod verify;
+
+pub(crate) use choose::{Candidate, Inputs, choose};
+pub use deployment::Deployment;
+pub use policy::{CLASSES_MAX, DataClass, Policy, REGIONS_MAX, REPLICAS_MAX};
+pub use replica_set::{Explanation, PlacementError, PlacementReason, ReplicaSet, explain, replica_set};
+pub use table::{ClassRow, MODELS_MAX, ModelRow, NodeList, PlacementTable};
+pub use verify::TableFault;
+pub(crate) use verify::{Rules, verify_table};

@@ -1,0 +1,123 @@
+//! A value with the signatures that decide it.
+
+use super::configuration::{Configuration, VOTERS_MAX};
+use super::value::{Acceptance, Content, Value};
+use crate::id::{ConfigEpoch, Term};
+use hedgerow_attest::bounded::bounded_vec;
+use hedgerow_attest::digest::Sha256Digest;
+use hedgerow_attest::id::NodeId;
+use hedgerow_attest::signed::{Signed, VerifyError};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::ops::Deref;
+use thiserror::Error;
+
+/// Acceptances that a decision may carry: those of the voters before and after a change.
+const ACCEPTANCES_MAX: usize = VOTERS_MAX * 2;
+
+/// A value and a quorum of acceptances of it under one term: the certificate of a slot. Anyone who knows the voters can
+/// check it; [`Decision::verify`] does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// What was decided.
+    pub value: Value,
+    /// The term under which the quorum accepted it.
+    pub term: Term,
+    /// The voter set whose quorum it was.
+    pub config_epoch: ConfigEpoch,
+    /// The acceptances, each voter once.
+    #[serde(deserialize_with = "bounded_vec::<_, _, ACCEPTANCES_MAX>")]
+    pub acceptances: Vec<Signed<Acceptance>>,
+}
+
+/// Why a decision is not believed. Unless said otherwise the certificate is broken and asking again is no use.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum DecisionError {
+    /// It names another voter set than the one in force at its slot as far as this node knows; the decision that made
+    /// that set has to come first.
+    #[error("certificate of configuration {found}, {expected} is in force")]
+    Configuration {
+        /// The epoch that the certificate names.
+        found: ConfigEpoch,
+        /// The epoch that is known to be in force.
+        expected: ConfigEpoch,
+    },
+    /// The configuration it decides may not follow the one in force.
+    #[error("change of voters that may not follow the present one")]
+    Change,
+    /// An acceptance speaks of another value, slot or term, or its signer does not vote.
+    #[error("acceptance by {0} that does not belong to the certificate")]
+    Stray(NodeId),
+    /// An acceptance is not signed by the voter's key.
+    #[error("acceptance that does not verify")]
+    Signature(#[source] VerifyError),
+    /// An acceptance that cannot be read.
+    #[error("malformed acceptance")]
+    Malformed,
+    /// Too few voters accepted.
+    #[error("certificate without a quorum")]
+    Quorum,
+}
+
+/// A decision whose quorum was checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifiedDecision {
+    decision: Decision,
+    digest: Sha256Digest,
+}
+
+impl VerifiedDecision {
+    /// The digest of the value.
+    #[must_use]
+    pub fn digest(&self) -> Sha256Digest {
+        self.digest
+    }
+
+    /// The decision to pass on; the proof is checked again where it arrives.
+    #[must_use]
+    pub fn decision(&self) -> &Decision {
+        &self.decision
+    }
+}
+
+impl Deref for VerifiedDecision {
+    type Target = Decision;
+
+    fn deref(&self) -> &Decision {
+        &self.decision
+    }
+}
+
+impl Decision {
+    /// Checks the certificate against the voter set that is in force at its slot.
+    ///
+    /// # Errors
+    /// [`DecisionError`].
+    pub fn verify(self, in_force: &Configuration) -> Result<VerifiedDecision, DecisionError> {
+        if self.config_epoch != in_force.epoch {
+            return Err(DecisionError::Configuration { found: self.config_epoch, expected: in_force.epoch });
+        }
+        let next = match &self.value.content {
+            Content::Configuration(next) if !in_force.may_become(next) => return Err(DecisionError::Change),
+            Content::Configuration(next) => Some(next),
+            Content::Placement(_) => None,
+        };
+        let digest = self.value.digest();
+        let mut voters = BTreeSet::new();
+        for signed in &self.acceptances {
+            let claimed = signed.peek().map_err(|_refused| DecisionError::Malformed)?;
+            let voter = claimed.voter;
+            let key = in_force.key_of(&voter).or_else(|| next.and_then(|next| next.key_of(&voter)));
+            let accepted = signed.verify(&key.ok_or(DecisionError::Stray(voter))?).map_err(DecisionError::Signature)?;
+            let subject = (accepted.cell, accepted.generation, accepted.slot, accepted.value, accepted.term);
+            if subject != (self.value.cell, self.value.generation, self.value.slot, digest, self.term) {
+                return Err(DecisionError::Stray(voter));
+            }
+            voters.insert(voter);
+        }
+        if !in_force.is_quorum(&voters) || next.is_some_and(|next| !next.is_quorum(&voters)) {
+            return Err(DecisionError::Quorum);
+        }
+        Ok(VerifiedDecision { decision: self, digest })
+    }
+}

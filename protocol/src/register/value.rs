@@ -1,0 +1,112 @@
+//! What a slot of the register holds, and how a voter says that it accepted it.
+
+use super::configuration::Configuration;
+use crate::id::{Generation, Slot, Term};
+use crate::placement::PlacementTable;
+use hedgerow_attest::digest::Sha256Digest;
+use hedgerow_attest::id::{CellId, NodeId};
+use hedgerow_attest::signed::Domain;
+use serde::{Deserialize, Serialize};
+
+/// The value of one slot. It names no term: proposed again by a later holder it is the same value with the same digest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Value {
+    /// The cell whose register it is.
+    pub cell: CellId,
+    /// The recovery count of the cell.
+    pub generation: Generation,
+    /// The place in the register.
+    pub slot: Slot,
+    /// The digest of the value in the slot before, which ties the register into one chain.
+    pub previous: Sha256Digest,
+    /// What is decided.
+    pub content: Content,
+}
+
+/// What a slot can decide. Later releases append variants; a node that meets one it does not know refuses the value as
+/// malformed and neither accepts nor adopts it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Content {
+    /// Another voter set, in force from the next slot on.
+    Configuration(Configuration),
+    /// Another placement of groups and models.
+    Placement(PlacementTable),
+}
+
+/// The end of the chain as one node knows it: the last slot that is certified, and the digest of its value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Head {
+    /// The recovery count of the cell.
+    pub generation: Generation,
+    /// The last certified slot; 0 is the genesis.
+    pub slot: Slot,
+    /// The digest of its value; for slot 0 that of the genesis' payload, which is the cell id.
+    pub digest: Sha256Digest,
+}
+
+/// The signed statement of one voter that it accepted a value under a term. A quorum of them over one value and one term
+/// is the certificate of the slot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acceptance {
+    /// The cell.
+    pub cell: CellId,
+    /// The recovery count of the cell.
+    pub generation: Generation,
+    /// The slot.
+    pub slot: Slot,
+    /// The digest of the accepted value.
+    pub value: Sha256Digest,
+    /// The term under which it was proposed to this voter.
+    pub term: Term,
+    /// The voter, who signs.
+    pub voter: NodeId,
+}
+
+impl Domain for Acceptance {
+    const DOMAIN: &'static str = "hedgerow/acceptance/1";
+    const PAYLOAD_MAX: usize = 160;
+}
+
+impl Value {
+    /// Bytes that an encoded value has at most: a full table of 256 models and 32 classes of 16 groups.
+    pub const ENCODED_MAX: usize = 48 * 1024;
+
+    /// The name of the value: sha-256 of its postcard encoding.
+    #[must_use]
+    pub fn digest(&self) -> Sha256Digest {
+        Sha256Digest::of(&postcard::to_stdvec(self).expect("postcard writes every value into memory"))
+    }
+
+    /// The head of a register whose last slot is this.
+    #[must_use]
+    pub fn head(&self) -> Head {
+        Head { generation: self.generation, slot: self.slot, digest: self.digest() }
+    }
+}
+
+impl Head {
+    /// The head of a cell's register before anything was decided.
+    #[must_use]
+    pub fn genesis(cell: CellId) -> Self {
+        Self { generation: Generation(0), slot: Slot(0), digest: Sha256Digest::from_bytes(*cell.as_bytes()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::ConfigEpoch;
+
+    #[test]
+    fn the_digest_of_a_value_is_frozen() {
+        let cell = CellId::from_bytes([1; 32]);
+        let content = Content::Configuration(Configuration { epoch: ConfigEpoch(2), voters: vec![], quorum: 1 });
+        let head = Head::genesis(cell);
+        let value = Value { cell, generation: Generation(0), slot: Slot(1), previous: head.digest, content };
+        let bytes = postcard::to_stdvec(&value).unwrap();
+        let expected = [vec![1; 32], vec![0, 1], vec![1; 32], vec![0, 2, 0, 1]].concat();
+        assert_eq!(bytes, expected);
+        assert_eq!(value.digest(), Sha256Digest::of(&expected));
+        assert_eq!(value.head(), Head { generation: Generation(0), slot: Slot(1), digest: value.digest() });
+    }
+}

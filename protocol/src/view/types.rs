@@ -1,0 +1,114 @@
+//! The snapshot itself.
+
+use super::state::MemberState;
+use crate::fact::Health;
+use crate::id::{ConfigEpoch, Incarnation, PlacementEpoch, Term};
+use crate::name::{ClassName, ModelRef};
+use crate::placement::{Deployment, Policy};
+use crate::time::Mono;
+use hedgerow_attest::digest::Sha256Digest;
+use hedgerow_attest::id::{CellId, MeshId, NodeId};
+use hedgerow_attest::region::Region;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// What one node believes at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MeshView {
+    /// Whose view it is.
+    pub me: NodeId,
+    /// The mesh.
+    pub mesh: MeshId,
+    /// The region of this node.
+    pub region: Region,
+    /// The cell of this node, once its region has one.
+    pub cell: Option<CellId>,
+    /// When, by this node's clock.
+    pub at: Mono,
+    /// Every member that was ever heard of, this node included.
+    pub members: BTreeMap<NodeId, MemberView>,
+    /// The aggregator of each region that has a cell.
+    pub aggregators: BTreeMap<Region, AggregatorView>,
+    /// The adopted placement of each cell.
+    pub placements: BTreeMap<CellId, PlacementView>,
+    /// The models that publishers want served, by name.
+    pub deployments: Vec<DeploymentView>,
+    /// The rules for data, where the mesh has any.
+    pub policy: Option<Arc<Policy>>,
+}
+
+/// One member.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemberView {
+    /// The member.
+    pub node: NodeId,
+    /// Its region, by its certificate.
+    pub region: Region,
+    /// The cell of its region, where one is known.
+    pub cell: Option<CellId>,
+    /// What kind of machine it is, by its certificate.
+    pub class: String,
+    /// How it is seen.
+    pub state: MemberState,
+    /// Its latest known incarnation.
+    pub incarnation: Incarnation,
+    /// Where it says that it can be dialled, best first.
+    pub addresses: Vec<SocketAddr>,
+    /// What it says it can do; the queue depth is as fresh as `heard_ms_ago`.
+    pub health: Health,
+    /// The smallest round trip that this node measured to it within the last minute, in microseconds.
+    pub rtt_us: Option<u64>,
+    /// Milliseconds since this node itself last heard from it; nothing if it never did in this run.
+    pub heard_ms_ago: Option<u64>,
+}
+
+/// The aggregator of one region.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AggregatorView {
+    /// The cell.
+    pub cell: CellId,
+    /// Who holds the lease, or held it last.
+    pub holder: NodeId,
+    /// The holder's term.
+    pub term: Term,
+    /// The voter set that elected it.
+    pub config_epoch: ConfigEpoch,
+    /// How many vote; with one there is no failover.
+    pub voters: usize,
+    /// Whether the lease is believed to run.
+    pub valid: bool,
+}
+
+/// The placement of one cell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlacementView {
+    /// The region in which the cell lies.
+    pub region: Region,
+    /// Numbers the placements of the cell.
+    pub epoch: PlacementEpoch,
+    /// Nodes by class and hash prefix, home first.
+    pub groups: BTreeMap<(ClassName, u8), Vec<NodeId>>,
+    /// Nodes by model and version, best first.
+    pub models: BTreeMap<ModelRef, ModelPlacement>,
+}
+
+/// Where one model is placed in one cell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelPlacement {
+    /// The digest of its manifest.
+    pub manifest: Sha256Digest,
+    /// Who should hold it warm.
+    pub nodes: Vec<NodeId>,
+}
+
+/// A model that a publisher wants served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeploymentView {
+    /// As signed.
+    pub deployment: Deployment,
+    /// Whether this node is among those that should hold it warm.
+    pub mine: bool,
+    /// Nodes that hold it warm, by their own word, whatever their state.
+    pub warm: Vec<NodeId>,
+}

@@ -1,0 +1,132 @@
+//! The messages of wire version 1. Their encoding is frozen by fixtures; later versions get types of their own.
+
+use crate::election::{LeaseHint, LeaseMessage};
+use crate::fact::{FactVersion, Liveness, SignedFact};
+use crate::id::Incarnation;
+use hedgerow_attest::bounded::bounded_vec;
+use hedgerow_attest::id::NodeId;
+use serde::{Deserialize, Serialize};
+
+/// Members that one probe may name as suspects of its sender.
+pub const SUSPECTS_MAX: usize = 4;
+
+/// Buckets of a summary of facts.
+pub const SUMMARY_BUCKETS: usize = 16;
+
+/// Facts that one digest may list, and that one pull may ask for.
+pub const DIGEST_ENTRIES_MAX: usize = 1024;
+
+/// Facts that one push may carry, whatever their size.
+pub const PUSH_FACTS_MAX: usize = 128;
+
+/// Everything that one node's core sends to another's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Message {
+    /// Who is alive.
+    Probe(ProbeMessage),
+    /// What is known.
+    Exchange(ExchangeMessage),
+    /// Who decides, and what was decided.
+    Lease(Box<LeaseMessage>),
+}
+
+/// Liveness, as in SWIM (Das, Gupta, Motivala, DSN 2002). Not signed: the link names the sender, and what it says about
+/// others is only a reason to ask them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ProbeMessage {
+    /// Are you there?
+    Ping {
+        /// To be returned.
+        nonce: u64,
+        /// What the sender believes about the receiver, so that a falsely suspected member hears of it first.
+        belief: Suspicion,
+        /// Members that the sender itself could not reach.
+        #[serde(deserialize_with = "bounded_vec::<_, _, SUSPECTS_MAX>")]
+        suspects: Vec<(NodeId, Incarnation)>,
+    },
+    /// Yes.
+    Ack {
+        /// That of the ping.
+        nonce: u64,
+        /// The sender's own incarnation.
+        incarnation: Incarnation,
+        /// Values that move all the time.
+        load: Load,
+        /// The lease of the sender's cell, as the sender knows it.
+        lease: Option<LeaseHint>,
+        /// Members that the sender itself could not reach.
+        #[serde(deserialize_with = "bounded_vec::<_, _, SUSPECTS_MAX>")]
+        suspects: Vec<(NodeId, Incarnation)>,
+    },
+    /// Please ping that member for me.
+    Ask {
+        /// To be returned.
+        nonce: u64,
+        /// The member that did not answer the sender.
+        target: NodeId,
+    },
+    /// It answered me, or it did not.
+    Tell {
+        /// That of the request.
+        nonce: u64,
+        /// The member asked about.
+        target: NodeId,
+        /// Whether it answered in time.
+        reached: bool,
+    },
+}
+
+/// What one node believes about the liveness of another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Suspicion {
+    /// The incarnation it speaks of.
+    pub incarnation: Incarnation,
+    /// The belief.
+    pub liveness: Liveness,
+}
+
+/// Values that move all the time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Load {
+    /// Requests that wait or run.
+    pub queue_depth: u32,
+}
+
+/// Anti-entropy of facts: summary, digest of the buckets that differ, then push and pull.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ExchangeMessage {
+    /// One hash per bucket of the sender's facts.
+    Summary {
+        /// Each the exclusive or of the bucket's entries, hashed.
+        buckets: [u64; SUMMARY_BUCKETS],
+    },
+    /// What the sender has in the buckets that differ.
+    Digest {
+        /// The buckets listed in full, one bit each.
+        buckets: u16,
+        /// Their entries.
+        #[serde(deserialize_with = "bounded_vec::<_, _, DIGEST_ENTRIES_MAX>")]
+        entries: Vec<FactEntry>,
+    },
+    /// Please send these.
+    Pull {
+        /// Hashes of keys.
+        #[serde(deserialize_with = "bounded_vec::<_, _, DIGEST_ENTRIES_MAX>")]
+        keys: Vec<u64>,
+    },
+    /// Facts that the receiver lacks, those first on which others depend.
+    Push {
+        /// The facts.
+        #[serde(deserialize_with = "bounded_vec::<_, _, PUSH_FACTS_MAX>")]
+        facts: Vec<SignedFact>,
+    },
+}
+
+/// One fact in a digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct FactEntry {
+    /// The hash of its key.
+    pub key: u64,
+    /// Its version; of two the higher holds.
+    pub version: FactVersion,
+}

@@ -1,0 +1,176 @@
+//! The door from a message that was read to one that a machine accepts.
+
+use super::message::{ExchangeMessage, FactEntry, Message, ProbeMessage, SUMMARY_BUCKETS};
+use crate::election::{Abandon, Campaign, Denial, GrantReply, LeaseMessage, Propose, Refusal, VerifiedGrant};
+use crate::fact::{Fact, FactRefusal, SignedFact, VerifiedFact, verify_decision};
+use crate::register::{Acceptance, VerifiedDecision};
+use crate::roster::Roster;
+use hedgerow_attest::id::NodeId;
+use hedgerow_attest::root::TrustRoot;
+use hedgerow_attest::signed::{EnvelopeError, Verified, VerifyError};
+use hedgerow_attest::time::UnixSeconds;
+use std::borrow::Cow;
+use thiserror::Error;
+
+/// A message whose signatures were checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum VerifiedMessage {
+    /// Carries no signatures.
+    Probe(ProbeMessage),
+    /// With facts instead of claims.
+    Exchange(VerifiedExchange),
+    /// With proven grants, acceptances and decisions.
+    Lease(Box<VerifiedLease>),
+}
+
+/// An exchange whose facts were checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum VerifiedExchange {
+    /// As in [`ExchangeMessage::Summary`].
+    Summary([u64; SUMMARY_BUCKETS]),
+    /// As in [`ExchangeMessage::Digest`].
+    Digest {
+        /// The buckets listed in full, one bit each.
+        buckets: u16,
+        /// Their entries.
+        entries: Vec<FactEntry>,
+    },
+    /// As in [`ExchangeMessage::Pull`].
+    Pull(Vec<u64>),
+    /// The facts of [`ExchangeMessage::Push`] that hold, in an order in which each can be adopted.
+    Push {
+        /// Those that hold.
+        facts: Vec<VerifiedFact>,
+        /// How many did not and never will; count them against the sender.
+        refused: usize,
+    },
+}
+
+/// A message of an election whose signatures were checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum VerifiedLease {
+    /// From a candidate or holder.
+    Campaign(Campaign),
+    /// From a voter.
+    Grant(Box<VerifiedGrant>),
+    /// From a voter, with the certificate of its configuration where it sent one and it verified.
+    Denial(Denial, Option<VerifiedDecision>),
+    /// From a candidate or holder.
+    Abandon(Abandon),
+    /// From the holder.
+    Propose(Propose),
+    /// From a voter.
+    Accepted(Verified<Acceptance>),
+    /// From a voter.
+    Refused(Refusal),
+    /// From a holder or voter.
+    Decided(VerifiedDecision),
+}
+
+/// Why a message is dropped; nothing in it is used.
+#[derive(Debug, Error)]
+pub enum MessageRefusal {
+    /// Its signed part speaks for another node than the one that sent it.
+    #[error("signed part that speaks for {speaks_for}")]
+    NotTheSender {
+        /// Who would have to have sent it.
+        speaks_for: NodeId,
+    },
+    /// The sender's key is not known here yet; it travels by itself.
+    #[error("signed part of {0}, whose key is not known")]
+    UnknownKey(NodeId),
+    /// The signed part cannot be read.
+    #[error("malformed signed part")]
+    Malformed(#[source] EnvelopeError),
+    /// The signed part does not verify.
+    #[error("signed part that does not verify")]
+    Signature(#[source] VerifyError),
+    /// The decision in it does not verify.
+    #[error("decision that is not believed")]
+    Decision(#[source] FactRefusal),
+}
+
+impl Message {
+    /// Checks every signature in a message that `from` sent over its own link.
+    ///
+    /// # Errors
+    /// [`MessageRefusal`]. A push with bad facts is no error: the good ones are kept and the others counted.
+    pub fn verify(
+        self,
+        from: NodeId,
+        roster: &Roster,
+        root: &TrustRoot,
+        now: UnixSeconds,
+    ) -> Result<VerifiedMessage, MessageRefusal> {
+        Ok(match self {
+            Self::Probe(probe) => VerifiedMessage::Probe(probe),
+            Self::Exchange(exchange) => VerifiedMessage::Exchange(match exchange {
+                ExchangeMessage::Summary { buckets } => VerifiedExchange::Summary(buckets),
+                ExchangeMessage::Digest { buckets, entries } => VerifiedExchange::Digest { buckets, entries },
+                ExchangeMessage::Pull { keys } => VerifiedExchange::Pull(keys),
+                ExchangeMessage::Push { facts } => push(facts, roster, root, now),
+            }),
+            Self::Lease(lease) => VerifiedMessage::Lease(Box::new(verify_lease(*lease, from, roster)?)),
+        })
+    }
+}
+
+/// Facts may depend on others of the same push, so what is believed widens as it goes.
+fn push(facts: Vec<SignedFact>, roster: &Roster, root: &TrustRoot, now: UnixSeconds) -> VerifiedExchange {
+    let mut roster = Cow::Borrowed(roster);
+    let (mut verified, mut refused) = (Vec::with_capacity(facts.len()), 0);
+    for signed in facts {
+        match signed.verify(&roster, root, now) {
+            Ok(fact) => {
+                if matches!(fact.fact(), Fact::Member(_) | Fact::Genesis(_) | Fact::Decision(_)) {
+                    roster.to_mut().learn(fact.fact());
+                }
+                verified.push(fact);
+            }
+            Err(refusal) if refusal.may_heal() => {}
+            Err(_hopeless) => refused += 1,
+        }
+    }
+    VerifiedExchange::Push { facts: verified, refused }
+}
+
+fn verify_lease(lease: LeaseMessage, from: NodeId, roster: &Roster) -> Result<VerifiedLease, MessageRefusal> {
+    Ok(match lease {
+        LeaseMessage::Campaign(campaign) => VerifiedLease::Campaign(campaign),
+        LeaseMessage::Grant(reply) => VerifiedLease::Grant(Box::new(verify_grant(reply, from, roster)?)),
+        LeaseMessage::Denial(mut denial) => {
+            let moved = denial.moved.take().and_then(|decision| verify_decision(*decision, roster).ok());
+            VerifiedLease::Denial(denial, moved)
+        }
+        LeaseMessage::Abandon(abandon) => VerifiedLease::Abandon(abandon),
+        LeaseMessage::Propose(propose) => VerifiedLease::Propose(propose),
+        LeaseMessage::Accepted(signed) => {
+            let claimed = signed.peek().map_err(MessageRefusal::Malformed)?;
+            if claimed.voter != from {
+                return Err(MessageRefusal::NotTheSender { speaks_for: claimed.voter });
+            }
+            let key = roster.voter_key(&claimed.cell, &from).ok_or(MessageRefusal::UnknownKey(from))?;
+            VerifiedLease::Accepted(signed.verify(&key).map_err(MessageRefusal::Signature)?)
+        }
+        LeaseMessage::Refused(refusal) => VerifiedLease::Refused(refusal),
+        LeaseMessage::Decided(decision) => {
+            VerifiedLease::Decided(verify_decision(*decision, roster).map_err(MessageRefusal::Decision)?)
+        }
+    })
+}
+
+fn verify_grant(reply: GrantReply, from: NodeId, roster: &Roster) -> Result<VerifiedGrant, MessageRefusal> {
+    let claimed = reply.grant.peek().map_err(MessageRefusal::Malformed)?;
+    if claimed.voter != from {
+        return Err(MessageRefusal::NotTheSender { speaks_for: claimed.voter });
+    }
+    let key = roster.voter_key(&claimed.cell, &from).ok_or(MessageRefusal::UnknownKey(from))?;
+    let grant = reply.grant.verify(&key).map_err(MessageRefusal::Signature)?;
+    let head = match reply.head {
+        Some(decision) => Some(verify_decision(*decision, roster).map_err(MessageRefusal::Decision)?),
+        None => None,
+    };
+    let signed_digest = grant.accepted.map(|(_, digest)| digest);
+    let accepted = reply.accepted.map(|value| *value).filter(|value| Some(value.digest()) == signed_digest);
+    Ok(VerifiedGrant { grant, head, accepted })
+}
