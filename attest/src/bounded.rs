@@ -86,7 +86,7 @@ mod tests {
         assert_eq!(postcard::from_bytes::<Few>(&[4, 7, 8, 9, 10]), Err(postcard::Error::SerdeDeCustom));
         assert_eq!(
             serde_json::from_str::<Few>("[7,8,9,10]").unwrap_err().to_string(),
-            "invalid length 4, expected at most 3 elements at line 1 column 9"
+            "invalid length 4, expected at most 3 elements at line 1 column 10"
         );
     }
 }

@@ -128,14 +128,11 @@ mod tests {
         let max_s = mesh.root().lifetimes().delegation_s;
         let elsewhere = SampleMesh::new(2).root().mesh();
         let open = |delegation: Delegation| open(&mesh, &delegation);
-        assert_eq!(open(Delegation { version: 2, ..good.clone() }), Err(DelegationError::UnsupportedVersion(2)));
-        assert_eq!(
-            open(Delegation { mesh: elsewhere, ..good.clone() }),
-            Err(DelegationError::OtherMesh(elsewhere))
-        );
+        assert_eq!(open(Delegation { version: 2, ..good }), Err(DelegationError::UnsupportedVersion(2)));
+        assert_eq!(open(Delegation { mesh: elsewhere, ..good }), Err(DelegationError::OtherMesh(elsewhere)));
         let not_after = good.not_before.plus_s(max_s + 1);
         assert_eq!(
-            open(Delegation { not_after, ..good.clone() }),
+            open(Delegation { not_after, ..good }),
             Err(DelegationError::Lifetime { lifetime_s: max_s + 1, max_s })
         );
         let not_after = UnixSeconds(good.not_before.0 - 1);

@@ -158,9 +158,10 @@ impl Envelope {
         if json.signatures.len() > SIGNATURES_MAX {
             return Err(DsseError::TooManySignatures(json.signatures.len()));
         }
-        let signatures = json.signatures.into_iter().map(|signature| {
-            Ok(KeyedSignature { keyid: signature.keyid, sig: base64(&signature.sig)? })
-        });
+        let signatures = json
+            .signatures
+            .into_iter()
+            .map(|signature| Ok(KeyedSignature { keyid: signature.keyid, sig: base64(&signature.sig)? }));
         let signatures = signatures.collect::<Result<_, DsseError>>()?;
         Ok(Self { payload_type: json.payload_type, payload: base64(&json.payload)?, signatures })
     }

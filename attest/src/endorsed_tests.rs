@@ -49,7 +49,10 @@ fn a_signature_of_another_payload_does_not_count() {
 #[test]
 fn the_envelope_is_frozen() {
     let endorsed = Endorsed::sign(&motion(), &[&key(1), &key(2)]);
-    assert_eq!(Hex::encode(&endorsed.to_bytes()), "ENDORSED_FIXTURE");
+    assert_eq!(
+        Hex::encode(&endorsed.to_bytes()),
+        "410605706c616e74028139770ea87d175f56a35466c34c7ecccb8d8a91b4ee37a25df60f5b8fc9b3944305cb3ebb7469e5463e92821a170589157ac23320d19ce79accc3452ddd5a6b0bdff25ef47d06e091ed1c2b4b78aae208a580d8257fe85848dced16364336018a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5cb104cec02d6f404a1b143c992cdeb28df0a4d262b117fb071c93977585a2a4728f75a47b943c64711e9643644a6e13815a47d049404b86b3af61c3a14a041a04"
+    );
     assert_eq!(Endorsed::from_bytes(&endorsed.to_bytes()), Ok(endorsed));
 }
 

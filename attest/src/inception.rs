@@ -141,12 +141,7 @@ impl InceptionChain {
     /// The beginning of a node: its transport and statement keys, the commitment to its next transport key, and the
     /// public keys of further purposes. Verification refuses what [`crate::identity::IdentityError`] lists.
     #[must_use]
-    pub fn incept(
-        transport: &SecretKey,
-        statement: &SecretKey,
-        next: Sha256Digest,
-        others: &[PurposeKey],
-    ) -> Self {
+    pub fn incept(transport: &SecretKey, statement: &SecretKey, next: Sha256Digest, others: &[PurposeKey]) -> Self {
         let own = PurposeKey { purpose: KeyPurpose::Statement, key: *statement.public().as_bytes() };
         let mut keys = [&[own], others].concat();
         keys.sort_unstable();

@@ -85,8 +85,7 @@ impl Statement {
     /// # Errors
     /// [`StatementError::Subjects`] without subjects or with more than [`SUBJECTS_MAX`].
     pub fn new(subject: Vec<Subject>, predicate_type: &str, predicate: Value) -> Result<Self, StatementError> {
-        let statement =
-            Self { kind: STATEMENT_TYPE.into(), subject, predicate_type: predicate_type.into(), predicate };
+        let statement = Self { kind: STATEMENT_TYPE.into(), subject, predicate_type: predicate_type.into(), predicate };
         statement.checked()
     }
 

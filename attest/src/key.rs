@@ -1,5 +1,5 @@
 //! ed25519 keys. Verification is the strict one (no small-order points, canonical scalars), so that two verifiers never
-//! disagree about a signature (Chalkias, Garillot, Nikolaenko: "Taming the many EdDSAs", 2020).
+//! disagree about a signature (Chalkias, Garillot, Nikolaenko: "Taming the many `EdDSAs`", 2020).
 
 use crate::digest::Sha256Digest;
 use crate::text::{Base32, Hex, ParseTextError, TextForm, bytes32};
@@ -59,15 +59,18 @@ impl PublicKey {
     /// # Errors
     /// [`SignatureError`] when the signature is not of this key over this message.
     pub fn verify_raw(&self, message: &[u8], signature: &Signature) -> Result<(), SignatureError> {
-        let key = VerifyingKey::from_bytes(&self.0).expect("checked when the key was made");
         let signature = ed25519_dalek::Signature::from_bytes(&signature.0);
-        key.verify_strict(message, &signature).map_err(|_refused| SignatureError)
+        self.point().verify_strict(message, &signature).map_err(|_refused| SignatureError)
     }
 
     /// The digest by which a pre-rotation commits to this key before it is shown.
     #[must_use]
     pub fn commitment(&self) -> Sha256Digest {
         Sha256Digest::of(&self.0)
+    }
+
+    fn point(&self) -> VerifyingKey {
+        VerifyingKey::from_bytes(&self.0).expect("checked when the key was made")
     }
 }
 

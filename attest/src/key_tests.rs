@@ -22,7 +22,7 @@ fn the_vectors_of_rfc_8032_hold() {
 #[test]
 fn a_key_id_is_the_one_of_securesystemslib() {
     let key = PublicKey::from_bytes(Hex::decode(PUBLIC).unwrap()).unwrap();
-    assert_eq!(KeyId::of(&key).to_string(), "KEYID_FIXTURE");
+    assert_eq!(KeyId::of(&key).to_string(), "eaf1e23f6c823132f437a2eaa299a7950f7386631deff273db195bbd26209e2b");
 }
 
 #[test]

@@ -126,7 +126,6 @@ impl Member {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::testing::SampleMesh;
 
     #[test]

@@ -43,8 +43,14 @@ fn a_certificate_says_who_where_as_what_and_until_when() {
 fn the_certificate_is_frozen() {
     let (membership, certificate) = good(&SampleMesh::new(1));
     let bytes = certificate.to_bytes();
-    assert_eq!(certificate.membership.payload_digest().to_string(), "MEMBERSHIP_FIXTURE");
-    assert_eq!((bytes.len(), Sha256Digest::of(&bytes).to_string().as_str()), (0, "CERTIFICATE_FIXTURE"));
+    assert_eq!(
+        certificate.membership.payload_digest().to_string(),
+        "288df18526dec04bdeba74e7365ab0ab26567ed1bdee89a5a0de78c3275b4460"
+    );
+    assert_eq!(
+        (bytes.len(), Sha256Digest::of(&bytes).to_string().as_str()),
+        (783, "5bcc23a2e1fd452d8e1d12039a7ab8e6fd65a38a1f56bf6eae096df5ea312e8a")
+    );
     assert_eq!(certificate.membership.peek(), Ok(membership));
 }
 

@@ -50,7 +50,7 @@ impl PeerId {
 
     /// The multihash, as libp2p takes it.
     #[must_use]
-    pub fn to_bytes(&self) -> Vec<u8> {
+    pub fn to_bytes(self) -> Vec<u8> {
         [PREFIX.as_slice(), self.0.as_bytes()].concat()
     }
 

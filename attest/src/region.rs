@@ -12,6 +12,7 @@ name! {
 mod tests {
     use super::*;
     use crate::name::NameError;
+    use std::collections::BTreeMap;
 
     #[test]
     fn a_region_survives_every_format_and_a_bad_one_none() {
@@ -20,5 +21,13 @@ mod tests {
         assert_eq!(serde_json::from_str::<Region>("\"eu-west\"").unwrap(), region);
         assert_eq!("EU".parse::<Region>(), Err(NameError::Alphabet));
         assert!(serde_json::from_str::<Region>("\"EU\"").is_err());
+    }
+
+    #[test]
+    fn regions_are_names_in_a_map() {
+        let issuers = BTreeMap::from([(Region::new("us").unwrap(), 2), (Region::new("eu").unwrap(), 1)]);
+        let text = serde_json::to_string(&issuers).unwrap();
+        assert_eq!(text, r#"{"eu":1,"us":2}"#);
+        assert_eq!(serde_json::from_str::<BTreeMap<Region, i32>>(&text).unwrap(), issuers);
     }
 }

@@ -81,10 +81,9 @@ impl RootDraft {
             .into_iter()
             .map(|(keyid, sig)| DocumentSignature { keyid: keyid.to_string(), sig: sig.to_string() })
             .collect();
-        let mut text =
-            serde_json::to_vec_pretty(&Document { signatures, signed }).expect("a root has string names only");
-        text.push(b'\n');
-        text
+        let document = serde_json::to_value(Document { signatures, signed }).expect("a root has string names only");
+        // Canonical as a whole, so that the file does not depend on how a JSON library orders names.
+        canonical::to_vec(&document).expect("a root has no fractions")
     }
 }
 

@@ -56,7 +56,10 @@ fn a_value_of_one_type_is_none_of_another() {
 #[test]
 fn the_envelope_is_frozen() {
     let bytes = Signed::sign(&note(), &key(1)).to_bytes();
-    assert_eq!(Hex::encode(&bytes), "SIGNED_FIXTURE");
+    assert_eq!(
+        Hex::encode(&bytes),
+        "018a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c87ec416cb1cd68c884d98e56a5edde0e7a4a304b5be422c3e8b9f8d8c1fe64d031807517377c9500794a8f073ab926e8d94d67e2d5ae4d8f661631fdcfe83d080bac020868617774686f726e"
+    );
     assert_eq!(Signed::from_bytes(&bytes), Ok(Signed::sign(&note(), &key(1))));
 }
 
