@@ -16,6 +16,17 @@
 #![forbid(unsafe_code)]
 #![warn(clippy::wildcard_enum_match_arm)]
 
+pub mod artifact;
+mod check;
 mod dtype;
+pub mod exec;
 pub mod ir;
+pub mod onnx;
+mod ops;
+pub mod publish;
 pub mod tensor;
+mod weights;
+
+pub use check::{GraphError, NodeFault};
+pub use ops::{AttributeError, ShapeError};
+pub use weights::{WEIGHTS_BYTES_MAX, Weights, WeightsError};

@@ -2,13 +2,14 @@
 
 use std::fmt;
 
+use hedgerow_attest::bounded::bounded_vec;
 use serde::{Deserialize, Serialize};
 
-use super::bounded::{sequence, text};
+use super::bounded::text;
 use crate::tensor::{DType, Tensor};
 
 /// Longest name of a value, node, weight, operator, attribute or symbol, in bytes.
-pub(crate) const NAME_BYTES_MAX: usize = 256;
+const NAME_BYTES_MAX: usize = 256;
 const NODES_MAX: usize = 16_384;
 const WEIGHTS_MAX: usize = 16_384;
 const SUBGRAPHS_MAX: usize = 256;
@@ -25,14 +26,14 @@ pub struct Graph {
     /// What the publisher says is enough to run it; a node may allow less.
     pub limits: Limits,
     /// The tensors that the weights layer must hold, exactly these, sorted by name.
-    #[serde(deserialize_with = "sequence::<_, _, WEIGHTS_MAX>")]
+    #[serde(deserialize_with = "bounded_vec::<_, _, WEIGHTS_MAX>")]
     pub weights: Vec<WeightInfo>,
     /// Operator applications; each uses only values made before it.
-    #[serde(deserialize_with = "sequence::<_, _, NODES_MAX>")]
+    #[serde(deserialize_with = "bounded_vec::<_, _, NODES_MAX>")]
     pub nodes: Vec<Node>,
     /// Bodies that [`Attribute::Graph`] refers to by index. They lie flat, so that decoding needs
     /// no recursion; a body refers only to bodies behind it.
-    #[serde(deserialize_with = "sequence::<_, _, SUBGRAPHS_MAX>")]
+    #[serde(deserialize_with = "bounded_vec::<_, _, SUBGRAPHS_MAX>")]
     pub subgraphs: Vec<Subgraph>,
 }
 
@@ -40,10 +41,10 @@ pub struct Graph {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Signature {
     /// What a caller must give, all of it.
-    #[serde(deserialize_with = "sequence::<_, _, PORTS_MAX>")]
+    #[serde(deserialize_with = "bounded_vec::<_, _, PORTS_MAX>")]
     pub inputs: Vec<ValueInfo>,
     /// What a caller gets.
-    #[serde(deserialize_with = "sequence::<_, _, PORTS_MAX>")]
+    #[serde(deserialize_with = "bounded_vec::<_, _, PORTS_MAX>")]
     pub outputs: Vec<ValueInfo>,
 }
 
@@ -56,7 +57,7 @@ pub struct ValueInfo {
     /// The element type.
     pub dtype: DType,
     /// Extents, outermost first.
-    #[serde(deserialize_with = "sequence::<_, _, RANK_MAX>")]
+    #[serde(deserialize_with = "bounded_vec::<_, _, RANK_MAX>")]
     pub shape: Vec<Dim>,
 }
 
@@ -87,7 +88,7 @@ pub struct WeightInfo {
     /// The element type.
     pub dtype: DType,
     /// Extents, outermost first.
-    #[serde(deserialize_with = "sequence::<_, _, RANK_MAX>")]
+    #[serde(deserialize_with = "bounded_vec::<_, _, RANK_MAX>")]
     pub shape: Vec<u64>,
 }
 
@@ -100,13 +101,13 @@ pub struct Node {
     /// Which operator, in which version.
     pub operator: OperatorId,
     /// Values used, by position; `None` is an optional input left out.
-    #[serde(deserialize_with = "sequence::<_, _, PORTS_MAX>")]
+    #[serde(deserialize_with = "bounded_vec::<_, _, PORTS_MAX>")]
     pub inputs: Vec<Option<ValueName>>,
     /// Values made, by position; `None` is an optional output left out.
-    #[serde(deserialize_with = "sequence::<_, _, PORTS_MAX>")]
+    #[serde(deserialize_with = "bounded_vec::<_, _, PORTS_MAX>")]
     pub outputs: Vec<Option<ValueName>>,
     /// Attributes that differ from their default or have none, sorted by name.
-    #[serde(deserialize_with = "sequence::<_, _, ATTRIBUTES_MAX>")]
+    #[serde(deserialize_with = "bounded_vec::<_, _, ATTRIBUTES_MAX>")]
     pub attributes: Vec<NamedAttribute>,
 }
 
@@ -148,11 +149,11 @@ pub enum Attribute {
     /// UTF-8 text.
     Text(#[serde(deserialize_with = "text::<_, NAME_BYTES_MAX>")] String),
     /// Signed integers, for example the pads of a convolution.
-    Ints(#[serde(deserialize_with = "sequence::<_, _, ELEMENTS_MAX>")] Vec<i64>),
+    Ints(#[serde(deserialize_with = "bounded_vec::<_, _, ELEMENTS_MAX>")] Vec<i64>),
     /// Single-precision numbers.
-    Floats(#[serde(deserialize_with = "sequence::<_, _, ELEMENTS_MAX>")] Vec<f32>),
+    Floats(#[serde(deserialize_with = "bounded_vec::<_, _, ELEMENTS_MAX>")] Vec<f32>),
     /// Several texts.
-    Texts(#[serde(deserialize_with = "sequence::<_, _, ELEMENTS_MAX>")] Vec<ValueName>),
+    Texts(#[serde(deserialize_with = "bounded_vec::<_, _, ELEMENTS_MAX>")] Vec<ValueName>),
     /// A small constant; large ones belong into the weights.
     Tensor(Tensor),
     /// Index into [`Graph::subgraphs`].
@@ -163,13 +164,13 @@ pub enum Attribute {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Subgraph {
     /// Values that the operator binds.
-    #[serde(deserialize_with = "sequence::<_, _, PORTS_MAX>")]
+    #[serde(deserialize_with = "bounded_vec::<_, _, PORTS_MAX>")]
     pub inputs: Vec<ValueInfo>,
     /// Values that the operator takes, by name.
-    #[serde(deserialize_with = "sequence::<_, _, PORTS_MAX>")]
+    #[serde(deserialize_with = "bounded_vec::<_, _, PORTS_MAX>")]
     pub outputs: Vec<ValueName>,
     /// Operator applications; each uses only values made before it.
-    #[serde(deserialize_with = "sequence::<_, _, NODES_MAX>")]
+    #[serde(deserialize_with = "bounded_vec::<_, _, NODES_MAX>")]
     pub nodes: Vec<Node>,
 }
 

@@ -11,7 +11,6 @@ mod codec;
 mod graph;
 
 pub use codec::{DecodeError, EncodeError, GRAPH_BYTES_MAX, VERSION};
-pub(crate) use graph::NAME_BYTES_MAX;
 pub use graph::{
     Attribute, Dim, Graph, Limits, NamedAttribute, Node, OperatorId, Signature, Subgraph, ValueInfo, ValueName,
     WeightInfo,

@@ -1,0 +1,18 @@
+//! Running an opened artifact on a burn backend.
+//!
+//! [`Model::load`] checks the graph against the operator table and keeps the weights resident.
+//! [`Model::run`] checks every input before anything is computed, adds up from the shapes how
+//! much memory the request needs, and contains panics of a kernel.
+
+mod limits;
+mod measure;
+mod model;
+mod plan;
+mod request;
+
+pub use limits::ExecLimits;
+pub use model::{LoadError, Model};
+pub use request::RunError;
+
+#[cfg(test)]
+mod tests;

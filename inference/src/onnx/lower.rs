@@ -1,0 +1,274 @@
+//! Lowering: checking a file's frame, translating names and operators, and letting the same check
+//! that nodes run decide whether the result means something.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use prost::Message as _;
+
+use super::{
+    attribute,
+    error::{LowerError, Unread},
+    proto::{GraphProto, ModelProto, NodeProto, TensorTypeProto, ValueInfoProto},
+    tensor,
+};
+use crate::{
+    check::Trace,
+    ir::{Dim, Graph, Limits, Node, Signature, ValueInfo, ValueName, WeightInfo},
+    ops::{self, OPSET_MAX, Schema, ValueType},
+    tensor::{DType, Tensor},
+    weights::{self, Weights},
+};
+
+/// Latest `ir_version` whose messages were compared with `proto`.
+const IR_VERSION_MAX: i64 = 12;
+
+/// Bounds and choices of a publisher.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LowerLimits {
+    /// Largest ONNX file. Parsing takes several times as much memory. Default 256 MiB.
+    pub onnx_bytes_max: usize,
+    /// What the graph will state about itself.
+    pub graph: Limits,
+}
+
+impl Default for LowerLimits {
+    fn default() -> Self {
+        Self { onnx_bytes_max: 256 << 20, graph: Limits::default() }
+    }
+}
+
+/// A model ready to be packed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lowered {
+    /// The graph, checked.
+    pub graph: Graph,
+    /// A safetensors file with the tensors that the graph names.
+    pub weights: Vec<u8>,
+    /// What was found, for the publisher to read.
+    pub report: Report,
+}
+
+/// What lowering found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// How often each operator is applied.
+    pub operators: BTreeMap<String, usize>,
+    /// Numbers in all weights together.
+    pub parameters: u64,
+    /// Initializers that nothing uses; they were left out.
+    pub unused: Vec<String>,
+}
+
+/// Parses an ONNX file and lowers it.
+pub fn lower(bytes: &[u8], limits: &LowerLimits) -> Result<Lowered, LowerError> {
+    let most = limits.onnx_bytes_max;
+    if bytes.len() > most {
+        return Err(LowerError::Size { bytes: bytes.len(), most });
+    }
+    let model = ModelProto::decode(bytes).map_err(LowerError::Protobuf)?;
+    let opset = check_frame(&model)?;
+    let graph = model.graph.ok_or(LowerError::NoGraph)?;
+    let mut constants = initializers(&graph)?;
+    let nodes = translate(&graph.node, opset, &mut constants)?;
+    let unused = drop_unused(&mut constants, &nodes, &graph.output);
+    let describe = |(name, tensor): (&String, &Tensor)| WeightInfo {
+        name: name.clone(),
+        dtype: tensor.dtype(),
+        shape: tensor.shape().to_vec(),
+    };
+    let inputs = graph.input.iter().filter(|input| !constants.contains_key(name_of(input)));
+    let inputs = inputs.filter(|input| !unused.iter().any(|unused| unused == name_of(input))).map(input);
+    let mut lowered = Graph {
+        signature: Signature { inputs: inputs.collect::<Result<_, _>>()?, outputs: Vec::new() },
+        limits: limits.graph,
+        weights: constants.iter().map(describe).collect(),
+        nodes,
+        subgraphs: Vec::new(),
+    };
+    let bytes = weights::serialize(&constants);
+    let weights = Weights::open(bytes.clone(), &lowered.weights).expect("serialised from the same tensors");
+    let trace = Trace::of(&lowered, &weights).map_err(LowerError::Graph)?;
+    lowered.signature.outputs =
+        graph.output.iter().map(|declared| output(declared, &trace)).collect::<Result<_, _>>()?;
+    trace.outputs(&lowered.signature.outputs).map_err(LowerError::Graph)?;
+    let mut operators = BTreeMap::new();
+    for node in &lowered.nodes {
+        *operators.entry(node.operator.name.clone()).or_default() += 1;
+    }
+    let report = Report { operators, parameters: weights.parameters(), unused };
+    Ok(Lowered { graph: lowered, weights: bytes, report })
+}
+
+/// Checks versions and refuses what would go unread; returns the opset of ONNX's own domain.
+fn check_frame(model: &ModelProto) -> Result<u32, LowerError> {
+    let found = model.ir_version.unwrap_or(0);
+    if !(3..=IR_VERSION_MAX).contains(&found) {
+        return Err(LowerError::IrVersion { found, most: IR_VERSION_MAX });
+    }
+    let graph = model.graph.as_ref().ok_or(LowerError::NoGraph)?;
+    for (feature, is_used) in [
+        (Unread::Functions, !model.functions.is_empty()),
+        (Unread::Training, !model.training_info.is_empty()),
+        (Unread::SparseInitializers, !graph.sparse_initializer.is_empty()),
+        (Unread::QuantizationAnnotations, !graph.quantization_annotation.is_empty()),
+    ] {
+        if is_used {
+            return Err(LowerError::Unread { feature, place: "the model".into() });
+        }
+    }
+    // Before version 4 every initializer had to be listed as an input as well.
+    if found >= 4 {
+        let inputs: BTreeSet<_> = graph.input.iter().map(name_of).collect();
+        let names = graph.initializer.iter().filter_map(|initializer| initializer.name.as_deref());
+        if let Some(name) = names.into_iter().find(|name| inputs.contains(name)) {
+            return Err(LowerError::Overridable { name: name.to_owned() });
+        }
+    }
+    let mut versions = BTreeMap::new();
+    for import in &model.opset_import {
+        let domain = domain(import.domain.as_deref());
+        let version = import.version.unwrap_or(0);
+        if versions.insert(domain, version).is_some() {
+            return Err(LowerError::Opset { domain: domain.to_owned(), version, most: OPSET_MAX });
+        }
+    }
+    let version = versions.get(ONNX).copied().unwrap_or(0);
+    let opset = u32::try_from(version).ok().filter(|opset| (1..=OPSET_MAX).contains(opset));
+    opset.ok_or_else(|| LowerError::Opset { domain: ONNX.into(), version, most: OPSET_MAX })
+}
+
+/// The name that ONNX's own domain goes by in messages.
+const ONNX: &str = "ai.onnx";
+
+fn domain(domain: Option<&str>) -> &str {
+    domain.filter(|domain| !domain.is_empty()).unwrap_or(ONNX)
+}
+
+fn initializers(graph: &GraphProto) -> Result<BTreeMap<String, Tensor>, LowerError> {
+    let mut tensors = BTreeMap::new();
+    for proto in &graph.initializer {
+        let name = proto.name.clone().unwrap_or_default();
+        let tensor = tensor::read(&name, proto)?;
+        if tensors.insert(name.clone(), tensor).is_some() {
+            return Err(LowerError::Initializer { name });
+        }
+    }
+    Ok(tensors)
+}
+
+/// Translates nodes in order; constants join the initializers.
+fn translate(
+    protos: &[NodeProto],
+    opset: u32,
+    constants: &mut BTreeMap<String, Tensor>,
+) -> Result<Vec<Node>, LowerError> {
+    let mut nodes = Vec::with_capacity(protos.len());
+    for (position, proto) in protos.iter().enumerate() {
+        let op = proto.op_type.as_deref().unwrap_or_default();
+        let own_name = proto.name.clone().filter(|name| !name.is_empty());
+        let name = own_name.unwrap_or_else(|| format!("{op} #{position}"));
+        let is_onnx = domain(proto.domain.as_deref()) == ONNX;
+        let is_plain = is_onnx && proto.overload.as_deref().unwrap_or_default().is_empty();
+        if is_plain && op == "Constant" {
+            let value = attribute::constant(&name, proto)?;
+            let output = proto.output.first().cloned().unwrap_or_default();
+            if constants.insert(output.clone(), value).is_some() {
+                return Err(LowerError::Initializer { name: output });
+            }
+            continue;
+        }
+        let schema = find(op, opset, &name, is_plain, proto)?;
+        let ports = |names: &[String]| {
+            let absent = names.iter().rev().take_while(|name| name.is_empty()).count();
+            let given = &names[..names.len() - absent];
+            given.iter().map(|name| (!name.is_empty()).then(|| ValueName(name.clone()))).collect()
+        };
+        nodes.push(Node {
+            operator: schema.id(),
+            inputs: ports(&proto.input),
+            outputs: ports(&proto.output),
+            attributes: attribute::read_all(&name, &proto.attribute)?,
+            name,
+        });
+    }
+    Ok(nodes)
+}
+
+fn find(op: &str, opset: u32, node: &str, is_plain: bool, proto: &NodeProto) -> Result<&'static Schema, LowerError> {
+    let unknown = || LowerError::UnknownOperator {
+        op: op.to_owned(),
+        domain: domain(proto.domain.as_deref()).to_owned(),
+        node: node.to_owned(),
+    };
+    if !is_plain {
+        return Err(unknown());
+    }
+    let since = ops::versions(op).map(|schema| schema.since).min().ok_or_else(unknown)?;
+    ops::by_opset(op, opset).ok_or_else(|| LowerError::OperatorOpset {
+        op: op.to_owned(),
+        node: node.to_owned(),
+        opset,
+        since,
+    })
+}
+
+/// Removes the tensors that no node reads and no output is, and names them.
+fn drop_unused(constants: &mut BTreeMap<String, Tensor>, nodes: &[Node], outputs: &[ValueInfoProto]) -> Vec<String> {
+    let read = nodes.iter().flat_map(|node| node.inputs.iter().flatten()).map(|ValueName(name)| name.as_str());
+    let used: BTreeSet<&str> = read.chain(outputs.iter().map(name_of)).collect();
+    let is_unused = |name: &String, _: &mut Tensor| !used.contains(name.as_str());
+    constants.extract_if(.., is_unused).map(|(name, _)| name).collect()
+}
+
+fn name_of(port: &ValueInfoProto) -> &str {
+    port.name.as_deref().unwrap_or_default()
+}
+
+fn input(port: &ValueInfoProto) -> Result<ValueInfo, LowerError> {
+    let name = name_of(port).to_owned();
+    let (dtype, kind) = tensor_type(port)?;
+    let shape = kind.shape.as_ref().ok_or_else(|| LowerError::Port { name: name.clone() })?;
+    let dim = |(axis, dim): (usize, &super::proto::DimensionProto)| match (dim.dim_value, &dim.dim_param) {
+        (Some(extent), None) => u64::try_from(extent).map(Dim::Fixed).ok(),
+        (None, Some(symbol)) if !symbol.is_empty() => Some(Dim::Symbol(symbol.clone())),
+        // Each unnamed extent is one of its own.
+        (None, _) => Some(Dim::Symbol(format!("{name}[{axis}]"))),
+        (Some(_), Some(_)) => None,
+    };
+    let shape = shape.dim.iter().enumerate().map(dim).collect::<Option<_>>();
+    Ok(ValueInfo { dtype, shape: shape.ok_or_else(|| LowerError::Port { name: name.clone() })?, name })
+}
+
+/// What was inferred of an output, provided that the file does not say otherwise. Symbols are the
+/// inferred ones: exporters give the same extent different names at both ends.
+fn output(port: &ValueInfoProto, trace: &Trace) -> Result<ValueInfo, LowerError> {
+    let name = name_of(port).to_owned();
+    let (dtype, kind) = tensor_type(port)?;
+    let slot = trace.slot(&name).ok_or_else(|| LowerError::Port { name: name.clone() })?;
+    let inferred = &trace.types[slot];
+    if dtype != inferred.dtype || !agrees(kind, inferred) {
+        return Err(LowerError::Output { name, inferred: inferred.to_string() });
+    }
+    let dims = inferred.shape.iter().map(ops::Extent::to_dim).collect::<Option<_>>();
+    let shape = dims.ok_or_else(|| LowerError::CompoundOutput { name: name.clone(), shape: inferred.to_string() })?;
+    Ok(ValueInfo { name, dtype, shape })
+}
+
+/// Whether the numbers of a declared shape are the inferred ones.
+fn agrees(declared: &TensorTypeProto, inferred: &ValueType) -> bool {
+    let Some(shape) = &declared.shape else { return true };
+    let same = |(dim, extent): (&super::proto::DimensionProto, &ops::Extent)| {
+        let stated = dim.dim_value.and_then(|stated| u64::try_from(stated).ok());
+        dim.dim_value.is_none() || (stated.is_some() && stated == extent.as_fixed())
+    };
+    shape.dim.len() == inferred.rank() && shape.dim.iter().zip(&inferred.shape).all(same)
+}
+
+fn tensor_type(port: &ValueInfoProto) -> Result<(DType, &TensorTypeProto), LowerError> {
+    let kind = port.kind.as_ref().and_then(|kind| kind.tensor_type.as_ref());
+    let read = kind.and_then(|kind| {
+        let code = u8::try_from(kind.elem_type?).ok()?;
+        Some((DType::from_code(code)?, kind))
+    });
+    read.ok_or_else(|| LowerError::Port { name: name_of(port).to_owned() })
+}
