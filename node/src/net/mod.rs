@@ -1,1 +1,43 @@
 //! One UDP port and one QUIC endpoint; four lanes told apart by ALPN.
+//!
+//! A caller's certificate carries its membership, and the handshake fails without one on every lane
+//! but `hedgerow-join/1`, so no other code meets a stranger's bytes. [`Net::start`] binds the socket
+//! and returns a [`Net`] to ask things of, and a bounded queue of [`NetEvent`]s, each proved to come
+//! from the NodeId it names. The module calls nobody above it.
+//!
+//! `docs/network.md` has the lanes, the handshake, the reasons of refusals, and the emulation.
+
+mod accept;
+mod bulk;
+mod certificate;
+mod close;
+mod ctl;
+mod dial;
+mod emulation;
+mod event;
+mod handle;
+mod join;
+mod lane;
+pub mod limits;
+mod refusal;
+mod reset;
+mod rpc;
+mod socket;
+mod tasks;
+mod tls;
+mod trust;
+
+pub use bulk::FetchError;
+pub use certificate::TlsIdentityError;
+pub use ctl::{BehaviourError, CtlError, GossipVerdict, PublishError, Verdict};
+pub use dial::{Answerer, DialError, DialReport};
+pub use emulation::{Cut, Emulation, EmulationError, Rule};
+pub use event::{ContentDigest, NetEvent, Respond};
+pub use handle::{Net, NetConfig, NetError};
+pub use join::JoinError;
+pub use lane::{Lane, LinkLane};
+pub use refusal::Refusal;
+pub use rpc::{Dropped, FrameError, LinkError, LinkView, Protocol, RemoteError, RequestError, SendError};
+pub use socket::Traffic;
+pub use tls::TlsConfigError;
+pub use trust::{CLOCK_SKEW_S, Trust};

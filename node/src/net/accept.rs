@@ -1,0 +1,145 @@
+//! Accepting: bounds before cryptography, one TLS door per caller, then the lane that was asked for.
+
+use std::sync::Arc;
+
+use quinn::{ConnectionError, Endpoint, Incoming, ServerConfig, TransportConfig};
+use tokio::sync::{Semaphore, mpsc};
+
+use super::bulk::BulkServer;
+use super::close::Close;
+use super::ctl::Inbound;
+use super::dial::{alert, greet};
+use super::join::JoinServer;
+use super::lane::LinkLane;
+use super::limits::{HANDSHAKE_TIMEOUT, PENDING_MAX, PENDING_RETRY};
+use super::refusal::{Refusal, Refusals};
+use super::rpc::Links;
+use super::tasks::Tasks;
+use super::tls::{Admitted, Door, TlsConfigError};
+use super::trust::Gate;
+
+/// Takes inbound connections to the lane they ask for.
+#[derive(Clone, Debug)]
+pub(super) struct Acceptor {
+    pub(super) gate: Arc<Gate>,
+    pub(super) refusals: Arc<Refusals>,
+    pub(super) transport: Arc<TransportConfig>,
+    pub(super) tasks: Tasks,
+    pub(super) ctl: mpsc::Sender<Inbound>,
+    pub(super) links: Links,
+    pub(super) bulk: BulkServer,
+    pub(super) join: JoinServer,
+}
+
+impl Acceptor {
+    /// Accepts until the endpoint closes.
+    pub(super) async fn run(self, endpoint: Endpoint) {
+        let pending = Arc::new(Semaphore::new(PENDING_MAX));
+        while let Some(incoming) = endpoint.accept().await {
+            let busy = PENDING_MAX - pending.available_permits();
+            if busy > PENDING_RETRY && !incoming.remote_address_validated() {
+                if let Err(error) = incoming.retry() {
+                    error.into_incoming().ignore();
+                }
+                continue;
+            }
+            let Ok(permit) = pending.clone().try_acquire_owned() else {
+                self.refusals.count(Refusal::Overloaded);
+                incoming.refuse();
+                continue;
+            };
+            let acceptor = self.clone();
+            self.tasks.spawn(async move {
+                let admitted = acceptor.admit(incoming).await;
+                drop(permit);
+                if let Some((connection, lane, peer)) = admitted {
+                    acceptor.enter(connection, lane, peer).await;
+                }
+            });
+        }
+    }
+
+    /// The handshake; a failure is counted by reason.
+    async fn admit(&self, incoming: Incoming) -> Option<(quinn::Connection, LinkLane, Admitted)> {
+        let remote = incoming.remote_address();
+        match self.handshake(incoming).await {
+            Ok(admitted) => Some(admitted),
+            Err(reason) => {
+                self.refusals.count(reason);
+                tracing::info!(%remote, %reason, "refused a connection");
+                None
+            }
+        }
+    }
+
+    async fn handshake(&self, incoming: Incoming) -> Result<(quinn::Connection, LinkLane, Admitted), Refusal> {
+        let door = Door::new(self.gate.standing());
+        let config = server_config(&door, &self.transport).map_err(|error| {
+            tracing::error!(%error, "no TLS configuration for a caller");
+            Refusal::Transport
+        })?;
+        let judged = |error: ConnectionError| match (door.verdict(), error) {
+            (Some(Err(refusal)), _) => refusal,
+            (_, ConnectionError::ConnectionClosed(close)) if alert(u64::from(close.error_code)).is_some() => {
+                Refusal::ByPeer
+            }
+            (_, ConnectionError::TimedOut) => Refusal::Timeout,
+            (_, _) => Refusal::Transport,
+        };
+        let connecting = incoming.accept_with(Arc::new(config)).map_err(judged)?;
+        let connection = tokio::time::timeout(HANDSHAKE_TIMEOUT, connecting)
+            .await
+            .map_err(|_elapsed| Refusal::Timeout)?
+            .map_err(judged)?;
+        let lane = door.lane().ok_or(Refusal::BadAlpn)?;
+        let peer = door.verdict().ok_or(Refusal::Malformed)??;
+        Ok((connection, lane, peer))
+    }
+
+    async fn enter(&self, connection: quinn::Connection, lane: LinkLane, peer: Admitted) {
+        if lane == LinkLane::Join {
+            if !self.join.allows(connection.remote_address().ip()) {
+                self.refusals.count(Refusal::RateLimited);
+                Close::RateLimited.close(&connection);
+                return;
+            }
+            connection.set_max_concurrent_bi_streams(1_u32.into());
+        }
+        if let Err(error) = greet(&connection).await {
+            tracing::debug!(%error, "a caller left before it was greeted");
+            return;
+        }
+        match (lane, peer.member.clone()) {
+            (LinkLane::Join, _) => self.join.serve(connection, peer.presented.transport).await,
+            (LinkLane::Ctl, Some(member)) => {
+                let inbound = Inbound { connection, member };
+                if let Err(error) = self.ctl.try_send(inbound) {
+                    Close::Overloaded.close(&error.into_inner().connection);
+                }
+            }
+            (LinkLane::Rpc, Some(member)) => {
+                self.links.adopt_inbound(connection, &peer.presented, member);
+            }
+            (LinkLane::Bulk, Some(member)) => self.bulk.serve(connection, member.node()).await,
+            (LinkLane::Ctl | LinkLane::Rpc | LinkLane::Bulk, None) => {
+                unreachable!("the door admits callers without membership on the join lane only")
+            }
+        }
+    }
+}
+
+/// The configuration for one caller.
+pub(super) fn server_config(
+    door: &Arc<Door>,
+    transport: &Arc<TransportConfig>,
+) -> Result<ServerConfig, TlsConfigError> {
+    let mut config = door.clone().config()?;
+    config.transport_config(transport.clone());
+    config.validation_token.sent(0);
+    config.max_incoming(PENDING_MAX);
+    config.incoming_buffer_size_total(INCOMING_BUFFER_BYTES);
+    Ok(config)
+}
+
+/// First flights that may wait for their handshake, bytes in all.
+const INCOMING_BUFFER_BYTES: u64 = 4 << 20;

@@ -1,0 +1,285 @@
+//! [`Net`]: starting the network, and what the node can ask of it.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hedgerow_attest::id::NodeId;
+use hedgerow_attest::peer_id::PeerId;
+use quinn::{Endpoint, TokioRuntime, TransportConfig};
+use tokio::sync::{mpsc, watch};
+
+use super::accept::{Acceptor, server_config};
+use super::bulk::{BulkServer, FetchError};
+use super::certificate::TlsIdentityError;
+use super::close::Close;
+use super::ctl::{Ctl, CtlError, PublishError};
+use super::dial::{DialReport, Dialer};
+use super::emulation::{Emulation, release};
+use super::event::{ContentDigest, NetEvent};
+use super::join::{JoinError, JoinServer};
+use super::lane::Lane;
+use super::limits::{EVENT_QUEUE, IDLE_TIMEOUT, KEEP_ALIVE, REQUESTS_PER_PEER};
+use super::refusal::Refusals;
+use super::reset::endpoint_config;
+use super::rpc::{Dropped, LinkView, Links, Protocol, RequestError, SendError};
+use super::socket::{MeshSocket, Traffic, bind};
+use super::tasks::Tasks;
+use super::tls::{Door, TlsConfigError};
+use super::trust::{Gate, Trust};
+
+/// How to start the network.
+#[derive(Clone, Debug)]
+pub struct NetConfig {
+    /// Where the one UDP socket listens; port 0 picks a free one.
+    pub listen: SocketAddr,
+    /// Identity and trust; a change takes effect with the next handshake.
+    pub trust: watch::Receiver<Arc<Trust>>,
+    /// Whether [`Net::emulation`] can be set. Off, no packet is looked at.
+    pub emulate: bool,
+    /// Gossip topics taken from the start; at most [`super::limits::TOPICS_MAX`].
+    pub topics: Vec<String>,
+}
+
+/// Why the network did not start; nothing is left running.
+#[derive(Debug, thiserror::Error)]
+pub enum NetError {
+    /// The port is taken, or the address is not of this machine; choose another with `--port-base` or `--listen`.
+    #[error("bind UDP {listen}; choose another port with --port-base, or --listen an address of this machine")]
+    Bind {
+        /// The address asked for.
+        listen: SocketAddr,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The bound socket could not be used.
+    #[error("start QUIC on the UDP socket")]
+    Endpoint(#[source] std::io::Error),
+    /// No certificate could be made from the transport key.
+    #[error("make the TLS certificate")]
+    Identity(#[from] TlsIdentityError),
+    /// TLS could not be configured.
+    #[error("configure TLS")]
+    Tls(#[from] TlsConfigError),
+    /// The libp2p swarm could not be built.
+    #[error("start the libp2p swarm")]
+    Ctl(#[from] CtlError),
+}
+
+/// Handle to the running network; clones are cheap. [`Net::shutdown`] ends it for all of them.
+#[derive(Clone, Debug)]
+pub struct Net(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    local_addr: SocketAddr,
+    socket: Arc<MeshSocket>,
+    emulation: Option<Emulation>,
+    dialer: Dialer,
+    links: Links,
+    ctl: Ctl,
+    tasks: Tasks,
+}
+
+impl Net {
+    /// Binds the socket and starts every lane. The receiver must be drained: a full queue holds up
+    /// streams and drops datagrams and gossip.
+    ///
+    /// # Errors
+    /// [`NetError`]; the commonest is a port in use.
+    pub fn start(config: NetConfig) -> Result<(Self, mpsc::Receiver<NetEvent>), NetError> {
+        let gate = Arc::new(Gate::new(config.trust)?);
+        let tasks = Tasks::default();
+        let emulation = config.emulate.then(Emulation::default);
+        let bound = bind(config.listen).map_err(|source| NetError::Bind { listen: config.listen, source })?;
+        let (socket, held) = MeshSocket::new(bound.clone(), emulation.clone());
+        let transport = transport_config();
+        let base = server_config(&Door::new(gate.standing()), &transport)?;
+        let endpoint = Endpoint::new_with_abstract_socket(
+            endpoint_config(&gate.standing().trust.transport),
+            Some(base),
+            socket.clone(),
+            Arc::new(TokioRuntime),
+        )
+        .map_err(NetError::Endpoint)?;
+        let local_addr = endpoint.local_addr().map_err(NetError::Endpoint)?;
+
+        let refusals = Arc::new(Refusals::default());
+        let (events, inbox) = mpsc::channel(EVENT_QUEUE);
+        let dialer = Dialer {
+            endpoint: endpoint.clone(),
+            gate: gate.clone(),
+            refusals: refusals.clone(),
+            transport: transport.clone(),
+        };
+        let links = Links::new(dialer.clone(), events.clone(), tasks.clone());
+        let (ctl, inbound) = Ctl::start(dialer.clone(), links.clone(), events.clone(), &tasks, &config.topics)?;
+        let acceptor = Acceptor {
+            gate,
+            refusals,
+            transport,
+            tasks: tasks.clone(),
+            ctl: inbound,
+            links: links.clone(),
+            bulk: BulkServer::new(events.clone()),
+            join: JoinServer::new(events),
+        };
+        if let Some(held) = held {
+            tasks.spawn(release(bound, held, tasks.stop().clone()));
+        }
+        tasks.spawn(acceptor.run(endpoint));
+        tasks.spawn(links.clone().announce());
+        let inner = Inner { local_addr, socket, emulation, dialer, links, ctl, tasks };
+        Ok((Self(Arc::new(inner)), inbox))
+    }
+
+    /// Where the socket listens, with the port that was picked.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.0.local_addr
+    }
+
+    /// Sets where a member can be dialled; replaces what was known. Whoever answers must prove to be that node.
+    pub fn learn(&self, node: NodeId, addresses: &[SocketAddr]) {
+        self.0.links.learn(node, addresses);
+    }
+
+    /// Wants a link to a member, without waiting for it.
+    pub fn connect(&self, node: NodeId) {
+        self.0.links.connect(node);
+    }
+
+    /// Ends the link to a member, if there is one; the next message or request makes another.
+    pub fn hangup(&self, node: NodeId) {
+        self.0.links.hangup(node);
+    }
+
+    /// Queues a one-way message, dialling if need be. Nothing tells whether it arrived.
+    ///
+    /// # Errors
+    /// [`SendError`] when it was not even queued.
+    pub fn send(&self, to: NodeId, lane: Lane, bytes: Bytes) -> Result<(), SendError> {
+        self.0.links.send(to, lane, bytes)
+    }
+
+    /// Asks a member and waits for its answer, at most for `deadline`, which the member is told.
+    ///
+    /// # Errors
+    /// [`RequestError`]; its variants say whether the request may have been served.
+    pub async fn request(
+        &self,
+        to: NodeId,
+        protocol: Protocol,
+        body: Bytes,
+        deadline: Duration,
+    ) -> Result<Bytes, RequestError> {
+        self.0.links.request(to, protocol, body, deadline).await
+    }
+
+    /// Fetches content from a member on a bulk connection of its own and checks its digest.
+    ///
+    /// # Errors
+    /// [`FetchError`]; nothing of a content that fails its check is returned.
+    pub async fn fetch(&self, from: NodeId, digest: ContentDigest, max_bytes: u64) -> Result<Bytes, FetchError> {
+        super::bulk::fetch(&self.0.dialer, &self.0.links, from, digest, max_bytes).await
+    }
+
+    /// Publishes a signed envelope to a topic, without waiting. Gossip is lossy: every fact needs a pull path too.
+    ///
+    /// # Errors
+    /// [`PublishError`] when it is too long or the queue is full.
+    pub fn publish(&self, topic: &str, envelope: Bytes) -> Result<(), PublishError> {
+        self.0.ctl.publish(topic, envelope)
+    }
+
+    /// Takes another gossip topic.
+    ///
+    /// # Errors
+    /// [`PublishError`] when the queue is full.
+    pub fn subscribe(&self, topic: &str) -> Result<(), PublishError> {
+        self.0.ctl.subscribe(topic)
+    }
+
+    /// A diagnostic handshake: shows our membership to whoever answers and reports both judgements.
+    pub async fn dial(&self, address: SocketAddr) -> DialReport {
+        self.0.dialer.diagnose(address).await
+    }
+
+    /// Enrols with the issuer that a ticket pins: `body` makes the request from the connection's
+    /// exporter, and the issuer's answer is returned.
+    ///
+    /// # Errors
+    /// [`JoinError`]; an issuer's refusal is inside the answer, not here.
+    pub async fn join_client(
+        &self,
+        address: SocketAddr,
+        issuer: PeerId,
+        body: impl FnOnce(&[u8; 32]) -> Bytes + Send,
+    ) -> Result<Bytes, JoinError> {
+        super::join::join(&self.0.dialer, address, issuer, body).await
+    }
+
+    /// Connections refused since the start, by reason.
+    pub fn refusals(&self) -> BTreeMap<&'static str, u64> {
+        self.0.dialer.refusals.snapshot()
+    }
+
+    /// Live links.
+    pub fn links(&self) -> Vec<LinkView> {
+        self.0.links.live()
+    }
+
+    /// Members connected to the libp2p swarm.
+    pub fn gossip_peers(&self) -> Vec<NodeId> {
+        self.0.ctl.members()
+    }
+
+    /// UDP payload moved since the start.
+    pub fn traffic(&self) -> Traffic {
+        self.0.socket.traffic()
+    }
+
+    /// What was lost inside this node since the start because a queue was full or a peer away.
+    pub fn dropped(&self) -> Dropped {
+        self.0.links.dropped()
+    }
+
+    /// The emulation's rules, `None` unless started with `emulate`.
+    pub fn emulation(&self) -> Option<&Emulation> {
+        self.0.emulation.as_ref()
+    }
+
+    /// Closes every connection with a reason, stops every task and frees the port.
+    pub async fn shutdown(&self) {
+        let endpoint = &self.0.dialer.endpoint;
+        endpoint.close(Close::Shutdown.code(), Close::Shutdown.reason().as_bytes());
+        // The close must leave through the emulation's queue before that task stops.
+        if tokio::time::timeout(SHUTDOWN_PATIENCE, endpoint.wait_idle()).await.is_err() {
+            tracing::debug!("some connections did not drain before the shutdown");
+        }
+        self.0.tasks.finish(SHUTDOWN_PATIENCE).await;
+    }
+}
+
+fn transport_config() -> Arc<TransportConfig> {
+    let mut config = TransportConfig::default();
+    let idle = IDLE_TIMEOUT.try_into().expect("ten seconds fit a QUIC idle timeout");
+    // Twice what is served, so that a busy peer is told `overloaded` instead of being held up.
+    let requests = u32::try_from(2 * REQUESTS_PER_PEER).expect("the constant is small");
+    config
+        .max_idle_timeout(Some(idle))
+        .keep_alive_interval(Some(KEEP_ALIVE))
+        .max_concurrent_bidi_streams(requests.into())
+        .max_concurrent_uni_streams(16_u32.into())
+        .stream_receive_window((4_u32 << 20).into())
+        .receive_window((8_u32 << 20).into())
+        .send_window(8 << 20)
+        .datagram_receive_buffer_size(Some(256 << 10))
+        .datagram_send_buffer_size(64 << 10);
+    Arc::new(config)
+}
+
+/// How long a shutdown waits for connections to drain, and again for tasks to end.
+const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(2);

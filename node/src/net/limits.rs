@@ -1,0 +1,88 @@
+//! Every bound of the network in one place: bytes, counts and times.
+//!
+//! A bound marked "guess" was chosen by hand; the simulator and the compose testnet settle it.
+
+use std::time::Duration;
+
+/// Kernel buffers of the socket, bytes each way. With the default of 212 KB a fast sender on
+/// loopback loses about ten thousand packets per GiB; with this none.
+pub const SOCKET_BUFFER_BYTES: usize = 4 << 20;
+
+/// Longest one-way message on an ordered stream.
+pub const MESSAGE_BYTES_MAX: usize = 1 << 20;
+/// Longest body of a request or of its answer.
+pub const REQUEST_BODY_BYTES_MAX: usize = 4 << 20;
+/// Request bodies held at once over all peers, from before they are read until they are answered.
+pub const SERVED_BODY_BYTES_MAX: usize = 64 << 20;
+/// Longest protocol name of a request.
+pub const PROTOCOL_NAME_BYTES_MAX: usize = 32;
+/// Longest body of a join request and of its answer.
+pub const JOIN_BODY_BYTES_MAX: usize = 16 << 10;
+/// Largest gossip RPC; one fact is far smaller.
+pub const GOSSIP_BYTES_MAX: usize = 16 << 10;
+/// Longest published envelope; the rest of a gossip RPC is left for the topic and control messages.
+pub const PUBLISH_BYTES_MAX: usize = GOSSIP_BYTES_MAX - 1024;
+/// Largest content the bulk lane moves in one answer.
+pub const BULK_BYTES_MAX: u64 = 1 << 30;
+
+/// Inbound events waiting for the node. Full means: streams wait, datagrams and gossip are dropped and counted.
+pub const EVENT_QUEUE: usize = 1024;
+/// Messages waiting per peer and lane while a link is dialled or slow.
+pub const OUTBOX_QUEUE: usize = 256;
+/// Requests of one peer served at once; the next is answered `overloaded`.
+pub const REQUESTS_PER_PEER: usize = 64;
+/// Bulk answers written at once, over all peers.
+pub const BULK_SERVED_MAX: usize = 8;
+/// Peers with a slot (known addresses, a link or a queue).
+pub const PEERS_MAX: usize = 1024;
+/// Addresses kept per peer.
+pub const ADDRESSES_PER_PEER: usize = 8;
+/// Handshakes in progress before unvalidated callers must prove their address with a retry.
+pub const PENDING_RETRY: usize = 16;
+/// Handshakes in progress before callers are turned away.
+pub const PENDING_MAX: usize = 256;
+/// Connections of the libp2p swarm.
+pub const CTL_CONNECTIONS_MAX: u32 = 128;
+/// Gossip topics a node may subscribe to.
+pub const TOPICS_MAX: usize = 16;
+
+/// Silence after which a connection is given up.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Silence after which a packet is sent to keep a connection and its NAT mapping alive.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(3);
+/// A whole dial: handshake, judgement on both sides and the acceptor's greeting.
+pub const DIAL_TIMEOUT: Duration = Duration::from_secs(3);
+/// An inbound handshake.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// A whole enrolment on the join lane, on either side.
+pub const JOIN_TIMEOUT: Duration = Duration::from_secs(5);
+/// Reading a request's frame once its stream is open.
+pub const FRAME_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest time a peer may ask us to work on one request.
+pub const REQUEST_DEADLINE_MAX: Duration = Duration::from_secs(120);
+/// Progress of a bulk transfer: no byte for this long ends it.
+pub const BULK_STALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// First wait after a failed dial; doubled up to [`DIAL_BACKOFF_MAX`].
+pub const DIAL_BACKOFF_MIN: Duration = Duration::from_millis(250);
+/// Longest wait between dials to one peer (guess; bounds how late a healed partition is noticed).
+pub const DIAL_BACKOFF_MAX: Duration = Duration::from_secs(4);
+/// How long a superseded connection still finishes what runs on it.
+pub const DRAIN: Duration = Duration::from_secs(1);
+/// How often round trips and trust of live links are looked at.
+pub const LINK_SAMPLE_PERIOD: Duration = Duration::from_secs(1);
+
+/// Joins one IP may make at once, and how fast that allowance returns (guess: a laptop testnet
+/// joins from one address; the secret of a ticket has 128 bits, so this bounds work, not guessing).
+pub const JOIN_BURST_PER_IP: u32 = 64;
+/// Time in which one join is given back to an IP.
+pub const JOIN_REFILL: Duration = Duration::from_secs(1);
+/// IPs whose allowance is remembered.
+pub const JOIN_IPS_MAX: usize = 1024;
+
+/// Rules of the emulation kept at once.
+pub const RULES_MAX: usize = 1024;
+/// Longest emulated delay, milliseconds.
+pub const DELAY_MS_MAX: u32 = 10_000;
+/// Packets the emulation holds back at once; a batch of segments counts as one. At 1,200 bytes each
+/// this is a second of 40 Mbit/s, more than a testnet on one machine carries.
+pub const DELAYED_MAX: usize = 4096;

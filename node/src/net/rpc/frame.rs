@@ -1,0 +1,292 @@
+//! The bytes of the rpc lane, over any stream, so that a relayed libp2p stream can carry them too.
+//!
+//! All integers are little endian. A request is `version:u8 name_len:u8 name deadline_us:u64
+//! body_len:u32 body`, its answer `version:u8 status:u8 body_len:u32 body` where only status 0 has
+//! a body. An ordered stream opens with `version:u8 lane:u8`, then carries `len:u32 message` again
+//! and again.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+use crate::net::lane::Lane;
+use crate::net::limits::{MESSAGE_BYTES_MAX, PROTOCOL_NAME_BYTES_MAX, REQUEST_BODY_BYTES_MAX, REQUEST_DEADLINE_MAX};
+
+/// Name of a request protocol, such as `session/write/1`: 1 to 32 bytes of `a-z`, `0-9`, `/`, `-`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Protocol(Cow<'static, str>);
+
+impl Protocol {
+    /// A protocol of this program.
+    ///
+    /// # Panics
+    /// When `name` is not well formed, at compile time if used in a constant.
+    pub const fn new(name: &'static str) -> Self {
+        assert!(well_formed(name.as_bytes()), "malformed protocol name");
+        Self(Cow::Borrowed(name))
+    }
+
+    /// The name.
+    pub fn name(&self) -> &str {
+        &self.0
+    }
+
+    fn parse(name: Vec<u8>) -> Result<Self, FrameError> {
+        if !well_formed(&name) {
+            return Err(FrameError::Name);
+        }
+        let name = String::from_utf8(name).expect("a well-formed name is ASCII");
+        Ok(Self(Cow::Owned(name)))
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+const fn well_formed(name: &[u8]) -> bool {
+    let mut i = 0;
+    while i < name.len() {
+        if !matches!(name[i], b'a'..=b'z' | b'0'..=b'9' | b'/' | b'-') {
+            return false;
+        }
+        i += 1;
+    }
+    !name.is_empty() && name.len() <= PROTOCOL_NAME_BYTES_MAX
+}
+
+/// Why the peer did not answer a request with a body. Nothing beyond the code crosses the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RemoteError {
+    /// The peer does not serve the protocol; it may run another version. A retry does not help.
+    #[error("the peer does not serve this protocol")]
+    UnknownProtocol,
+    /// The peer serves its limit of requests; nothing was done. Retry elsewhere or later.
+    #[error("the peer is overloaded")]
+    Overloaded,
+    /// The deadline passed while the peer worked; whether it changed state is unknown.
+    #[error("the peer ran out of time")]
+    Deadline,
+    /// The answer does not fit a frame; ask for less, or use the bulk lane.
+    #[error("the answer exceeds what a frame holds")]
+    TooLarge,
+    /// The peer refuses to serve this request to us; nothing was done.
+    #[error("the peer refused the request")]
+    Refused,
+    /// The peer failed; its log says why. Whether it changed state is unknown.
+    #[error("the peer failed to serve the request")]
+    Failed,
+}
+
+impl RemoteError {
+    const ALL: [Self; 6] =
+        [Self::UnknownProtocol, Self::Overloaded, Self::Deadline, Self::TooLarge, Self::Refused, Self::Failed];
+
+    const fn code(self) -> u8 {
+        match self {
+            Self::UnknownProtocol => 1,
+            Self::Overloaded => 2,
+            Self::Deadline => 3,
+            Self::TooLarge => 4,
+            Self::Refused => 5,
+            Self::Failed => 6,
+        }
+    }
+}
+
+/// Why a frame could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum FrameError {
+    /// The stream ended or broke.
+    #[error("the stream broke")]
+    Stream(#[from] io::Error),
+    /// A version this program does not speak.
+    #[error("unknown frame version {got}")]
+    Version {
+        /// The version byte.
+        got: u8,
+    },
+    /// A length above the bound; nothing was allocated for it.
+    #[error("a frame of {got} bytes, at most {max} are taken")]
+    TooLong {
+        /// Announced length.
+        got: usize,
+        /// The bound.
+        max: usize,
+    },
+    /// A protocol name outside its alphabet or length.
+    #[error("malformed protocol name")]
+    Name,
+    /// A status or lane byte without meaning.
+    #[error("unknown code {got}")]
+    Code {
+        /// The byte.
+        got: u8,
+    },
+}
+
+impl FrameError {
+    /// The connection under the stream ended.
+    pub(crate) fn connection(error: quinn::ConnectionError) -> Self {
+        Self::Stream(error.into())
+    }
+}
+
+/// What stands before a request's body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RequestHead {
+    pub(crate) protocol: Protocol,
+    /// Time the caller still waits, cut to [`REQUEST_DEADLINE_MAX`].
+    pub(crate) remaining: Duration,
+    pub(crate) body_bytes: usize,
+}
+
+pub(crate) async fn write_request<W: AsyncWrite + Unpin>(
+    stream: &mut W,
+    protocol: &Protocol,
+    remaining: Duration,
+    body: &[u8],
+) -> Result<(), FrameError> {
+    let body_len = bounded_len(body.len(), REQUEST_BODY_BYTES_MAX)?;
+    let name = protocol.name().as_bytes();
+    let name_len = u8::try_from(name.len()).expect("a protocol name has at most 32 bytes");
+    let deadline_us = u64::try_from(remaining.as_micros()).unwrap_or(u64::MAX);
+    let mut head = Vec::with_capacity(14 + name.len());
+    head.extend([VERSION, name_len]);
+    head.extend(name);
+    head.extend(deadline_us.to_le_bytes());
+    head.extend(body_len.to_le_bytes());
+    stream.write_all(&head).await?;
+    stream.write_all(body).await?;
+    Ok(())
+}
+
+pub(crate) async fn read_request_head<R: AsyncRead + Unpin>(stream: &mut R) -> Result<RequestHead, FrameError> {
+    read_version(stream).await?;
+    let name_len = usize::from(stream.read_u8().await?);
+    if name_len > PROTOCOL_NAME_BYTES_MAX {
+        return Err(FrameError::Name);
+    }
+    let mut name = vec![0; name_len];
+    stream.read_exact(&mut name).await?;
+    let protocol = Protocol::parse(name)?;
+    let remaining = Duration::from_micros(stream.read_u64_le().await?).min(REQUEST_DEADLINE_MAX);
+    let body_bytes = read_len(stream, REQUEST_BODY_BYTES_MAX).await?;
+    Ok(RequestHead { protocol, remaining, body_bytes })
+}
+
+pub(crate) async fn write_answer<W: AsyncWrite + Unpin>(
+    stream: &mut W,
+    answer: Result<&[u8], RemoteError>,
+) -> Result<(), FrameError> {
+    let (status, body) = match answer {
+        Ok(body) if body.len() > REQUEST_BODY_BYTES_MAX => (RemoteError::TooLarge.code(), &[][..]),
+        Ok(body) => (0, body),
+        Err(error) => (error.code(), &[][..]),
+    };
+    let body_len = bounded_len(body.len(), REQUEST_BODY_BYTES_MAX)?;
+    let mut head = [VERSION, status, 0, 0, 0, 0];
+    head[2..].copy_from_slice(&body_len.to_le_bytes());
+    stream.write_all(&head).await?;
+    stream.write_all(body).await?;
+    Ok(())
+}
+
+pub(crate) async fn read_answer<R: AsyncRead + Unpin>(
+    stream: &mut R,
+) -> Result<Result<Bytes, RemoteError>, FrameError> {
+    read_version(stream).await?;
+    let status = stream.read_u8().await?;
+    let body_bytes = read_len(stream, REQUEST_BODY_BYTES_MAX).await?;
+    let body = read_body(stream, body_bytes).await?;
+    if status == 0 {
+        return Ok(Ok(body));
+    }
+    RemoteError::ALL.into_iter().find(|error| error.code() == status).map(Err).ok_or(FrameError::Code { got: status })
+}
+
+pub(crate) async fn write_stream_head<W: AsyncWrite + Unpin>(stream: &mut W, lane: Lane) -> Result<(), FrameError> {
+    Ok(stream.write_all(&[VERSION, lane.tag()]).await?)
+}
+
+pub(crate) async fn read_stream_head<R: AsyncRead + Unpin>(stream: &mut R) -> Result<Lane, FrameError> {
+    read_version(stream).await?;
+    let got = stream.read_u8().await?;
+    Lane::from_tag(got).ok_or(FrameError::Code { got })
+}
+
+pub(crate) async fn write_message<W: AsyncWrite + Unpin>(stream: &mut W, message: &[u8]) -> Result<(), FrameError> {
+    let len = bounded_len(message.len(), MESSAGE_BYTES_MAX)?;
+    stream.write_all(&len.to_le_bytes()).await?;
+    stream.write_all(message).await?;
+    Ok(())
+}
+
+pub(crate) async fn read_message<R: AsyncRead + Unpin>(stream: &mut R) -> Result<Bytes, FrameError> {
+    let len = read_len(stream, MESSAGE_BYTES_MAX).await?;
+    read_body(stream, len).await
+}
+
+/// Writes `version:u8 len:u32 bytes`, the one frame of an enrolment in each direction.
+pub(crate) async fn write_block<W: AsyncWrite + Unpin>(
+    stream: &mut W,
+    bytes: &[u8],
+    max: usize,
+) -> Result<(), FrameError> {
+    let len = bounded_len(bytes.len(), max)?;
+    stream.write_u8(VERSION).await?;
+    stream.write_all(&len.to_le_bytes()).await?;
+    stream.write_all(bytes).await?;
+    Ok(())
+}
+
+/// Reads what [`write_block`] wrote.
+pub(crate) async fn read_block<R: AsyncRead + Unpin>(stream: &mut R, max: usize) -> Result<Bytes, FrameError> {
+    read_version(stream).await?;
+    let len = read_len(stream, max).await?;
+    read_body(stream, len).await
+}
+
+/// Reads exactly `len` bytes; memory grows with what arrives, not with what was announced.
+pub(crate) async fn read_body<R: AsyncRead + Unpin>(stream: &mut R, len: usize) -> Result<Bytes, FrameError> {
+    let mut body = Vec::with_capacity(len.min(FIRST_ALLOCATION_BYTES));
+    stream.take(len as u64).read_to_end(&mut body).await?;
+    if body.len() < len {
+        return Err(FrameError::Stream(io::ErrorKind::UnexpectedEof.into()));
+    }
+    Ok(body.into())
+}
+
+async fn read_version<R: AsyncRead + Unpin>(stream: &mut R) -> Result<(), FrameError> {
+    match stream.read_u8().await? {
+        VERSION => Ok(()),
+        got => Err(FrameError::Version { got }),
+    }
+}
+
+async fn read_len<R: AsyncRead + Unpin>(stream: &mut R, max: usize) -> Result<usize, FrameError> {
+    let got = usize::try_from(stream.read_u32_le().await?).unwrap_or(usize::MAX);
+    if got > max {
+        return Err(FrameError::TooLong { got, max });
+    }
+    Ok(got)
+}
+
+fn bounded_len(got: usize, max: usize) -> Result<u32, FrameError> {
+    u32::try_from(got).ok().filter(|_| got <= max).ok_or(FrameError::TooLong { got, max })
+}
+
+const VERSION: u8 = 1;
+/// First byte of a datagram; the rest is the message.
+pub(crate) const DATAGRAM_VERSION: u8 = 1;
+const FIRST_ALLOCATION_BYTES: usize = 16 << 10;
+
+#[cfg(test)]
+#[path = "frame_tests.rs"]
+mod tests;

@@ -1,0 +1,111 @@
+//! Frames of the rpc lane: fixtures, round trips and refusals.
+
+use proptest::prelude::*;
+use tokio::runtime::Builder;
+
+use super::*;
+
+fn run<T>(future: impl Future<Output = T>) -> T {
+    Builder::new_current_thread().build().unwrap().block_on(future)
+}
+
+#[test]
+fn a_request_frame_is_frozen() {
+    let mut frame = Vec::new();
+    let protocol = Protocol::new("infer/1");
+    run(write_request(&mut frame, &protocol, Duration::from_millis(250), b"body")).unwrap();
+    let hex = "0107696e6665722f3190d003000000000004000000626f6479";
+    assert_eq!(data_encoding::HEXLOWER.encode(&frame), hex);
+
+    let mut rest = frame.as_slice();
+    let head = run(read_request_head(&mut rest)).unwrap();
+    let expected = RequestHead { protocol, remaining: Duration::from_millis(250), body_bytes: 4 };
+    assert_eq!(head, expected);
+    assert_eq!(rest, b"body");
+}
+
+#[test]
+fn answers_are_frozen_and_read_back() {
+    let mut frame = Vec::new();
+    run(write_answer(&mut frame, Ok(b"ok"))).unwrap();
+    assert_eq!(data_encoding::HEXLOWER.encode(&frame), "0100020000006f6b");
+    assert_eq!(run(read_answer(&mut frame.as_slice())).unwrap(), Ok(Bytes::from_static(b"ok")));
+    for (code, error) in (1_u8..).zip(RemoteError::ALL) {
+        let mut frame = Vec::new();
+        run(write_answer(&mut frame, Err(error))).unwrap();
+        assert_eq!(frame, [1, code, 0, 0, 0, 0]);
+        assert_eq!(run(read_answer(&mut frame.as_slice())).unwrap(), Err(error));
+    }
+}
+
+#[test]
+fn an_answer_that_does_not_fit_becomes_a_typed_error() {
+    let mut frame = Vec::new();
+    let body = vec![0; REQUEST_BODY_BYTES_MAX + 1];
+    run(write_answer(&mut frame, Ok(&body))).unwrap();
+    assert_eq!(run(read_answer(&mut frame.as_slice())).unwrap(), Err(RemoteError::TooLarge));
+}
+
+#[test]
+fn an_ordered_stream_is_frozen() {
+    let mut frame = Vec::new();
+    run(write_stream_head(&mut frame, Lane::Session)).unwrap();
+    run(write_message(&mut frame, b"abc")).unwrap();
+    assert_eq!(data_encoding::HEXLOWER.encode(&frame), "010203000000616263");
+    let mut rest = frame.as_slice();
+    assert_eq!(run(read_stream_head(&mut rest)).unwrap(), Lane::Session);
+    assert_eq!(run(read_message(&mut rest)).unwrap(), Bytes::from_static(b"abc"));
+}
+
+#[test]
+fn a_length_above_the_bound_is_refused_before_reading() {
+    let len = u32::try_from(MESSAGE_BYTES_MAX).unwrap() + 1;
+    let error = run(read_message(&mut len.to_le_bytes().as_slice())).unwrap_err();
+    assert!(matches!(error, FrameError::TooLong { got, max: MESSAGE_BYTES_MAX } if got == MESSAGE_BYTES_MAX + 1));
+    let mut written = Vec::new();
+    let message = vec![0; MESSAGE_BYTES_MAX + 1];
+    let error = run(write_message(&mut written, &message)).unwrap_err();
+    assert!(matches!(error, FrameError::TooLong { .. }));
+    assert!(written.is_empty());
+}
+
+#[test]
+fn other_versions_names_and_codes_are_refused() {
+    let head = |bytes: &[u8]| run(read_request_head(&mut &*bytes)).unwrap_err();
+    assert!(matches!(head(&[2]), FrameError::Version { got: 2 }));
+    assert!(matches!(head(&[1, 0]), FrameError::Name));
+    assert!(matches!(head(&[1, 33]), FrameError::Name));
+    assert!(matches!(head(&[1, 1, b'A']), FrameError::Name));
+    assert!(matches!(head(&[1, 1]), FrameError::Stream(_)));
+    let lane = run(read_stream_head(&mut [1_u8, 9].as_slice())).unwrap_err();
+    assert!(matches!(lane, FrameError::Code { got: 9 }));
+    let answer = run(read_answer(&mut [1_u8, 7, 0, 0, 0, 0].as_slice())).unwrap_err();
+    assert!(matches!(answer, FrameError::Code { got: 7 }));
+}
+
+proptest! {
+    #[test]
+    fn a_request_reads_back(
+        name in "[a-z0-9/-]{1,32}",
+        remaining_us in 0..120_000_000_u64,
+        body in proptest::collection::vec(any::<u8>(), 0..512),
+    ) {
+        let protocol = Protocol::parse(name.into_bytes()).unwrap();
+        let remaining = Duration::from_micros(remaining_us);
+        let mut frame = Vec::new();
+        run(write_request(&mut frame, &protocol, remaining, &body)).unwrap();
+        let mut rest = frame.as_slice();
+        let head = run(read_request_head(&mut rest)).unwrap();
+        let read = run(read_body(&mut rest, head.body_bytes)).unwrap();
+        prop_assert_eq!(head, RequestHead { protocol, remaining, body_bytes: body.len() });
+        prop_assert_eq!(read, body);
+    }
+
+    #[test]
+    fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..128)) {
+        drop(run(read_request_head(&mut bytes.as_slice())));
+        drop(run(read_answer(&mut bytes.as_slice())));
+        drop(run(read_stream_head(&mut bytes.as_slice())));
+        drop(run(read_message(&mut bytes.as_slice())));
+    }
+}

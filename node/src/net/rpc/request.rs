@@ -1,0 +1,82 @@
+//! Requests: one bidirectional stream each, under one deadline.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hedgerow_attest::id::NodeId;
+use tokio::time::Instant;
+
+use super::frame::{FrameError, Protocol, RemoteError, read_answer, write_request};
+use super::link::Link;
+use super::links::{LinkError, Links};
+use crate::net::limits::REQUEST_BODY_BYTES_MAX;
+
+/// Why a request has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestError {
+    /// The body is longer than a frame holds; nothing was sent.
+    #[error("a request of {got} bytes, at most {REQUEST_BODY_BYTES_MAX} are sent")]
+    TooLong {
+        /// Its length.
+        got: usize,
+    },
+    /// There is no link to the member; nothing was sent.
+    #[error("no link to the node")]
+    Unreachable(#[source] LinkError),
+    /// The deadline passed. The member may have served the request.
+    #[error("no answer within the deadline of {} ms", .after.as_millis())]
+    Deadline {
+        /// The time allowed.
+        after: Duration,
+    },
+    /// The link broke, or the answer was malformed. The member may have served the request.
+    #[error("the answer was lost")]
+    Lost(#[source] FrameError),
+    /// The member answered with an error.
+    #[error("the node answered with an error")]
+    Remote(#[source] RemoteError),
+}
+
+impl Links {
+    pub(in crate::net) async fn request(
+        &self,
+        to: NodeId,
+        protocol: Protocol,
+        body: Bytes,
+        deadline: Duration,
+    ) -> Result<Bytes, RequestError> {
+        if body.len() > REQUEST_BODY_BYTES_MAX {
+            return Err(RequestError::TooLong { got: body.len() });
+        }
+        let until = Instant::now() + deadline;
+        let exchange = async {
+            let peer = self.slot(to).map_err(RequestError::Unreachable)?;
+            let link = self.link(&peer).await.map_err(RequestError::Unreachable)?;
+            let answer = exchange(&link, &protocol, &body, until).await;
+            answer.map_err(RequestError::Lost)?.map_err(RequestError::Remote)
+        };
+        tokio::time::timeout_at(until, exchange).await.unwrap_or(Err(RequestError::Deadline { after: deadline }))
+    }
+}
+
+/// Dropping this future resets nothing but stops the answer's stream, which tells the peer to give up.
+async fn exchange(
+    link: &Arc<Link>,
+    protocol: &Protocol,
+    body: &[u8],
+    until: Instant,
+) -> Result<Result<Bytes, RemoteError>, FrameError> {
+    let (mut send, mut recv) = link.connection.open_bi().await.map_err(FrameError::connection)?;
+    let remaining = until.saturating_duration_since(Instant::now());
+    // A peer that refuses before it has read everything stops our stream; its answer tells why.
+    let written = write_request(&mut send, protocol, remaining, body).await;
+    if written.is_ok() && send.finish().is_err() {
+        tracing::trace!("the peer stopped a request it had read");
+    }
+    match (read_answer(&mut recv).await, written) {
+        (Ok(answer), _) => Ok(answer),
+        (Err(_), Err(error)) => Err(error),
+        (Err(error), Ok(())) => Err(error),
+    }
+}

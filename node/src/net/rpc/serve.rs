@@ -1,0 +1,153 @@
+//! Serving one rpc connection: requests, ordered streams and datagrams, each within its bounds.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use quinn::{ConnectionError, RecvStream, SendStream};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::frame::{
+    DATAGRAM_VERSION, FrameError, RemoteError, RequestHead, read_body, read_message, read_request_head,
+    read_stream_head, write_answer,
+};
+use super::link::Link;
+use super::links::Links;
+use crate::net::close::Close;
+use crate::net::event::{NetEvent, Respond};
+use crate::net::lane::Lane;
+use crate::net::limits::FRAME_TIMEOUT;
+
+impl Links {
+    /// Serves a connection until it ends, and returns why it did.
+    pub(super) async fn serve(&self, link: &Arc<Link>) -> ConnectionError {
+        loop {
+            tokio::select! {
+                stream = link.connection.accept_bi() => match stream {
+                    Ok((send, recv)) => self.take_request(link, send, recv),
+                    Err(ended) => return ended,
+                },
+                stream = link.connection.accept_uni() => match stream {
+                    Ok(recv) => {
+                        let (links, link) = (self.clone(), link.clone());
+                        self.tasks().spawn(async move { links.read_messages(&link, recv).await });
+                    }
+                    Err(ended) => return ended,
+                },
+                datagram = link.connection.read_datagram() => match datagram {
+                    Ok(datagram) => self.deliver_datagram(link, &datagram),
+                    Err(ended) => return ended,
+                },
+            }
+        }
+    }
+
+    fn take_request(&self, link: &Arc<Link>, mut send: SendStream, recv: RecvStream) {
+        let links = self.clone();
+        match link.serving.clone().try_acquire_owned() {
+            Ok(permit) => {
+                let link = link.clone();
+                self.tasks().spawn(async move { links.serve_request(&link, send, recv, permit).await });
+            }
+            Err(_full) => self.tasks().spawn(async move {
+                // The unread request is stopped when its stream is dropped.
+                if let Err(error) = answer(&mut send, Err(RemoteError::Overloaded)).await {
+                    tracing::debug!(%error, "could not say overloaded");
+                }
+                drop(recv);
+            }),
+        }
+    }
+
+    async fn serve_request(
+        &self,
+        link: &Arc<Link>,
+        mut send: SendStream,
+        mut recv: RecvStream,
+        permit: OwnedSemaphorePermit,
+    ) {
+        let from = link.member.node();
+        let result = match timeout(FRAME_TIMEOUT, read_request_head(&mut recv)).await {
+            Ok(Ok(head)) => self.work(link, head, &mut send, &mut recv).await,
+            Ok(Err(FrameError::TooLong { .. })) => Err(RemoteError::TooLarge),
+            Ok(Err(FrameError::Stream(_))) => return, // the caller left
+            Ok(Err(error)) => {
+                tracing::info!(%from, %error, "malformed request");
+                Err(RemoteError::Refused)
+            }
+            Err(_elapsed) => Err(RemoteError::Deadline),
+        };
+        let result = result.as_ref().map(AsRef::as_ref).map_err(|error| *error);
+        match timeout(FRAME_TIMEOUT, answer(&mut send, result)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%from, %error, "could not answer a request"),
+            Err(_elapsed) => tracing::debug!(%from, "the caller did not take its answer"),
+        }
+        drop(permit);
+    }
+
+    /// Reads the body, hands the request up, and waits for the answer.
+    async fn work(
+        &self,
+        link: &Arc<Link>,
+        head: RequestHead,
+        send: &mut SendStream,
+        recv: &mut RecvStream,
+    ) -> Result<Bytes, RemoteError> {
+        let deadline = Instant::now() + head.remaining;
+        let kibibytes = u32::try_from(head.body_bytes.div_ceil(1024)).map_err(|_| RemoteError::TooLarge)?;
+        let work = async {
+            let budget = self.body_budget().acquire_many(kibibytes).await;
+            let budget = budget.map_err(|_closed| RemoteError::Failed)?;
+            let body = read_body(recv, head.body_bytes).await.map_err(|_| RemoteError::Refused)?;
+            let (respond, answer) = Respond::channel();
+            let request =
+                NetEvent::Request { from: link.member.node(), protocol: head.protocol, body, deadline, respond };
+            self.events().send(request).await.map_err(|_closed| RemoteError::Failed)?;
+            let answer = tokio::select! {
+                answer = answer => answer.unwrap_or(Err(RemoteError::Failed)),
+                _left = send.stopped() => Err(RemoteError::Failed), // nobody waits any more
+            };
+            drop(budget);
+            answer
+        };
+        timeout_at(deadline, work).await.unwrap_or(Err(RemoteError::Deadline))
+    }
+
+    async fn read_messages(&self, link: &Arc<Link>, mut recv: RecvStream) {
+        let from = link.member.node();
+        let ended = async {
+            let lane = read_stream_head(&mut recv).await?;
+            loop {
+                let bytes = read_message(&mut recv).await?;
+                let message = NetEvent::Message { from, lane, bytes };
+                if self.events().send(message).await.is_err() {
+                    return Ok(());
+                }
+            }
+        };
+        match ended.await {
+            Ok(()) | Err(FrameError::Stream(_)) => {} // the node stops, or the stream's writer went on elsewhere
+            Err(error) => {
+                tracing::info!(%from, %error, "malformed message; closing the link");
+                Close::Protocol.close(&link.connection);
+            }
+        }
+    }
+
+    fn deliver_datagram(&self, link: &Arc<Link>, datagram: &Bytes) {
+        let Some((&DATAGRAM_VERSION, _)) = datagram.split_first() else {
+            tracing::debug!(from = %link.member.node(), "datagram of an unknown version");
+            return;
+        };
+        let message = NetEvent::Message { from: link.member.node(), lane: Lane::Probe, bytes: datagram.slice(1..) };
+        if self.events().try_send(message).is_err() {
+            self.losses().count_undelivered();
+        }
+    }
+}
+
+async fn answer(send: &mut SendStream, answer: Result<&[u8], RemoteError>) -> Result<(), FrameError> {
+    write_answer(send, answer).await?;
+    send.finish().map_err(|closed| FrameError::Stream(closed.into()))
+}

@@ -1,0 +1,135 @@
+//! What the network needs to know of identity and trust, as one snapshot that the node replaces.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use hedgerow_attest::id::NodeId;
+use hedgerow_attest::key::SecretKey;
+use hedgerow_attest::member::Member;
+use hedgerow_attest::membership::Certificate;
+use hedgerow_attest::root::TrustRoot;
+use hedgerow_attest::time::UnixSeconds;
+use tokio::sync::watch;
+
+use super::certificate::{Presented, TlsIdentity, TlsIdentityError};
+use super::refusal::Refusal;
+
+/// Who this node is and whom it believes. The node publishes a fresh one whenever any part changes;
+/// the next handshake uses it, and links of members it no longer admits are closed.
+#[derive(Clone, Debug)]
+pub struct Trust {
+    /// This node.
+    pub node: NodeId,
+    /// The key behind the node's PeerId.
+    pub transport: Arc<SecretKey>,
+    /// The mesh's root; without one no member can be judged, and only the join lane works.
+    pub root: Option<Arc<TrustRoot>>,
+    /// This node's own membership, shown to every peer.
+    pub own: Option<Certificate>,
+    /// Members that are out for good.
+    pub revoked: BTreeSet<NodeId>,
+    /// A moment known to have passed; a clock that says less is taken to stand here.
+    pub clock_floor: UnixSeconds,
+}
+
+impl Trust {
+    /// The wall clock, but never before [`Trust::clock_floor`].
+    pub fn now(&self) -> UnixSeconds {
+        let clock = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        UnixSeconds(clock).max(self.clock_floor)
+    }
+
+    /// Whether somebody who showed this certificate is a member of our mesh.
+    pub(super) fn judge(&self, presented: &Presented) -> Result<Member, Refusal> {
+        let root = self.root.as_ref().ok_or(Refusal::NoRoot)?;
+        let bytes = presented.membership.as_ref().ok_or(Refusal::NoMembership)?;
+        let certificate = Certificate::from_bytes(bytes).map_err(|error| {
+            tracing::debug!(%error, peer = %presented.peer, "unreadable membership");
+            Refusal::Malformed
+        })?;
+        let member = certificate.verify(root, self.now(), CLOCK_SKEW_S).map_err(|error| {
+            tracing::debug!(%error, peer = %presented.peer, "refused a membership");
+            Refusal::from(&error)
+        })?;
+        if member.peer() != presented.peer {
+            return Err(Refusal::WrongPeer);
+        }
+        self.still_admits(&member)?;
+        Ok(member)
+    }
+
+    /// Whether a member admitted earlier would be admitted at this moment.
+    pub(super) fn still_admits(&self, member: &Member) -> Result<(), Refusal> {
+        if self.revoked.contains(&member.node()) {
+            return Err(Refusal::Revoked);
+        }
+        if self.now() > member.not_after().plus_s(CLOCK_SKEW_S) {
+            return Err(Refusal::Expired);
+        }
+        Ok(())
+    }
+}
+
+/// The current trust with the TLS certificate made from it.
+#[derive(Debug)]
+pub(super) struct Gate {
+    trust: watch::Receiver<Arc<Trust>>,
+    standing: Mutex<Arc<Standing>>,
+}
+
+/// One snapshot of trust, ready for handshakes.
+#[derive(Debug)]
+pub(super) struct Standing {
+    pub(super) trust: Arc<Trust>,
+    pub(super) identity: TlsIdentity,
+}
+
+impl Standing {
+    fn new(trust: Arc<Trust>) -> Result<Self, TlsIdentityError> {
+        let identity = TlsIdentity::new(&trust.transport, membership(&trust))?;
+        Ok(Self { trust, identity })
+    }
+
+    /// The standing after a change; the TLS certificate stays unless what it shows changed.
+    fn after(&self, trust: Arc<Trust>) -> Result<Self, TlsIdentityError> {
+        let same_key = trust.transport.public() == self.trust.transport.public();
+        if same_key && membership(&trust) == membership(&self.trust) {
+            return Ok(Self { trust, identity: self.identity.clone() });
+        }
+        Self::new(trust)
+    }
+}
+
+impl Gate {
+    pub(super) fn new(trust: watch::Receiver<Arc<Trust>>) -> Result<Self, TlsIdentityError> {
+        let standing = Standing::new(trust.borrow().clone())?;
+        Ok(Self { trust, standing: Mutex::new(Arc::new(standing)) })
+    }
+
+    /// The standing of this moment; a changed trust gets its certificate here, at the first use.
+    pub(super) fn standing(&self) -> Arc<Standing> {
+        let trust = self.trust.borrow().clone();
+        let mut standing = self.standing.lock().expect("no holder of the lock panics");
+        if !Arc::ptr_eq(&standing.trust, &trust) {
+            match standing.after(trust) {
+                Ok(fresh) => *standing = Arc::new(fresh),
+                Err(error) => {
+                    tracing::warn!(%error, "kept the previous certificate: could not make one");
+                }
+            }
+        }
+        standing.clone()
+    }
+
+    pub(super) fn node(&self) -> NodeId {
+        self.trust.borrow().node
+    }
+}
+
+fn membership(trust: &Trust) -> Option<Vec<u8>> {
+    trust.own.as_ref().map(Certificate::to_bytes)
+}
+
+/// Clocks of two nodes may differ by this much before a statement's dates are held against it.
+pub const CLOCK_SKEW_S: u64 = 300;
