@@ -124,6 +124,35 @@ impl Member {
     }
 }
 
+/// Whoever holds the keys of a certificate, whose end nobody looked at: good for asking the issuer for a renewal over a
+/// connection that proves those keys, and for nothing else. Made by [`Certificate::verify_for_renewal`] only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RenewalClaim(Member);
+
+impl RenewalClaim {
+    pub(crate) fn of(member: Member) -> Self {
+        Self(member)
+    }
+
+    /// Who asks.
+    #[must_use]
+    pub fn node(&self) -> NodeId {
+        self.0.node()
+    }
+
+    /// The libp2p name that the connection must have proven.
+    #[must_use]
+    pub fn peer(&self) -> PeerId {
+        self.0.peer()
+    }
+
+    /// What the certificate said, for the one that follows it.
+    #[must_use]
+    pub fn membership(&self) -> &Membership {
+        &self.0.0.membership
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use crate::testing::SampleMesh;

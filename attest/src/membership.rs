@@ -10,7 +10,7 @@ use crate::id::{MeshId, NodeId};
 use crate::identity::{Identity, IdentityError};
 use crate::inception::InceptionChain;
 use crate::key::PublicKey;
-use crate::member::Member;
+use crate::member::{Member, RenewalClaim};
 use crate::name::NodeClass;
 use crate::payload;
 use crate::region::Region;
@@ -168,6 +168,23 @@ impl Certificate {
             .map_err(|source| MembershipError::Delegation(DelegationError::Validity(source)))?;
         check_validity(member.not_before(), member.not_after(), now, skew_s).map_err(MembershipError::Validity)?;
         Ok(member)
+    }
+
+    /// Who asks for a renewal with this certificate, even after its end: a member that was off for too long proves its keys
+    /// and comes back, unless it was revoked.
+    ///
+    /// # Errors
+    /// [`MembershipError`] as [`Certificate::verify`] has it, save that nothing is too late.
+    pub fn verify_for_renewal(
+        &self,
+        root: &TrustRoot,
+        now: UnixSeconds,
+        skew_s: u64,
+    ) -> Result<RenewalClaim, MembershipError> {
+        let (member, _delegation) = self.bind(root)?;
+        let never = UnixSeconds(u64::MAX);
+        check_validity(member.not_before(), never, now, skew_s).map_err(MembershipError::Validity)?;
+        Ok(RenewalClaim::of(member))
     }
 
     /// The certificate for a file, a handshake or the wire: a version byte, then its parts.

@@ -148,6 +148,23 @@ fn a_certificate_holds_between_its_dates_give_or_take_the_skew() {
 }
 
 #[test]
+fn an_ended_certificate_still_asks_for_its_renewal() {
+    let mesh = SampleMesh::new(1);
+    let (membership, certificate) = good(&mesh);
+    let long_after = membership.not_after.plus_s(1 << 32);
+    let claim = certificate.verify_for_renewal(mesh.root(), long_after, 0).unwrap();
+    assert_eq!((claim.node(), claim.peer()), (membership.node, crate::peer_id::PeerId::of(&membership.transport)));
+    assert_eq!(*claim.membership(), membership);
+    let (not_before, now) = (membership.not_before, UnixSeconds(membership.not_before.0 - 1));
+    assert_eq!(
+        certificate.verify_for_renewal(mesh.root(), now, 0),
+        Err(MembershipError::Validity(ValidityError::NotYet { not_before, now }))
+    );
+    let stolen = mesh.certificate(&mesh.keys(66), &membership);
+    assert_eq!(stolen.verify_for_renewal(mesh.root(), long_after, 0), Err(MembershipError::OtherKeys));
+}
+
+#[test]
 fn a_membership_ends_with_the_delegation_it_was_issued_under() {
     let mesh = SampleMesh::new(1);
     let (membership, mut certificate) = good(&mesh);
