@@ -137,9 +137,10 @@ impl HttpClient {
         connections.spawn(connection);
         let (parts, body) = sender.send_request(request).await.map_err(broken)?.into_parts();
         let body = read_bounded(body).await?.map_err(broken)?;
-        let headers = parts.headers.iter().filter_map(|(name, value)| {
-            Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
-        });
+        let headers = parts
+            .headers
+            .iter()
+            .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())));
         Ok(Answer { status: parts.status.as_u16(), headers: headers.collect(), body })
     }
 }

@@ -14,7 +14,7 @@ pub struct LogTail {
     pub lines: Result<Vec<String>, io::ErrorKind>,
 }
 
-/// Reads at most `lines_max` lines out of the last [`TAIL_BYTES_MAX`] of a file, without reading the rest. Bytes that
+/// Reads at most `lines_max` lines out of the last 64 KiB of a file, without reading the rest. Bytes that
 /// are not UTF-8 are shown as replacement characters.
 pub fn log_tail(path: &Path, lines_max: usize) -> LogTail {
     let lines = read_end(path).map_err(|error| error.kind()).map(|(text, is_cut)| {
@@ -50,7 +50,7 @@ fn read_end(path: &Path) -> io::Result<(String, bool)> {
 }
 
 /// The most that is read of a log.
-pub const TAIL_BYTES_MAX: u64 = 64 * 1024;
+pub(super) const TAIL_BYTES_MAX: u64 = 64 * 1024;
 
 #[cfg(test)]
 mod tests {

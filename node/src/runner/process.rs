@@ -209,9 +209,8 @@ impl NodeProcess {
             made.map_err(|source| StartError::Log { path: path.clone(), source })?;
         }
         let mut command = self.launcher.command(&self.spec).map_err(|source| StartError::Log { path, source })?;
-        let mut child = command
-            .spawn()
-            .map_err(|source| StartError::Execute { program: self.launcher.program.clone(), source })?;
+        let mut child =
+            command.spawn().map_err(|source| StartError::Execute { program: self.launcher.program.clone(), source })?;
         // Taken out because waiting for the child closes a standard input that it still holds.
         let leash = child.stdin.take().expect("standard input is a pipe");
         self.running = Some(Running { child, _leash: leash });
@@ -280,9 +279,7 @@ impl NodeProcess {
         }
         match self.ended() {
             Ok(None) => Ok(()),
-            Ok(Some(exit)) => {
-                Err(ReadyError::Ended { name: self.spec.name.clone(), exit, tail: self.last_words() })
-            }
+            Ok(Some(exit)) => Err(ReadyError::Ended { name: self.spec.name.clone(), exit, tail: self.last_words() }),
             Err(source) => Err(ReadyError::Watch { name: self.spec.name.clone(), source }),
         }
     }
