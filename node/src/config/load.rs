@@ -186,20 +186,23 @@ impl Config {
     }
 }
 
-/// Where the data folder lies: the flag, else `HEDGEROW_DATA`, else the platform's state folder (XDG Base Directory
-/// Specification 0.8). For commands that only talk to a running node and read no other key.
+/// Where the data folder lies: the flag, else `HEDGEROW_DATA`, else [`default_data_dir`]. For commands that only talk to a
+/// running node and read no other key.
 pub fn data_folder(flag: Option<&Path>) -> Result<PathBuf, ConfigError> {
     if let Some(path) = flag {
         return Ok(path.to_path_buf());
     }
+    let named = std::env::var_os(DATA_VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from);
+    named.or_else(default_data_dir).ok_or(ConfigError::NoDataFolder)
+}
+
+/// The platform's state folder for this program (XDG Base Directory Specification 0.8), where the environment names one.
+pub fn default_data_dir() -> Option<PathBuf> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    if let Some(path) = set(DATA_VARIABLE) {
-        return Ok(path);
-    }
     // The specification tells readers to ignore a relative path here.
     let state = set("XDG_STATE_HOME").filter(|path| path.is_absolute());
     let state = state.or_else(|| set("HOME").map(|home| home.join(".local/state")));
-    state.map(|path| path.join("hedgerow")).ok_or(ConfigError::NoDataFolder)
+    state.map(|path| path.join("hedgerow"))
 }
 
 fn read_file(path: &Path) -> Result<String, ConfigError> {

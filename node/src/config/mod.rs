@@ -9,5 +9,5 @@ mod load;
 mod settings;
 
 pub use key::{KEYS, Key};
-pub use load::{ConfigError, FILE_BYTES_MAX, Flags, Origin, data_folder};
+pub use load::{ConfigError, FILE_BYTES_MAX, Flags, Origin, data_folder, default_data_dir};
 pub use settings::{ArtifactLimits, Config, LogConfig, LogFormat, LogLevel};

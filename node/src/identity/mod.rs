@@ -1,1 +1,34 @@
-//! The keys, certificate and root of this node, as files in the data folder.
+//! The keys, certificate and root of this node, as files in the data folder; founding a mesh, admitting to it, joining it.
+//!
+//! - A node's own keys: [`NodeIdentity`]. Any node has them, member or not.
+//! - A mesh begins with [`found`], which makes the root of trust and this node its first member and issuer.
+//! - [`Issuer`] writes tickets, certificates and geneses; [`Admission`] redeems what a ticket promised.
+//! - A joining node sends a [`JoinRequest`] and makes an [`Enrolment`] of the answer.
+//! - [`Enrolled`] is what a member reads from its folder at each start.
+
+mod admission;
+mod answer;
+mod enrolled;
+mod enrolment;
+mod founding;
+mod issuer;
+mod keys;
+mod refusal;
+mod request;
+mod secrets;
+#[cfg(test)]
+mod testing;
+
+pub use admission::{Admission, Admitted, Surroundings};
+pub use answer::{ANSWER_BYTES_MAX, AnswerError, JoinAnswer, KNOWN_MEMBERS_MAX, KnownMember, Welcome};
+pub use enrolled::{Enrolled, EnrolledError};
+pub use enrolment::{Enrolment, EnrolmentError};
+pub use founding::{FoundError, Founded, Founding, found};
+pub use issuer::{InviteTerms, Issuer, IssuerError};
+pub use keys::{NodeIdentity, NodeIdentityError};
+pub use refusal::JoinRefusal;
+pub use request::{JoinRequest, REQUEST_BYTES_MAX};
+pub use secrets::{SecretError, load_secrets};
+
+/// Clocks of two nodes may differ by this many seconds before a statement's dates are held against it.
+pub const CLOCK_SKEW_S: u64 = 300;

@@ -6,6 +6,8 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use hedgerow_attest::region::Region;
+
 use super::file;
 
 /// The names in a data folder. A value of this type is only names: it neither reads nor locks.
@@ -140,19 +142,20 @@ impl Layout {
         self.root.join("publisher.key")
     }
 
-    /// Secret key of the root of trust, mode 0600; only where the mesh was founded.
+    /// Secret keys of the operator (signs roots, delegates issuing, revokes), mode 0600; only where the mesh was founded.
+    /// No running node reads it: take it off the machine.
     pub fn operator_key(&self) -> PathBuf {
         self.root.join("operator.key")
-    }
-
-    /// Secret key that delegates issuing, mode 0600; only where the mesh was founded.
-    pub fn membership_key(&self) -> PathBuf {
-        self.root.join("membership.key")
     }
 
     /// Secret key that signs the policy, mode 0600; only where the mesh was founded.
     pub fn policy_key(&self) -> PathBuf {
         self.root.join("policy.key")
+    }
+
+    /// Secret key for TUF's snapshot and timestamp, mode 0600; only where the mesh was founded.
+    pub fn freshness_key(&self) -> PathBuf {
+        self.root.join("freshness.key")
     }
 
     /// The node's signed inception.
@@ -181,7 +184,7 @@ impl Layout {
     }
 
     /// The genesis of a region, as far as this node has to know it at its start.
-    pub fn genesis(&self, region: &str) -> PathBuf {
+    pub fn genesis(&self, region: &Region) -> PathBuf {
         self.root.join(format!("{GENESIS_PREFIX}{region}{GENESIS_SUFFIX}"))
     }
 

@@ -1,8 +1,7 @@
 //! Invitations and their redemption, counted exactly.
 
-use std::fmt;
-
 use hedgerow_attest::id::NodeId;
+use hedgerow_attest::invite::{InviteId, InviteSecret};
 use hedgerow_attest::membership::Roles;
 use hedgerow_attest::region::Region;
 use hedgerow_attest::time::UnixSeconds;
@@ -13,15 +12,11 @@ use super::committer::{Completion, Sync};
 use super::mesh::{FILE, MeshStore, read_failed};
 use super::open::LoadError;
 
-/// Names an invitation; 128 random bits, carried in its ticket.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct InviteId(pub [u8; 16]);
-
 /// What an operator promised with a ticket.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Invite {
     /// Shared with the ticket; who proves to know it may join.
-    pub secret: [u8; 16],
+    pub secret: InviteSecret,
     /// How many more nodes may join with it.
     pub uses_left: u32,
     /// Last second at which it may be redeemed.
@@ -101,31 +96,6 @@ impl MeshStore {
     /// Takes a serial for a certificate that is issued without an invitation.
     pub async fn next_serial(&self) -> Completion<u64> {
         self.committer.submit(Sync::Durable, take_serial).await
-    }
-}
-
-impl fmt::Display for InviteId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&data_encoding::HEXLOWER.encode(&self.0))
-    }
-}
-
-impl fmt::Debug for InviteId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "InviteId({self})")
-    }
-}
-
-/// Shows no secret.
-impl fmt::Debug for Invite {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { secret: _, uses_left, not_after, region, roles } = self;
-        f.debug_struct("Invite")
-            .field("uses_left", uses_left)
-            .field("not_after", not_after)
-            .field("region", region)
-            .field("roles", roles)
-            .finish_non_exhaustive()
     }
 }
 
@@ -285,7 +255,7 @@ mod tests {
 
     fn invite(uses_left: u32) -> Invite {
         let region = "eu".parse().unwrap();
-        Invite { secret: [42; 16], uses_left, not_after: UnixSeconds(2_000), region, roles: Roles::all() }
+        Invite { secret: InviteSecret::from_bytes([42; 16]), uses_left, not_after: UnixSeconds(2_000), region, roles: Roles::all() }
     }
 
     fn node(number: u8) -> NodeId {

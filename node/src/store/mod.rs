@@ -18,7 +18,7 @@ pub use artifacts::{ArtifactError, Artifacts};
 pub use committer::{CommitError, Completion};
 pub use folder::{DataFolder, FolderError, Layout, SOCKET_PATH_BYTES_MAX, VERSION};
 pub(crate) use folder::{GENESIS_PREFIX, GENESIS_SUFFIX};
-pub use invites::{Invite, InviteId, Redemption, RedeemRefusal};
+pub use invites::{Invite, RedeemRefusal, Redemption};
 pub use log::{LogRow, SessionLog};
 pub use mesh::{MeshStore, Row, RowChange};
 pub use open::{LoadError, OpenError, Store};

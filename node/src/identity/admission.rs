@@ -1,0 +1,217 @@
+//! Redeeming what a ticket promised.
+//!
+//! The answer is a function of the request, the store and the issuer; the connection, its exported keying material and what
+//! is known of the mesh come in as values. The transport is the net module's affair.
+
+use std::io;
+
+use hedgerow_attest::endorsed::Endorsed;
+use hedgerow_attest::genesis::{Birth, Genesis};
+use hedgerow_attest::id::NodeId;
+use hedgerow_attest::identity::Identity;
+use hedgerow_attest::key::PublicKey;
+use hedgerow_attest::member::Member;
+use hedgerow_attest::signed::Signed;
+use hedgerow_attest::time::UnixSeconds;
+use hedgerow_protocol::placement::Policy;
+
+use super::CLOCK_SKEW_S;
+use super::answer::{GENESES_MAX, JoinAnswer, KNOWN_MEMBERS_MAX, KnownMember, Welcome};
+use super::issuer::Issuer;
+use super::refusal::JoinRefusal;
+use super::request::JoinRequest;
+use crate::store::{CommitError, Invite, Layout, LoadError, MeshStore, RedeemRefusal, file};
+
+/// Admits nodes in the name of one issuer.
+#[derive(Debug, Clone)]
+pub struct Admission {
+    issuer: Issuer,
+    /// The issuer's own membership, by which others check what it signs.
+    own: Member,
+    /// `root.json`, byte for byte.
+    root: Vec<u8>,
+    store: MeshStore,
+    layout: Layout,
+}
+
+/// What the issuer knows of the mesh at the moment of a request.
+#[derive(Debug, Clone, Default)]
+pub struct Surroundings {
+    /// The issuer's own addresses and other members, nearest first; the first [`KNOWN_MEMBERS_MAX`] are passed on.
+    pub members: Vec<KnownMember>,
+    /// Geneses of regions.
+    pub geneses: Vec<Signed<Genesis>>,
+    /// The policy in force.
+    pub policy: Option<Endorsed<Policy>>,
+}
+
+/// The outcome of a request.
+#[derive(Debug, Clone)]
+pub struct Admitted {
+    /// What to send back.
+    pub answer: JoinAnswer,
+    /// Whom to tell the mesh about: the fresh member, and the birth of its region's cell if this is its first member.
+    pub fresh: Option<(Member, Option<Birth>)>,
+}
+
+impl Admission {
+    /// An admission by this issuer, whose certificate is `own` and whose root file is `root`.
+    pub fn new(issuer: Issuer, own: Member, root: Vec<u8>, store: MeshStore, layout: Layout) -> Self {
+        Self { issuer, own, root, store, layout }
+    }
+
+    /// Answers a request. `transport` is the key that the handshake proved, `exporter` the keying material of the same
+    /// connection. What the answer promises is durable when this returns.
+    pub async fn answer(
+        &self,
+        body: &[u8],
+        transport: &PublicKey,
+        exporter: &[u8; 32],
+        surroundings: Surroundings,
+        now: UnixSeconds,
+    ) -> Admitted {
+        match self.admit(body, transport, exporter, now).await {
+            Ok((member, birth, genesis)) => {
+                let welcome = self.welcome(&member, genesis, surroundings);
+                Admitted { answer: JoinAnswer::Welcome(Box::new(welcome)), fresh: Some((member, birth)) }
+            }
+            Err(refusal) => {
+                tracing::info!(reason = refusal.code(), peer = %transport, "refused a join");
+                Admitted { answer: JoinAnswer::Refused(refusal), fresh: None }
+            }
+        }
+    }
+
+    async fn admit(
+        &self,
+        body: &[u8],
+        transport: &PublicKey,
+        exporter: &[u8; 32],
+        now: UnixSeconds,
+    ) -> Result<(Member, Option<Birth>, Option<Signed<Genesis>>), JoinRefusal> {
+        let request = JoinRequest::decode(body)?;
+        let (node, invite) = self.check(&request, transport, exporter, now).await?;
+        let redeemed = self.store.redeem(request.invite, node, now).await.await.map_err(|error| not_kept(&error))?;
+        let redemption = redeemed.map_err(JoinRefusal::from)?;
+        let terms = (&request.region, &request.class, invite.roles);
+        let member = self.issuer.issue(&request.identity, terms, redemption.serial, now).map_err(|error| {
+            tracing::warn!(%error, %node, "could not issue a certificate");
+            JoinRefusal::NotIssuing
+        })?;
+        let (birth, genesis) = self.birth(&member).await?;
+        let kept = self.store.put_certificate(node, member.certificate().to_bytes()).await.await;
+        kept.map_err(|error| not_kept(&error))?;
+        tracing::info!(%node, region = %member.region(), uses_left = redemption.uses_left, "admitted a node");
+        Ok((member, birth, genesis))
+    }
+
+    /// Everything that can be refused before a use is counted. Nothing is said about an invitation before the proof.
+    async fn check(
+        &self,
+        request: &JoinRequest,
+        transport: &PublicKey,
+        exporter: &[u8; 32],
+        now: UnixSeconds,
+    ) -> Result<(NodeId, Invite), JoinRefusal> {
+        let identity = Identity::verify(&request.identity).map_err(|error| {
+            tracing::debug!(%error, "a join with a bad chain");
+            JoinRefusal::Identity
+        })?;
+        if identity.transport() != transport {
+            return Err(JoinRefusal::Identity);
+        }
+        let (store, id) = (self.store.clone(), request.invite);
+        let found = tokio::task::spawn_blocking(move || store.invite(id)).await.expect("reading the store does not panic");
+        let invite = found.map_err(|error| not_read(&error))?.ok_or(JoinRefusal::UnknownInvite)?;
+        if !invite.secret.admits(exporter, request.invite, &request.proof) {
+            return Err(JoinRefusal::BadProof);
+        }
+        if request.at.0.abs_diff(now.0) > CLOCK_SKEW_S {
+            return Err(JoinRefusal::ClockSkew { issuer: now, joining: request.at });
+        }
+        if invite.region != request.region {
+            return Err(JoinRefusal::WrongRegion { invited: invite.region });
+        }
+        Ok((identity.node(), invite))
+    }
+
+    /// The genesis of the member's region, if this issuer is the one that signs it. The first member that is admitted to a
+    /// region is its cell's first voter; the file, which only one of two racing admissions makes, decides which that is.
+    async fn birth(&self, member: &Member) -> Result<(Option<Birth>, Option<Signed<Genesis>>), JoinRefusal> {
+        if !self.issuer.founds(member.region()) {
+            return Ok((None, None));
+        }
+        let fresh = self.issuer.genesis(member).map_err(|error| {
+            tracing::warn!(%error, "could not sign a genesis");
+            JoinRefusal::NotIssuing
+        })?;
+        let path = self.layout.genesis(member.region());
+        let bytes = fresh.to_bytes();
+        let made = tokio::task::spawn_blocking(move || match file::create(&path, &bytes) {
+            Ok(()) => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                file::read_bounded(&path, GENESIS_FILE_BYTES_MAX).map(Some)
+            }
+            Err(error) => Err(error),
+        });
+        let made = made.await.expect("writing a file does not panic").map_err(|error| {
+            tracing::error!(%error, "could not keep a genesis");
+            JoinRefusal::Unavailable
+        })?;
+        let genesis = match &made {
+            None => fresh,
+            Some(earlier) => Signed::from_bytes(earlier).map_err(|error| {
+                tracing::error!(%error, "a genesis on disk does not decode");
+                JoinRefusal::Unavailable
+            })?,
+        };
+        let birth = Birth::open(&genesis, self.issuer.root(), &self.own).map_err(|error| {
+            tracing::error!(%error, "a genesis of our own does not verify");
+            JoinRefusal::Unavailable
+        })?;
+        Ok((made.is_none().then_some(birth), Some(genesis)))
+    }
+
+    fn welcome(&self, member: &Member, own: Option<Signed<Genesis>>, surroundings: Surroundings) -> Welcome {
+        let Surroundings { mut members, geneses, policy } = surroundings;
+        members.retain(|known| known.certificate != *member.certificate());
+        // The joining node checks geneses by the issuer's certificate, so that comes first.
+        let issuer = members.iter().position(|known| known.certificate == *self.own.certificate());
+        let issuer = match issuer {
+            Some(place) => members.remove(place),
+            None => KnownMember { certificate: self.own.certificate().clone(), addresses: Vec::new() },
+        };
+        members.insert(0, issuer);
+        members.truncate(KNOWN_MEMBERS_MAX);
+        let others = geneses.into_iter().filter(|genesis| Some(genesis) != own.as_ref());
+        let geneses = own.iter().cloned().chain(others).take(GENESES_MAX).collect();
+        Welcome { root: self.root.clone(), certificate: member.certificate().clone(), geneses, policy, members }
+    }
+}
+
+impl From<RedeemRefusal> for JoinRefusal {
+    fn from(refusal: RedeemRefusal) -> Self {
+        match refusal {
+            RedeemRefusal::Unknown => Self::UnknownInvite,
+            RedeemRefusal::Expired { not_after } => Self::Expired { not_after },
+            RedeemRefusal::UsedUp => Self::UsedUp,
+        }
+    }
+}
+
+fn not_kept(error: &CommitError) -> JoinRefusal {
+    tracing::error!(%error, "an admission could not be recorded");
+    JoinRefusal::Unavailable
+}
+
+fn not_read(error: &LoadError) -> JoinRefusal {
+    tracing::error!(%error, "an invitation could not be read");
+    JoinRefusal::Unavailable
+}
+
+/// A signed genesis has under 400 bytes.
+pub(super) const GENESIS_FILE_BYTES_MAX: u64 = 1024;
+
+#[cfg(test)]
+#[path = "admission_tests.rs"]
+mod tests;

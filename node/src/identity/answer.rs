@@ -1,0 +1,153 @@
+//! What an issuer answers.
+
+use std::net::SocketAddr;
+
+use hedgerow_attest::bounded::bounded_vec;
+use hedgerow_attest::endorsed::Endorsed;
+use hedgerow_attest::genesis::Genesis;
+use hedgerow_attest::membership::Certificate;
+use hedgerow_attest::signed::Signed;
+use hedgerow_protocol::placement::Policy;
+use serde::{Deserialize, Serialize};
+
+use super::refusal::JoinRefusal;
+
+/// The answer to a request to join.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum JoinAnswer {
+    /// The node is a member.
+    Welcome(Box<Welcome>),
+    /// It is not.
+    Refused(JoinRefusal),
+}
+
+/// What a fresh member needs to start. Every part proves itself under the root, and the root is the ticket's mesh or not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Welcome {
+    /// `root.json` as the operators signed it.
+    #[serde(deserialize_with = "bounded_vec::<_, _, ANSWER_BYTES_MAX>")]
+    pub root: Vec<u8>,
+    /// The node's certificate.
+    pub certificate: Certificate,
+    /// Geneses of regions, the node's own first.
+    #[serde(deserialize_with = "bounded_vec::<_, _, GENESES_MAX>")]
+    pub geneses: Vec<Signed<Genesis>>,
+    /// The policy in force.
+    pub policy: Option<Endorsed<Policy>>,
+    /// Members to begin with, the issuer first.
+    #[serde(deserialize_with = "bounded_vec::<_, _, KNOWN_MEMBERS_MAX>")]
+    pub members: Vec<KnownMember>,
+}
+
+/// A member and where it may be dialled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownMember {
+    /// Its certificate.
+    pub certificate: Certificate,
+    /// Where it listens, best first.
+    #[serde(deserialize_with = "bounded_vec::<_, _, ADDRESSES_MAX>")]
+    pub addresses: Vec<SocketAddr>,
+}
+
+/// Why bytes are no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AnswerError {
+    /// Longer than an answer may be.
+    #[error("read an answer of {found} bytes, {ANSWER_BYTES_MAX} are the most")]
+    TooLong {
+        /// Its bytes.
+        found: usize,
+    },
+    /// Of a later release: upgrade this node.
+    #[error("read an answer of version {0}, which this release does not know")]
+    UnsupportedVersion(u8),
+    /// Cut short, out of bounds, or followed by something else.
+    #[error("read a malformed answer")]
+    Malformed,
+}
+
+impl JoinAnswer {
+    /// The bytes to send: a version byte and postcard. Members beyond what fits into [`ANSWER_BYTES_MAX`] are left out,
+    /// because the node will hear of them from those that are in; without the rest the answer would be of no use.
+    pub fn encode(&self) -> Result<Vec<u8>, AnswerError> {
+        let mut answer = self.clone();
+        loop {
+            let bytes = postcard::to_extend(&answer, vec![VERSION]).expect("postcard writes an answer into memory");
+            let found = bytes.len();
+            if found <= ANSWER_BYTES_MAX {
+                return Ok(bytes);
+            }
+            match &mut answer {
+                // The issuer is first and has to stay.
+                Self::Welcome(welcome) if welcome.members.len() > 1 => welcome.members.pop(),
+                Self::Welcome(_) | Self::Refused(_) => return Err(AnswerError::TooLong { found }),
+            };
+        }
+    }
+
+    /// Reads an answer and checks nothing but its shape.
+    pub fn decode(bytes: &[u8]) -> Result<Self, AnswerError> {
+        if bytes.len() > ANSWER_BYTES_MAX {
+            return Err(AnswerError::TooLong { found: bytes.len() });
+        }
+        match bytes.split_first() {
+            Some((&VERSION, body)) => match postcard::take_from_bytes(body) {
+                Ok((answer, [])) => Ok(answer),
+                Ok(_) | Err(_) => Err(AnswerError::Malformed),
+            },
+            Some((&version, _)) => Err(AnswerError::UnsupportedVersion(version)),
+            None => Err(AnswerError::Malformed),
+        }
+    }
+}
+
+const VERSION: u8 = 1;
+/// Bytes of an answer at most: what the join lane carries for somebody who is no member yet.
+pub const ANSWER_BYTES_MAX: usize = 16 << 10;
+/// Members in one answer; two would do, more survive that some are down.
+pub const KNOWN_MEMBERS_MAX: usize = 16;
+/// Geneses in one answer.
+pub(super) const GENESES_MAX: usize = 64;
+/// As many as a ticket or a record carries.
+const ADDRESSES_MAX: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::welcome;
+    use super::*;
+
+    #[test]
+    fn a_welcome_survives_the_wire_and_other_versions_do_not() {
+        let answer = JoinAnswer::Welcome(Box::new(welcome(2)));
+        let mut bytes = answer.encode().unwrap();
+        assert_eq!(JoinAnswer::decode(&bytes), Ok(answer));
+        bytes.push(0);
+        assert_eq!(JoinAnswer::decode(&bytes), Err(AnswerError::Malformed));
+        bytes[0] = 2;
+        assert_eq!(JoinAnswer::decode(&bytes), Err(AnswerError::UnsupportedVersion(2)));
+        assert_eq!(JoinAnswer::decode(&[1; 20_000]), Err(AnswerError::TooLong { found: 20_000 }));
+    }
+
+    #[test]
+    fn members_that_do_not_fit_are_left_out_from_the_end() {
+        let mut full = welcome(2);
+        let others: Vec<_> = full.members.iter().skip(1).cycle().take(30).cloned().collect();
+        full.members.extend(others);
+        let bytes = JoinAnswer::Welcome(Box::new(full.clone())).encode().unwrap();
+        assert!(bytes.len() <= ANSWER_BYTES_MAX && bytes.len() > ANSWER_BYTES_MAX - 2_048);
+        let JoinAnswer::Welcome(read) = JoinAnswer::decode(&bytes).unwrap() else { panic!("a welcome") };
+        assert_eq!(read.members[..], full.members[..read.members.len()]);
+        assert_eq!((read.root, read.certificate), (full.root, full.certificate));
+
+        let mut endless = welcome(1);
+        endless.root = vec![b' '; ANSWER_BYTES_MAX];
+        assert!(matches!(JoinAnswer::Welcome(Box::new(endless)).encode(), Err(AnswerError::TooLong { .. })));
+    }
+
+    #[test]
+    fn a_refusal_survives_the_wire() {
+        let answer = JoinAnswer::Refused(JoinRefusal::UsedUp);
+        assert_eq!(answer.encode().unwrap(), [1, 1, 8]);
+        assert_eq!(JoinAnswer::decode(&[1, 1, 8]), Ok(answer));
+    }
+}
