@@ -251,7 +251,8 @@ impl Net {
         self.0.emulation.as_ref()
     }
 
-    /// Closes every connection with a reason, stops every task and frees the port.
+    /// Closes every connection with a reason and stops every task. The port is free once the last
+    /// connection has drained, which takes a few round trips.
     pub async fn shutdown(&self) {
         let endpoint = &self.0.dialer.endpoint;
         endpoint.close(Close::Shutdown.code(), Close::Shutdown.reason().as_bytes());

@@ -168,20 +168,23 @@ mod tests {
         Transmit { destination, ecn: None, contents, segment_size: None, src_ip: None }
     }
 
-    /// The next non-empty packet, or `None` when none comes within a second.
-    async fn receive(socket: &MeshSocket) -> Option<Vec<u8>> {
+    async fn send(socket: &Arc<MeshSocket>, to: SocketAddr, contents: &[u8]) {
+        let mut poller = socket.clone().create_io_poller();
+        while let Err(error) = socket.try_send(&transmit(to, contents)) {
+            assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+            poll_fn(|cx| poller.as_mut().poll_writable(cx)).await.unwrap();
+        }
+    }
+
+    /// The next packet, empty when it was cut.
+    async fn receive(socket: &MeshSocket) -> Vec<u8> {
         let mut buffer = vec![0; 65_536];
-        let next = async {
-            loop {
-                let mut meta = [RecvMeta::default()];
-                let mut bufs = [IoSliceMut::new(&mut buffer)];
-                poll_fn(|cx| socket.poll_recv(cx, &mut bufs, &mut meta)).await.unwrap();
-                if meta[0].len > 0 {
-                    return buffer[..meta[0].len].to_vec();
-                }
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(1), next).await.ok()
+        let mut meta = [RecvMeta::default()];
+        let mut bufs = [IoSliceMut::new(&mut buffer)];
+        let next = poll_fn(|cx| socket.poll_recv(cx, &mut bufs, &mut meta));
+        let batches = tokio::time::timeout(Duration::from_secs(20), next).await.unwrap().unwrap();
+        assert_eq!(batches, 1);
+        buffer[..meta[0].len].to_vec()
     }
 
     #[tokio::test]
@@ -197,17 +200,17 @@ mod tests {
         let rule = Rule { peer: to, delay_ms: 30, cut: Cut::None };
         emulation.set(&[rule]).unwrap();
         let start = Instant::now();
-        a.try_send(&transmit(to, b"first")).unwrap();
-        a.try_send(&transmit(to, b"second")).unwrap();
-        assert_eq!(receive(&b).await.unwrap(), b"first");
+        send(&a, to, b"first").await;
+        send(&a, to, b"second").await;
+        assert_eq!(receive(&b).await, b"first");
         assert!(start.elapsed() >= Duration::from_millis(30));
-        assert_eq!(receive(&b).await.unwrap(), b"second");
+        assert_eq!(receive(&b).await, b"second");
 
         emulation.set(&[Rule { cut: Cut::Out, delay_ms: 0, ..rule }]).unwrap();
-        a.try_send(&transmit(to, b"cut")).unwrap();
+        send(&a, to, b"cut").await;
         emulation.set(&[]).unwrap();
-        a.try_send(&transmit(to, b"healed")).unwrap();
-        assert_eq!(receive(&b).await.unwrap(), b"healed");
+        send(&a, to, b"healed").await;
+        assert_eq!(receive(&b).await, b"healed");
         assert_eq!(emulation.dropped(), 1);
         assert_eq!(a.traffic().sent_bytes, 17);
         assert_eq!(b.traffic().received_bytes, 17);
@@ -223,8 +226,8 @@ mod tests {
         let (b, _) = MeshSocket::new(bind(any).unwrap(), None);
         let (to, from) = (a.local_addr().unwrap(), b.local_addr().unwrap());
         emulation.set(&[Rule { peer: from, delay_ms: 0, cut: Cut::In }]).unwrap();
-        b.try_send(&transmit(to, b"lost")).unwrap();
-        assert_eq!(receive(&a).await, None);
+        send(&b, to, b"lost").await;
+        assert_eq!(receive(&a).await, b"");
         assert_eq!(emulation.dropped(), 1);
     }
 }

@@ -1,0 +1,16 @@
+//! The network on real loopback sockets: who is admitted where, and what each lane promises.
+
+#[path = "net_lanes/emulation.rs"]
+mod emulation;
+#[path = "net_lanes/gate.rs"]
+mod gate;
+#[path = "net_lanes/gossip.rs"]
+mod gossip;
+#[path = "net_lanes/join.rs"]
+mod join;
+#[path = "net_lanes/links.rs"]
+mod links;
+#[path = "net_lanes/requests.rs"]
+mod requests;
+#[path = "net_lanes/support.rs"]
+mod support;

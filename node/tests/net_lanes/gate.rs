@@ -1,0 +1,180 @@
+//! The membership gate: each lane, each kind of caller.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hedgerow::net::{
+    Answerer, ContentDigest, DialError, DialReport, JoinError, LinkError, Protocol, Refusal, RequestError, Trust,
+};
+use hedgerow_attest::digest::{Blake3Digest, Sha256Digest};
+use hedgerow_attest::membership::Certificate;
+use hedgerow_attest::peer_id::PeerId;
+
+use super::support::{DAY_S, Mesh, Node, PATIENCE, eventually, now_s};
+
+const ECHO: Protocol = Protocol::new("echo/1");
+
+#[tokio::test]
+async fn a_member_is_admitted_on_every_lane() {
+    let mesh = Mesh::new(1);
+    let (a, b) = (mesh.start(1), mesh.start(2));
+    a.knows(&b);
+    let (address, b_id, b_peer) = (b.address(), b.id, b.peer);
+    let content = b"a layer of an artifact";
+    let (b_net, _serving) = b.serve(content);
+
+    let echoed = a.net.request(b_id, ECHO, Bytes::from_static(b"hello"), PATIENCE).await.unwrap();
+    assert_eq!(echoed, "hello");
+    for digest in [ContentDigest::Sha256(Sha256Digest::of(content)), ContentDigest::Blake3(Blake3Digest::of(content))] {
+        assert_eq!(a.net.fetch(b_id, digest, 1 << 20).await.unwrap(), content.as_slice());
+    }
+    let answer = a.net.join_client(address, b_peer, |exporter| Bytes::copy_from_slice(exporter)).await.unwrap();
+    assert_eq!(answer.len(), 32);
+    eventually("both swarms name the other member", || {
+        a.net.gossip_peers() == [b_id] && b_net.gossip_peers() == [a.id]
+    })
+    .await;
+    let report = a.net.dial(address).await;
+    assert!(report.outcome.is_ok() && report.rtt.is_some(), "{report:?}");
+    assert_eq!(report.theirs, Some(Ok(Answerer { peer: b_peer, node: Some(b_id) })));
+    assert_eq!((a.net.refusals(), b_net.refusals()), (BTreeMap::new(), BTreeMap::new()));
+}
+
+#[tokio::test]
+async fn a_stranger_is_admitted_on_the_join_lane_only() {
+    let mesh = Mesh::new(1);
+    let b = mesh.start(2);
+    let (address, b_peer) = (b.address(), b.peer);
+    let (b_net, _serving) = b.serve(b"");
+    let stranger = Node::start(mesh.stranger(9));
+
+    let answer = stranger.net.join_client(address, b_peer, |_| Bytes::from_static(b"let me in")).await.unwrap();
+    assert_eq!(answer.len(), 32);
+    let report = stranger.net.dial(address).await;
+    refused_by_peer(&report, Refusal::NoMembership);
+    assert_eq!(report.theirs, Some(Err(Refusal::NoRoot)));
+    eventually("the refusal is counted", || b_net.refusals() == BTreeMap::from([("no_membership", 1)])).await;
+}
+
+#[tokio::test]
+async fn a_member_of_another_mesh_is_refused_and_counted() {
+    let b = Mesh::new(1).start(2);
+    let foreign = Mesh::new(2).start(1);
+    let report = foreign.net.dial(b.address()).await;
+    refused_by_peer(&report, Refusal::OtherMesh);
+    assert_eq!(report.theirs, Some(Err(Refusal::OtherMesh)));
+    eventually("the refusal is counted", || b.net.refusals() == BTreeMap::from([("other_mesh", 1)])).await;
+}
+
+#[tokio::test]
+async fn each_fault_of_a_membership_is_refused_by_its_reason() {
+    let mesh = Mesh::new(1);
+    let b = mesh.start(2);
+    let now = now_s();
+    // One byte of the issuer's signature over the membership.
+    let mut forged = mesh.certificate(1).to_bytes();
+    let envelope = mesh.certificate(1).membership.to_bytes();
+    let tail = &envelope[envelope.len() - 32..];
+    let at = forged.windows(32).position(|window| window == tail).unwrap();
+    forged[at] ^= 1;
+    let forged = Certificate::from_bytes(&forged).unwrap();
+    let cases = [
+        (mesh.certificate_between(1, now - 3 * DAY_S, now - 2 * DAY_S), Refusal::Expired, "expired"),
+        (mesh.certificate_between(1, now + DAY_S, now + 2 * DAY_S), Refusal::Expired, "not_yet_valid"),
+        (mesh.certificate(3), Refusal::WrongPeer, "wrong_peer"),
+        (forged, Refusal::BadSignature, "bad_signature"),
+    ];
+    for (own, told, counted) in cases {
+        let caller = Node::start(Trust { own: Some(own), ..mesh.trust(1) });
+        refused_by_peer(&caller.net.dial(b.address()).await, told);
+        eventually(counted, || b.net.refusals().get(counted) == Some(&1)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_revoked_member_loses_its_link_and_is_refused_from_then_on() {
+    let mesh = Mesh::new(1);
+    let (mut a, mut b) = (mesh.start(1), mesh.start(2));
+    a.knows(&b);
+    a.net.connect(b.id);
+    a.link_up(b.id).await;
+    b.link_up(a.id).await;
+
+    let mut trust = mesh.trust(2);
+    trust.revoked.insert(a.id);
+    b.trust.send_replace(Arc::new(trust));
+    eventually("the link is closed", || b.net.links().is_empty()).await;
+    refused_by_peer(&a.net.dial(b.address()).await, Refusal::Revoked);
+    eventually("the refusal is counted", || b.net.refusals().contains_key("revoked")).await;
+}
+
+#[tokio::test]
+async fn a_node_that_joins_shows_its_membership_without_a_restart() {
+    let mesh = Mesh::new(1);
+    let b = mesh.start(2);
+    let joiner = Node::start(mesh.stranger(1));
+    refused_by_peer(&joiner.net.dial(b.address()).await, Refusal::NoMembership);
+    joiner.trust.send_replace(Arc::new(mesh.trust(1)));
+    let report = joiner.net.dial(b.address()).await;
+    assert!(report.outcome.is_ok(), "{report:?}");
+}
+
+#[tokio::test]
+async fn a_dialer_refuses_whoever_is_not_expected() {
+    let mesh = Mesh::new(1);
+    let (a, b) = (mesh.start(1), mesh.start(2));
+    a.net.learn(mesh.node(3), &[b.address()]);
+    let error = a.net.request(mesh.node(3), ECHO, Bytes::new(), PATIENCE).await.unwrap_err();
+    let RequestError::Unreachable(LinkError::Dial(DialError::RefusedByUs { reason })) = error else {
+        panic!("{error:?}");
+    };
+    assert_eq!(reason, Refusal::WrongPeer);
+    assert_eq!(a.net.refusals(), BTreeMap::from([("wrong_peer", 1)]));
+    eventually("the other side saw it too", || b.net.refusals() == BTreeMap::from([("refused_by_peer", 1)])).await;
+
+    let other = PeerId::of(&mesh.keys(3).transport.public());
+    let error = a.net.join_client(b.address(), other, |_| Bytes::new()).await.unwrap_err();
+    let JoinError::Dial { source: DialError::RefusedByUs { reason: Refusal::WrongPeer }, address } = error else {
+        panic!("{error:?}");
+    };
+    assert_eq!(address, b.address());
+}
+
+#[tokio::test]
+async fn a_silent_address_is_told_as_a_timeout() {
+    let a = Mesh::new(1).start(1);
+    let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let report = a.net.dial(silent.local_addr().unwrap()).await;
+    assert!(matches!(report.outcome, Err(DialError::Timeout)), "{report:?}");
+    assert_eq!((report.theirs, report.rtt), (None, None));
+    assert!(report.elapsed >= Duration::from_secs(3));
+}
+
+#[tokio::test]
+async fn an_unknown_alpn_or_several_are_refused() {
+    let b = Mesh::new(1).start(2);
+    let endpoint = quinn::Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
+    for (offers, seen) in [(&["hedgerow-rpc/2"][..], 1), (&["hedgerow-join/1", "hedgerow-rpc/1"], 2), (&[], 3)] {
+        let keypair = libp2p::identity::Keypair::generate_ed25519();
+        let mut tls = libp2p_tls::make_client_config(&keypair, None).unwrap();
+        tls.alpn_protocols = offers.iter().map(|offer| offer.as_bytes().to_vec()).collect();
+        let tls = quinn::crypto::rustls::QuicClientConfig::try_from(tls).unwrap();
+        let config = quinn::ClientConfig::new(Arc::new(tls));
+        let dialled = endpoint.connect_with(config, b.address(), "hedgerow").unwrap().await;
+        let Err(quinn::ConnectionError::ConnectionClosed(close)) = dialled else {
+            panic!("{offers:?}: {dialled:?}");
+        };
+        assert_eq!(u64::from(close.error_code), 0x100 + 49, "{offers:?}");
+        eventually("it is counted", || b.net.refusals() == BTreeMap::from([("bad_alpn", seen)])).await;
+    }
+}
+
+#[track_caller]
+fn refused_by_peer(report: &DialReport, expected: Refusal) {
+    let Err(DialError::RefusedByPeer { reason }) = &report.outcome else {
+        panic!("{report:?}");
+    };
+    assert_eq!(*reason, Some(expected));
+}

@@ -1,0 +1,67 @@
+//! Gossip over the ctl lane: facts spread over members that are not linked, and only once accepted.
+
+use bytes::Bytes;
+use hedgerow::net::{NetEvent, PublishError, Verdict};
+
+use super::support::{Mesh, Node, TOPIC, eventually};
+
+/// Three nodes of which only the middle one is linked to both others.
+async fn line(mesh: &Mesh) -> [Node; 3] {
+    let nodes = [mesh.start(1), mesh.start(2), mesh.start(3)];
+    let [a, b, c] = &nodes;
+    for end in [a, c] {
+        end.knows(b);
+        end.net.connect(b.id);
+    }
+    eventually("the middle has both in its swarm", || {
+        a.net.gossip_peers() == [b.id] && c.net.gossip_peers() == [b.id] && b.net.gossip_peers().len() == 2
+    })
+    .await;
+    nodes
+}
+
+async fn gossip(node: &mut Node, verdict: Verdict) -> (hedgerow_attest::id::NodeId, Bytes) {
+    node.event(|event| match event {
+        NetEvent::Gossip { from, topic, bytes, verdict: judge } => {
+            assert_eq!(topic, TOPIC);
+            judge.give(verdict);
+            Some((from, bytes))
+        }
+        _ => None,
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_accepted_fact_reaches_members_that_are_not_linked_to_its_author() {
+    let mesh = Mesh::new(1);
+    let [a, mut b, mut c] = line(&mesh).await;
+    let fact = Bytes::from_static(b"a signed fact");
+    a.net.publish(TOPIC, fact.clone()).unwrap();
+    assert_eq!(gossip(&mut b, Verdict::Accept).await, (a.id, fact.clone()));
+    assert_eq!(gossip(&mut c, Verdict::Accept).await, (b.id, fact));
+}
+
+#[tokio::test]
+async fn a_rejected_or_ignored_fact_spreads_no_further() {
+    let mesh = Mesh::new(1);
+    let [a, mut b, mut c] = line(&mesh).await;
+    for (fact, verdict) in [("forged", Verdict::Reject), ("stale", Verdict::Ignore), ("good", Verdict::Accept)] {
+        a.net.publish(TOPIC, Bytes::from_static(fact.as_bytes())).unwrap();
+        assert_eq!(gossip(&mut b, verdict).await, (a.id, Bytes::from_static(fact.as_bytes())));
+    }
+    // Gossip from one peer keeps its order, so what came before the good fact would be here by now.
+    assert_eq!(gossip(&mut c, Verdict::Accept).await, (b.id, Bytes::from_static(b"good")));
+}
+
+#[tokio::test]
+async fn a_fact_published_before_anybody_listened_is_heard_when_somebody_comes() {
+    let mesh = Mesh::new(1);
+    let (a, mut b) = (mesh.start(1), mesh.start(2));
+    a.net.publish(TOPIC, Bytes::from_static(b"early")).unwrap();
+    let long = Bytes::from(vec![0; 16 << 10]);
+    assert_eq!(a.net.publish(TOPIC, long), Err(PublishError::TooLong { got: 16 << 10 }));
+    a.knows(&b);
+    a.net.connect(b.id);
+    assert_eq!(gossip(&mut b, Verdict::Accept).await, (a.id, Bytes::from_static(b"early")));
+}

@@ -1,0 +1,224 @@
+//! Requests, bulk transfers and one-way messages between members.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use hedgerow::net::limits::{MESSAGE_BYTES_MAX, REQUEST_BODY_BYTES_MAX, REQUESTS_PER_PEER};
+use hedgerow::net::{
+    ContentDigest, FetchError, Lane, LinkError, NetEvent, Protocol, RemoteError, RequestError, SendError,
+};
+use hedgerow_attest::digest::Sha256Digest;
+
+use super::support::{Mesh, PATIENCE};
+
+const ASK: Protocol = Protocol::new("ask/1");
+
+#[tokio::test]
+async fn a_request_carries_its_name_sender_and_remaining_time() {
+    let mesh = Mesh::new(1);
+    let (a, mut b) = (mesh.start(1), mesh.start(2));
+    a.knows(&b);
+    let asked = Instant::now();
+    let asking = a.net.request(b.id, ASK, Bytes::from_static(b"question"), Duration::from_secs(30));
+    let serving = b.event(|event| match event {
+        NetEvent::Request { from, protocol, body, deadline, respond } => {
+            respond.send(Ok(Bytes::from_static(b"answer")));
+            Some((from, protocol, body, deadline))
+        }
+        _ => None,
+    });
+    let (answer, (from, protocol, body, deadline)) = tokio::join!(asking, serving);
+    assert_eq!(answer.unwrap(), "answer");
+    assert_eq!((from, protocol, &body[..]), (a.id, ASK, &b"question"[..]));
+    let remaining = deadline.into_std() - asked;
+    assert!(remaining <= Duration::from_secs(31) && remaining > Duration::from_secs(20), "{remaining:?}");
+}
+
+#[tokio::test]
+async fn an_unanswered_request_ends_at_its_deadline_and_its_server_learns_of_it() {
+    let mesh = Mesh::new(1);
+    let (a, mut b) = (mesh.start(1), mesh.start(2));
+    a.knows(&b);
+    a.net.connect(b.id);
+    b.link_up(a.id).await;
+    let deadline = Duration::from_millis(200);
+    let asking = a.net.request(b.id, ASK, Bytes::new(), deadline);
+    let holding = b.event(|event| match event {
+        NetEvent::Request { respond, .. } => Some(respond),
+        _ => None,
+    });
+    let (answer, mut respond) = tokio::join!(asking, holding);
+    let error = answer.unwrap_err();
+    assert!(matches!(error, RequestError::Deadline { after } if after == deadline), "{error:?}");
+    tokio::time::timeout(PATIENCE, respond.abandoned()).await.unwrap();
+    assert!(respond.is_abandoned());
+}
+
+#[tokio::test]
+async fn errors_of_the_peer_arrive_typed_and_a_dropped_request_has_failed() {
+    let mesh = Mesh::new(1);
+    let (a, mut b) = (mesh.start(1), mesh.start(2));
+    a.knows(&b);
+    let refusals = [
+        RemoteError::UnknownProtocol,
+        RemoteError::Overloaded,
+        RemoteError::Deadline,
+        RemoteError::Refused,
+        RemoteError::Failed,
+    ];
+    for refusal in refusals {
+        let asking = a.net.request(b.id, ASK, Bytes::new(), PATIENCE);
+        let refusing = b.event(|event| match event {
+            NetEvent::Request { respond, .. } => {
+                if refusal == RemoteError::Failed {
+                    drop(respond);
+                } else {
+                    respond.send(Err(refusal));
+                }
+                Some(())
+            }
+            _ => None,
+        });
+        let (answer, ()) = tokio::join!(asking, refusing);
+        let error = answer.unwrap_err();
+        assert!(matches!(error, RequestError::Remote(told) if told == refusal), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn bodies_above_the_bound_are_refused_on_either_way() {
+    let mesh = Mesh::new(1);
+    let (a, mut b) = (mesh.start(1), mesh.start(2));
+    a.knows(&b);
+    let long = Bytes::from(vec![0; REQUEST_BODY_BYTES_MAX + 1]);
+    let error = a.net.request(b.id, ASK, long.clone(), PATIENCE).await.unwrap_err();
+    assert!(matches!(error, RequestError::TooLong { got } if got == REQUEST_BODY_BYTES_MAX + 1), "{error:?}");
+
+    let whole = long.slice(1..);
+    let asking = a.net.request(b.id, ASK, whole.clone(), PATIENCE);
+    let answering = b.event(|event| match event {
+        NetEvent::Request { body, respond, .. } => {
+            respond.send(Ok(long.clone()));
+            Some(body)
+        }
+        _ => None,
+    });
+    let (answer, body) = tokio::join!(asking, answering);
+    assert_eq!(body, whole);
+    let error = answer.unwrap_err();
+    assert!(matches!(error, RequestError::Remote(RemoteError::TooLarge)), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_peer_may_have_so_many_requests_served_and_no_more() {
+    let mesh = Mesh::new(1);
+    let (a, mut b) = (mesh.start(1), mesh.start(2));
+    a.knows(&b);
+    let mut held = Vec::new();
+    let asking: Vec<_> = (0..REQUESTS_PER_PEER)
+        .map(|_| {
+            let (net, to) = (a.net.clone(), b.id);
+            tokio::spawn(async move { net.request(to, ASK, Bytes::new(), PATIENCE).await })
+        })
+        .collect();
+    while held.len() < REQUESTS_PER_PEER {
+        held.push(
+            b.event(|event| match event {
+                NetEvent::Request { respond, .. } => Some(respond),
+                _ => None,
+            })
+            .await,
+        );
+    }
+    let error = a.net.request(b.id, ASK, Bytes::from_static(b"one more"), PATIENCE).await.unwrap_err();
+    assert!(matches!(error, RequestError::Remote(RemoteError::Overloaded)), "{error:?}");
+    for respond in held {
+        respond.send(Ok(Bytes::from_static(b"served")));
+    }
+    for asked in asking {
+        assert_eq!(asked.await.unwrap().unwrap(), "served");
+    }
+}
+
+#[tokio::test]
+async fn a_node_without_a_known_address_is_unreachable_at_once() {
+    let mesh = Mesh::new(1);
+    let a = mesh.start(1);
+    let error = a.net.request(mesh.node(7), ASK, Bytes::new(), PATIENCE).await.unwrap_err();
+    assert!(matches!(error, RequestError::Unreachable(LinkError::Unknown)), "{error:?}");
+    a.net.learn(a.id, &[a.address()]);
+    let error = a.net.request(a.id, ASK, Bytes::new(), PATIENCE).await.unwrap_err();
+    assert!(matches!(error, RequestError::Unreachable(LinkError::Myself)), "{error:?}");
+}
+
+#[tokio::test]
+async fn bulk_tells_absent_too_long_and_wrong_content_apart() {
+    let mesh = Mesh::new(1);
+    let (a, mut b) = (mesh.start(1), mesh.start(2));
+    a.knows(&b);
+    let content = Bytes::from((0..3_000_000_u32).map(|i| i.to_le_bytes()[1]).collect::<Vec<u8>>());
+    let named = ContentDigest::Sha256(Sha256Digest::of(&content));
+    let other = ContentDigest::Sha256(Sha256Digest::of(b"other"));
+    let serving = tokio::spawn({
+        let content = content.clone();
+        async move {
+            for answer in [Some(content.clone()), None, Some(content.clone()), Some(content)] {
+                let respond = b.event(|event| match event {
+                    NetEvent::BulkRequest { respond, .. } => Some(respond),
+                    _ => None,
+                });
+                respond.await.send(answer);
+            }
+            b
+        }
+    });
+    let to = mesh.node(2);
+    assert_eq!(a.net.fetch(to, named, 3_000_000).await.unwrap(), content);
+    assert!(matches!(a.net.fetch(to, named, 3_000_000).await, Err(FetchError::Absent)));
+    let error = a.net.fetch(to, named, 2_999_999).await.unwrap_err();
+    assert!(matches!(error, FetchError::TooLong { length: 3_000_000, max: 2_999_999 }), "{error:?}");
+    assert!(matches!(a.net.fetch(to, other, 3_000_000).await, Err(FetchError::Mismatch)));
+    drop(serving.await.unwrap());
+}
+
+#[tokio::test]
+async fn messages_of_a_lane_arrive_in_order_and_probes_as_datagrams() {
+    let mesh = Mesh::new(1);
+    let (mut a, mut b) = (mesh.start(1), mesh.start(2));
+    a.knows(&b);
+    let sizes = [0, 1, 70_000, 5, MESSAGE_BYTES_MAX, 2];
+    for (lane, tag) in [(Lane::Rpc, 1_u8), (Lane::Session, 2)] {
+        for size in sizes {
+            a.net.send(b.id, lane, vec![tag; size].into()).unwrap();
+        }
+    }
+    let error = a.net.send(b.id, Lane::Rpc, vec![0; MESSAGE_BYTES_MAX + 1].into()).unwrap_err();
+    assert!(matches!(error, SendError::TooLong { got } if got == MESSAGE_BYTES_MAX + 1), "{error:?}");
+    let mut received = [Vec::new(), Vec::new()];
+    for _ in 0..2 * sizes.len() {
+        let (lane, size) = b
+            .event(|event| match event {
+                NetEvent::Message { from, lane, bytes } => {
+                    assert_eq!(from, a.id);
+                    assert!(bytes.iter().all(|byte| (lane == Lane::Rpc) == (*byte == 1)));
+                    Some((lane, bytes.len()))
+                }
+                _ => None,
+            })
+            .await;
+        received[usize::from(lane == Lane::Session)].push(size);
+    }
+    assert_eq!(received, [sizes.to_vec(), sizes.to_vec()]);
+
+    a.link_up(b.id).await;
+    for probe in [vec![7; 900], vec![8; 5_000]] {
+        a.net.send(b.id, Lane::Probe, probe.clone().into()).unwrap();
+        let (lane, bytes) = b
+            .event(|event| match event {
+                NetEvent::Message { lane, bytes, .. } => Some((lane, bytes)),
+                _ => None,
+            })
+            .await;
+        assert_eq!((lane, &bytes[..]), (Lane::Probe, &probe[..]));
+    }
+}

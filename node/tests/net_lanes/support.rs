@@ -1,0 +1,183 @@
+//! Meshes with real certificates, and nodes that run only the network.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use hedgerow::net::{Net, NetConfig, NetError, NetEvent, Trust};
+use hedgerow_attest::delegation::{self, Delegation};
+use hedgerow_attest::endorsed::Endorsed;
+use hedgerow_attest::id::NodeId;
+use hedgerow_attest::membership::{Certificate, Membership};
+use hedgerow_attest::peer_id::PeerId;
+use hedgerow_attest::signed::Signed;
+use hedgerow_attest::testing::{ISSUER, NodeKeys, SampleMesh};
+use hedgerow_attest::time::UnixSeconds;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+/// Long enough for a loaded machine; a test that waits this long has failed.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const DAY_S: u64 = 86_400;
+
+/// A mesh whose certificates hold today.
+pub(crate) struct Mesh(SampleMesh);
+
+impl Mesh {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(SampleMesh::new(seed))
+    }
+
+    pub(crate) fn keys(&self, number: u32) -> NodeKeys {
+        self.0.keys(number)
+    }
+
+    pub(crate) fn node(&self, number: u32) -> NodeId {
+        self.keys(number).chain.node()
+    }
+
+    /// A certificate from yesterday to tomorrow.
+    pub(crate) fn certificate(&self, number: u32) -> Certificate {
+        let now = now_s();
+        self.certificate_between(number, now - DAY_S, now + DAY_S)
+    }
+
+    pub(crate) fn certificate_between(&self, number: u32, from_s: u64, to_s: u64) -> Certificate {
+        let keys = self.keys(number);
+        let membership = Membership {
+            not_before: UnixSeconds(from_s),
+            not_after: UnixSeconds(to_s),
+            ..self.0.membership(&keys, "eu", u64::from(number))
+        };
+        let issuer = self.keys(ISSUER);
+        let delegation = Delegation {
+            version: delegation::VERSION,
+            mesh: self.0.root().mesh(),
+            issuer: issuer.chain.node(),
+            statement: issuer.statement.public(),
+            not_before: UnixSeconds(now_s() - 10 * DAY_S),
+            not_after: UnixSeconds(now_s() + 10 * DAY_S),
+            serial: 1,
+        };
+        Certificate {
+            membership: Signed::sign(&membership, &issuer.statement),
+            identity: keys.chain,
+            delegation: Endorsed::sign(&delegation, &[self.0.operator()]),
+        }
+    }
+
+    /// What a member knows.
+    pub(crate) fn trust(&self, number: u32) -> Trust {
+        Trust {
+            root: Some(Arc::new(self.0.root().clone())),
+            own: Some(self.certificate(number)),
+            ..self.stranger(number)
+        }
+    }
+
+    /// What a node knows before it joins.
+    pub(crate) fn stranger(&self, number: u32) -> Trust {
+        Trust {
+            node: self.node(number),
+            transport: Arc::new(self.keys(number).transport),
+            root: None,
+            own: None,
+            revoked: BTreeSet::new(),
+            clock_floor: UnixSeconds(0),
+        }
+    }
+
+    pub(crate) fn start(&self, number: u32) -> Node {
+        Node::start(self.trust(number))
+    }
+}
+
+/// A running network with its events.
+pub(crate) struct Node {
+    pub(crate) id: NodeId,
+    pub(crate) peer: PeerId,
+    pub(crate) net: Net,
+    pub(crate) events: mpsc::Receiver<NetEvent>,
+    pub(crate) trust: watch::Sender<Arc<Trust>>,
+}
+
+impl Node {
+    pub(crate) fn start(trust: Trust) -> Self {
+        Self::try_start("127.0.0.1:0".parse().unwrap(), trust).unwrap()
+    }
+
+    pub(crate) fn try_start(listen: SocketAddr, trust: Trust) -> Result<Self, NetError> {
+        let (id, peer) = (trust.node, PeerId::of(&trust.transport.public()));
+        let (tx, rx) = watch::channel(Arc::new(trust));
+        let topics = vec![TOPIC.to_owned()];
+        let (net, events) = Net::start(NetConfig { listen, trust: rx, emulate: true, topics })?;
+        Ok(Self { id, peer, net, events, trust: tx })
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.net.local_addr()
+    }
+
+    pub(crate) fn knows(&self, other: &Self) {
+        self.net.learn(other.id, &[other.address()]);
+    }
+
+    /// The first event that `pick` takes; earlier ones are dropped.
+    pub(crate) async fn event<T>(&mut self, mut pick: impl FnMut(NetEvent) -> Option<T>) -> T {
+        let next = async {
+            loop {
+                let event = self.events.recv().await.expect("the network runs");
+                if let Some(picked) = pick(event) {
+                    return picked;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, next).await.expect("the event comes in time")
+    }
+
+    pub(crate) async fn link_up(&mut self, with: NodeId) {
+        self.event(|event| matches!(event, NetEvent::LinkUp { peer, .. } if peer == with).then_some(())).await;
+    }
+
+    /// Serves from here on: requests are echoed, `content` is handed out, joins are answered with their
+    /// exporter, gossip is accepted.
+    pub(crate) fn serve(self, content: &'static [u8]) -> (Net, JoinHandle<()>) {
+        let Self { net, mut events, .. } = self;
+        let served = tokio::spawn(async move {
+            while let Some(event) = events.recv().await {
+                match event {
+                    NetEvent::Request { body, respond, .. } => respond.send(Ok(body)),
+                    NetEvent::BulkRequest { respond, .. } => respond.send(Some(Bytes::from_static(content))),
+                    NetEvent::JoinRequest { exporter, respond, .. } => {
+                        respond.send(Bytes::copy_from_slice(&exporter));
+                    }
+                    NetEvent::Gossip { verdict, .. } => verdict.give(hedgerow::net::Verdict::Accept),
+                    NetEvent::LinkUp { .. }
+                    | NetEvent::LinkRtt { .. }
+                    | NetEvent::LinkDown { .. }
+                    | NetEvent::Message { .. } => {}
+                }
+            }
+        });
+        (net, served)
+    }
+}
+
+/// Waits until `holds`, looking again and again; panics with `what` when patience ends.
+pub(crate) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let look = async {
+        let mut again = tokio::time::interval(Duration::from_millis(5));
+        while !holds() {
+            again.tick().await;
+        }
+    };
+    assert!(tokio::time::timeout(PATIENCE, look).await.is_ok(), "never came true: {what}");
+}
+
+pub(crate) fn now_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
+pub(crate) const TOPIC: &str = "facts";
