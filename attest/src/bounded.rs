@@ -89,4 +89,25 @@ mod tests {
             "invalid length 4, expected at most 3 elements at line 1 column 10"
         );
     }
+
+    #[derive(Debug)]
+    struct Untouched;
+
+    impl<'de> Deserialize<'de> for Untouched {
+        fn deserialize<D: Deserializer<'de>>(_deserializer: D) -> Result<Self, D::Error> {
+            panic!("an element of a sequence that claims too many was read")
+        }
+    }
+
+    #[derive(Debug, Deserialize)]
+    struct NoneRead(
+        #[expect(dead_code, reason = "only its decoding matters")]
+        #[serde(deserialize_with = "bounded_vec::<_, _, 3>")]
+        Vec<Untouched>,
+    );
+
+    #[test]
+    fn a_claim_above_the_bound_is_refused_before_any_element_is_read() {
+        assert_eq!(postcard::from_bytes::<NoneRead>(&[4, 7, 8, 9, 10]).unwrap_err(), postcard::Error::SerdeDeCustom);
+    }
 }

@@ -79,6 +79,10 @@ fn rotations_continue_one_chain_in_order() {
     let mut swapped = third;
     swapped.rotations.swap(0, 1);
     assert_eq!(Identity::verify(&swapped), Err(IdentityError::OutOfPlace { number: 1 }));
+    let mut renamed = chain();
+    let rotation = Rotation { node: NodeId::from_bytes([7; 32]), ..second.rotations[0].peek().unwrap() };
+    renamed.rotations.push(Endorsed::sign(&rotation, &[&key(1), &key(2)]));
+    assert_eq!(Identity::verify(&renamed), Err(IdentityError::OutOfPlace { number: 1 }));
     let mut other = InceptionChain::incept(&key(1), &key(20), key(2).public().commitment(), &[]);
     other.rotations = second.rotations;
     assert_eq!(Identity::verify(&other), Err(IdentityError::OutOfPlace { number: 1 }));
