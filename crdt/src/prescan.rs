@@ -154,7 +154,8 @@ pub fn scan(bytes: &[u8]) -> Result<ScannedChange, ScanRefusal> {
     }
     let mut deps = Vec::new();
     for _ in 0..dep_count {
-        let hash = reader.take(32)?.try_into().expect("32 bytes were taken");
+        let mut hash = [0; 32];
+        hash.copy_from_slice(reader.take(32)?);
         deps.push(ChangeHash(hash));
     }
     let actor = actor(&mut reader)?;

@@ -68,7 +68,7 @@ mod tests {
     fn every_part_of_an_author_changes_the_actor() {
         let (one, cart) = (author(1, 1), session("cart"));
         let actor = ActorId::of(&one, &cart);
-        assert_eq!(format!("{actor:?}"), "ACTOR");
+        assert_eq!(format!("{actor:?}"), "eb9b73f94ecb3184bd988a70ab6a6712");
         assert_ne!(ActorId::of(&author(2, 1), &cart), actor);
         assert_ne!(ActorId::of(&author(1, 2), &cart), actor);
         assert_ne!(ActorId::of(&one, &session("other")), actor);
@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn a_cell_outlives_the_boot() {
-        assert_eq!(author(1, 1).cell(&session("cart")), "CELL");
+        assert_eq!(author(1, 1).cell(&session("cart")), "dc7206e0cc9e573c");
         assert_eq!(author(1, 2).cell(&session("cart")), author(1, 1).cell(&session("cart")));
         assert_ne!(author(2, 1).cell(&session("cart")), author(1, 1).cell(&session("cart")));
     }

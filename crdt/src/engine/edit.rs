@@ -16,9 +16,9 @@ use crate::{
 pub(crate) fn edit(tx: &mut Transaction<'_>, maps: &Maps, cell: &str, ops: &[SessionOp]) -> Result<(), EditRefusal> {
     for op in ops {
         match op {
-            SessionOp::Put { path, value } => put(tx, maps, &pointer(path)?, value)?,
-            SessionOp::Delete { path } => delete(tx, maps, &pointer(path)?)?,
-            SessionOp::Increment { path, by } => increment(tx, maps, cell, &pointer(path)?, *by)?,
+            SessionOp::Put { path, value } => put(tx, maps, &pointer(path), value)?,
+            SessionOp::Delete { path } => delete(tx, maps, &pointer(path))?,
+            SessionOp::Increment { path, by } => increment(tx, maps, cell, &pointer(path), *by)?,
         }
     }
     Ok(())
@@ -111,8 +111,8 @@ fn engine_value(value: &Scalar) -> ScalarValue {
     }
 }
 
-fn pointer(path: &[String]) -> Result<String, EditRefusal> {
-    Ok(to_pointer(path, PATH_DEPTH_MAX).expect("paths were checked before the edit"))
+fn pointer(path: &[String]) -> String {
+    to_pointer(path, PATH_DEPTH_MAX).expect("paths were checked before the edit")
 }
 
 /// The engine's errors here mean that the document lacks its skeleton or a key that was just read: a defect, not something a client can mend.

@@ -48,7 +48,7 @@ struct Place {
     values: Vec<Scalar>,
     /// The sum of a counter's cells; wide enough for any number of them.
     counted: Option<i128>,
-    below: BTreeMap<String, Place>,
+    below: BTreeMap<String, Self>,
 }
 
 pub(crate) fn body(doc: &Automerge, maps: &Maps) -> Body {
@@ -126,14 +126,18 @@ impl Place {
 
 /// Every counter's cells as (pointer, count).
 fn cells(doc: &Automerge, maps: &Maps) -> Vec<(String, i64)> {
-    let cell = |key: &str| match doc.get(&maps.cells, key) {
-        Ok(Some((EngineValue::Scalar(value), _))) => match value.as_ref() {
-            ScalarValue::Int(counted) => Some((key.split_at_checked(CELL_ID_LENGTH)?.1.to_owned(), *counted)),
-            _ => None,
-        },
-        Ok(_) | Err(_) => None,
+    doc.keys(&maps.cells).filter_map(|key| cell(doc, maps, &key)).collect()
+}
+
+fn cell(doc: &Automerge, maps: &Maps, key: &str) -> Option<(String, i64)> {
+    let (_, pointer) = key.split_at_checked(CELL_ID_LENGTH)?;
+    let Ok(Some((EngineValue::Scalar(value), _))) = doc.get(&maps.cells, key) else {
+        return None;
     };
-    doc.keys(&maps.cells).filter_map(|key| cell(&key)).collect()
+    let ScalarValue::Int(counted) = value.as_ref() else {
+        return None;
+    };
+    Some((pointer.to_owned(), *counted))
 }
 
 /// A sum that leaves 64 bits is shown as the nearest number that JSON readers take.

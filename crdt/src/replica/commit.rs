@@ -99,8 +99,11 @@ impl<E: DocEngine> Replica<E> {
         self.settle_writes(cx);
         self.settle_reads(cx);
         self.unpark();
-        for peer in self.peers.values_mut() {
-            peer.pull.reset();
+        for (from, _) in &stage.acks {
+            // What it sent was of use: what it has beyond that is asked for at once.
+            if let Some(peer) = self.peers.get_mut(from) {
+                peer.pull.reset();
+            }
         }
         self.settle_peers(cx);
     }

@@ -107,7 +107,7 @@ impl<E: DocEngine> Replica<E> {
     }
 
     /// Has a frame's signature checked, unless the frame is known or unwanted: a check costs a hundred times what finding that out does.
-    fn look_at(&mut self, cx: &mut Context<'_>, from: NodeId, frame: SealedFrame) {
+    fn look_at(&self, cx: &mut Context<'_>, from: NodeId, frame: SealedFrame) {
         let Ok(head) = frame.claimed_head() else { return };
         let is_parked = self.parked.iter().any(|parked| *parked.frame.head() == head);
         if head.group != self.config.group || self.quarantined.contains(&head.origin) || is_parked {
@@ -127,14 +127,15 @@ impl<E: DocEngine> Replica<E> {
 
     fn heard(&mut self, cx: &mut Context<'_>, from: NodeId, held: &[Held]) {
         let Some(peer) = self.peers.get_mut(&from).filter(|peer| peer.up) else { return };
-        peer.heard(held);
-        peer.nudge.reset();
+        if peer.heard(held) {
+            peer.nudge.reset();
+        }
         self.settle_writes(cx);
         self.settle_reads(cx);
         self.settle_peer(cx, from);
     }
 
-    fn answer(&mut self, cx: &mut Context<'_>, from: NodeId, ask: Ask) {
+    fn answer(&self, cx: &mut Context<'_>, from: NodeId, ask: Ask) {
         let held = self.log.held();
         match ask {
             Ask::Nothing => {}

@@ -27,6 +27,9 @@ pub use result::{Event, Found, ReadResult, Refusal, WriteResult, Written};
 pub use snapshot::{Snapshot, SnapshotError};
 
 #[cfg(test)]
+mod harness;
+
+#[cfg(test)]
 #[path = "replica_tests.rs"]
 mod tests;
 

@@ -28,14 +28,17 @@ pub(crate) struct Peer {
 pub(crate) type Peers = BTreeMap<NodeId, Peer>;
 
 impl Peer {
-    /// Takes in what the peer says it holds; numbers only grow while a link is up.
-    pub(crate) fn heard(&mut self, held: &[Held]) {
+    /// Takes in what the peer says it holds, and says whether any of it is more than before; numbers only grow while a link is up.
+    pub(crate) fn heard(&mut self, held: &[Held]) -> bool {
+        let mut grew = false;
         for Held { origin, durable } in held {
             if self.held.len() < VECTOR_ENTRIES_MAX || self.held.contains_key(origin) {
                 let known = self.held.entry(*origin).or_default();
+                grew |= *durable > *known;
                 *known = (*known).max(*durable);
             }
         }
+        grew
     }
 
     pub(crate) fn holds(&self, origin: &Origin, lsn: Lsn) -> bool {

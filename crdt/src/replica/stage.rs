@@ -70,7 +70,7 @@ impl<E> Stage<E> {
 
 impl<E: DocEngine> Replica<E> {
     /// Applies a write to the batch's copy of its session.
-    pub(crate) fn stage_write(&mut self, cx: &mut Context<'_>, stage: &mut Stage<E>, write: Write) {
+    pub(crate) fn stage_write(&self, cx: &mut Context<'_>, stage: &mut Stage<E>, write: Write) {
         let Write { request, session, ops, if_match, quorum, deadline } = write;
         if deadline <= cx.now {
             return refuse_write(cx.out, request, Refusal::DeadlinePassed);
@@ -91,7 +91,7 @@ impl<E: DocEngine> Replica<E> {
                 let wanted = quorum.unwrap_or_else(|| self.class_quorum());
                 let written = Written { etag: doc.etag(), token: doc.token(&session), acked: 0, wanted };
                 stage.writes.push(StagedWrite { request, record: stage.records.len(), written, deadline });
-                stage.bytes += change.bytes.len();
+                stage.bytes += change.bytes.len() + RECORD_OVERHEAD;
                 stage.docs.insert(session.clone(), doc);
                 stage.records.push(Record { session, epoch, change: change.bytes });
             }
@@ -133,7 +133,8 @@ impl<E: DocEngine> Replica<E> {
                     cx.out.push(Output::Event(Event::OwnPast { origin: head.origin }));
                 }
                 stage.docs.extend(docs);
-                stage.bytes += frame.records().iter().map(|record| record.change.len()).sum::<usize>();
+                stage.bytes +=
+                    frame.records().iter().map(|record| record.change.len() + RECORD_OVERHEAD).sum::<usize>();
                 stage.acks.extend([(from, head.origin), (head.origin.node, head.origin)]);
                 stage.frames.push(frame.seal());
                 self.log.append(head, frame.seal());
@@ -231,3 +232,6 @@ impl<E: DocEngine> Replica<E> {
         cx.out.push(Output::Event(Event::Equivocation { origin, held, refused }));
     }
 }
+
+/// Bytes that a record takes in a frame besides its change, at most: birth, namespace, name, epoch and lengths.
+const RECORD_OVERHEAD: usize = 160;
