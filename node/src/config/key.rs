@@ -186,7 +186,10 @@ impl FromStr for LogFormat {
     }
 }
 
-#[expect(clippy::map_err_ignore, reason = "the key's `expected` says more than the parser's message, and the value is reported beside it")]
+#[expect(
+    clippy::map_err_ignore,
+    reason = "the key's `expected` says more than the parser's message, and the value is reported beside it"
+)]
 fn parse_into<T: FromStr>(slot: &mut Option<T>, text: &str) -> Result<(), NotAsExpected> {
     *slot = Some(text.parse().map_err(|_| NotAsExpected)?);
     Ok(())

@@ -101,7 +101,9 @@ pub enum ConfigError {
         base: u16,
     },
     /// An interface without tokens would be open to the network.
-    #[error("bind {key} to {address}: off loopback, requests must carry tokens, which this version does not check; use a loopback address")]
+    #[error(
+        "bind {key} to {address}: off loopback, requests must carry tokens, which this version does not check; use a loopback address"
+    )]
     NeedsTokens {
         /// `rest` or `metrics`.
         key: &'static str,
@@ -290,9 +292,7 @@ fn not_as_expected(key: &Key, value: String, origin: Origin) -> ConfigError {
 }
 
 /// The variables with this program's prefix; only their values have to be UTF-8.
-fn hedgerow_variables(
-    all: impl Iterator<Item = (OsString, OsString)>,
-) -> Result<Vec<(String, String)>, ConfigError> {
+fn hedgerow_variables(all: impl Iterator<Item = (OsString, OsString)>) -> Result<Vec<(String, String)>, ConfigError> {
     let mut found = Vec::new();
     for (name, value) in all {
         let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else { continue };

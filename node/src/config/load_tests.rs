@@ -40,7 +40,9 @@ fn a_list_reads_the_same_from_every_layer() {
 
 #[test]
 fn unknown_keys_are_refused_by_name() {
-    let refused = |file: &str, environment: &[(&str, &str)]| layered(file, environment, &Flags::default()).unwrap_err().to_string();
+    let refused = |file: &str, environment: &[(&str, &str)]| {
+        layered(file, environment, &Flags::default()).unwrap_err().to_string()
+    };
     assert_eq!(
         refused("lisen = \"1.2.3.4:5\"", &[]),
         "use unknown key `lisen` from file hedgerow.toml; docs/config.md lists the keys"

@@ -121,7 +121,8 @@ impl Admission {
             return Err(JoinRefusal::Identity);
         }
         let (store, id) = (self.store.clone(), request.invite);
-        let found = tokio::task::spawn_blocking(move || store.invite(id)).await.expect("reading the store does not panic");
+        let found =
+            tokio::task::spawn_blocking(move || store.invite(id)).await.expect("reading the store does not panic");
         let invite = found.map_err(|error| not_read(&error))?.ok_or(JoinRefusal::UnknownInvite)?;
         if !invite.secret.admits(exporter, request.invite, &request.proof) {
             return Err(JoinRefusal::BadProof);

@@ -73,7 +73,9 @@ pub enum EnrolledError {
     #[error("start: verify root.json")]
     Root(#[source] RootError),
     /// The certificate does not hold: most often it has ended while the node was off. Join again with a fresh ticket.
-    #[error("start: the node's certificate does not hold; if it has ended, run `hedgerow join` with a fresh ticket of the same mesh")]
+    #[error(
+        "start: the node's certificate does not hold; if it has ended, run `hedgerow join` with a fresh ticket of the same mesh"
+    )]
     Certificate(#[source] MembershipError),
     /// `membership.bin` is that of another node.
     #[error("start: membership.bin is that of another node than identity.key; restore both from one backup")]
@@ -185,7 +187,10 @@ mod tests {
         assert_eq!(enrolled.member.node(), mesh.identity().node());
         assert!(enrolled.issuer.is_some());
         let facts = enrolled.facts();
-        assert!(matches!(&facts[..], [SignedFact::Member(_), SignedFact::Genesis(_), SignedFact::Policy(_)]), "{facts:?}");
+        assert!(
+            matches!(&facts[..], [SignedFact::Member(_), SignedFact::Genesis(_), SignedFact::Policy(_)]),
+            "{facts:?}"
+        );
     }
 
     #[test]

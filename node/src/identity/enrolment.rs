@@ -41,7 +41,9 @@ pub enum EnrolmentError {
     #[error("join: use the issuer's root")]
     Root(#[source] RootError),
     /// The root is not that of the ticket: the issuer was replaced, or lies. Ask who gave you the ticket.
-    #[error("join: the issuer's root is that of mesh {found}, and the ticket is for mesh {ticket}; ask who gave you the ticket")]
+    #[error(
+        "join: the issuer's root is that of mesh {found}, and the ticket is for mesh {ticket}; ask who gave you the ticket"
+    )]
     OtherMesh {
         /// The ticket's mesh.
         ticket: MeshId,

@@ -69,10 +69,7 @@ async fn a_refusal_reaches_the_person_with_its_remedy() {
     let (_folder, node) = identity();
     let bytes = answer(&door, &ticket, &node).await.encode().unwrap();
     let error = Enrolment::accept(&ticket, &node, &bytes, NOW).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "join: every use of the ticket is taken; ask for a fresh one, or one with more uses"
-    );
+    assert_eq!(error.to_string(), "join: every use of the ticket is taken; ask for a fresh one, or one with more uses");
 }
 
 async fn answer(door: &Door<'_>, ticket: &Ticket, node: &NodeIdentity) -> JoinAnswer {

@@ -123,8 +123,8 @@ impl Issuer {
         serial: u64,
         now: UnixSeconds,
     ) -> Result<Member, IssuerError> {
-        let keys = Identity::verify(chain)
-            .map_err(|source| IssuerError::Certificate(MembershipError::Identity(source)))?;
+        let keys =
+            Identity::verify(chain).map_err(|source| IssuerError::Certificate(MembershipError::Identity(source)))?;
         let (region, class, roles) = terms;
         let membership = Membership {
             version: membership::VERSION,

@@ -53,7 +53,9 @@ pub enum NodeIdentityError {
     #[error("verify the node's inception")]
     Chain(#[source] IdentityError),
     /// The files are of two nodes, or of two moments of one; restore both from one backup.
-    #[error("load the node's identity: the {purpose} key in identity.key is not the one that inception.bin names; restore both files from one backup")]
+    #[error(
+        "load the node's identity: the {purpose} key in identity.key is not the one that inception.bin names; restore both files from one backup"
+    )]
     OtherKey {
         /// Which key.
         purpose: SecretPurpose,
@@ -77,8 +79,11 @@ impl NodeIdentity {
     pub fn load(layout: &Layout) -> Result<Self, NodeIdentityError> {
         let secrets = secrets::load_secrets(&layout.identity_key())?;
         let path = layout.inception();
-        let bytes = file::read_bounded(&path, CHAIN_MAX as u64)
-            .map_err(|source| NodeIdentityError::Inception { action: "read", path: path.clone(), source })?;
+        let bytes = file::read_bounded(&path, CHAIN_MAX as u64).map_err(|source| NodeIdentityError::Inception {
+            action: "read",
+            path: path.clone(),
+            source,
+        })?;
         let chain = InceptionChain::from_bytes(&bytes)
             .map_err(|source| NodeIdentityError::Malformed { path: path.clone(), source })?;
         Self::of(&layout.identity_key(), &secrets, chain)
@@ -134,8 +139,11 @@ impl NodeIdentity {
         let chain = InceptionChain::incept(&transport, &statement, next, &others);
         let identity = Self::of(&keys, &secrets, chain)?;
         let path = layout.inception();
-        file::write(&path, &identity.chain.to_bytes())
-            .map_err(|source| NodeIdentityError::Inception { action: "write", path, source })?;
+        file::write(&path, &identity.chain.to_bytes()).map_err(|source| NodeIdentityError::Inception {
+            action: "write",
+            path,
+            source,
+        })?;
         secrets::make(&keys, &secrets)?;
         Ok(identity)
     }
@@ -220,10 +228,9 @@ mod tests {
     #[test]
     fn the_seal_key_is_an_x25519_key() {
         // RFC 7748, §6.1: Alice's private and public key.
-        let bytes = |text: &str| -> [u8; 32] {
-            data_encoding::HEXLOWER.decode(text.as_bytes()).unwrap().try_into().unwrap()
-        };
-        let private = bytes("77076d0a7318a57d3c16c17251b26645df4c2f92ebc0992ac177fba51db92c2a");
+        let bytes =
+            |text: &str| -> [u8; 32] { data_encoding::HEXLOWER.decode(text.as_bytes()).unwrap().try_into().unwrap() };
+        let private = bytes("77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a");
         let public = bytes("8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a");
         assert_eq!(seal_public(&private), public);
     }

@@ -20,7 +20,9 @@ pub enum JoinRefusal {
         version: u8,
     },
     /// The keys are not bound to the node, or not those of the connection.
-    #[error("join: the keys in the request are not those of the connection; restore identity.key and inception.bin from one backup")]
+    #[error(
+        "join: the keys in the request are not those of the connection; restore identity.key and inception.bin from one backup"
+    )]
     Identity,
     /// The issuer has no such invitation.
     #[error("join: the issuer knows no such invitation; ask for a fresh ticket")]
@@ -29,7 +31,9 @@ pub enum JoinRefusal {
     #[error("join: the ticket's secret is not that of the invitation; ask for a fresh ticket")]
     BadProof,
     /// The two clocks differ too much for dates to mean anything.
-    #[error("join: the clocks differ, {joining} here and {issuer} at the issuer; set the one that is wrong and try again")]
+    #[error(
+        "join: the clocks differ, {joining} here and {issuer} at the issuer; set the one that is wrong and try again"
+    )]
     ClockSkew {
         /// The issuer's clock.
         issuer: UnixSeconds,

@@ -78,8 +78,11 @@ pub(super) fn load_or_make(path: &Path, purposes: &[SecretPurpose]) -> Result<Se
 
 /// Writes a secret key file where there is none.
 pub(super) fn make(path: &Path, secrets: &SecretFile) -> Result<(), SecretError> {
-    file::create(path, secrets.encode().as_bytes())
-        .map_err(|source| SecretError::Io { action: "write", path: path.to_path_buf(), source })
+    file::create(path, secrets.encode().as_bytes()).map_err(|source| SecretError::Io {
+        action: "write",
+        path: path.to_path_buf(),
+        source,
+    })
 }
 
 /// The key for one purpose, with the file named where it lacks it.

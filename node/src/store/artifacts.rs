@@ -47,7 +47,9 @@ pub enum ArtifactError {
         bytes_max: u64,
     },
     /// No room beside what is held.
-    #[error("store an artifact of {bytes} bytes: {held_bytes} are held and {total_bytes_max} allowed; raise artifacts.total_bytes_max or remove models")]
+    #[error(
+        "store an artifact of {bytes} bytes: {held_bytes} are held and {total_bytes_max} allowed; raise artifacts.total_bytes_max or remove models"
+    )]
     NoRoom {
         /// Its size.
         bytes: u64,
@@ -74,7 +76,8 @@ impl Artifacts {
         DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(refused("make", folder))?;
         for entry in fs::read_dir(folder).map_err(refused("list", folder))? {
             let path = entry.map_err(refused("list", folder))?.path();
-            let unfinished = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(file::STAGED_PREFIX));
+            let unfinished =
+                path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(file::STAGED_PREFIX));
             if unfinished {
                 fs::remove_file(&path).map_err(refused("remove unfinished", &path))?;
             }
@@ -213,7 +216,9 @@ mod tests {
         assert_eq!(artifacts.list().unwrap(), [(digest, 7)]);
         assert!(artifacts.holds(digest) && !parent.path().join(".staged-left").exists());
         artifacts.remove(digest).await.unwrap();
-        assert!(matches!(artifacts.read(digest).await, Err(ArtifactError::Absent { digest: absent }) if absent == digest));
+        assert!(
+            matches!(artifacts.read(digest).await, Err(ArtifactError::Absent { digest: absent }) if absent == digest)
+        );
         assert!(matches!(artifacts.remove(digest).await, Err(ArtifactError::Absent { .. })));
     }
 

@@ -33,7 +33,9 @@ async fn requests_that_wait_for_one_sync_share_the_next_and_complete_in_order() 
 
 #[tokio::test]
 async fn a_power_failure_loses_only_what_was_not_acknowledged() {
-    for survivors in [0, u64::MAX, 0xaaaa_aaaa_aaaa_aaaa, 0x5555_5555_5555_5555, 0x0123_4567_89ab_cdef, 0xf0f0_1e1e_3c3c_8787] {
+    for survivors in
+        [0, u64::MAX, 0xaaaa_aaaa_aaaa_aaaa, 0x5555_5555_5555_5555, 0x0123_4567_89ab_cdef, 0xf0f0_1e1e_3c3c_8787]
+    {
         let disk = Disk::default();
         let (committer, thread) = Committer::start("test", Arc::new(disk.database())).unwrap();
         for number in 0..20 {

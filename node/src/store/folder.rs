@@ -304,7 +304,9 @@ mod tests {
         fs::write(parent.path().join("VERSION"), "hedgerow-data 2\n").unwrap();
         match DataFolder::open(parent.path()) {
             Err(error @ FolderError::OtherVersion { .. }) => assert!(
-                error.to_string().contains("it is of version `hedgerow-data 2` and this program reads `hedgerow-data 1`"),
+                error
+                    .to_string()
+                    .contains("it is of version `hedgerow-data 2` and this program reads `hedgerow-data 1`"),
                 "{error}"
             ),
             other => panic!("{other:?}"),
@@ -317,7 +319,9 @@ mod tests {
         let parent = tempfile::tempdir().unwrap();
         fs::set_permissions(parent.path(), Permissions::from_mode(0o755)).unwrap();
         fs::write(parent.path().join("thesis.tex"), "").unwrap();
-        assert!(matches!(DataFolder::open(parent.path()), Err(FolderError::NotOurs { entry, .. }) if entry == "thesis.tex"));
+        assert!(
+            matches!(DataFolder::open(parent.path()), Err(FolderError::NotOurs { entry, .. }) if entry == "thesis.tex")
+        );
         assert_eq!(fs::metadata(parent.path()).unwrap().permissions().mode() & 0o777, 0o755);
 
         fs::remove_file(parent.path().join("thesis.tex")).unwrap();

@@ -255,7 +255,13 @@ mod tests {
 
     fn invite(uses_left: u32) -> Invite {
         let region = "eu".parse().unwrap();
-        Invite { secret: InviteSecret::from_bytes([42; 16]), uses_left, not_after: UnixSeconds(2_000), region, roles: Roles::all() }
+        Invite {
+            secret: InviteSecret::from_bytes([42; 16]),
+            uses_left,
+            not_after: UnixSeconds(2_000),
+            region,
+            roles: Roles::all(),
+        }
     }
 
     fn node(number: u8) -> NodeId {

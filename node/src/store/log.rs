@@ -74,7 +74,9 @@ impl SessionLog {
                 // The next index is behind every number of the last one.
                 let next = match found.last() {
                     None => numbers.range::<(&[u8], u64)>(..)?.next(),
-                    Some(last) => numbers.range((std::ops::Bound::Excluded((last.as_slice(), u64::MAX)), std::ops::Bound::Unbounded))?.next(),
+                    Some(last) => numbers
+                        .range((std::ops::Bound::Excluded((last.as_slice(), u64::MAX)), std::ops::Bound::Unbounded))?
+                        .next(),
                 };
                 match next.transpose()? {
                     Some(entry) => found.push(entry.0.value().0.to_vec()),

@@ -1,6 +1,8 @@
 //! Opening and closing everything that a node stores.
 
+use std::fs::OpenOptions;
 use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -108,10 +110,13 @@ impl Store {
 }
 
 fn open_database(path: &Path) -> Result<Database, OpenError> {
+    let failed = |source: redb::Error| OpenError::Database { path: path.to_path_buf(), source: Box::new(source) };
+    let mut options = OpenOptions::new();
+    let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
+    let file = file.map_err(|error| failed(redb::Error::Io(error)))?;
     let mut builder = Database::builder();
     builder.set_cache_size(CACHE_BYTES);
-    let database = |source: redb::Error| OpenError::Database { path: path.to_path_buf(), source: Box::new(source) };
-    builder.create(path).map_err(|error| database(error.into()))
+    builder.create_file(file).map_err(|error| failed(error.into()))
 }
 
 /// Checks or writes the format number, makes the tables and starts the thread that writes.
@@ -156,3 +161,62 @@ const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 /// redb's page cache for one file; its own default of 1 GiB is no size for an edge machine. A guess: the working set of
 /// both stores is a few MiB in a cell of 128, which a profile of reads under load would confirm.
 const CACHE_BYTES: usize = 8 << 20;
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::super::{LogRow, RowChange};
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_stored_is_there_after_a_restart() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = DataFolder::open(parent.path()).unwrap();
+        let store = Store::open(&folder, ArtifactLimits::default()).unwrap();
+        let vote = RowChange::Put { table: 2, key: b"cell".to_vec(), value: b"vote".to_vec() };
+        let row = LogRow { index: b"group".to_vec(), value: b"frame".to_vec() };
+        store.mesh.persist(vec![vote], false).await.await.unwrap();
+        store.sessions.append(vec![row]).await.await.unwrap();
+        for path in [folder.layout().mesh_store(), folder.layout().session_log()] {
+            assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+        store.close().await;
+
+        let store = Store::open(&folder, ArtifactLimits::default()).unwrap();
+        assert_eq!(store.mesh.rows().unwrap(), [(2, b"cell".to_vec(), b"vote".to_vec())]);
+        assert_eq!(store.sessions.rows(b"group").unwrap(), [(1, b"frame".to_vec())]);
+        store.close().await;
+    }
+
+    #[tokio::test]
+    async fn another_format_and_a_damaged_file_are_refused() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = DataFolder::open(parent.path()).unwrap();
+        Store::open(&folder, ArtifactLimits::default()).unwrap().close().await;
+        let path = folder.layout().mesh_store();
+        let later = Database::create(&path).unwrap();
+        let transaction = later.begin_write().unwrap();
+        transaction.open_table(META).unwrap().insert("format", FORMAT + 1).unwrap();
+        transaction.commit().unwrap();
+        drop(later);
+        match Store::open(&folder, ArtifactLimits::default()) {
+            Err(OpenError::OtherFormat { path: refused, found }) => assert_eq!((refused, found), (path.clone(), 2)),
+            other => panic!("{other:?}"),
+        }
+        fs::write(&path, "no database").unwrap();
+        let damaged = Store::open(&folder, ArtifactLimits::default());
+        assert!(matches!(&damaged, Err(OpenError::Database { path: refused, .. }) if *refused == path), "{damaged:?}");
+    }
+
+    #[test]
+    fn the_documentation_has_every_table_and_version() {
+        let documented = include_str!("../../../docs/storage.md");
+        let tables = ["meta", "rows", "certificates", "addresses", "invites", "redemptions", "issuer", "index"];
+        for name in tables.into_iter().chain([super::super::VERSION]) {
+            assert!(documented.contains(&format!("`{name}`")), "docs/storage.md does not mention `{name}`");
+        }
+        assert!(documented.contains(&format!("whose row `format` is {FORMAT}")));
+    }
+}
