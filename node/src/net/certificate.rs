@@ -79,18 +79,19 @@ impl Presented {
             tracing::debug!(%error, "refused a certificate");
             Refusal::Malformed
         })?;
-        let (_, x509) = X509Certificate::from_der(der).map_err(|_| Refusal::Malformed)?;
+        let (_, x509) = X509Certificate::from_der(der).map_err(|_refused| Refusal::Malformed)?;
         let signed_key = extension(&x509, &LIBP2P_OID)?.ok_or(Refusal::Malformed)?;
-        let (key, signature): (Vec<u8>, Vec<u8>) = yasna::decode_der(signed_key).map_err(|_| Refusal::Malformed)?;
+        let (key, signature): (Vec<u8>, Vec<u8>) =
+            yasna::decode_der(signed_key).map_err(|_refused| Refusal::Malformed)?;
         let key = key
             .strip_prefix(&KEY_PROTOBUF_PREFIX)
             .and_then(|key| <[u8; 32]>::try_from(key).ok())
             .ok_or(Refusal::Malformed)?;
-        let signature = <[u8; 64]>::try_from(signature).map_err(|_| Refusal::Malformed)?;
-        let transport = PublicKey::from_bytes(key).map_err(|_| Refusal::BadSignature)?;
+        let signature = <[u8; 64]>::try_from(signature).map_err(|_refused| Refusal::Malformed)?;
+        let transport = PublicKey::from_bytes(key).map_err(|_refused| Refusal::BadSignature)?;
         transport
             .verify_raw(&bound_message(x509.tbs_certificate.subject_pki.raw), &Signature::from_bytes(signature))
-            .map_err(|_| Refusal::BadSignature)?;
+            .map_err(|_refused| Refusal::BadSignature)?;
         let membership = extension(&x509, &MEMBERSHIP_OID)?.map(<[u8]>::to_vec);
         Ok(Self { transport, peer: PeerId::of(&transport), membership, fingerprint: Blake3Digest::of(der) })
     }
@@ -98,13 +99,17 @@ impl Presented {
 
 /// The value of the only extension with this OID; two of one kind are refused, as two readers may pick differently.
 fn extension<'a>(x509: &'a X509Certificate<'_>, oid: &[u64]) -> Result<Option<&'a [u8]>, Refusal> {
-    let oid = Oid::from(oid).expect("our OIDs are well formed, which a test checks");
+    let oid = der(oid);
     let mut values = x509.extensions().iter().filter(|extension| extension.oid == oid);
     let first = values.next().map(|extension| extension.value);
     match values.next() {
         None => Ok(first),
         Some(_) => Err(Refusal::Malformed),
     }
+}
+
+fn der(oid: &[u64]) -> Oid<'static> {
+    Oid::from(oid).expect("our OIDs are well formed, which a test checks")
 }
 
 /// What the transport key signs: the prefix of the libp2p specification and the certificate's key.

@@ -101,7 +101,7 @@ impl Emulation {
                 return Err(EmulationError::Twice { peer });
             }
         }
-        *self.0.rules.write().expect("no holder of the lock panics") = table;
+        self.replace(table);
         Ok(())
     }
 
@@ -139,6 +139,10 @@ impl Emulation {
 
     pub(super) fn count_dropped(&self) {
         self.0.dropped.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn replace(&self, table: BTreeMap<SocketAddr, Rule>) {
+        *self.0.rules.write().expect("no holder of the lock panics") = table;
     }
 
     fn rule(&self, peer: SocketAddr) -> Option<Rule> {

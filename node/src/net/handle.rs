@@ -257,7 +257,7 @@ impl Net {
         let endpoint = &self.0.dialer.endpoint;
         endpoint.close(Close::Shutdown.code(), Close::Shutdown.reason().as_bytes());
         // The close must leave through the emulation's queue before that task stops.
-        if tokio::time::timeout(SHUTDOWN_PATIENCE, endpoint.wait_idle()).await.is_err() {
+        if tokio::time::timeout(DRAIN_PATIENCE, endpoint.wait_idle()).await.is_err() {
             tracing::debug!("some connections did not drain before the shutdown");
         }
         self.0.tasks.finish(SHUTDOWN_PATIENCE).await;
@@ -266,7 +266,7 @@ impl Net {
 
 fn transport_config() -> Arc<TransportConfig> {
     let mut config = TransportConfig::default();
-    let idle = IDLE_TIMEOUT.try_into().expect("ten seconds fit a QUIC idle timeout");
+    let idle = IDLE_TIMEOUT.try_into().expect("a few seconds fit a QUIC idle timeout");
     // Twice what is served, so that a busy peer is told `overloaded` instead of being held up.
     let requests = u32::try_from(2 * REQUESTS_PER_PEER).expect("the constant is small");
     config
@@ -282,5 +282,7 @@ fn transport_config() -> Arc<TransportConfig> {
     Arc::new(config)
 }
 
-/// How long a shutdown waits for connections to drain, and again for tasks to end.
+/// How long a shutdown lets closes leave and be answered. A handshake under way would drain for seconds.
+const DRAIN_PATIENCE: Duration = Duration::from_millis(500);
+/// How long it then waits for tasks to end.
 const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(2);

@@ -46,10 +46,11 @@ pub const CTL_CONNECTIONS_MAX: u32 = 128;
 /// Gossip topics a node may subscribe to.
 pub const TOPICS_MAX: usize = 16;
 
-/// Silence after which a connection is given up.
-pub const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Silence after which a connection is given up (guess: a process that stands still this long is better
+/// dialled again; the simulator weighs it against false alarms).
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(6);
 /// Silence after which a packet is sent to keep a connection and its NAT mapping alive.
-pub const KEEP_ALIVE: Duration = Duration::from_secs(3);
+pub const KEEP_ALIVE: Duration = Duration::from_secs(2);
 /// A whole dial: handshake, judgement on both sides and the acceptor's greeting.
 pub const DIAL_TIMEOUT: Duration = Duration::from_secs(3);
 /// An inbound handshake.

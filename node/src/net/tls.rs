@@ -268,12 +268,14 @@ fn verify_handshake(
     cert: &CertificateDer<'_>,
     dss: &DigitallySignedStruct,
 ) -> Result<HandshakeSignatureValid, Error> {
-    let certificate = libp2p_tls::certificate::parse(cert).map_err(|_| Refusal::Malformed.to_tls())?;
-    certificate.verify_signature(dss.scheme, message, dss.signature()).map_err(|_| Refusal::BadSignature.to_tls())?;
+    let certificate = libp2p_tls::certificate::parse(cert).map_err(|_refused| Refusal::Malformed.to_tls())?;
+    certificate
+        .verify_signature(dss.scheme, message, dss.signature())
+        .map_err(|_refused| Refusal::BadSignature.to_tls())?;
     Ok(HandshakeSignatureValid::assertion())
 }
 
-/// AES-128-GCM first: with AES instructions it costs 40 % less than ChaCha20, which stays for machines
+/// AES-128-GCM first: with AES instructions it costs 40 % less than `ChaCha20`, which stays for machines
 /// without. The provider is named, never the process default: libp2p links a second one.
 fn provider() -> Arc<CryptoProvider> {
     static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();

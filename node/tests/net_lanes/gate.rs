@@ -1,12 +1,14 @@
 //! The membership gate: each lane, each kind of caller.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use hedgerow::net::{
-    Answerer, ContentDigest, DialError, DialReport, JoinError, LinkError, Protocol, Refusal, RequestError, Trust,
+    Answerer, ContentDigest, DialError, DialReport, JoinError, LinkError, LinkLane, Protocol, Refusal, RequestError,
+    Trust,
 };
 use hedgerow_attest::digest::{Blake3Digest, Sha256Digest};
 use hedgerow_attest::membership::Certificate;
@@ -153,22 +155,47 @@ async fn a_silent_address_is_told_as_a_timeout() {
 }
 
 #[tokio::test]
-async fn an_unknown_alpn_or_several_are_refused() {
+async fn a_certificate_without_a_membership_opens_the_join_lane_and_no_other() {
     let b = Mesh::new(1).start(2);
-    let endpoint = quinn::Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
-    for (offers, seen) in [(&["hedgerow-rpc/2"][..], 1), (&["hedgerow-join/1", "hedgerow-rpc/1"], 2), (&[], 3)] {
-        let keypair = libp2p::identity::Keypair::generate_ed25519();
-        let mut tls = libp2p_tls::make_client_config(&keypair, None).unwrap();
-        tls.alpn_protocols = offers.iter().map(|offer| offer.as_bytes().to_vec()).collect();
-        let tls = quinn::crypto::rustls::QuicClientConfig::try_from(tls).unwrap();
-        let config = quinn::ClientConfig::new(Arc::new(tls));
-        let dialled = endpoint.connect_with(config, b.address(), "hedgerow").unwrap().await;
-        let Err(quinn::ConnectionError::ConnectionClosed(close)) = dialled else {
-            panic!("{offers:?}: {dialled:?}");
-        };
-        assert_eq!(u64::from(close.error_code), 0x100 + 49, "{offers:?}");
-        eventually("it is counted", || b.net.refusals() == BTreeMap::from([("bad_alpn", seen)])).await;
+    for (lane, admitted) in
+        [(LinkLane::Join, true), (LinkLane::Ctl, false), (LinkLane::Rpc, false), (LinkLane::Bulk, false)]
+    {
+        let greeted = foreign_dial(b.address(), &[lane.alpn()]).await;
+        assert_eq!(greeted, if admitted { Ok(1) } else { Err(ALERT_ACCESS_DENIED) }, "{lane:?}");
     }
+    assert_eq!(b.net.refusals(), BTreeMap::from([("no_membership", 3)]));
+}
+
+#[tokio::test]
+async fn an_unknown_alpn_or_several_or_none_are_refused() {
+    let b = Mesh::new(1).start(2);
+    for offers in [&["hedgerow-rpc/2"][..], &["hedgerow-join/1", "hedgerow-rpc/1"], &[]] {
+        assert_eq!(foreign_dial(b.address(), offers).await, Err(ALERT_ACCESS_DENIED), "{offers:?}");
+    }
+    eventually("all are counted", || b.net.refusals() == BTreeMap::from([("bad_alpn", 3)])).await;
+}
+
+/// Dials as any libp2p program would, with these ALPNs; the acceptor's greeting, or its TLS alert.
+async fn foreign_dial(address: SocketAddr, offers: &[&str]) -> Result<u8, u64> {
+    let endpoint = quinn::Endpoint::client(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a free port exists");
+    let keypair = libp2p::identity::Keypair::generate_ed25519();
+    let mut tls = libp2p_tls::make_client_config(&keypair, None).expect("an ed25519 key makes a certificate");
+    tls.alpn_protocols = offers.iter().map(|offer| offer.as_bytes().to_vec()).collect();
+    let tls = quinn::crypto::rustls::QuicClientConfig::try_from(tls).expect("libp2p's TLS fits QUIC");
+    let config = quinn::ClientConfig::new(Arc::new(tls));
+    let connecting = endpoint.connect_with(config, address, "any").expect("the address can be dialled");
+    let greeted = async {
+        let connection = connecting.await?;
+        let mut greeting = [0];
+        match connection.accept_uni().await?.read_exact(&mut greeting).await {
+            Ok(()) => Ok(greeting[0]),
+            Err(_) => Err(connection.closed().await),
+        }
+    };
+    greeted.await.map_err(|error| match error {
+        quinn::ConnectionError::ConnectionClosed(close) => u64::from(close.error_code) - 0x100,
+        other => panic!("{other:?}"),
+    })
 }
 
 #[track_caller]
@@ -178,3 +205,6 @@ fn refused_by_peer(report: &DialReport, expected: Refusal) {
     };
     assert_eq!(*reason, Some(expected));
 }
+
+/// RFC 8446 §6.2.
+const ALERT_ACCESS_DENIED: u64 = 49;

@@ -105,7 +105,7 @@ pub(crate) struct Node {
 
 impl Node {
     pub(crate) fn start(trust: Trust) -> Self {
-        Self::try_start("127.0.0.1:0".parse().unwrap(), trust).unwrap()
+        Self::try_start(SocketAddr::from(([127, 0, 0, 1], 0)), trust).expect("a free port exists")
     }
 
     pub(crate) fn try_start(listen: SocketAddr, trust: Trust) -> Result<Self, NetError> {
@@ -177,7 +177,7 @@ pub(crate) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 pub(crate) fn now_s() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+    SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is set").as_secs()
 }
 
 pub(crate) const TOPIC: &str = "facts";

@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
 use super::behaviour::{Behaviour, BehaviourError, BehaviourEvent, topic_score};
-use super::transport::{CtlTransport, Inbound, Proven, libp2p_peer, multiaddr};
+use super::transport::{CtlTransport, Inbound, Proven, libp2p_peer, locked, multiaddr};
 use super::verdict::{GossipVerdict, Verdict};
 use crate::net::dial::Dialer;
 use crate::net::event::NetEvent;
@@ -126,12 +126,12 @@ impl Ctl {
 
     /// Members with an established ctl connection.
     pub(in crate::net) fn members(&self) -> Vec<NodeId> {
-        let proven = self.proven.lock().expect("no holder of the lock panics");
+        let proven = locked(&self.proven);
         proven.values().map(|member| member.node()).collect()
     }
 
     fn order(&self, order: Order) -> Result<(), PublishError> {
-        self.orders.try_send(order).map_err(|_| PublishError::QueueFull)
+        self.orders.try_send(order).map_err(|_full| PublishError::QueueFull)
     }
 }
 
@@ -219,13 +219,25 @@ impl Task {
         match event {
             SwarmEvent::Behaviour(BehaviourEvent::Gossipsub(event)) => self.gossip(event),
             SwarmEvent::ConnectionClosed { peer_id, num_established: 0, .. } => {
-                self.proven.lock().expect("no holder of the lock panics").remove(&peer_id);
+                locked(&self.proven).remove(&peer_id);
             }
             SwarmEvent::OutgoingConnectionError { peer_id, error, .. } => {
                 tracing::debug!(?peer_id, %error, "no ctl connection");
+                self.forget_unconnected(peer_id);
+            }
+            SwarmEvent::IncomingConnectionError { peer_id, error, .. } => {
+                tracing::debug!(?peer_id, %error, "turned a ctl connection away");
+                self.forget_unconnected(peer_id);
             }
             // The rest is libp2p's own affair, or told by the links.
             other => tracing::trace!(?other, "swarm"),
+        }
+    }
+
+    /// A connection that the swarm itself turned away had passed the gate and was remembered.
+    fn forget_unconnected(&self, peer: Option<PeerId>) {
+        if let Some(peer) = peer.filter(|peer| !self.swarm.is_connected(peer)) {
+            locked(&self.proven).remove(&peer);
         }
     }
 
@@ -233,7 +245,7 @@ impl Task {
         match event {
             gossipsub::Event::Message { propagation_source, message_id, message } => {
                 let verdict = GossipVerdict::new(message_id, propagation_source, self.orders.clone());
-                let proven = self.proven.lock().expect("no holder of the lock panics");
+                let proven = locked(&self.proven);
                 let Some(from) = proven.get(&propagation_source).map(|member| member.node()) else { return };
                 drop(proven);
                 let topic = message.topic.into_string();
@@ -273,7 +285,7 @@ impl Task {
 
     fn drop_unwelcome(&mut self) {
         let trust = self.dialer.gate.standing().trust.clone();
-        let proven = self.proven.lock().expect("no holder of the lock panics").clone();
+        let proven = locked(&self.proven).clone();
         for (peer, member) in proven {
             if trust.still_admits(&member).is_err() && self.swarm.disconnect_peer_id(peer).is_ok() {
                 tracing::info!(node = %member.node(), "closed a ctl connection");

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, ready};
 
 use futures::FutureExt;
@@ -30,6 +30,10 @@ pub(in crate::net) struct Inbound {
 
 /// Members by their libp2p name, as the TLS handshakes of this lane proved them.
 pub(super) type Proven = Arc<Mutex<BTreeMap<PeerId, Member>>>;
+
+pub(super) fn locked(proven: &Proven) -> MutexGuard<'_, BTreeMap<PeerId, Member>> {
+    proven.lock().expect("no holder of the lock panics")
+}
 
 pub(super) struct CtlTransport {
     dialer: Dialer,
@@ -75,7 +79,7 @@ impl Transport for CtlTransport {
             return Err(TransportError::MultiaddrNotSupported(address));
         };
         let expected = hedgerow_attest::peer_id::PeerId::from_bytes(&peer.to_bytes())
-            .map_err(|_| TransportError::MultiaddrNotSupported(address))?;
+            .map_err(|_other_kind| TransportError::MultiaddrNotSupported(address))?;
         let (dialer, proven) = (self.dialer.clone(), self.proven.clone());
         let dial = async move {
             let dialled = dialer.dial(remote, LinkLane::Ctl, Expected::Peer(expected)).await;
@@ -107,8 +111,7 @@ impl Transport for CtlTransport {
 /// Names the peer for libp2p, and remembers who that is.
 fn upgrade(proven: &Proven, connection: quinn::Connection, member: Member) -> io::Result<(PeerId, Muxer)> {
     let peer = libp2p_peer(member.peer());
-    let mut proven = proven.lock().expect("no holder of the lock panics");
-    proven.insert(peer, member);
+    locked(proven).insert(peer, member);
     Ok((peer, Muxer::new(connection)))
 }
 

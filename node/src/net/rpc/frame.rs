@@ -36,11 +36,10 @@ impl Protocol {
     }
 
     fn parse(name: Vec<u8>) -> Result<Self, FrameError> {
-        if !well_formed(&name) {
-            return Err(FrameError::Name);
+        match String::from_utf8(name) {
+            Ok(name) if well_formed(name.as_bytes()) => Ok(Self(Cow::Owned(name))),
+            Ok(_) | Err(_) => Err(FrameError::Name),
         }
-        let name = String::from_utf8(name).expect("a well-formed name is ASCII");
-        Ok(Self(Cow::Owned(name)))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use hedgerow_attest::id::NodeId;
@@ -175,7 +175,7 @@ impl Links {
 
     /// The slot of a member; made if there is room, at the expense of one without a link.
     pub(super) fn slot(&self, node: NodeId) -> Result<Arc<Peer>, LinkError> {
-        let mut table = self.0.table.lock().expect("no holder of the lock panics");
+        let mut table = self.table();
         if let Some(peer) = table.get(&node) {
             return Ok(peer.clone());
         }
@@ -189,8 +189,7 @@ impl Links {
     }
 
     pub(super) fn peers(&self) -> Vec<Arc<Peer>> {
-        let table = self.0.table.lock().expect("no holder of the lock panics");
-        table.values().cloned().collect()
+        self.table().values().cloned().collect()
     }
 
     pub(super) fn dialer(&self) -> &Dialer {
@@ -218,8 +217,11 @@ impl Links {
     }
 
     fn peer(&self, node: NodeId) -> Option<Arc<Peer>> {
-        let table = self.0.table.lock().expect("no holder of the lock panics");
-        table.get(&node).cloned()
+        self.table().get(&node).cloned()
+    }
+
+    fn table(&self) -> MutexGuard<'_, BTreeMap<NodeId, Arc<Peer>>> {
+        self.0.table.lock().expect("no holder of the lock panics")
     }
 
     /// Serves a connection, and makes it the member's link unless a better one exists.

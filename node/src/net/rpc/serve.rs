@@ -68,7 +68,7 @@ impl Links {
     ) {
         let from = link.member.node();
         let result = match timeout(FRAME_TIMEOUT, read_request_head(&mut recv)).await {
-            Ok(Ok(head)) => self.work(link, head, &mut send, &mut recv).await,
+            Ok(Ok(head)) => self.work(link, head, &send, &mut recv).await,
             Ok(Err(FrameError::TooLong { .. })) => Err(RemoteError::TooLarge),
             Ok(Err(FrameError::Stream(_))) => return, // the caller left
             Ok(Err(error)) => {
@@ -91,15 +91,15 @@ impl Links {
         &self,
         link: &Arc<Link>,
         head: RequestHead,
-        send: &mut SendStream,
+        send: &SendStream,
         recv: &mut RecvStream,
     ) -> Result<Bytes, RemoteError> {
         let deadline = Instant::now() + head.remaining;
-        let kibibytes = u32::try_from(head.body_bytes.div_ceil(1024)).map_err(|_| RemoteError::TooLarge)?;
+        let kibibytes = u32::try_from(head.body_bytes.div_ceil(1024)).map_err(|_too_many| RemoteError::TooLarge)?;
         let work = async {
             let budget = self.body_budget().acquire_many(kibibytes).await;
             let budget = budget.map_err(|_closed| RemoteError::Failed)?;
-            let body = read_body(recv, head.body_bytes).await.map_err(|_| RemoteError::Refused)?;
+            let body = read_body(recv, head.body_bytes).await.map_err(|_broken| RemoteError::Refused)?;
             let (respond, answer) = Respond::channel();
             let request =
                 NetEvent::Request { from: link.member.node(), protocol: head.protocol, body, deadline, respond };
