@@ -72,7 +72,7 @@ impl Admission {
     ) -> Admitted {
         match self.admit(body, transport, exporter, now).await {
             Ok((member, birth, genesis)) => {
-                let welcome = self.welcome(&member, genesis, surroundings);
+                let welcome = self.welcome(&member, genesis.as_ref(), surroundings);
                 Admitted { answer: JoinAnswer::Welcome(Box::new(welcome)), fresh: Some((member, birth)) }
             }
             Err(refusal) => {
@@ -173,7 +173,7 @@ impl Admission {
         Ok((made.is_none().then_some(birth), Some(genesis)))
     }
 
-    fn welcome(&self, member: &Member, own: Option<Signed<Genesis>>, surroundings: Surroundings) -> Welcome {
+    fn welcome(&self, member: &Member, own: Option<&Signed<Genesis>>, surroundings: Surroundings) -> Welcome {
         let Surroundings { mut members, geneses, policy } = surroundings;
         members.retain(|known| known.certificate != *member.certificate());
         // The joining node checks geneses by the issuer's certificate, so that comes first.
@@ -184,8 +184,8 @@ impl Admission {
         };
         members.insert(0, issuer);
         members.truncate(KNOWN_MEMBERS_MAX);
-        let others = geneses.into_iter().filter(|genesis| Some(genesis) != own.as_ref());
-        let geneses = own.iter().cloned().chain(others).take(GENESES_MAX).collect();
+        let others = geneses.into_iter().filter(|genesis| Some(genesis) != own);
+        let geneses = own.cloned().into_iter().chain(others).take(GENESES_MAX).collect();
         Welcome { root: self.root.clone(), certificate: member.certificate().clone(), geneses, policy, members }
     }
 }

@@ -72,7 +72,7 @@ impl JoinAnswer {
     pub fn encode(&self) -> Result<Vec<u8>, AnswerError> {
         let mut answer = self.clone();
         loop {
-            let bytes = postcard::to_extend(&answer, vec![VERSION]).expect("postcard writes an answer into memory");
+            let bytes = answer.bytes();
             let found = bytes.len();
             if found <= ANSWER_BYTES_MAX {
                 return Ok(bytes);
@@ -98,6 +98,10 @@ impl JoinAnswer {
             Some((&version, _)) => Err(AnswerError::UnsupportedVersion(version)),
             None => Err(AnswerError::Malformed),
         }
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        postcard::to_extend(self, vec![VERSION]).expect("postcard writes an answer into memory")
     }
 }
 

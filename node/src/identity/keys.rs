@@ -121,18 +121,20 @@ impl NodeIdentity {
 
     /// The chain is written before the keys: where the keys are, the chain is.
     fn make(layout: &Layout) -> Result<Self, NodeIdentityError> {
+        let seal_seed = secrets::random_seed()?;
+        let seal = seal_public(&seal_seed);
         let mut secrets = SecretFile::default();
-        for purpose in PURPOSES {
+        for purpose in SIGNING_PURPOSES {
             secrets.insert(purpose, secrets::random_seed()?);
         }
+        secrets.insert(SecretPurpose::Seal, seal_seed);
         let keys = layout.identity_key();
         let key = |purpose| secrets::key(&keys, &secrets, purpose);
         let public = |purpose| key(purpose).map(|key| *key.public().as_bytes());
-        let seal = secrets.seed(SecretPurpose::Seal).expect("it was just inserted");
         let others = [
             PurposeKey { purpose: KeyPurpose::Audit, key: public(SecretPurpose::Audit)? },
             PurposeKey { purpose: KeyPurpose::Witness, key: public(SecretPurpose::Witness)? },
-            PurposeKey { purpose: KeyPurpose::Seal, key: seal_public(seal) },
+            PurposeKey { purpose: KeyPurpose::Seal, key: seal },
         ];
         let (transport, statement) = (key(SecretPurpose::Transport)?, key(SecretPurpose::Statement)?);
         let next = key(SecretPurpose::NextTransport)?.public().commitment();
@@ -170,14 +172,13 @@ fn seal_public(seed: &[u8; 32]) -> [u8; 32] {
     MontgomeryPoint::mul_base_clamped(*seed).to_bytes()
 }
 
-/// What `identity.key` holds.
-const PURPOSES: [SecretPurpose; 6] = [
+/// The ed25519 keys in `identity.key`.
+const SIGNING_PURPOSES: [SecretPurpose; 5] = [
     SecretPurpose::Transport,
     SecretPurpose::NextTransport,
     SecretPurpose::Statement,
     SecretPurpose::Audit,
     SecretPurpose::Witness,
-    SecretPurpose::Seal,
 ];
 
 #[cfg(test)]

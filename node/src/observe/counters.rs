@@ -48,7 +48,8 @@ mod tests {
     #[test]
     fn clones_count_together_and_families_apart() {
         let counters = Counters::default();
-        counters.clone().add("refusals", "expired", 2);
+        let elsewhere = counters.clone();
+        elsewhere.add("refusals", "expired", 2);
         counters.add("refusals", "expired", 1);
         counters.add("refusals", "other_mesh", 1);
         counters.add("commits", "expired", 5);

@@ -42,7 +42,7 @@ impl ProcessStatus {
     }
 }
 
-/// Bytes of this process's memory that are resident, as the kernel counts them (proc_pid_status(5), `VmRSS`).
+/// Bytes of this process's memory that are resident, as the kernel counts them (`VmRSS` in `proc_pid_status(5)`).
 pub fn rss_bytes() -> Result<u64, MemoryError> {
     let status = std::fs::read_to_string(STATUS_FILE).map_err(MemoryError::Read)?;
     rss_in(&status).ok_or(MemoryError::NoSuchLine)

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use redb::{Database, StorageBackend};
 
@@ -45,7 +45,7 @@ impl Disk {
     /// A disk as it is found after power was lost: all that was synced, and of the rest what the bits of `survivors` say,
     /// each action taking the next bit.
     pub(crate) fn crashed(&self, survivors: u64) -> Self {
-        let state = self.shared.state.lock().unwrap();
+        let state = self.state();
         let mut image = state.durable.clone();
         for (position, action) in state.since.iter().enumerate() {
             if survivors.rotate_right(u32::try_from(position % 64).unwrap()) & 1 == 1 {
@@ -58,23 +58,23 @@ impl Disk {
 
     /// Holds every sync up from here on, or lets them go on.
     pub(crate) fn hold(&self, held: bool) {
-        self.shared.state.lock().unwrap().held = held;
+        self.state().held = held;
         self.shared.changed.notify_all();
     }
 
     /// Lets every sync fail from here on.
     pub(crate) fn fail(&self) {
-        self.shared.state.lock().unwrap().failing = true;
+        self.state().failing = true;
     }
 
     /// Syncs so far, including one that is held up.
     pub(crate) fn syncs(&self) -> usize {
-        self.shared.state.lock().unwrap().syncs
+        self.state().syncs
     }
 
     /// Waits until a sync is being held up.
     pub(crate) fn wait_for_sync(&self, number: usize) {
-        let state = self.shared.state.lock().unwrap();
+        let state = self.state();
         let deadline = std::time::Duration::from_secs(10);
         let waited = self.shared.changed.wait_timeout_while(state, deadline, |state| state.syncs < number).unwrap();
         assert!(!waited.1.timed_out(), "sync {number} never came");
@@ -102,27 +102,23 @@ impl Action {
 
 impl StorageBackend for Disk {
     fn len(&self) -> io::Result<u64> {
-        Ok(self.shared.state.lock().unwrap().cached.len() as u64)
+        Ok(self.state().cached.len() as u64)
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        let state = self.shared.state.lock().unwrap();
-        let offset = usize::try_from(offset).unwrap();
+        let (state, offset) = (self.state(), size(offset));
         let found = state.cached.get(offset..offset + out.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
         out.copy_from_slice(found);
         Ok(())
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.act(Action::Length(usize::try_from(len).unwrap()));
+        self.act(Action::Length(size(len)));
         Ok(())
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        let mut state = self.shared.state.lock().unwrap();
-        state.syncs += 1;
-        self.shared.changed.notify_all();
-        state = self.shared.changed.wait_while(state, |state| state.held).unwrap();
+        let mut state = self.sync_begun();
         if state.failing {
             return Err(io::Error::other("the disk is gone"));
         }
@@ -132,17 +128,33 @@ impl StorageBackend for Disk {
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.act(Action::Write(usize::try_from(offset).unwrap(), data.to_vec()));
+        self.act(Action::Write(size(offset), data.to_vec()));
         Ok(())
     }
 }
 
 impl Disk {
     fn act(&self, action: Action) {
-        let mut state = self.shared.state.lock().unwrap();
+        let mut state = self.state();
         action.apply(&mut state.cached);
         state.since.push(action);
     }
+
+    /// Counts a sync, and waits while syncs are held up.
+    fn sync_begun(&self) -> MutexGuard<'_, State> {
+        let mut state = self.state();
+        state.syncs += 1;
+        self.shared.changed.notify_all();
+        self.shared.changed.wait_while(state, |state| state.held).unwrap()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.shared.state.lock().unwrap()
+    }
+}
+
+fn size(number: u64) -> usize {
+    usize::try_from(number).unwrap()
 }
 
 /// A session log on this disk.
