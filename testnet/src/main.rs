@@ -1,3 +1,27 @@
-//! The `hedgerow-testnet` binary: whole meshes on one machine.
+//! The `hedgerow-testnet` binary: whole meshes on one machine, as processes or as containers, to break on purpose.
+//!
+//! `up` leaves a supervisor that holds the nodes; every other command is one question to it. Nodes are this program
+//! executed again with a word that makes it a node, because cargo does not build another package's binary.
 
-fn main() {}
+mod arguments;
+mod commands;
+mod compose;
+mod local;
+mod plan;
+mod report;
+mod supervisor;
+mod up;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    let mut words: Vec<OsString> = std::env::args_os().collect();
+    if words.get(1).is_some_and(|word| word == local::NODE_WORD) {
+        words.drain(..2);
+        return hedgerow::cli::main_from([OsString::from("hedgerow")].into_iter().chain(words).collect());
+    }
+    commands::run(arguments::Cli::parse())
+}

@@ -1,0 +1,168 @@
+//! What may be typed.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use jiff::SignedDuration;
+
+use crate::plan::{BackendKind, Plan, PlanError};
+
+/// Whole Hedgerow meshes on one machine, to break on purpose.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// Folder of the testnet [default: $XDG_STATE_HOME/hedgerow-testnet, else ~/.local/state/hedgerow-testnet]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) state: Option<PathBuf>,
+    /// What to do
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Bring up a mesh and wait until its nodes agree
+    Up(UpArguments),
+    /// Say how the nodes are
+    Status {
+        /// How it is printed
+        #[arg(short, long, value_enum, default_value_t = Format::Table)]
+        output: Format,
+    },
+    /// End a node as a power cut would
+    Kill {
+        /// Name of the node, such as n3
+        node: String,
+    },
+    /// Start a node again with its data
+    Restart {
+        /// Name of the node, such as n3
+        node: String,
+    },
+    /// Print the end of a node's log
+    Logs {
+        /// Name of the node, such as n3
+        node: String,
+        /// At most so many lines
+        #[arg(long, default_value_t = 100)]
+        lines: usize,
+    },
+    /// Stop every node and remove its data
+    Down,
+    /// Print the compose file of a mesh
+    ComposeFile(Shape),
+    /// The supervisor that `up` leaves
+    #[command(name = SUPERVISE_WORD, hide = true)]
+    Supervise(UpArguments),
+}
+
+/// How many nodes in how many regions.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Shape {
+    /// How many nodes: n1, n2 and so on
+    #[arg(long, default_value_t = 6)]
+    pub(crate) nodes: u16,
+    /// Over how many regions they are spread in order: r1, r2 and so on
+    #[arg(long, default_value_t = 2)]
+    pub(crate) regions: u16,
+}
+
+/// `up`
+#[derive(Clone, Debug, Args)]
+pub(crate) struct UpArguments {
+    /// What runs the nodes
+    #[arg(long, value_enum, default_value_t = BackendKind::Local)]
+    pub(crate) backend: BackendKind,
+    /// The shape of the mesh
+    #[command(flatten)]
+    pub(crate) shape: Shape,
+    /// How long the mesh lives, such as 90s, 10m or 1h
+    #[arg(long = "for", default_value = "1h", value_parser = parse_life, value_name = "TIME")]
+    pub(crate) life: Duration,
+    /// How long it may take until its nodes agree
+    #[arg(long, default_value = "2m", value_parser = parse_life, value_name = "TIME")]
+    pub(crate) ready_within: Duration,
+    /// Ports of node i begin at N + 10 i [default: 24000 for local, 41000 for compose]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1024..=60_000))]
+    pub(crate) port_base: Option<u16>,
+    /// Run this `hedgerow` binary as the nodes of the local backend
+    #[arg(long, value_name = "FILE")]
+    pub(crate) node_program: Option<PathBuf>,
+}
+
+/// How a report is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// A line per node
+    Table,
+    /// Everything
+    Json,
+}
+
+impl Shape {
+    /// The plan, if there is one of this shape.
+    pub(crate) const fn plan(self) -> Result<Plan, PlanError> {
+        Plan::new(self.nodes, self.regions)
+    }
+}
+
+impl UpArguments {
+    /// The same words again, for the supervisor.
+    pub(crate) fn words(&self) -> Vec<std::ffi::OsString> {
+        let mut words: Vec<std::ffi::OsString> = Vec::new();
+        let backend = match self.backend {
+            BackendKind::Local => "local",
+            BackendKind::Compose => "compose",
+        };
+        let mut flag = |name: &str, value: std::ffi::OsString| words.extend([name.into(), value]);
+        flag("--backend", backend.into());
+        flag("--nodes", self.shape.nodes.to_string().into());
+        flag("--regions", self.shape.regions.to_string().into());
+        flag("--for", format!("{}s", self.life.as_secs()).into());
+        flag("--ready-within", format!("{}s", self.ready_within.as_secs()).into());
+        if let Some(port_base) = self.port_base {
+            flag("--port-base", port_base.to_string().into());
+        }
+        if let Some(program) = &self.node_program {
+            flag("--node-program", program.into());
+        }
+        words
+    }
+}
+
+/// Reads `1h 30m` and the like; at least a second.
+fn parse_life(text: &str) -> Result<Duration, String> {
+    let life: SignedDuration = text.parse().map_err(|error: jiff::Error| error.to_string())?;
+    match u64::try_from(life.as_secs()) {
+        Ok(seconds @ 1..) => Ok(Duration::from_secs(seconds)),
+        Ok(0) | Err(_) => Err("must be at least 1s".to_owned()),
+    }
+}
+
+/// The word that makes this program the supervisor.
+pub(crate) const SUPERVISE_WORD: &str = "__supervise";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_supervisor_gets_the_words_of_its_up() {
+        let typed = "t up --backend compose --nodes 7 --regions 3 --for 1h30m --port-base 2000 --node-program /bin/x";
+        let Command::Up(up) = Cli::parse_from(typed.split(' ')).command else { panic!("not up") };
+        let handed_on = [vec!["t".into(), SUPERVISE_WORD.into()], up.words()].concat();
+        let Command::Supervise(again) = Cli::parse_from(handed_on).command else { panic!("not supervise") };
+        assert_eq!(format!("{up:?}"), format!("{again:?}"));
+        assert_eq!(again.life, Duration::from_secs(5400));
+    }
+
+    #[test]
+    fn a_life_is_at_least_a_second() {
+        assert_eq!(parse_life("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(parse_life("10ms"), Err("must be at least 1s".to_owned()));
+        assert!(parse_life("-1h").is_err());
+        assert!(parse_life("soon").is_err());
+    }
+}
