@@ -60,6 +60,20 @@ fn two_changes_with_one_number_are_equivocation() {
 }
 
 #[test]
+fn numbers_that_do_not_follow_from_the_dependencies_are_refused() {
+    let (_, change) = edit(&Doc::unwritten(), 1, &[put("/a", 1)]);
+    let actor = ActorId::of(&author(1, 1), &session("cart")).0;
+    let after_actor = change.windows(16).position(|window| window == actor).unwrap() + 16;
+    for (at, name) in [(after_actor, "number"), (after_actor + 1, "first operation")] {
+        let mut bytes = change.clone();
+        bytes[at] += 1;
+        crate::testing::mend_checksum(&mut bytes);
+        let refused = NotAdmitted::Refused(AdmitRefusal::BadNumbers);
+        assert_eq!(admit(&Doc::unwritten(), 1, &bytes).unwrap_err(), refused, "{name}");
+    }
+}
+
+#[test]
 fn a_change_of_another_epoch_is_refused() {
     let (_, change) = edit(&Doc::unwritten(), 1, &[put("/a", 1)]);
     let refused = Doc::unwritten().admit(&author(1, 1), &session("cart"), DocEpoch(1), &change).unwrap_err();

@@ -91,6 +91,24 @@ fn one_lost_disk_loses_nothing_that_two_nodes_acknowledged() {
 }
 
 #[test]
+fn a_log_reads_back_when_a_commit_held_a_frame_and_a_write_upon_it() {
+    let mut mesh = Mesh::new(2, 1);
+    mesh.run();
+    mesh.write(2, &session("cart"), &[put(&key(1), 1)], None);
+    mesh.sync(2);
+    mesh.write(1, &session("other"), &[put("/a", 1)], None);
+    mesh.deliver(0);
+    assert_eq!(mesh.write(1, &session("cart"), &[put(&key(3), 1)], None), 3);
+    mesh.sync(1);
+    assert_eq!(mesh.host(1).unsynced.as_ref().map(|(_, records)| records.len()), Some(2), "one commit with both");
+    mesh.sync(1);
+    mesh.crash(1, false);
+    mesh.restart(1);
+    assert_eq!(mesh.events.last(), Some(&(1, Event::Started { sessions: 2, frames: 3 })));
+    assert_eq!(mesh.host(1).state()[&session("cart")].1.value, json!({"k1": 1, "k3": 1}));
+}
+
+#[test]
 fn a_node_whose_disk_went_back_in_time_is_told_and_catches_up() {
     let mut mesh = Mesh::new(2, 1);
     mesh.write(1, &session("cart"), &[put(&key(1), 1)], None);
@@ -209,13 +227,22 @@ fn a_forged_change_is_refused_with_all_its_frame() {
 }
 
 #[test]
-fn known_frames_are_not_verified_again() {
+fn known_and_parked_frames_are_not_verified_again() {
     let mut mesh = Mesh::new(3, 2);
-    let frame = foreign_frame(1, FrameRoot::NONE, &[change_by(7, 1)]).seal();
-    send_frame(&mut mesh, 1, &frame);
+    let mut doc = AutomergeDoc::skeleton();
+    let mut next =
+        |value| doc.edit(&author(3, 7), &session("cart"), &[put("/a", value)], &Limits::standard()).unwrap().bytes;
+    let one = foreign_frame(1, FrameRoot::NONE, &[next(1)]);
+    let two = foreign_frame(2, one.head().root, &[next(2)]).seal();
+    send_frame(&mut mesh, 1, &two);
+    send_frame(&mut mesh, 1, &two);
+    assert_eq!(mesh.verifications, 1);
+    assert!(mesh.host(1).state().is_empty(), "it waits for what it depends on");
+    send_frame(&mut mesh, 1, &one.seal());
     let verifications = mesh.verifications;
-    send_frame(&mut mesh, 1, &frame);
+    send_frame(&mut mesh, 1, &two);
     assert_eq!(mesh.verifications, verifications);
+    assert_eq!(mesh.host(1).state()[&session("cart")].1.value, json!({"a": 2}));
 }
 
 #[test]

@@ -78,7 +78,6 @@ impl<E: DocEngine> Replica<E> {
         let nodes: Vec<NodeId> = self.peers.keys().copied().collect();
         for node in nodes {
             let serves = self.phase == Phase::Serving && self.is_peer(&node);
-            let held = self.log.held();
             let peer = self.peers.get_mut(&node).expect("the peer was just listed");
             if !(peer.up && serves) {
                 peer.pull.reset();
@@ -95,7 +94,7 @@ impl<E: DocEngine> Replica<E> {
             } else {
                 continue;
             };
-            self.send(cx, node, SyncBody::Vector { held, ask });
+            self.send(cx, node, SyncBody::Vector { held: self.log.held(), ask });
         }
     }
 
@@ -131,7 +130,6 @@ impl<E: DocEngine> Replica<E> {
             peer.nudge.reset();
         }
         self.settle_writes(cx);
-        self.settle_reads(cx);
         self.settle_peer(cx, from);
     }
 
@@ -155,12 +153,12 @@ impl<E: DocEngine> Replica<E> {
 
     /// Pulls at once when the peer has more and nothing was asked of it yet; nudges after a while when it has less, since a push may be under way.
     fn settle_peer(&mut self, cx: &mut Context<'_>, node: NodeId) {
-        let (held, serves) = (self.log.held(), self.phase == Phase::Serving);
+        let serves = self.phase == Phase::Serving;
         let Some(peer) = self.peers.get_mut(&node).filter(|peer| peer.up && serves) else { return };
         if exceeds(&peer.held, |origin| self.log.reach(origin)) {
             if !peer.pull.is_armed() {
                 peer.pull.arm(cx.now);
-                self.send(cx, node, SyncBody::Vector { held, ask: Ask::Frames });
+                self.send(cx, node, SyncBody::Vector { held: self.log.held(), ask: Ask::Frames });
                 return;
             }
         } else {

@@ -74,10 +74,11 @@ fn a_stale_precondition_gets_the_present_state() {
     let first = mesh.write(1, &session("cart"), &[put("/a", 1)], None);
     mesh.settle();
     let seen = written(mesh.writes.get(&first)).etag;
-    let (winner, loser) = (
-        mesh.write(2, &session("cart"), &[put("/a", 2)], Some(seen)),
-        mesh.write(2, &session("cart"), &[put("/a", 3)], Some(seen)),
-    );
+    // A commit is on its way, so that the two share the next one.
+    mesh.write(2, &session("other"), &[put("/a", 1)], None);
+    let winner = mesh.write(2, &session("cart"), &[put("/a", 2)], Some(seen));
+    let loser = mesh.write(2, &session("cart"), &[put("/a", 3)], Some(seen));
+    mesh.sync(2);
     assert_eq!(mesh.writes.get(&loser), None, "the winner's state could still be lost");
     mesh.run();
     let won = written(mesh.writes.get(&winner)).clone();
@@ -228,4 +229,21 @@ fn impossible_requests_are_refused_at_once() {
     assert_eq!(mesh.writes.get(&empty), Some(&WriteResult::Refused(Refusal::Ops(crate::ops::OpRefusal::NoOps))));
     assert_eq!(mesh.writes.get(&other), Some(&WriteResult::Refused(Refusal::OtherGroup)));
     assert_eq!(mesh.host(1).unsynced, None);
+}
+
+#[test]
+fn sessions_beyond_the_bound_are_refused_in_one_commit_and_later() {
+    let mut mesh = Mesh::new(1, 1);
+    let most = 4_096;
+    mesh.write(1, &session("0"), &[put("/a", 1)], None);
+    let rest: Vec<u64> =
+        (1..=most).map(|name| mesh.write(1, &session(&name.to_string()), &[put("/a", 1)], None)).collect();
+    mesh.run();
+    let full = WriteResult::Refused(Refusal::TooManySessions { sessions: most });
+    assert_eq!(rest.iter().filter(|request| mesh.writes[request] == full).collect::<Vec<_>>(), [rest.last().unwrap()]);
+    let (existing, fresh) =
+        (mesh.write(1, &session("7"), &[put("/a", 2)], None), mesh.write(1, &session("fresh"), &[put("/a", 1)], None));
+    mesh.run();
+    assert!(matches!(mesh.writes[&existing], WriteResult::Done(_)));
+    assert_eq!(mesh.writes[&fresh], full);
 }

@@ -34,6 +34,8 @@ pub(crate) struct Stage<E> {
     /// Answers that show a state which is not durable yet.
     pub(crate) held: Vec<Output>,
     bytes: usize,
+    /// Sessions that the batch creates.
+    created: usize,
 }
 
 /// A write that is in the batch.
@@ -49,7 +51,16 @@ pub(crate) struct StagedWrite {
 impl<E> Stage<E> {
     pub(crate) fn empty() -> Self {
         let (docs, records, writes) = (BTreeMap::new(), Vec::new(), Vec::new());
-        Self { docs, records, writes, frames: Vec::new(), acks: BTreeSet::new(), held: Vec::new(), bytes: 0 }
+        Self {
+            docs,
+            records,
+            writes,
+            frames: Vec::new(),
+            acks: BTreeSet::new(),
+            held: Vec::new(),
+            bytes: 0,
+            created: 0,
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -92,7 +103,7 @@ impl<E: DocEngine> Replica<E> {
                 let written = Written { etag: doc.etag(), token: doc.token(&session), acked: 0, wanted };
                 stage.writes.push(StagedWrite { request, record: stage.records.len(), written, deadline });
                 stage.bytes += change.bytes.len() + RECORD_OVERHEAD;
-                stage.docs.insert(session.clone(), doc);
+                self.put_in(stage, session.clone(), doc);
                 stage.records.push(Record { session, epoch, change: change.bytes });
             }
             Err(refusal) => {
@@ -132,7 +143,7 @@ impl<E: DocEngine> Replica<E> {
                 if head.origin.node == self.config.me && self.log.reach(&head.origin).0 == 0 {
                     cx.out.push(Output::Event(Event::OwnPast { origin: head.origin }));
                 }
-                stage.docs.extend(docs);
+                docs.into_iter().for_each(|(session, doc)| self.put_in(stage, session, doc));
                 stage.bytes +=
                     frame.records().iter().map(|record| record.change.len() + RECORD_OVERHEAD).sum::<usize>();
                 stage.acks.extend([(from, head.origin), (head.origin.node, head.origin)]);
@@ -172,16 +183,22 @@ impl<E: DocEngine> Replica<E> {
 
     /// Why the group cannot grow by changes to these sessions.
     fn no_room<'a>(&self, stage: &Stage<E>, sessions: impl Iterator<Item = &'a SessionId>) -> Option<Refusal> {
-        let bytes = self.log.bytes() + stage.records.iter().map(|record| record.change.len()).sum::<usize>();
+        let bytes = self.log.bytes() + stage.bytes;
         if bytes >= self.config.limits.log_bytes {
             return Some(Refusal::LogFull { bytes });
         }
-        let is_new = |session: &&SessionId| !self.docs.contains_key(*session);
-        let mut fresh: BTreeSet<&SessionId> = sessions.filter(is_new).collect();
-        fresh.extend(stage.docs.keys().filter(is_new));
-        let beside = self.docs.len();
+        let is_new = |session: &&SessionId| !self.docs.contains_key(*session) && !stage.docs.contains_key(*session);
+        let fresh: BTreeSet<&SessionId> = sessions.filter(is_new).collect();
+        let beside = self.docs.len() + stage.created;
         (!fresh.is_empty() && beside + fresh.len() > self.config.limits.sessions)
             .then_some(Refusal::TooManySessions { sessions: beside })
+    }
+
+    fn put_in(&self, stage: &mut Stage<E>, session: SessionId, doc: SessionDoc<E>) {
+        if !self.docs.contains_key(&session) && !stage.docs.contains_key(&session) {
+            stage.created += 1;
+        }
+        stage.docs.insert(session, doc);
     }
 
     /// Puts a frame aside until the changes that it depends on are here, and asks its sender for them.
