@@ -57,7 +57,8 @@ fn a_crash_between_any_two_steps_loses_no_acknowledged_write() {
             }
             let more = (0..steps).all(|_| one_step(&mut mesh));
             mesh.crash(crashed, lucky);
-            mesh.settle();
+            mesh.run();
+            mesh.advance(Duration::from_secs(1));
             mesh.heal();
             assert_nothing_lost(&mut mesh, |result| matches!(result, WriteResult::Done(_) | WriteResult::Pending(_)));
             crashes += 1;

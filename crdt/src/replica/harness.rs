@@ -55,6 +55,7 @@ pub(crate) struct Mesh {
     pub(crate) flights: VecDeque<Flight>,
     cut: BTreeSet<(u8, u8)>,
     placement: ReplicaSet,
+    limits: Limits,
     requests: u64,
     pub(crate) writes: BTreeMap<u64, WriteResult>,
     pub(crate) reads: BTreeMap<u64, ReadResult>,
@@ -66,6 +67,10 @@ pub(crate) struct Mesh {
 impl Mesh {
     /// Nodes 1 to `nodes`, all running and linked, with nothing on their disks.
     pub(crate) fn new(nodes: u8, write_quorum: u8) -> Self {
+        Self::with_limits(nodes, write_quorum, Limits::standard())
+    }
+
+    pub(crate) fn with_limits(nodes: u8, write_quorum: u8, limits: Limits) -> Self {
         let members = (1..=nodes).map(node).collect();
         let placement =
             ReplicaSet { group: group(), epoch: PlacementEpoch(1), nodes: members, write_quorum, ttl: None };
@@ -84,6 +89,7 @@ impl Mesh {
             flights: VecDeque::new(),
             cut: BTreeSet::new(),
             placement,
+            limits,
             requests: 0,
             writes: BTreeMap::new(),
             reads: BTreeMap::new(),
@@ -161,19 +167,14 @@ impl Mesh {
 
     /// A new run of the process with what is on the disk.
     pub(crate) fn restart(&mut self, at: u8) {
+        let limits = self.limits;
         let host = self.host(at);
         if host.machine.is_some() {
             return;
         }
         host.boots += 1;
         let boot = BootId([host.boots; 16]);
-        let config = ReplicaConfig {
-            me: node(at),
-            boot,
-            statement: secret(at).public(),
-            group: group(),
-            limits: Limits::standard(),
-        };
+        let config = ReplicaConfig { me: node(at), boot, statement: secret(at).public(), group: group(), limits };
         host.machine = Some(Replica::new(config));
         let mut groups = Snapshot::by_group(host.disk.iter().map(Vec::as_slice)).unwrap();
         let snapshot = groups.remove(&group()).unwrap_or_else(Snapshot::empty);
@@ -220,7 +221,7 @@ impl Mesh {
 
     /// Runs through several intervals of every timer.
     pub(crate) fn settle(&mut self) {
-        for _ in 0..120 {
+        for _ in 0..80 {
             self.run();
             self.advance(Duration::from_millis(250));
         }

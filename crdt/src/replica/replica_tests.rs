@@ -5,6 +5,7 @@ use serde_json::json;
 use super::*;
 use crate::{
     engine::Body,
+    limits::Limits,
     replica::harness::Mesh,
     testing::{increment, node, put, session},
 };
@@ -233,17 +234,28 @@ fn impossible_requests_are_refused_at_once() {
 
 #[test]
 fn sessions_beyond_the_bound_are_refused_in_one_commit_and_later() {
-    let mut mesh = Mesh::new(1, 1);
-    let most = 4_096;
+    let mut mesh = Mesh::with_limits(1, 1, Limits { sessions: 4, ..Limits::standard() });
     mesh.write(1, &session("0"), &[put("/a", 1)], None);
-    let rest: Vec<u64> =
-        (1..=most).map(|name| mesh.write(1, &session(&name.to_string()), &[put("/a", 1)], None)).collect();
+    let one_batch: Vec<u64> =
+        (1..=4).map(|name| mesh.write(1, &session(&name.to_string()), &[put("/a", 1)], None)).collect();
     mesh.run();
-    let full = WriteResult::Refused(Refusal::TooManySessions { sessions: most });
-    assert_eq!(rest.iter().filter(|request| mesh.writes[request] == full).collect::<Vec<_>>(), [rest.last().unwrap()]);
-    let (existing, fresh) =
-        (mesh.write(1, &session("7"), &[put("/a", 2)], None), mesh.write(1, &session("fresh"), &[put("/a", 1)], None));
+    let full = WriteResult::Refused(Refusal::TooManySessions { sessions: 4 });
+    let refused: Vec<_> = one_batch.iter().filter(|request| mesh.writes[request] == full).collect();
+    assert_eq!(refused, [one_batch.last().unwrap()]);
+    let existing = mesh.write(1, &session("3"), &[put("/a", 2)], None);
+    let fresh = mesh.write(1, &session("fresh"), &[put("/a", 1)], None);
     mesh.run();
     assert!(matches!(mesh.writes[&existing], WriteResult::Done(_)));
     assert_eq!(mesh.writes[&fresh], full);
+}
+
+#[test]
+fn a_full_log_refuses_writes() {
+    let mut mesh = Mesh::with_limits(1, 1, Limits { log_bytes: 100, ..Limits::standard() });
+    let first = mesh.write(1, &session("cart"), &[put("/a", 1)], None);
+    mesh.run();
+    let second = mesh.write(1, &session("cart"), &[put("/a", 2)], None);
+    mesh.run();
+    assert!(matches!(mesh.writes[&first], WriteResult::Done(_)));
+    assert!(matches!(mesh.writes[&second], WriteResult::Refused(Refusal::LogFull { bytes: 100.. })));
 }
