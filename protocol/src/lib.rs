@@ -3,6 +3,7 @@
 #![deny(clippy::indexing_slicing, clippy::cast_possible_truncation)]
 #![warn(clippy::wildcard_enum_match_arm)]
 
+mod cell;
 pub mod core;
 pub mod election;
 pub mod fact;

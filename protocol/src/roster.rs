@@ -139,6 +139,12 @@ impl CellBook {
         &self.region
     }
 
+    /// The voter set of the genesis.
+    #[must_use]
+    pub fn birth(&self) -> &Configuration {
+        self.configurations.values().next().expect("a book opens with the voter set of the genesis")
+    }
+
     /// The latest known voter set.
     #[must_use]
     pub fn latest(&self) -> &Configuration {

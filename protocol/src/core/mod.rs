@@ -4,13 +4,27 @@
 //! [`MeshCore::view_version`] changed, sleep until `next_deadline`. A [`Output::Send`] or [`Output::Reply`] with `after`
 //! waits for that token's completion and is dropped if it failed; one whose `not_after` has passed is dropped.
 
+mod adopt;
+mod aggregate;
+mod chores;
+mod command;
 mod config;
 mod effects;
+mod exchange;
+mod fact_store;
 mod interface;
+mod lead;
+mod mesh_core;
+mod own_record;
+mod place;
+mod receive;
 mod snapshot;
+mod view;
 
 pub use crate::membership::SwimConfig;
 pub use config::CoreConfig;
 pub(crate) use effects::Effects;
 pub use interface::{Command, CommandRefusal, Event, Hint, Input, Lane, LinkEvent, Output, Reply, StorageFailure};
+pub use mesh_core::MeshCore;
+pub(crate) use snapshot::put_vote;
 pub use snapshot::{Row, Snapshot, SnapshotError, StoreOp, StoreTable};

@@ -13,6 +13,7 @@ mod statement;
 mod verified;
 
 pub use accusation::Accusation;
+pub(crate) use key::hash64;
 pub use key::{FactKey, FactVersion};
 pub use record::{ADDRESSES_MAX, DEGRADED_MAX, DegradedReason, Health, NodeRecord, NodeState, WARM_MAX};
 pub use rollup::{CELL_MEMBERS_MAX, Liveness, Rollup, RollupMember};

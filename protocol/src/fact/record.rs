@@ -120,7 +120,8 @@ mod tests {
     #[test]
     fn a_health_that_claims_too_many_models_is_refused_before_it_is_allocated() {
         // queue 0, no reasons, and a count of 65 models.
-        assert_eq!(postcard::from_bytes::<Health>(&[0, 0, 65]), Err(postcard::Error::SerdeDeCustom));
+        let boast = [vec![0, 0, 65], vec![0; 130]].concat();
+        assert_eq!(postcard::from_bytes::<Health>(&boast), Err(postcard::Error::SerdeDeCustom));
         assert_eq!(
             postcard::from_bytes::<Health>(&[7, 1, 2, 0]),
             Ok(Health { queue_depth: 7, degraded: vec![DegradedReason::CLOCK], warm: vec![] })

@@ -14,6 +14,5 @@ mod swim_input;
 
 pub use config::SwimConfig;
 pub(crate) use contacts::Contacts;
-pub(crate) use peer::Peer;
 pub(crate) use remote::{Remote, RemotePeer};
 pub(crate) use swim::{Finding, Swim};

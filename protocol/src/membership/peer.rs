@@ -17,6 +17,8 @@ pub(crate) struct Peer {
     pub(crate) found: Found,
     /// Since when it does not serve: doubted, or by its own word.
     pub(crate) away_since: Option<Mono>,
+    /// Since when it serves without a break.
+    pub(crate) serves_since: Option<Mono>,
 }
 
 /// What was found out.
@@ -67,9 +69,10 @@ impl Peer {
         self.found == Found::Alive && matches!(self.said, NodeState::Up | NodeState::Draining)
     }
 
-    /// Keeps `away_since` in step with the rest.
+    /// Keeps the two spans in step with the rest.
     pub(crate) fn settle(&mut self, now: Mono) {
         let serves = self.found == Found::Alive && self.said == NodeState::Up;
         self.away_since = if serves { None } else { self.away_since.or(Some(now)) };
+        self.serves_since = if serves { self.serves_since.or(Some(now)) } else { None };
     }
 }

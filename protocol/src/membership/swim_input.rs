@@ -24,8 +24,13 @@ impl Swim {
     /// The record of a member of this cell, which the member signed. It opens the way back from down; alive it is when
     /// it is heard.
     pub(crate) fn record(&mut self, record: &NodeRecord, now: Mono, findings: &mut Vec<Finding>) {
-        let newcomer =
-            Peer { incarnation: record.incarnation, said: record.state, found: Found::doubted(now), away_since: None };
+        let newcomer = Peer {
+            incarnation: record.incarnation,
+            said: record.state,
+            found: Found::doubted(now),
+            away_since: None,
+            serves_since: None,
+        };
         let known = self.peers.get(&record.node).is_some();
         let peer = self.peers.entry(record.node).or_insert(newcomer);
         let returned = record.incarnation > peer.incarnation && peer.found != Found::Alive;

@@ -15,6 +15,7 @@ mod verify;
 pub(crate) use choose::{Candidate, Inputs, choose};
 pub use deployment::Deployment;
 pub use policy::{CLASSES_MAX, DataClass, Policy, REGIONS_MAX, REPLICAS_MAX};
+pub(crate) use rendezvous::draw;
 pub use replica_set::{Explanation, PlacementError, PlacementReason, ReplicaSet, explain, replica_set};
 pub use table::{ClassRow, MODELS_MAX, ModelRow, NodeList, PlacementTable};
 pub use verify::TableFault;

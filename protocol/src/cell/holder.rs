@@ -1,0 +1,195 @@
+//! This node as the holder: it renews, and proposes what the register decides next.
+
+use super::ballot::{Proposal, Round};
+use super::state::{Cell, Outcome, Role, Seat};
+use super::voter::lease;
+use crate::core::Effects;
+use crate::election::{LeaseMessage, Promise, Propose, Refusal};
+use crate::id::Term;
+use crate::register::{Acceptance, Content, Decision, Value};
+use hedgerow_attest::id::NodeId;
+use hedgerow_attest::signed::Verified;
+use std::collections::BTreeSet;
+
+impl Cell {
+    /// Renews in time, stops in time, and goes on proposing what is not decided yet.
+    pub(super) fn keep(&mut self, fx: &mut Effects<'_>, outcomes: &mut Vec<Outcome>) {
+        let (me, boot, span) = (self.me, self.boot, self.config.voter_span());
+        let renew = self.config.renew;
+        let Some(seat) = self.seat.as_mut() else { return };
+        let Role::Holding(holding) = &mut seat.role else { return };
+        let (term, until) = (holding.term, holding.until);
+        if fx.now >= until {
+            seat.role = Role::Idle;
+            outcomes.push(Outcome::Lost(term));
+            return;
+        }
+        if fx.now < holding.next_renewal {
+            return;
+        }
+        let nonce = fx.random();
+        holding.renewal = Some(Round::new(term, nonce, fx.now));
+        holding.next_renewal = fx.now + renew;
+        let promise = Promise { term, holder: me, boot };
+        // Its own promise may have moved on to a later candidate, whose term it then knows to be higher.
+        if seat.may_promise(&promise, fx.now) {
+            seat.promise(fx, promise, span);
+        }
+        let campaign = seat.campaign(term, boot, nonce);
+        for voter in seat.electorate().others(&me) {
+            fx.send_until(voter, lease(LeaseMessage::Campaign(campaign.clone())), None, until);
+        }
+        self.resend(fx);
+        self.count_own_vote(fx, outcomes);
+    }
+
+    /// Whether the holder may propose something of its own.
+    pub(crate) fn is_free_to_propose(&self) -> bool {
+        match self.seat.as_ref().map(|seat| &seat.role) {
+            Some(Role::Holding(holding)) => holding.proposal.is_none() && holding.inherited.is_none(),
+            Some(Role::Asking(_) | Role::Idle) | None => false,
+        }
+    }
+
+    /// Proposes what an earlier holder may have had decided. Nothing of its own may come before.
+    pub(crate) fn propose_inherited(&mut self, fx: &mut Effects<'_>) {
+        let Some(seat) = self.seat.as_mut() else { return };
+        let Role::Holding(holding) = &mut seat.role else { return };
+        if holding.proposal.is_some() {
+            return;
+        }
+        if let Some(value) = holding.inherited.take() {
+            fx.sometimes("the value of an earlier holder was proposed again");
+            self.submit(fx, value);
+        }
+    }
+
+    /// Proposes the next slot.
+    pub(crate) fn propose(&mut self, fx: &mut Effects<'_>, content: Content) {
+        if !self.is_free_to_propose() {
+            return;
+        }
+        let Some(seat) = self.seat.as_ref() else { return };
+        let value = Value {
+            cell: seat.cell,
+            generation: seat.generation,
+            slot: seat.head.slot.next(),
+            previous: seat.head.digest,
+            content,
+        };
+        self.submit(fx, value);
+    }
+
+    fn submit(&mut self, fx: &mut Effects<'_>, value: Value) {
+        let (me, boot, span) = (self.me, self.boot, self.config.voter_span());
+        let Some(seat) = self.seat.as_mut() else { return };
+        let Role::Holding(holding) = &mut seat.role else { return };
+        let promise = Promise { term: holding.term, holder: me, boot };
+        holding.proposal = Some(Proposal {
+            digest: value.digest(),
+            value: value.clone(),
+            acceptances: std::collections::BTreeMap::new(),
+        });
+        // The proposer accepts in the same step: from here on it counts the voters before and after a change.
+        if seat.may_promise(&promise, fx.now) {
+            let (token, after) = seat.accept(fx, promise, value, span, me);
+            seat.acceptances.insert(token, (me, after));
+        }
+        self.resend(fx);
+    }
+
+    /// Sends the open proposal to all who have not accepted it.
+    fn resend(&mut self, fx: &mut Effects<'_>) {
+        let (me, boot) = (self.me, self.boot);
+        let Some(seat) = self.seat.as_ref() else { return };
+        let Role::Holding(holding) = &seat.role else { return };
+        let Some(proposal) = &holding.proposal else { return };
+        let propose = Propose {
+            term: holding.term,
+            boot,
+            config_epoch: seat.in_force.epoch,
+            value: Box::new(proposal.value.clone()),
+        };
+        for voter in seat.electorate().others(&me) {
+            if !proposal.acceptances.contains_key(&voter) {
+                // A change of voters must not be heard of before this node itself is bound by it.
+                fx.send_until(voter, lease(LeaseMessage::Propose(propose.clone())), seat.writing, holding.until);
+            }
+        }
+    }
+
+    /// A voter accepted, this node included.
+    pub(crate) fn accepted(
+        &mut self,
+        fx: &mut Effects<'_>,
+        from: NodeId,
+        acceptance: Verified<Acceptance>,
+        outcomes: &mut Vec<Outcome>,
+    ) {
+        let Some(seat) = self.seat.as_mut() else { return };
+        let electorate = seat.electorate();
+        if electorate.key_of(&from) != Some(*acceptance.signer()) || acceptance.voter != from {
+            return;
+        }
+        let (cell, generation, epoch) = (seat.cell, seat.generation, seat.in_force.epoch);
+        let Role::Holding(holding) = &mut seat.role else { return };
+        let term = holding.term;
+        let Some(proposal) = &mut holding.proposal else { return };
+        let said = (acceptance.cell, acceptance.generation, acceptance.slot, acceptance.value, acceptance.term);
+        if said != (cell, generation, proposal.value.slot, proposal.digest, term) || fx.now >= holding.until {
+            return;
+        }
+        proposal.acceptances.insert(from, acceptance);
+        let voters: BTreeSet<NodeId> = proposal.acceptances.keys().copied().collect();
+        if electorate.decides(&voters) {
+            let decision = Decision {
+                value: proposal.value.clone(),
+                term,
+                config_epoch: epoch,
+                acceptances: proposal.acceptances.values().map(|accepted| accepted.envelope().clone()).collect(),
+            };
+            holding.proposal = None;
+            let in_force = seat.in_force.clone();
+            let verified = decision.verify(&in_force).expect("a quorum of verified acceptances was just counted");
+            outcomes.push(Outcome::Decided(verified));
+        }
+    }
+
+    /// A voter did not accept.
+    pub(crate) fn refused(&mut self, fx: &mut Effects<'_>, from: NodeId, refusal: &Refusal) {
+        let Some(seat) = self.seat.as_mut() else { return };
+        match refusal {
+            Refusal::Promised { cell, term } if *cell == seat.cell => seat.learn_term(*term),
+            Refusal::Head { cell, head } if *cell == seat.cell && head.slot < seat.head.slot => {
+                if let Some(decision) = &seat.head_decision {
+                    let decided = LeaseMessage::Decided(Box::new(decision.decision().clone()));
+                    fx.send_after(from, lease(decided), None);
+                }
+            }
+            // The facts that the voter lacks travel by themselves; the proposal is sent again with the next renewal.
+            Refusal::Promised { .. } | Refusal::Head { .. } | Refusal::Unfit { .. } => {}
+        }
+    }
+
+    /// Tells the voters what was decided, when it is durable here.
+    pub(crate) fn tell_decided(
+        &self,
+        fx: &mut Effects<'_>,
+        decision: &crate::register::VerifiedDecision,
+        after: Option<crate::id::Token>,
+    ) {
+        let Some(seat) = self.seat.as_ref() else { return };
+        for voter in seat.electorate().others(&self.me) {
+            let decided = LeaseMessage::Decided(Box::new(decision.decision().clone()));
+            fx.send_after(voter, lease(decided), after);
+        }
+    }
+}
+
+impl Seat {
+    fn learn_term(&mut self, term: Term) {
+        if term.0 <= self.max_term.0.saturating_add(1 << 20) {
+            self.max_term = self.max_term.max(term);
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! What the machine of a cell holds, and what moves it from outside of the protocol.
+
+use super::ballot::{Electorate, Proposal, Round};
+use crate::core::Effects;
+use crate::election::{ElectionConfig, KnownLease, LeaseHint, VoterRecord};
+use crate::id::{BootId, Generation, Term, Token};
+use crate::register::{Acceptance, Configuration, Content, Head, Value, VerifiedDecision};
+use crate::roster::Roster;
+use crate::time::Mono;
+use hedgerow_attest::id::{CellId, NodeId};
+use std::collections::BTreeMap;
+
+/// By how much one message may raise the highest known term: a liar must not use up the numbers.
+const TERM_LEAP: u64 = 1 << 20;
+
+/// This node's part in its cell. Without a cell it does nothing.
+#[derive(Debug)]
+pub(crate) struct Cell {
+    pub(super) me: NodeId,
+    pub(super) boot: BootId,
+    pub(super) config: ElectionConfig,
+    pub(super) seat: Option<Seat>,
+    restored: BTreeMap<CellId, VoterRecord>,
+    pub(super) halted: bool,
+}
+
+/// What became of the cell in a step, for the core to act on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// This node holds the lease.
+    Acquired(Term),
+    /// It does not any more.
+    Lost(Term),
+    /// A slot was decided, by this node's proposal or as another proved; adopt it as a fact.
+    Decided(VerifiedDecision),
+}
+
+/// Everything about one cell.
+#[derive(Debug)]
+pub(super) struct Seat {
+    pub(super) cell: CellId,
+    pub(super) generation: Generation,
+    pub(super) head: Head,
+    pub(super) head_decision: Option<VerifiedDecision>,
+    pub(super) in_force: Configuration,
+    /// The decision that put `in_force` in force; the genesis has none.
+    pub(super) in_force_decision: Option<VerifiedDecision>,
+    /// What must not be forgotten; changed only together with a write.
+    pub(super) record: VoterRecord,
+    /// Until when the promise binds.
+    pub(super) until: Mono,
+    /// Until when nothing is granted but renewals: after a restart, a jump of the clocks, or as a new voter.
+    pub(super) blocked_until: Mono,
+    /// The last write of `record`, while it is not durable.
+    pub(super) writing: Option<Token>,
+    pub(super) role: Role,
+    pub(super) max_term: Term,
+    pub(super) known: Option<KnownLease>,
+    /// Since when nobody is known to hold the lease, and how long this candidate waits from there.
+    pub(super) vacancy: Option<Mono>,
+    pub(super) back_off: Mono,
+    /// Grants that wait for their signature, by token.
+    pub(super) grants: BTreeMap<Token, (NodeId, Option<Token>)>,
+    /// Acceptances that wait for their signature, by token.
+    pub(super) acceptances: BTreeMap<Token, (NodeId, Option<Token>)>,
+    /// Own acceptances that wait for their write.
+    pub(super) own_acceptances: Vec<(Token, hedgerow_attest::signed::Verified<Acceptance>)>,
+}
+
+/// What this node is at the moment.
+#[derive(Debug)]
+pub(super) enum Role {
+    /// A voter, or nothing.
+    Idle,
+    /// It asks for the lease.
+    Asking(Round),
+    /// It holds the lease.
+    Holding(Holding),
+}
+
+/// The lease of this node.
+#[derive(Debug)]
+pub(super) struct Holding {
+    pub(super) term: Term,
+    pub(super) until: Mono,
+    pub(super) next_renewal: Mono,
+    pub(super) renewal: Option<Round>,
+    /// What has to be proposed before anything else: a dead holder may have decided it.
+    pub(super) inherited: Option<Value>,
+    pub(super) proposal: Option<Proposal>,
+}
+
+impl Cell {
+    pub(crate) fn new(me: NodeId, boot: BootId, config: ElectionConfig) -> Self {
+        Self { me, boot, config, seat: None, restored: BTreeMap::new(), halted: false }
+    }
+
+    /// What was promised and accepted in earlier runs. Before [`Cell::open`].
+    pub(crate) fn restore(&mut self, votes: BTreeMap<CellId, VoterRecord>) {
+        self.restored = votes;
+    }
+
+    /// Takes a seat in the cell of this node's region.
+    pub(crate) fn open(&mut self, now: Mono, cell: CellId, roster: &Roster) {
+        let Some(book) = roster.cell(&cell) else { return };
+        let record = self.restored.remove(&cell).unwrap_or_default();
+        let promised = record.promise.map_or(Term(0), |promise| promise.term);
+        // What a promise to another binds is forgotten by a restart, so it is waited out in full. A promise to this node
+        // itself binds nobody: its earlier run is over.
+        let bound = record.promise.is_some_and(|promise| promise.holder != self.me);
+        self.seat = Some(Seat {
+            cell,
+            generation: Generation(0),
+            head: Head::genesis(cell),
+            head_decision: None,
+            in_force: book.birth().clone(),
+            in_force_decision: None,
+            record,
+            until: Mono(0),
+            blocked_until: if bound { now + self.config.voter_span() } else { Mono(0) },
+            writing: None,
+            role: Role::Idle,
+            max_term: promised,
+            known: None,
+            vacancy: None,
+            back_off: Mono(0),
+            grants: BTreeMap::new(),
+            acceptances: BTreeMap::new(),
+            own_acceptances: Vec::new(),
+        });
+    }
+
+    /// A slot of a register was decided and adopted.
+    pub(crate) fn decided(&mut self, now: Mono, decision: &VerifiedDecision, outcomes: &mut Vec<Outcome>) {
+        let (me, span) = (self.me, self.config.voter_span());
+        let Some(seat) = self.seat.as_mut().filter(|seat| seat.cell == decision.value.cell) else { return };
+        if (decision.value.generation, decision.value.slot) <= (seat.head.generation, seat.head.slot) {
+            return;
+        }
+        seat.head = decision.value.head();
+        seat.head_decision = Some(decision.clone());
+        seat.max_term = seat.max_term.max(decision.term);
+        let Content::Configuration(next) = &decision.value.content else {
+            seat.drop_settled_proposal();
+            return;
+        };
+        let joins = next.has(&me) && !seat.in_force.has(&me);
+        seat.in_force = next.clone();
+        seat.in_force_decision = Some(decision.clone());
+        if joins && seat.record.promise.is_none() {
+            // What the voters before promised is not known here.
+            seat.blocked_until = seat.blocked_until.max(now + span);
+        }
+        seat.drop_settled_proposal();
+        match &seat.role {
+            // Its votes were counted by the voters before.
+            Role::Asking(_) => seat.role = Role::Idle,
+            Role::Holding(holding) if !next.has(&me) => {
+                outcomes.push(Outcome::Lost(holding.term));
+                seat.role = Role::Idle;
+            }
+            Role::Holding(_) | Role::Idle => {}
+        }
+    }
+
+    /// Storage failed: no promise, no act, until the node is restarted from what is on disk.
+    pub(crate) fn halt(&mut self, outcomes: &mut Vec<Outcome>) {
+        self.halted = true;
+        if let Some(seat) = self.seat.as_mut()
+            && let Role::Holding(holding) = std::mem::replace(&mut seat.role, Role::Idle)
+        {
+            outcomes.push(Outcome::Lost(holding.term));
+        }
+    }
+
+    /// The machine stood still: what it promised and held may have ended unnoticed.
+    pub(crate) fn clock_jumped(&mut self, now: Mono, outcomes: &mut Vec<Outcome>) {
+        let (me, span) = (self.me, self.config.voter_span());
+        let Some(seat) = self.seat.as_mut() else { return };
+        if seat.record.promise.is_some_and(|promise| promise.holder != me) {
+            seat.blocked_until = seat.blocked_until.max(now + span);
+        }
+        if let Role::Holding(holding) = std::mem::replace(&mut seat.role, Role::Idle) {
+            outcomes.push(Outcome::Lost(holding.term));
+        }
+    }
+
+    /// What somebody else's acknowledgement says about the lease. True when it says more than was known.
+    pub(crate) fn heard(&mut self, now: Mono, hint: &LeaseHint) -> bool {
+        let Some(seat) = self.seat.as_mut().filter(|seat| seat.cell == hint.cell) else { return false };
+        if hint.generation != seat.generation || hint.term.0 > seat.max_term.0.saturating_add(TERM_LEAP) {
+            return false;
+        }
+        seat.max_term = seat.max_term.max(hint.term);
+        let heard = KnownLease::heard(hint, now, &self.config);
+        if hint.holder == self.me || !heard.supersedes(seat.known.as_ref()) {
+            return false;
+        }
+        let another = seat.known.is_none_or(|known| known.term != heard.term);
+        seat.known = Some(heard);
+        another
+    }
+
+    /// The lease as this node knows it, to tell others.
+    pub(crate) fn known(&self, now: Mono) -> Option<KnownLease> {
+        let seat = self.seat.as_ref()?;
+        match &seat.role {
+            Role::Holding(holding) if holding.until > now => Some(KnownLease {
+                cell: seat.cell,
+                generation: seat.generation,
+                config_epoch: seat.in_force.epoch,
+                term: holding.term,
+                holder: self.me,
+                until: holding.until,
+            }),
+            Role::Holding(_) | Role::Asking(_) | Role::Idle => seat.known,
+        }
+    }
+
+    /// What to put into acknowledgements.
+    pub(crate) fn hint(&self, now: Mono) -> Option<LeaseHint> {
+        let slot = self.seat.as_ref()?.head.slot;
+        self.known(now).map(|known| known.hint(now, slot))
+    }
+
+    /// The term and the end of this node's lease, while it runs. Check before every act.
+    pub(crate) fn holds(&self, now: Mono) -> Option<(Term, Mono)> {
+        match &self.seat.as_ref()?.role {
+            Role::Holding(holding) if holding.until > now => Some((holding.term, holding.until)),
+            Role::Holding(_) | Role::Asking(_) | Role::Idle => None,
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn promised_term(&self) -> Option<Term> {
+        self.seat.as_ref()?.record.promise.map(|promise| promise.term)
+    }
+
+    /// The voters in force.
+    pub(crate) fn voters(&self) -> Option<&Configuration> {
+        self.seat.as_ref().map(|seat| &seat.in_force)
+    }
+
+    pub(crate) fn next_deadline(&self) -> Mono {
+        let Some(seat) = self.seat.as_ref().filter(|_| !self.halted) else { return Mono(u64::MAX) };
+        match &seat.role {
+            Role::Holding(holding) => holding.until.min(holding.next_renewal),
+            Role::Asking(round) => round.asked + self.config.campaign,
+            Role::Idle if !seat.in_force.has(&self.me) => Mono(u64::MAX),
+            Role::Idle => self.earliest_campaign(seat),
+        }
+    }
+
+    pub(crate) fn digest(&self, hasher: &mut blake3::Hasher) {
+        let Some(seat) = &self.seat else { return };
+        hasher.update(seat.head.digest.as_bytes());
+        hasher.update(&seat.max_term.0.to_be_bytes());
+        hasher.update(&seat.until.0.to_be_bytes());
+        hasher.update(&[match seat.role {
+            Role::Idle => 0,
+            Role::Asking(_) => 1,
+            Role::Holding(_) => 2,
+        }]);
+    }
+
+    /// What is durable up to that token may be relied on.
+    pub(crate) fn persisted(&mut self, fx: &mut Effects<'_>, token: Token, outcomes: &mut Vec<Outcome>) {
+        let me = self.me;
+        let Some(seat) = self.seat.as_mut() else { return };
+        if seat.writing.is_some_and(|writing| writing <= token) {
+            seat.writing = None;
+        }
+        let (ready, waiting): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut seat.own_acceptances).into_iter().partition(|(after, _)| *after <= token);
+        seat.own_acceptances = waiting;
+        self.count_own_vote(fx, outcomes);
+        for (_, acceptance) in ready {
+            self.accepted(fx, me, acceptance, outcomes);
+        }
+    }
+}
+
+impl Seat {
+    /// Whose votes this node counts.
+    pub(super) fn electorate(&self) -> Electorate {
+        let pending = self.pending().and_then(|value| match &value.content {
+            Content::Configuration(next) => Some(next.clone()),
+            Content::Placement(_) => None,
+        });
+        Electorate { in_force: self.in_force.clone(), pending }
+    }
+
+    /// The value that this node accepted for the next slot.
+    pub(super) fn pending(&self) -> Option<&Value> {
+        let next = self.head.slot.next();
+        self.record.accepted.as_ref().map(|accepted| &accepted.value).filter(|value| value.slot == next)
+    }
+
+    fn drop_settled_proposal(&mut self) {
+        let head = self.head.slot;
+        if let Role::Holding(holding) = &mut self.role {
+            if holding.proposal.as_ref().is_some_and(|proposal| proposal.value.slot <= head) {
+                holding.proposal = None;
+            }
+            if holding.inherited.as_ref().is_some_and(|value| value.slot <= head) {
+                holding.inherited = None;
+            }
+        }
+    }
+}

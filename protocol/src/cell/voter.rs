@@ -1,0 +1,230 @@
+//! This node as a voter: promises and acceptances.
+
+use super::state::{Cell, Seat};
+use crate::core::{Effects, put_vote};
+use crate::election::{
+    Abandon, Accepted, Campaign, Denial, Grant, GrantReply, LeaseMessage, Promise, Propose, Refusal,
+};
+use crate::fact::Statement;
+use crate::id::{BootId, Term, Token};
+use crate::register::{Acceptance, Value};
+use crate::time::{Mono, millis_u32};
+use crate::wire::Message;
+use hedgerow_attest::id::NodeId;
+use hedgerow_attest::signed::Verified;
+
+impl Cell {
+    /// A candidate asks for the lease, or a holder for its renewal.
+    pub(crate) fn campaign(&mut self, fx: &mut Effects<'_>, from: NodeId, campaign: &Campaign) {
+        let (span, me) = (self.config.voter_span(), self.me);
+        let Some(seat) = self.seat_for(campaign.cell, campaign.generation) else { return };
+        if seat.electorate().key_of(&from).is_none() {
+            return;
+        }
+        let asks = Promise { term: campaign.term, holder: from, boot: campaign.boot };
+        if campaign.config_epoch != seat.in_force.epoch || !seat.may_promise(&asks, fx.now) {
+            return seat.deny(fx, from, campaign);
+        }
+        let after = seat.promise(fx, asks, span);
+        let grant = seat.grant(campaign, from, me);
+        let token = fx.sign(Statement::Grant(Box::new(grant)));
+        seat.grants.insert(token, (from, after));
+    }
+
+    /// A grant came back signed: it leaves when the promise is durable.
+    pub(crate) fn signed_grant(&mut self, fx: &mut Effects<'_>, token: Token, grant: &Verified<Grant>) {
+        let Some(seat) = self.seat.as_mut() else { return };
+        let Some((to, after)) = seat.grants.remove(&token) else { return };
+        let decision = seat.head_decision.as_ref().filter(|_| grant.head == seat.head);
+        let accepted = seat
+            .record
+            .accepted
+            .as_ref()
+            .filter(|accepted| grant.accepted == Some((accepted.term, accepted.value.digest())));
+        let reply = GrantReply {
+            grant: grant.envelope().clone(),
+            head: decision.map(|decision| Box::new(decision.decision().clone())),
+            accepted: accepted.map(|accepted| Box::new(accepted.value.clone())),
+        };
+        fx.send_after(to, lease(LeaseMessage::Grant(reply)), after);
+    }
+
+    /// A candidate gave up, or a holder gave back: the promise binds no longer.
+    pub(crate) fn abandoned(&mut self, fx: &mut Effects<'_>, from: NodeId, abandon: &Abandon) {
+        let Some(seat) = self.seat.as_mut().filter(|seat| seat.cell == abandon.cell) else { return };
+        let given_up = Promise { term: abandon.term, holder: from, boot: abandon.boot };
+        if seat.record.promise == Some(given_up) {
+            seat.until = fx.now;
+        }
+        if let Some(known) = seat.known.as_mut().filter(|known| known.holder == from && known.term == abandon.term) {
+            known.until = fx.now;
+        }
+    }
+
+    /// The holder proposes the next slot. `fit` is whether the value keeps the rules as far as this node knows them.
+    pub(crate) fn proposed(&mut self, fx: &mut Effects<'_>, from: NodeId, propose: Propose, fit: bool) {
+        let value = *propose.value;
+        let (span, me) = (self.config.voter_span(), self.me);
+        let Some(seat) = self.seat_for(value.cell, value.generation) else { return };
+        if let Err(answer) = seat.may_accept(from, propose.term, propose.boot, &value, fit, fx.now) {
+            if let Some(answer) = answer {
+                fx.send(from, crate::core::Lane::Rpc, lease(answer));
+            }
+            return;
+        }
+        let promise = Promise { term: propose.term, holder: from, boot: propose.boot };
+        let (token, after) = seat.accept(fx, promise, value, span, me);
+        seat.acceptances.insert(token, (from, after));
+    }
+
+    /// An acceptance came back signed: it leaves, or is counted, when it is durable.
+    pub(crate) fn signed_acceptance(
+        &mut self,
+        fx: &mut Effects<'_>,
+        token: Token,
+        acceptance: Verified<Acceptance>,
+        outcomes: &mut Vec<super::Outcome>,
+    ) {
+        let me = self.me;
+        let Some(seat) = self.seat.as_mut() else { return };
+        let Some((to, after)) = seat.acceptances.remove(&token) else { return };
+        if to != me {
+            fx.send_after(to, lease(LeaseMessage::Accepted(acceptance.envelope().clone())), after);
+        } else if let Some(after) = after.filter(|after| seat.writing.is_some_and(|writing| *after <= writing)) {
+            seat.own_acceptances.push((after, acceptance));
+        } else {
+            self.accepted(fx, me, acceptance, outcomes);
+        }
+    }
+
+    fn seat_for(&mut self, cell: hedgerow_attest::id::CellId, generation: crate::id::Generation) -> Option<&mut Seat> {
+        let halted = self.halted;
+        self.seat.as_mut().filter(|seat| !halted && seat.cell == cell && seat.generation == generation)
+    }
+}
+
+impl Seat {
+    /// Whether nothing that was promised, or forgotten, stands against this promise.
+    pub(super) fn may_promise(&self, asks: &Promise, now: Mono) -> bool {
+        let Some(promise) = self.record.promise else {
+            // A voter since lately: it inherits the term of the decision that made it one.
+            let inherited = self.head_decision.as_ref().map_or(Term(0), |decision| decision.term);
+            return now >= self.blocked_until && asks.term >= inherited;
+        };
+        if promise == *asks {
+            return true;
+        }
+        // Another run of the same node does not compete with its former one, which is over.
+        let free = now >= self.until || promise.holder == asks.holder;
+        free && now >= self.blocked_until && promise.term < asks.term
+    }
+
+    /// Makes the promise; returns the write that has to come before anyone hears of it.
+    pub(super) fn promise(&mut self, fx: &mut Effects<'_>, asks: Promise, span: std::time::Duration) -> Option<Token> {
+        self.until = fx.now + span;
+        self.max_term = self.max_term.max(asks.term);
+        if self.record.promise != Some(asks) {
+            self.record.promise = Some(asks);
+            self.write(fx);
+        }
+        self.writing
+    }
+
+    /// Accepts a value under a promise to its proposer; returns the token of the signature and the write before it.
+    pub(super) fn accept(
+        &mut self,
+        fx: &mut Effects<'_>,
+        promise: Promise,
+        value: Value,
+        span: std::time::Duration,
+        me: NodeId,
+    ) -> (Token, Option<Token>) {
+        self.until = fx.now + span;
+        self.max_term = self.max_term.max(promise.term);
+        let acceptance = Acceptance {
+            cell: value.cell,
+            generation: value.generation,
+            slot: value.slot,
+            value: value.digest(),
+            term: promise.term,
+            voter: me,
+        };
+        let accepted = Some(Accepted { term: promise.term, value });
+        if self.record.promise != Some(promise) || self.record.accepted != accepted {
+            self.record.promise = Some(promise);
+            self.record.accepted = accepted;
+            self.write(fx);
+        }
+        (fx.sign(Statement::Acceptance(acceptance)), self.writing)
+    }
+
+    fn write(&mut self, fx: &mut Effects<'_>) {
+        self.writing = Some(fx.persist(vec![put_vote(&self.cell, &self.record)], true));
+    }
+
+    fn grant(&self, campaign: &Campaign, candidate: NodeId, me: NodeId) -> Grant {
+        let accepted = self.record.accepted.as_ref().filter(|accepted| accepted.value.slot == self.head.slot.next());
+        Grant {
+            cell: campaign.cell,
+            generation: campaign.generation,
+            config_epoch: campaign.config_epoch,
+            term: campaign.term,
+            candidate,
+            boot: campaign.boot,
+            nonce: campaign.nonce,
+            voter: me,
+            head: self.head,
+            accepted: accepted.map(|accepted| (accepted.term, accepted.value.digest())),
+        }
+    }
+
+    fn deny(&self, fx: &mut Effects<'_>, to: NodeId, campaign: &Campaign) {
+        let promised = self.record.promise.map_or(self.max_term, |promise| promise.term.max(self.max_term));
+        let bound = self.until.max(self.blocked_until);
+        let moved = self.in_force_decision.as_ref().filter(|_| campaign.config_epoch < self.in_force.epoch);
+        let denial = Denial {
+            cell: self.cell,
+            nonce: campaign.nonce,
+            promised,
+            remaining_ms: millis_u32(fx.now.until(bound)),
+            moved: moved.map(|decision| Box::new(decision.decision().clone())),
+        };
+        fx.send(to, crate::core::Lane::Rpc, lease(LeaseMessage::Denial(denial)));
+    }
+
+    /// Whether the proposal may be accepted; if not, what to answer.
+    fn may_accept(
+        &self,
+        from: NodeId,
+        term: Term,
+        boot: BootId,
+        value: &Value,
+        fit: bool,
+        now: Mono,
+    ) -> Result<(), Option<LeaseMessage>> {
+        if self.electorate().key_of(&from).is_none() {
+            return Err(None);
+        }
+        if value.slot <= self.head.slot {
+            let decision = self.head_decision.as_ref().map(|decision| Box::new(decision.decision().clone()));
+            return Err(decision.map(LeaseMessage::Decided));
+        }
+        if value.slot != self.head.slot.next() || value.previous != self.head.digest {
+            return Err(Some(LeaseMessage::Refused(Refusal::Head { cell: self.cell, head: self.head })));
+        }
+        let asks = Promise { term, holder: from, boot };
+        if !self.may_promise(&asks, now) {
+            let promised = self.record.promise.map_or(Term(0), |promise| promise.term);
+            return Err(Some(LeaseMessage::Refused(Refusal::Promised { cell: self.cell, term: promised })));
+        }
+        // What was accepted once is not judged again: another holder may have to finish it.
+        if !fit && self.pending() != Some(value) {
+            return Err(Some(LeaseMessage::Refused(Refusal::Unfit { cell: self.cell, slot: value.slot })));
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn lease(message: LeaseMessage) -> Message {
+    Message::Lease(Box::new(message))
+}

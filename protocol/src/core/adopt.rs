@@ -1,0 +1,241 @@
+//! Taking in facts, from wherever they come.
+
+use super::aggregate::Aggregate;
+use super::effects::Effects;
+use super::fact_store::Adoption;
+use super::interface::{Event, Output};
+use super::mesh_core::MeshCore;
+use super::snapshot::{Snapshot, delete_fact, put_fact};
+use crate::fact::{Fact, FactKey, Liveness, NodeRecord, NodeState, Rollup, VerifiedFact};
+use crate::id::Token;
+use crate::membership::Finding;
+use crate::register::{Content, VerifiedDecision};
+use hedgerow_attest::genesis::Birth;
+use hedgerow_attest::id::NodeId;
+use std::sync::Arc;
+
+/// Where a fact came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// From the store at start: it is durable.
+    Disk,
+    /// Everywhere else.
+    Gossip,
+}
+
+impl MeshCore {
+    pub(super) fn start(&mut self, fx: &mut Effects<'_>, snapshot: Snapshot) {
+        self.fences = snapshot.fences;
+        self.cell.restore(snapshot.votes);
+        for fact in snapshot.facts {
+            self.adopt(fx, fact, Origin::Disk);
+        }
+        self.raise_at_start(fx, snapshot.incarnation);
+    }
+
+    /// Takes in a fact. Returns what became of it, and the token of the write that makes it durable.
+    pub(super) fn adopt(
+        &mut self,
+        fx: &mut Effects<'_>,
+        fact: VerifiedFact,
+        origin: Origin,
+    ) -> (Adoption, Option<Token>) {
+        if !self.is_of_use(&fact) {
+            return (Adoption::Known, None);
+        }
+        let kept = fact.clone();
+        let adoption = self.facts.adopt(fact);
+        if adoption != Adoption::Fresh {
+            return (adoption, None);
+        }
+        let token = (origin != Origin::Disk && is_durable(kept.key()))
+            .then(|| fx.persist(vec![put_fact(&kept)], matches!(kept.fact(), Fact::Decision(_))));
+        self.follow(fx, kept.fact(), origin);
+        (adoption, token)
+    }
+
+    /// Whether the fact could change anything; one that contradicts a later one of another kind is not kept.
+    fn is_of_use(&self, fact: &VerifiedFact) -> bool {
+        match fact.fact() {
+            Fact::Accusation(accusation) => {
+                let later = |known: &VerifiedFact| match known.fact() {
+                    Fact::Record(record) => {
+                        record.incarnation > accusation.incarnation || record.state == NodeState::Left
+                    }
+                    Fact::Member(_)
+                    | Fact::Accusation(_)
+                    | Fact::Genesis(_)
+                    | Fact::Rollup(_)
+                    | Fact::Policy(..)
+                    | Fact::Deployment(_)
+                    | Fact::Decision(_) => false,
+                };
+                !self.facts.get(&FactKey::Record(accusation.accused)).is_some_and(later)
+            }
+            Fact::Rollup(rollup) => {
+                let fence = self.fences.get(&rollup.cell).copied().unwrap_or_default();
+                (rollup.generation, rollup.term) >= (fence.generation, fence.term)
+            }
+            // Nobody else speaks for this node; what it said in an earlier run is behind it.
+            Fact::Record(record) => record.node != self.config.me || record.boot == self.config.boot,
+            Fact::Member(_) | Fact::Genesis(_) | Fact::Policy(..) | Fact::Deployment(_) | Fact::Decision(_) => true,
+        }
+    }
+
+    fn follow(&mut self, fx: &mut Effects<'_>, fact: &Fact, origin: Origin) {
+        match fact {
+            Fact::Member(member) => {
+                Arc::make_mut(&mut self.roster).admit(member);
+                self.touch();
+            }
+            Fact::Genesis(birth) => self.follow_birth(fx, birth, origin),
+            Fact::Record(record) => self.follow_record(fx, record),
+            Fact::Accusation(accusation) if accusation.accused == self.config.me => {
+                self.refute(fx, accusation.incarnation, Some(accusation.accuser));
+            }
+            Fact::Accusation(accusation) => self.swim.accused(accusation, fx.now, &mut self.findings),
+            Fact::Rollup(rollup) => self.follow_rollup(fx, rollup),
+            Fact::Policy(policy, digest) => {
+                self.policies.insert(policy.version, (policy.clone(), *digest));
+                self.review_placements(fx);
+                self.touch();
+            }
+            Fact::Deployment(_) => self.touch(),
+            Fact::Decision(decision) => self.follow_decision(fx, decision),
+        }
+    }
+
+    fn follow_birth(&mut self, fx: &mut Effects<'_>, birth: &Birth, origin: Origin) {
+        let region = &birth.genesis().region;
+        let before = self.roster.cell_of(region);
+        Arc::make_mut(&mut self.roster).found(birth);
+        let kept = self.roster.cell_of(region);
+        if let (Some(before), Some(kept)) = (before, kept) {
+            let other = if kept == birth.cell() { before } else { birth.cell() };
+            fx.event(Event::TwoBirths { kept, other });
+        }
+        self.touch();
+        if *region == self.config.region && before != kept {
+            if let Some(cell) = kept {
+                self.cell.open(fx.now, cell, &self.roster);
+            }
+            if origin != Origin::Disk {
+                self.speak(fx);
+            }
+        }
+    }
+
+    fn follow_record(&mut self, fx: &mut Effects<'_>, record: &NodeRecord) {
+        let node = record.node;
+        let accusation = FactKey::Accusation(node);
+        let answered =
+            |known: &VerifiedFact| known.version().major < record.incarnation.0 || record.state == NodeState::Left;
+        if self.facts.get(&accusation).is_some_and(answered) {
+            self.facts.remove(&accusation);
+        }
+        if node != self.config.me {
+            if record.region == self.config.region {
+                self.swim.record(record, fx.now, &mut self.findings);
+            } else {
+                self.remote.record(record, fx.now);
+            }
+        }
+        self.doubtful.insert(node);
+        self.touch();
+    }
+
+    fn follow_rollup(&mut self, fx: &mut Effects<'_>, rollup: &Rollup) {
+        self.raise_fence(fx, rollup.cell, |fence| {
+            fence.generation = rollup.generation;
+            fence.term = rollup.term;
+        });
+        if rollup.region != self.config.region {
+            for row in &rollup.members {
+                self.remote.reported(row, fx.now);
+                self.doubtful.insert(row.node);
+            }
+            self.doubtful.extend(self.remote.reconsider(fx.now));
+        }
+        let aggregate = Aggregate { heard: fx.now, ..Aggregate::of(rollup) };
+        let known = self.aggregates.insert(rollup.cell, aggregate);
+        if known.is_none_or(|known| known.fence() != aggregate.fence()) {
+            self.touch();
+        }
+    }
+
+    fn follow_decision(&mut self, fx: &mut Effects<'_>, decision: &VerifiedDecision) {
+        let value = &decision.value;
+        self.raise_fence(fx, value.cell, |fence| {
+            fence.generation = value.generation;
+            fence.slot = fence.slot.max(value.slot);
+        });
+        match &value.content {
+            Content::Configuration(next) => {
+                Arc::make_mut(&mut self.roster).configure(decision);
+                let (cell, epoch, voters) = (value.cell, next.epoch, next.voters.len());
+                fx.event(Event::VotersChanged { cell, epoch, voters });
+                self.touch();
+            }
+            Content::Placement(_) => self.review_placements(fx),
+        }
+        let mut outcomes = Vec::new();
+        self.cell.decided(fx.now, decision, &mut outcomes);
+        self.settle(fx, outcomes);
+    }
+
+    /// What became known changes what was found: act on it and note whose state may differ.
+    pub(super) fn act_on_findings(&mut self, fx: &mut Effects<'_>) {
+        for finding in std::mem::take(&mut self.findings) {
+            match finding {
+                Finding::Changed(node) => {
+                    self.doubtful.insert(node);
+                }
+                Finding::Accuse(accused, incarnation) => self.accuse(fx, accused, incarnation),
+                Finding::Doubted(incarnation) => self.refute(fx, incarnation, None),
+            }
+        }
+    }
+
+    /// A member is down and this node says so; the fact is published when it is signed.
+    fn accuse(&mut self, fx: &mut Effects<'_>, accused: NodeId, incarnation: crate::id::Incarnation) {
+        let known = self.facts.get(&FactKey::Accusation(accused)).map(VerifiedFact::version);
+        if known.is_none_or(|known| known.major < incarnation.0) {
+            let accusation = crate::fact::Accusation { accuser: self.config.me, accused, incarnation };
+            fx.sign(crate::fact::Statement::Accusation(accusation));
+        }
+    }
+
+    /// A statement of this node's own came back signed and is a fact.
+    pub(super) fn signed_fact(&mut self, fx: &mut Effects<'_>, fact: VerifiedFact) {
+        let (adoption, _) = self.adopt(fx, fact.clone(), Origin::Gossip);
+        if adoption != Adoption::Fresh {
+            return;
+        }
+        if matches!(fact.fact(), Fact::Record(_)) {
+            self.record_signed(fx, &fact);
+        } else {
+            fx.push(Output::Publish { fact: fact.signed().clone(), after: None });
+        }
+    }
+
+    /// Removes a fact that something else made void.
+    pub(super) fn forget(&mut self, fx: &mut Effects<'_>, key: &FactKey) {
+        if self.facts.remove(key) && is_durable(key) {
+            fx.persist(vec![delete_fact(key)], false);
+        }
+    }
+
+    /// How alive a member is, as far as was found out.
+    pub(super) fn liveness(&self, node: &NodeId) -> Option<Liveness> {
+        if *node == self.config.me {
+            return Some(Liveness::Alive);
+        }
+        let near = self.swim.peers().get(node).map(|peer| peer.found.liveness());
+        near.or_else(|| self.remote.peers().get(node).map(crate::membership::RemotePeer::shown))
+    }
+}
+
+/// Whether a fact outlives this run: liveness does not.
+fn is_durable(key: &FactKey) -> bool {
+    !matches!(key, FactKey::Accusation(_) | FactKey::Rollup(_))
+}

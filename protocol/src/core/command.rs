@@ -1,0 +1,91 @@
+//! Commands of this node's own people and programs.
+
+use super::adopt::Origin;
+use super::effects::Effects;
+use super::fact_store::Adoption;
+use super::interface::{Command, CommandRefusal, Event, Output, Reply, StorageFailure};
+use super::mesh_core::{MeshCore, Phase};
+use crate::fact::{ADDRESSES_MAX, DEGRADED_MAX, Health, NodeState, VerifiedFact, WARM_MAX};
+
+impl MeshCore {
+    pub(super) fn command(&mut self, fx: &mut Effects<'_>, id: u64, command: Command) {
+        if matches!(self.phase, Phase::New | Phase::Gone) {
+            return refuse(fx, id, CommandRefusal::NotRunning);
+        }
+        match command {
+            Command::SetHealth(health) => self.set_health(fx, id, health),
+            Command::SetAddresses(addresses) if addresses.len() > ADDRESSES_MAX => {
+                refuse(fx, id, CommandRefusal::TooMany);
+            }
+            Command::SetAddresses(addresses) => {
+                if self.own.addresses != addresses {
+                    self.own.addresses = addresses;
+                    self.speak(fx);
+                }
+                done(fx, id);
+            }
+            Command::AddMember(member) => {
+                self.adopt(fx, VerifiedFact::member(member), Origin::Gossip);
+                done(fx, id);
+            }
+            Command::Announce(fact) => self.announce(fx, id, *fact),
+            Command::Stop => self.say(fx, id, NodeState::Stopping),
+            Command::Drain => self.say(fx, id, NodeState::Draining),
+            Command::Leave => self.say(fx, id, NodeState::Left),
+        }
+    }
+
+    fn set_health(&mut self, fx: &mut Effects<'_>, id: u64, health: Health) {
+        if health.warm.len() > WARM_MAX || health.degraded.len() > DEGRADED_MAX {
+            return refuse(fx, id, CommandRefusal::TooMany);
+        }
+        let told = (&self.own.health.warm, &self.own.health.degraded) == (&health.warm, &health.degraded);
+        self.own.health = health;
+        self.touch();
+        if !told {
+            self.speak(fx);
+        }
+        done(fx, id);
+    }
+
+    fn announce(&mut self, fx: &mut Effects<'_>, id: u64, fact: VerifiedFact) {
+        let signed = fact.signed().clone();
+        match self.adopt(fx, fact, Origin::Gossip) {
+            (Adoption::Fresh, after) => {
+                fx.push(Output::Publish { fact: signed, after });
+                fx.push(Output::Reply { id, reply: Reply::Done, after });
+            }
+            (Adoption::Known, _) => refuse(fx, id, CommandRefusal::Stale),
+            (Adoption::Full, _) => refuse(fx, id, CommandRefusal::Full),
+        }
+    }
+
+    /// Announces an intention; the reply follows when the record is signed and handed over.
+    fn say(&mut self, fx: &mut Effects<'_>, id: u64, state: NodeState) {
+        if !self.is_running() {
+            return refuse(fx, id, CommandRefusal::NotRunning);
+        }
+        if state != NodeState::Draining {
+            self.give_up_lease(fx);
+        }
+        self.own.state = state;
+        self.own.waiting.push(id);
+        self.speak(fx);
+    }
+
+    pub(super) fn storage_lost(&mut self, fx: &mut Effects<'_>, kind: StorageFailure) {
+        let mut outcomes = Vec::new();
+        self.cell.halt(&mut outcomes);
+        self.settle(fx, outcomes);
+        fx.event(Event::StorageLost { kind });
+        self.touch();
+    }
+}
+
+fn done(fx: &mut Effects<'_>, id: u64) {
+    fx.push(Output::Reply { id, reply: Reply::Done, after: None });
+}
+
+fn refuse(fx: &mut Effects<'_>, id: u64, refusal: CommandRefusal) {
+    fx.push(Output::Reply { id, reply: Reply::Refused(refusal), after: None });
+}

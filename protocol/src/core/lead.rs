@@ -1,0 +1,239 @@
+//! The core's side of its cell: what the cell's machine is told, and what follows when this node leads.
+
+use super::adopt::Origin;
+use super::effects::Effects;
+use super::interface::{Event, Output};
+use super::mesh_core::MeshCore;
+use super::snapshot::{Fence, put_fence};
+use crate::cell::Outcome;
+use crate::election::{Grant, LeaseHint};
+use crate::fact::{CELL_MEMBERS_MAX, Liveness, NodeState, Rollup, RollupMember, Statement, VerifiedFact};
+use crate::id::{Term, Token};
+use crate::placement::draw;
+use crate::register::{Acceptance, VerifiedDecision};
+use crate::time::Mono;
+use crate::wire::VerifiedLease;
+use hedgerow_attest::id::{CellId, NodeId};
+use hedgerow_attest::signed::Verified;
+
+/// What a leader remembers of what it said and considered.
+#[derive(Debug, Default)]
+pub(super) struct Lead {
+    /// The last rollup: its term, its contents without loads, and when it was signed.
+    rollup: Option<(Term, Vec<RollupMember>, Mono)>,
+    window: u64,
+    pub(super) next_thought: Mono,
+}
+
+impl MeshCore {
+    pub(super) fn tick_cell(&mut self, fx: &mut Effects<'_>) {
+        let mut outcomes = Vec::new();
+        let may_lead = self.own.state == NodeState::Up;
+        let rivals = self.rivals();
+        self.cell.tick(fx, rivals, may_lead, &mut outcomes);
+        self.settle(fx, outcomes);
+        self.lead_on(fx);
+    }
+
+    /// What a holder does besides renewing.
+    fn lead_on(&mut self, fx: &mut Effects<'_>) {
+        let Some((term, _)) = self.cell.holds(fx.now) else { return };
+        self.cell.propose_inherited(fx);
+        if fx.now >= self.lead.next_thought && self.cell.is_free_to_propose() {
+            self.lead.next_thought = fx.now + THOUGHT_GAP;
+            if let Some(content) = self.next_content(fx.now) {
+                self.cell.propose(fx, content);
+            }
+        }
+        self.roll_up(fx, term);
+    }
+
+    pub(super) fn lease(&mut self, fx: &mut Effects<'_>, from: NodeId, message: VerifiedLease) {
+        let mut outcomes = Vec::new();
+        match message {
+            VerifiedLease::Campaign(campaign) => self.cell.campaign(fx, from, &campaign),
+            VerifiedLease::Grant(mut reply) => {
+                if let Some(head) = reply.head.take() {
+                    self.adopt(fx, VerifiedFact::decision(head), Origin::Gossip);
+                }
+                self.cell.granted(fx, *reply, &mut outcomes);
+            }
+            VerifiedLease::Denial(denial, moved) => {
+                self.cell.denied(fx, &denial);
+                if let Some(moved) = moved {
+                    self.adopt(fx, VerifiedFact::decision(moved), Origin::Gossip);
+                }
+            }
+            VerifiedLease::Abandon(abandon) => self.cell.abandoned(fx, from, &abandon),
+            VerifiedLease::Propose(propose) => {
+                let fit = self.is_fit(&propose.value);
+                self.cell.proposed(fx, from, propose, fit);
+            }
+            VerifiedLease::Accepted(acceptance) => self.cell.accepted(fx, from, acceptance, &mut outcomes),
+            VerifiedLease::Refused(refusal) => self.cell.refused(fx, from, &refusal),
+            VerifiedLease::Decided(decision) => {
+                self.adopt(fx, VerifiedFact::decision(decision), Origin::Gossip);
+            }
+        }
+        self.settle(fx, outcomes);
+    }
+
+    pub(super) fn signed_grant(&mut self, fx: &mut Effects<'_>, token: Token, grant: &Verified<Grant>) {
+        self.cell.signed_grant(fx, token, grant);
+    }
+
+    pub(super) fn signed_acceptance(&mut self, fx: &mut Effects<'_>, token: Token, acceptance: Verified<Acceptance>) {
+        let mut outcomes = Vec::new();
+        self.cell.signed_acceptance(fx, token, acceptance, &mut outcomes);
+        self.settle(fx, outcomes);
+    }
+
+    pub(super) fn persisted(&mut self, fx: &mut Effects<'_>, token: Token) {
+        self.incarnation_durable(fx, token);
+        let mut outcomes = Vec::new();
+        self.cell.persisted(fx, token, &mut outcomes);
+        self.settle(fx, outcomes);
+    }
+
+    pub(super) fn clock_jumped(&mut self, fx: &mut Effects<'_>) {
+        let mut outcomes = Vec::new();
+        self.cell.clock_jumped(fx.now, &mut outcomes);
+        self.settle(fx, outcomes);
+    }
+
+    pub(super) fn give_up_lease(&mut self, fx: &mut Effects<'_>) {
+        let mut outcomes = Vec::new();
+        self.cell.give_back(fx, &mut outcomes);
+        self.settle(fx, outcomes);
+    }
+
+    pub(super) fn heard_of_lease(&mut self, fx: &mut Effects<'_>, hint: &LeaseHint) {
+        if self.cell.heard(fx.now, hint) {
+            self.touch();
+            self.raise_fence(fx, hint.cell, |fence| fence.term = fence.term.max(hint.term));
+        }
+    }
+
+    pub(super) fn lease_hint(&self, now: Mono) -> Option<LeaseHint> {
+        self.cell.hint(now)
+    }
+
+    /// Acts on what became of the cell.
+    pub(super) fn settle(&mut self, fx: &mut Effects<'_>, outcomes: Vec<Outcome>) {
+        let Some(cell) = self.roster.cell_of(&self.config.region) else { return };
+        for outcome in outcomes {
+            match outcome {
+                Outcome::Acquired(term) => {
+                    self.raise_fence(fx, cell, |fence| fence.term = fence.term.max(term));
+                    fx.event(Event::LeaseAcquired { cell, term });
+                    self.touch();
+                    self.lead_on(fx);
+                }
+                Outcome::Lost(term) => {
+                    fx.event(Event::LeaseLost { cell, term });
+                    self.touch();
+                }
+                Outcome::Decided(decision) => self.decided_here(fx, &decision),
+            }
+        }
+    }
+
+    /// A proposal of this node's own was decided.
+    fn decided_here(&mut self, fx: &mut Effects<'_>, decision: &VerifiedDecision) {
+        let fact = VerifiedFact::decision(decision.clone());
+        let signed = fact.signed().clone();
+        let (_, after) = self.adopt(fx, fact, Origin::Gossip);
+        self.cell.tell_decided(fx, decision, after);
+        fx.push(Output::Publish { fact: signed, after });
+    }
+
+    /// Remembers the highest fence seen, across restarts.
+    pub(super) fn raise_fence(&mut self, fx: &mut Effects<'_>, cell: CellId, change: impl FnOnce(&mut Fence)) {
+        let fence = self.fences.entry(cell).or_default();
+        let before = *fence;
+        change(fence);
+        if *fence != before {
+            let op = put_fence(&cell, fence);
+            fx.persist(vec![op], false);
+        }
+    }
+
+    /// The term and the end of this node's lease, while it runs: for a simulation's judge.
+    #[cfg(test)]
+    pub(crate) fn held_lease(&self, now: Mono) -> Option<(Term, Mono)> {
+        self.cell.holds(now)
+    }
+
+    /// The last term that this node promised anyone: for a simulation's judge.
+    #[cfg(test)]
+    pub(crate) fn promised_term(&self) -> Option<Term> {
+        self.cell.promised_term()
+    }
+
+    /// Voters that seem alive and rank before this node.
+    fn rivals(&self) -> usize {
+        let (me, Some(voters)) = (self.config.me, self.cell.voters()) else { return 0 };
+        let rank = |node: &NodeId| draw(b"aggregator", node, 1);
+        let alive = |node: &NodeId| self.liveness(node) == Some(Liveness::Alive);
+        voters
+            .voters
+            .iter()
+            .filter(|voter| voter.node != me && alive(&voter.node) && rank(&voter.node) < rank(&me))
+            .count()
+    }
+
+    /// Tells the mesh how the cell is: at once when somebody is seen otherwise, and every few seconds anyway.
+    fn roll_up(&mut self, fx: &mut Effects<'_>, term: Term) {
+        let Some(cell) = self.roster.cell_of(&self.config.region) else { return };
+        let Some(voters) = self.cell.voters() else { return };
+        let config_epoch = voters.epoch;
+        let members = self.rollup_members();
+        let quiet: Vec<RollupMember> =
+            members.iter().map(|member| RollupMember { queue_depth: 0, ..member.clone() }).collect();
+        if let Some((last_term, last, at)) = &self.lead.rollup {
+            let gap = fx.now.since(*at);
+            let same = *last_term == term && *last == quiet;
+            if gap < self.config.rollup_gap || (same && gap < self.config.rollup) {
+                return;
+            }
+        }
+        self.lead.window += 1;
+        self.lead.rollup = Some((term, quiet, fx.now));
+        let generation = self.fences.get(&cell).copied().unwrap_or_default().generation;
+        let rollup = Rollup {
+            cell,
+            region: self.config.region.clone(),
+            generation,
+            config_epoch,
+            term,
+            window: self.lead.window,
+            holder: self.config.me,
+            at: fx.wall,
+            members,
+        };
+        fx.sign(Statement::Rollup(Box::new(rollup)));
+    }
+
+    fn rollup_members(&self) -> Vec<RollupMember> {
+        let near = self.swim.peers().iter().filter(|(_, peer)| peer.is_staying()).map(|(node, _)| *node);
+        let mut nodes: Vec<NodeId> = near.chain([self.config.me]).collect();
+        nodes.sort_unstable();
+        nodes.truncate(CELL_MEMBERS_MAX);
+        let row = |node: NodeId| {
+            let record = self.record(&node)?;
+            let mine = node == self.config.me;
+            let queue_depth = if mine { self.own.health.queue_depth } else { self.contacts.of(&node).load.queue_depth };
+            Some(RollupMember {
+                node,
+                incarnation: record.incarnation,
+                liveness: self.liveness(&node)?,
+                queue_depth,
+                warm: record.health.warm.clone(),
+            })
+        };
+        nodes.into_iter().filter_map(row).collect()
+    }
+}
+
+/// Shortest time between two thoughts about what the register should decide next.
+const THOUGHT_GAP: std::time::Duration = std::time::Duration::from_millis(500);

@@ -1,0 +1,238 @@
+//! The machine itself: its parts, and which part an input belongs to.
+
+use super::aggregate::Aggregate;
+use super::config::CoreConfig;
+use super::effects::Effects;
+use super::exchange::Exchange;
+use super::fact_store::FactStore;
+use super::interface::{Input, LinkEvent, Output};
+use super::own_record::OwnRecord;
+use super::snapshot::Fence;
+use crate::cell::Cell;
+use crate::fact::SignedStatement;
+use crate::id::{PolicyVersion, Token};
+use crate::machine::{Cx, Machine};
+use crate::membership::{Contacts, Finding, Remote, Swim};
+use crate::placement::{PlacementTable, Policy};
+use crate::roster::Roster;
+use crate::time::{Mono, Wall};
+use crate::view::MemberState;
+use hedgerow_attest::digest::Sha256Digest;
+use hedgerow_attest::id::{CellId, NodeId};
+use hedgerow_attest::root::TrustRoot;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// How far the wall clock may move against the monotonic one between two steps before the machine counts as paused.
+const JUMP_US: u64 = 1_000_000;
+
+/// One node's mesh core. Feed it [`Input::Start`] first.
+#[derive(Debug)]
+pub struct MeshCore {
+    pub(super) config: CoreConfig,
+    pub(super) root: TrustRoot,
+    pub(super) roster: Arc<Roster>,
+    pub(super) facts: FactStore,
+    pub(super) policies: BTreeMap<PolicyVersion, (Policy, Sha256Digest)>,
+    /// The table of each cell that was verified and is followed.
+    pub(super) placements: BTreeMap<CellId, PlacementTable>,
+    pub(super) fences: BTreeMap<CellId, Fence>,
+    /// What the rollups of other cells say about their leases.
+    pub(super) aggregates: BTreeMap<CellId, Aggregate>,
+    pub(super) own: OwnRecord,
+    pub(super) swim: Swim,
+    pub(super) remote: Remote,
+    pub(super) contacts: Contacts,
+    pub(super) exchange: Exchange,
+    pub(super) cell: Cell,
+    pub(super) phase: Phase,
+    pub(super) last_token: Token,
+    pub(super) next_chore: Mono,
+    pub(super) lead: super::lead::Lead,
+    clocks: Option<(Mono, Wall)>,
+    pub(super) findings: Vec<Finding>,
+    /// How each member was last shown.
+    pub(super) shown: BTreeMap<NodeId, MemberState>,
+    /// Members whose state may have changed in this step.
+    pub(super) doubtful: BTreeSet<NodeId>,
+    pub(super) view_version: u64,
+}
+
+/// What the core may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Before [`Input::Start`].
+    New,
+    /// The incarnation of this run is not durable: nothing may be sent.
+    Starting(Token),
+    /// Everything.
+    Running,
+    /// It left for good.
+    Gone,
+}
+
+impl MeshCore {
+    /// A core that waits for [`Input::Start`].
+    #[must_use]
+    pub fn new(config: CoreConfig, root: TrustRoot) -> Self {
+        Self {
+            roster: Arc::default(),
+            facts: FactStore::default(),
+            policies: BTreeMap::new(),
+            placements: BTreeMap::new(),
+            fences: BTreeMap::new(),
+            aggregates: BTreeMap::new(),
+            own: OwnRecord::default(),
+            swim: Swim::new(config.swim),
+            remote: Remote::new(config.stale),
+            contacts: Contacts::default(),
+            exchange: Exchange::new(config.exchange),
+            cell: Cell::new(config.me, config.boot, config.election),
+            phase: Phase::New,
+            last_token: Token(0),
+            next_chore: Mono(0),
+            lead: super::lead::Lead::default(),
+            clocks: None,
+            findings: Vec::new(),
+            shown: BTreeMap::new(),
+            doubtful: BTreeSet::new(),
+            view_version: 0,
+            config,
+            root,
+        }
+    }
+
+    /// Who belongs to the mesh and who votes: what [`crate::wire::Message::verify`] needs. Cheap to clone.
+    #[must_use]
+    pub fn roster(&self) -> &Arc<Roster> {
+        &self.roster
+    }
+
+    /// The root that the core was made with.
+    #[must_use]
+    pub fn root(&self) -> &TrustRoot {
+        &self.root
+    }
+
+    /// Changes whenever [`MeshCore::view`] would differ in more than times.
+    #[must_use]
+    pub fn view_version(&self) -> u64 {
+        self.view_version
+    }
+
+    pub(super) fn touch(&mut self) {
+        self.view_version += 1;
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        self.phase == Phase::Running
+    }
+
+    fn tick(&mut self, fx: &mut Effects<'_>) {
+        if !self.is_running() {
+            return;
+        }
+        self.swim.tick(fx, &mut self.contacts, &mut self.findings);
+        self.doubtful.extend(self.remote.tick(fx, &mut self.contacts));
+        if self.exchange.is_due(fx)
+            && let Some(peer) = self.random_partner(fx)
+        {
+            super::exchange::summarise(fx, &self.facts, peer);
+        }
+        self.tick_cell(fx);
+        if fx.now >= self.next_chore {
+            self.next_chore = fx.now + CHORE_PERIOD;
+            self.chores(fx);
+        }
+    }
+
+    fn link(&mut self, fx: &mut Effects<'_>, peer: NodeId, event: LinkEvent) {
+        let now = fx.now;
+        let contact = self.contacts.entry(peer);
+        match event {
+            LinkEvent::Up { rtt_us } => {
+                contact.linked = true;
+                if let Some(rtt_us) = rtt_us {
+                    contact.rtt.measured(rtt_us, now);
+                }
+                self.greet(fx, peer);
+            }
+            LinkEvent::Rtt { rtt_us } => contact.rtt.measured(rtt_us, now),
+            LinkEvent::Down => {
+                contact.linked = false;
+                self.swim.link_lost(peer);
+            }
+        }
+    }
+
+    /// Clocks that moved apart mean that this machine stood still while others did not.
+    fn watch_clocks(&mut self, fx: &mut Effects<'_>) {
+        if let Some((mono, wall)) = self.clocks.replace((fx.now, fx.wall)) {
+            let passed = fx.now.0.saturating_sub(mono.0);
+            let walked = fx.wall.0.saturating_sub(wall.0);
+            if fx.wall < wall || passed.abs_diff(walked) > JUMP_US {
+                fx.event(super::interface::Event::ClockJump);
+                self.clock_jumped(fx);
+            }
+        }
+    }
+}
+
+/// Time between looks at what time alone changes.
+const CHORE_PERIOD: std::time::Duration = std::time::Duration::from_secs(1);
+
+impl Machine for MeshCore {
+    type Input = Input;
+    type Output = Output;
+
+    fn step(&mut self, cx: &mut Cx<'_, Output>, input: Input) {
+        let mut last_token = self.last_token;
+        let mut fx = Effects::new(cx, &mut last_token);
+        self.watch_clocks(&mut fx);
+        match input {
+            Input::Start(snapshot) => self.start(&mut fx, *snapshot),
+            Input::Tick => self.tick(&mut fx),
+            Input::Net { from, message } => self.receive(&mut fx, from, message),
+            Input::Fact(fact) => {
+                self.adopt(&mut fx, *fact, super::adopt::Origin::Gossip);
+            }
+            Input::Link { peer, event } if self.is_running() => self.link(&mut fx, peer, event),
+            Input::Link { .. } => {}
+            Input::Persisted(token) => self.persisted(&mut fx, token),
+            Input::PersistFailed { token: _, kind } => self.storage_lost(&mut fx, kind),
+            Input::Signed { token, statement } => match statement {
+                SignedStatement::Fact(fact) => self.signed_fact(&mut fx, *fact),
+                SignedStatement::Grant(grant) => self.signed_grant(&mut fx, token, &grant),
+                SignedStatement::Acceptance(acceptance) => self.signed_acceptance(&mut fx, token, *acceptance),
+            },
+            Input::Command { id, command } => self.command(&mut fx, id, command),
+        }
+        self.conclude(&mut fx);
+        self.last_token = last_token;
+    }
+
+    fn next_deadline(&self) -> Option<Mono> {
+        if !self.is_running() {
+            return None;
+        }
+        let parts = [
+            self.swim.next_deadline(),
+            self.remote.next_deadline(),
+            self.exchange.next_deadline(),
+            self.cell.next_deadline(),
+            self.next_chore,
+        ];
+        parts.into_iter().min()
+    }
+
+    fn digest(&self, hasher: &mut blake3::Hasher) {
+        hasher.update(self.config.me.as_bytes());
+        hasher.update(&self.view_version.to_be_bytes());
+        hasher.update(&self.last_token.0.to_be_bytes());
+        for hash in self.facts.summary() {
+            hasher.update(&hash.to_be_bytes());
+        }
+        hasher.update(&self.next_deadline().unwrap_or_default().0.to_be_bytes());
+        self.cell.digest(hasher);
+    }
+}

@@ -1,0 +1,132 @@
+//! What this node says about itself, and when it says it again.
+
+use super::config::CoreConfig;
+use super::effects::Effects;
+use super::exchange;
+use super::interface::{Event, Output};
+use super::mesh_core::{MeshCore, Phase};
+use super::snapshot::put_incarnation;
+use crate::fact::{Fact, FactKey, Health, NodeRecord, NodeState, Statement, VerifiedFact};
+use crate::id::{Incarnation, Token};
+use crate::time::Wall;
+use hedgerow_attest::id::{CellId, NodeId};
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
+/// The contents of the next record.
+#[derive(Debug)]
+pub(super) struct OwnRecord {
+    pub(super) incarnation: Incarnation,
+    seq: u64,
+    pub(super) addresses: Vec<SocketAddr>,
+    pub(super) state: NodeState,
+    pub(super) health: Health,
+    /// An incarnation that is being made durable.
+    raising: Option<Token>,
+    /// Who doubted this node, and should hear that it lives without waiting for gossip.
+    doubters: BTreeSet<NodeId>,
+    /// Commands to answer when the record is out.
+    pub(super) waiting: Vec<u64>,
+}
+
+impl Default for OwnRecord {
+    fn default() -> Self {
+        Self {
+            incarnation: Incarnation(0),
+            seq: 0,
+            addresses: Vec::new(),
+            state: NodeState::Up,
+            health: Health::default(),
+            raising: None,
+            doubters: BTreeSet::new(),
+            waiting: Vec::new(),
+        }
+    }
+}
+
+impl OwnRecord {
+    fn next(&mut self, config: &CoreConfig, cell: Option<CellId>, at: Wall) -> NodeRecord {
+        self.seq += 1;
+        NodeRecord {
+            node: config.me,
+            boot: config.boot,
+            incarnation: self.incarnation,
+            seq: self.seq,
+            region: config.region.clone(),
+            cell,
+            addresses: self.addresses.clone(),
+            state: self.state,
+            health: self.health.clone(),
+            at,
+        }
+    }
+}
+
+impl MeshCore {
+    /// Raises the incarnation past the stored one; nothing is sent before that is durable.
+    pub(super) fn raise_at_start(&mut self, fx: &mut Effects<'_>, stored: Incarnation) {
+        self.own.incarnation = stored.next();
+        let token = fx.persist(vec![put_incarnation(self.own.incarnation)], true);
+        self.phase = Phase::Starting(token);
+    }
+
+    /// Says what this node has to say about itself.
+    pub(super) fn speak(&mut self, fx: &mut Effects<'_>) {
+        if self.is_running() && self.own.raising.is_none() {
+            let record = self.own.next(&self.config, self.roster.cell_of(&self.config.region), fx.wall);
+            fx.sign(Statement::Record(Box::new(record)));
+        }
+    }
+
+    /// Somebody takes this node for dead or dying at that incarnation: raise it, durably, then say so.
+    pub(super) fn refute(&mut self, fx: &mut Effects<'_>, doubted: Incarnation, by: Option<NodeId>) {
+        if !self.is_running() {
+            return;
+        }
+        if doubted < self.own.incarnation && self.own.raising.is_none() {
+            // Already refuted; whoever asks has not heard.
+            if let (Some(by), Some(fact)) = (by, self.facts.get(&FactKey::Record(self.config.me))) {
+                exchange::push(fx, by, [fact]);
+            }
+            return;
+        }
+        self.own.doubters.extend(by);
+        if self.own.raising.is_none() || doubted >= self.own.incarnation {
+            self.swim.doubted_self();
+            self.own.incarnation = doubted.max(self.own.incarnation).next();
+            self.own.raising = Some(fx.persist(vec![put_incarnation(self.own.incarnation)], true));
+        }
+    }
+
+    pub(super) fn incarnation_durable(&mut self, fx: &mut Effects<'_>, token: Token) {
+        let incarnation = self.own.incarnation;
+        if self.phase == Phase::Starting(token) {
+            self.phase = Phase::Running;
+            self.touch();
+            fx.event(Event::Running { incarnation });
+            self.speak(fx);
+        } else if self.own.raising == Some(token) {
+            self.own.raising = None;
+            fx.event(Event::Refuted { incarnation });
+            self.speak(fx);
+        }
+    }
+
+    /// This node's own record came back signed.
+    pub(super) fn record_signed(&mut self, fx: &mut Effects<'_>, fact: &VerifiedFact) {
+        fx.push(Output::Publish { fact: fact.signed().clone(), after: None });
+        let mut told = std::mem::take(&mut self.own.doubters);
+        if let Fact::Record(record) = fact.fact()
+            && matches!(record.state, NodeState::Stopping | NodeState::Left)
+        {
+            // The process may be gone before gossip has taken it further.
+            told.extend(self.swim.peers().keys().copied());
+        }
+        for peer in told {
+            exchange::push(fx, peer, [fact]);
+        }
+        for id in std::mem::take(&mut self.own.waiting) {
+            fx.push(Output::Reply { id, reply: super::interface::Reply::Done, after: None });
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! What the register of the own cell should decide next, and which decided placements are followed.
+
+use super::effects::Effects;
+use super::interface::Event;
+use super::mesh_core::MeshCore;
+use crate::fact::{Fact, FactKey, NodeState, VerifiedFact};
+use crate::id::PlacementEpoch;
+use crate::placement::{Candidate, Deployment, Inputs, PlacementTable, Rules, TableFault, choose, draw, verify_table};
+use crate::register::{Configuration, Content, Value, Voter};
+use crate::time::Mono;
+use hedgerow_attest::id::{CellId, NodeId};
+use hedgerow_attest::member::Member;
+use hedgerow_attest::membership::Role;
+use std::collections::BTreeMap;
+
+/// Voters that a sole voter makes of a cell.
+const FIRST_VOTERS: usize = 3;
+
+/// Shares of node classes of which nothing is known.
+const WEIGHT: u32 = 4;
+
+impl MeshCore {
+    /// What this holder proposes next, if anything: voters first, since they are what keeps the rest.
+    pub(super) fn next_content(&self, now: Mono) -> Option<Content> {
+        let cell = self.roster.cell_of(&self.config.region)?;
+        let voters = self.cell.voters()?;
+        if let Some(next) = self.growth(now, voters) {
+            return Some(Content::Configuration(next));
+        }
+        let policy = self.policies.values().next_back();
+        let deployments: Vec<&Deployment> = self.deployments().collect();
+        let previous = self.decided_table(&cell);
+        let table = choose(&Inputs {
+            region: &self.config.region,
+            policy: policy.map(|(policy, digest)| (policy, *digest)),
+            deployments: &deployments,
+            candidates: &self.candidates(now, previous),
+            previous,
+            config_epoch: voters.epoch,
+        });
+        let same = previous.map_or_else(|| table.is_empty(), |previous| previous.places_like(&table));
+        (!same).then_some(Content::Placement(table))
+    }
+
+    /// From one voter to three, as soon as three members are ready. No other change at this point.
+    fn growth(&self, now: Mono, voters: &Configuration) -> Option<Configuration> {
+        let [sole] = voters.voters.as_slice() else { return None };
+        if sole.node != self.config.me {
+            return None;
+        }
+        let settled = |since: Option<Mono>| since.is_some_and(|since| now.since(since) >= self.config.election.settle);
+        let ready = self.swim.peers().iter().filter(|(_, peer)| settled(peer.serves_since));
+        let members = ready.filter_map(|(node, _)| self.roster.member(node));
+        let mut voters_to_be: Vec<&Member> = members.filter(|member| member.roles().contains(Role::Voter)).collect();
+        voters_to_be.sort_by_key(|member| draw(b"voter", &member.node(), 1));
+        let others = voters_to_be.iter().take(FIRST_VOTERS - 1);
+        let others: Vec<Voter> = others.map(|member| Voter { node: member.node(), key: *member.statement() }).collect();
+        let enough = others.len() == FIRST_VOTERS - 1;
+        enough.then(|| Configuration::majority(voters.epoch.next(), [vec![*sole], others].concat()))
+    }
+
+    /// Members among whom is chosen: those that serve, and those that hold something and are not gone for long.
+    fn candidates(&self, now: Mono, previous: Option<&PlacementTable>) -> Vec<Candidate> {
+        let holds = |node: &NodeId| previous.is_some_and(|table| table.members.contains(node));
+        let eligible = |node: &NodeId| {
+            if *node == self.config.me {
+                return self.own.state == NodeState::Up;
+            }
+            let Some(peer) = self.swim.peers().get(node) else { return false };
+            match peer.said {
+                NodeState::Draining | NodeState::Left => false,
+                NodeState::Up | NodeState::Stopping if peer.serves_since.is_some() => true,
+                NodeState::Up | NodeState::Stopping => holds(node) && !self.is_overdue(now, node),
+            }
+        };
+        let near = self.roster.members().filter(|member| *member.region() == self.config.region);
+        near.filter(|member| eligible(&member.node())).map(candidate).collect()
+    }
+
+    /// Whether a proposal keeps the rules as far as this node knows them.
+    pub(super) fn is_fit(&self, value: &Value) -> bool {
+        let Some(voters) = self.cell.voters() else { return false };
+        match &value.content {
+            Content::Configuration(next) => {
+                let known = |voter: &Voter| {
+                    self.roster.member(&voter.node).is_some_and(|member| {
+                        let right = *member.statement() == voter.key && *member.region() == self.config.region;
+                        right && member.roles().contains(Role::Voter)
+                    })
+                };
+                voters.may_become(next) && next.voters.iter().all(known)
+            }
+            Content::Placement(table) => {
+                let epoch = self.decided_table(&value.cell).map_or(PlacementEpoch(0), |table| table.epoch);
+                let numbered = table.epoch == epoch.next() && table.config_epoch == voters.epoch;
+                numbered && verify_table(table, &self.rules()).is_ok()
+            }
+        }
+    }
+
+    /// Looks at every decided placement again: what it is checked against may have arrived, or changed.
+    pub(super) fn review_placements(&mut self, fx: &mut Effects<'_>) {
+        let mut verdicts = Vec::new();
+        for fact in self.facts.iter().filter(|fact| matches!(fact.key(), FactKey::Placement(_))) {
+            let (Fact::Decision(decision), FactKey::Placement(cell)) = (fact.fact(), fact.key()) else { continue };
+            let Content::Placement(table) = &decision.value.content else { continue };
+            let followed = self.placements.get(cell).is_some_and(|followed| followed.epoch >= table.epoch);
+            let Some(book) = self.roster.cell(cell).filter(|_| !followed) else { continue };
+            let rules = Rules { region: book.region(), ..self.rules() };
+            verdicts.push((*cell, table.clone(), verify_table(table, &rules)));
+        }
+        for (cell, table, verdict) in verdicts {
+            let epoch = table.epoch;
+            match verdict {
+                Ok(()) => {
+                    self.placements.insert(cell, table);
+                    self.touch();
+                    fx.event(Event::PlacementAdopted { cell, epoch });
+                }
+                Err(fault) => self.refuse_table(fx, cell, epoch, fault),
+            }
+        }
+    }
+
+    fn refuse_table(&self, fx: &mut Effects<'_>, cell: CellId, epoch: PlacementEpoch, fault: TableFault) {
+        if fault.may_heal() {
+            fx.sometimes("a placement waits for the policy or the certificate that it speaks of");
+        } else {
+            fx.event(Event::PlacementRefused { cell, epoch, fault });
+        }
+    }
+
+    fn rules(&self) -> Rules<'_> {
+        Rules { region: &self.config.region, policies: &self.policies, roster: &self.roster }
+    }
+
+    /// The last table that the register of the cell decided, followed here or not.
+    pub(super) fn decided_table(&self, cell: &CellId) -> Option<&PlacementTable> {
+        let decision = match self.facts.get(&FactKey::Placement(*cell)).map(VerifiedFact::fact) {
+            Some(Fact::Decision(decision)) => decision,
+            Some(_) | None => return None,
+        };
+        match &decision.value.content {
+            Content::Placement(table) => Some(table),
+            Content::Configuration(_) => None,
+        }
+    }
+
+    /// The deployments that publishers want, by model.
+    pub(super) fn deployments(&self) -> impl Iterator<Item = &Deployment> {
+        let by_model: BTreeMap<_, _> = self
+            .facts
+            .iter()
+            .filter_map(|fact| match fact.fact() {
+                Fact::Deployment(deployment) => Some((deployment.model_ref(), deployment)),
+                Fact::Member(_)
+                | Fact::Record(_)
+                | Fact::Accusation(_)
+                | Fact::Genesis(_)
+                | Fact::Rollup(_)
+                | Fact::Policy(..)
+                | Fact::Decision(_) => None,
+            })
+            .collect();
+        by_model.into_values()
+    }
+}
+
+fn candidate(member: &Member) -> Candidate {
+    let roles = member.roles();
+    Candidate {
+        node: member.node(),
+        weight: weight(member.class().as_str()),
+        replica: roles.contains(Role::Replica),
+        worker: roles.contains(Role::Worker),
+    }
+}
+
+/// A node's share by its class. Guess; capacity that nodes measure and sign would settle it.
+fn weight(class: &str) -> u32 {
+    match class {
+        "tiny" => 1,
+        "small" => 2,
+        "server" | "large" => 8,
+        _ => WEIGHT,
+    }
+}

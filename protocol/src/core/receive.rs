@@ -1,0 +1,158 @@
+//! Messages of other nodes.
+
+use super::effects::Effects;
+use super::exchange;
+use super::interface::Lane;
+use super::mesh_core::MeshCore;
+use crate::fact::{FactKey, Liveness, NodeState, VerifiedFact};
+use crate::wire::{Load, Message, ProbeMessage, Suspicion, VerifiedExchange, VerifiedMessage};
+use hedgerow_attest::id::NodeId;
+use std::time::Duration;
+
+/// How often a member that is taken for down is told so when it is heard.
+const TELL_EVERY: Duration = Duration::from_secs(1);
+
+/// Of so many exchanges, one is with a member of another cell.
+const ABROAD_ONE_IN: usize = 4;
+
+impl MeshCore {
+    pub(super) fn receive(&mut self, fx: &mut Effects<'_>, from: NodeId, message: VerifiedMessage) {
+        if !self.is_running() || from == self.config.me {
+            return;
+        }
+        self.contacts.entry(from).heard = Some(fx.now);
+        self.swim.heard(&from, fx.now, &mut self.findings);
+        self.remote.heard(&from, fx.now);
+        match message {
+            VerifiedMessage::Probe(probe) => self.probe(fx, from, probe),
+            VerifiedMessage::Exchange(exchange) => self.compare(fx, from, exchange),
+            VerifiedMessage::Lease(lease) => self.lease(fx, from, *lease),
+        }
+        self.tell_if_down(fx, from);
+    }
+
+    fn probe(&mut self, fx: &mut Effects<'_>, from: NodeId, probe: ProbeMessage) {
+        let me = self.config.me;
+        match probe {
+            ProbeMessage::Ping { nonce, belief, suspects } => {
+                if belief.liveness != Liveness::Alive {
+                    self.refute(fx, belief.incarnation, Some(from));
+                }
+                self.swim.shared_suspicions(from, &suspects, &me, &mut self.findings);
+                self.acknowledge(fx, from, nonce);
+            }
+            ProbeMessage::Ack { nonce, incarnation: _, load, lease, suspects } => {
+                let before = self.contacts.of(&from);
+                if self.contacts.acknowledged(from, nonce, load, fx.now).is_some() {
+                    let after = self.contacts.of(&from);
+                    if before.load != after.load || is_news(before.rtt.least_us(), after.rtt.least_us()) {
+                        self.touch();
+                    }
+                    self.swim.acknowledged(fx, from, nonce);
+                }
+                self.swim.shared_suspicions(from, &suspects, &me, &mut self.findings);
+                if let Some(hint) = lease {
+                    self.heard_of_lease(fx, &hint);
+                }
+            }
+            ProbeMessage::Ask { nonce, target } if target == me => self.acknowledge_for(fx, from, nonce),
+            ProbeMessage::Ask { nonce, target } => self.swim.asked(fx, &mut self.contacts, from, nonce, target),
+            ProbeMessage::Tell { nonce, target, reached } => {
+                self.swim.told(from, nonce, target, reached, fx.now, &mut self.findings);
+            }
+        }
+    }
+
+    fn acknowledge(&mut self, fx: &mut Effects<'_>, to: NodeId, nonce: u64) {
+        let ack = ProbeMessage::Ack {
+            nonce,
+            incarnation: self.own.incarnation,
+            load: Load { queue_depth: self.own.health.queue_depth },
+            lease: self.lease_hint(fx.now),
+            suspects: self.swim.suspects(),
+        };
+        fx.send(to, Lane::Probe, Message::Probe(ack));
+    }
+
+    /// A member that looks for this node asks this node.
+    fn acknowledge_for(&self, fx: &mut Effects<'_>, to: NodeId, nonce: u64) {
+        let tell = ProbeMessage::Tell { nonce, target: self.config.me, reached: true };
+        fx.send(to, Lane::Probe, Message::Probe(tell));
+    }
+
+    fn compare(&mut self, fx: &mut Effects<'_>, from: NodeId, exchange: VerifiedExchange) {
+        match exchange {
+            VerifiedExchange::Summary(theirs) => exchange::on_summary(fx, &self.facts, from, &theirs),
+            VerifiedExchange::Digest { buckets, entries } => {
+                exchange::on_digest(fx, &self.facts, from, buckets, &entries);
+            }
+            VerifiedExchange::Pull(keys) => exchange::on_pull(fx, &self.facts, from, &keys),
+            VerifiedExchange::Push { facts, refused: _ } => {
+                for fact in facts {
+                    self.adopt(fx, fact, super::adopt::Origin::Gossip);
+                }
+            }
+        }
+    }
+
+    /// A member that speaks although it is taken for down has to hear of it: only its own signed word brings it back.
+    fn tell_if_down(&mut self, fx: &mut Effects<'_>, from: NodeId) {
+        let belief = if self.swim.peers().contains_key(&from) {
+            self.swim.belief(&from)
+        } else {
+            let Some(peer) = self.remote.peers().get(&from) else { return };
+            Suspicion { incarnation: peer.incarnation, liveness: peer.shown() }
+        };
+        let told = self.contacts.of(&from).told;
+        if belief.liveness == Liveness::Down && told.is_none_or(|told| fx.now.since(told) >= TELL_EVERY) {
+            self.contacts.entry(from).told = Some(fx.now);
+            self.contacts.ping(fx, from, belief, Vec::new());
+            fx.sometimes("a member that was taken for down spoke");
+        }
+    }
+
+    /// A link came up: each side shows who it is, and both compare what they know.
+    pub(super) fn greet(&mut self, fx: &mut Effects<'_>, peer: NodeId) {
+        let me = self.config.me;
+        let cell = self.roster.cell_of(&self.config.region);
+        let keys = [Some(FactKey::Member(me)), cell.map(FactKey::Genesis), Some(FactKey::Record(me))];
+        let own: Vec<VerifiedFact> = keys.iter().flatten().filter_map(|key| self.facts.get(key)).cloned().collect();
+        exchange::push(fx, peer, &own);
+        exchange::summarise(fx, &self.facts, peer);
+    }
+
+    /// Whom to compare facts with next: mostly somebody of the own cell.
+    pub(super) fn random_partner(&self, fx: &mut Effects<'_>) -> Option<NodeId> {
+        let near = |node: &NodeId| self.swim.peers().contains_key(node);
+        let talks = |node: &&NodeId| {
+            let liveness = self.liveness(node);
+            **node != self.config.me
+                && liveness.is_some_and(|liveness| liveness != Liveness::Down)
+                && !self.has_left(node)
+        };
+        let members: Vec<NodeId> = self.shown.keys().filter(talks).copied().collect();
+        let (home, abroad): (Vec<NodeId>, Vec<NodeId>) = members.into_iter().partition(near);
+        let travel = home.is_empty() || (!abroad.is_empty() && fx.below(ABROAD_ONE_IN) == 0);
+        let mut partners = if travel { abroad } else { home };
+        if partners.is_empty() {
+            // Nobody was heard of: any certificate is worth a try.
+            partners =
+                self.roster.members().map(|member| member.node()).filter(|node| *node != self.config.me).collect();
+        }
+        let pick = fx.below(partners.len());
+        partners.get(pick).copied()
+    }
+
+    pub(super) fn has_left(&self, node: &NodeId) -> bool {
+        let near = self.swim.peers().get(node).map(|peer| peer.said);
+        near.or_else(|| self.remote.peers().get(node).map(|peer| peer.said)) == Some(NodeState::Left)
+    }
+}
+
+/// Whether a distance changed by so much that somebody may choose otherwise: a fifth.
+fn is_news(before: Option<u64>, after: Option<u64>) -> bool {
+    match (before, after) {
+        (Some(before), Some(after)) => before.abs_diff(after) * 5 > before,
+        (before, after) => before != after,
+    }
+}

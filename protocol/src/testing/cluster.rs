@@ -1,0 +1,357 @@
+//! The cluster: nodes, an event queue, and the faults between them.
+
+use super::judge::Judge;
+use super::node::TestNode;
+use crate::core::{Command, Input, LinkEvent, Output};
+use crate::fact::{SignedFact, VerifiedFact};
+use crate::id::Token;
+use crate::machine::{Cx, Machine as _};
+use crate::view::{MemberState, MeshView};
+use crate::wire;
+use hedgerow_attest::id::NodeId;
+use hedgerow_attest::testing::SampleMesh;
+use rand_chacha::ChaCha8Rng;
+use rand_core::{Rng as _, SeedableRng as _};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+
+/// One millisecond and one second of virtual time.
+pub(crate) const MS: u64 = 1_000;
+pub(crate) const S: u64 = 1_000_000;
+
+/// What links and disks do at random.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Faults {
+    pub(crate) loss_percent: u64,
+    pub(crate) delay_us: (u64, u64),
+    pub(crate) sync_us: (u64, u64),
+}
+
+impl Default for Faults {
+    fn default() -> Self {
+        Self { loss_percent: 0, delay_us: (500, 3_000), sync_us: (1_000, 8_000) }
+    }
+}
+
+enum Happening {
+    Frame { from: usize, to: usize, bytes: Vec<u8> },
+    Gossip { to: usize, bytes: Vec<u8> },
+    Tick { node: usize, run: u32 },
+    Synced { node: usize, run: u32, token: Token },
+}
+
+/// Virtual time, and everything in it.
+pub(crate) struct Cluster {
+    pub(crate) seed: u64,
+    pub(crate) mesh: SampleMesh,
+    pub(crate) nodes: Vec<TestNode>,
+    pub(crate) now: u64,
+    pub(crate) faults: Faults,
+    pub(crate) judge: Judge,
+    pub(crate) sometimes: BTreeMap<&'static str, u64>,
+    /// Frames from the first to the second are lost.
+    pub(crate) cuts: BTreeSet<(usize, usize)>,
+    queue: BinaryHeap<Reverse<(u64, u64)>>,
+    happenings: BTreeMap<u64, Happening>,
+    order: u64,
+    rng: ChaCha8Rng,
+    by_id: BTreeMap<NodeId, usize>,
+    /// Per node: outputs that wait for a token.
+    held: BTreeMap<(usize, Token), Vec<Output>>,
+    unsynced: BTreeMap<usize, BTreeSet<Token>>,
+    next_command: u64,
+}
+
+impl Cluster {
+    /// Nodes 0.. in these regions, not started. Node 0 is the issuer.
+    pub(crate) fn new(seed: u64, regions: &[&str]) -> Self {
+        let mesh = SampleMesh::new(1);
+        let nodes: Vec<TestNode> =
+            regions.iter().zip(0..).map(|(region, number)| TestNode::new(&mesh, number, region, seed)).collect();
+        let by_id = nodes.iter().enumerate().map(|(index, node)| (node.id(), index)).collect();
+        Self {
+            seed,
+            mesh,
+            nodes,
+            now: S,
+            faults: Faults::default(),
+            judge: Judge::default(),
+            sometimes: BTreeMap::new(),
+            cuts: BTreeSet::new(),
+            queue: BinaryHeap::new(),
+            happenings: BTreeMap::new(),
+            order: 0,
+            rng: ChaCha8Rng::seed_from_u64(seed),
+            by_id,
+            held: BTreeMap::new(),
+            unsynced: BTreeMap::new(),
+            next_command: 0,
+        }
+    }
+
+    /// A random number below the bound.
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        self.rng.next_u64() % bound.max(1)
+    }
+
+    pub(crate) fn step(&mut self, node: usize, input: Input) {
+        let now = self.now;
+        let n = &mut self.nodes[node];
+        assert!(n.up, "seed {}: an input for a node that is down", self.seed);
+        let (mono, wall) = (n.mono(now), n.wall(now));
+        let mut out = Vec::new();
+        let mut rng = n.rng.clone();
+        n.core.step(&mut Cx { now: mono, wall, rng: &mut rng, out: &mut out }, input);
+        n.rng = rng;
+        for output in out {
+            self.carry_out(node, output);
+        }
+        self.judge.look(self.seed, now, node, &self.nodes[node]);
+        self.schedule_tick(node);
+    }
+
+    fn schedule_tick(&mut self, node: usize) {
+        let n = &mut self.nodes[node];
+        let Some(deadline) = n.core.next_deadline().filter(|_| n.up) else { return };
+        if deadline.0 == u64::MAX {
+            return;
+        }
+        let at = n.true_time(deadline).max(self.now + 1);
+        if n.tick_at.is_none_or(|tick_at| at < tick_at || tick_at <= self.now) {
+            n.tick_at = Some(at);
+            let run = n.run;
+            self.push(at, Happening::Tick { node, run });
+        }
+    }
+
+    fn push(&mut self, at: u64, happening: Happening) {
+        self.order += 1;
+        self.queue.push(Reverse((at, self.order)));
+        self.happenings.insert(self.order, happening);
+    }
+
+    fn carry_out(&mut self, node: usize, output: Output) {
+        let waits = match &output {
+            Output::Send { after, .. } | Output::Publish { after, .. } | Output::Reply { after, .. } => *after,
+            _ => None,
+        };
+        if let Some(token) = waits.filter(|token| self.unsynced.get(&node).is_some_and(|set| set.contains(token))) {
+            self.held.entry((node, token)).or_default().push(output);
+            return;
+        }
+        let now = self.now;
+        match output {
+            Output::Send { to, message, not_after, .. } => {
+                let late = not_after.is_some_and(|limit| self.nodes[node].mono(now) > limit);
+                if let Some(&to) = self.by_id.get(&to).filter(|_| !late) {
+                    self.transmit(node, to, wire::encode(&message));
+                }
+            }
+            Output::Publish { fact, .. } => self.gossip(node, &fact),
+            Output::Persist { token, ops, sync: _ } => {
+                self.nodes[node].disk.write(ops);
+                self.unsynced.entry(node).or_default().insert(token);
+                let (least, most) = self.faults.sync_us;
+                let at = now + least + self.below(most - least);
+                let run = self.nodes[node].run;
+                self.push(at, Happening::Synced { node, run, token });
+            }
+            Output::Sign { token, statement } => {
+                let statement = statement.sign(&self.nodes[node].statement);
+                self.step(node, Input::Signed { token, statement });
+            }
+            Output::Event(event) => self.nodes[node].events.push((now, event)),
+            Output::Sometimes(what) => *self.sometimes.entry(what).or_default() += 1,
+            Output::Reply { .. } | Output::Hint(_) => {}
+        }
+    }
+
+    fn transmit(&mut self, from: usize, to: usize, bytes: Vec<u8>) {
+        let lost = self.below(100) < self.faults.loss_percent || self.cuts.contains(&(from, to));
+        if !lost {
+            let (least, most) = self.faults.delay_us;
+            let at = self.now + least + self.below(most - least);
+            self.push(at, Happening::Frame { from, to, bytes });
+        }
+    }
+
+    /// Gossip reaches whoever can be reached in some hops over links that are not cut.
+    fn gossip(&mut self, from: usize, fact: &SignedFact) {
+        let bytes = fact.to_bytes();
+        let (mut reached, mut edge) = (BTreeSet::from([from]), vec![from]);
+        while let Some(hop) = edge.pop() {
+            for to in 0..self.nodes.len() {
+                if !reached.contains(&to) && self.nodes[to].up && !self.cuts.contains(&(hop, to)) {
+                    reached.insert(to);
+                    edge.push(to);
+                }
+            }
+        }
+        for to in reached {
+            if to != from && !self.nodes[to].deaf_to_gossip {
+                let at = self.now + 5 * MS + self.below(40 * MS);
+                self.push(at, Happening::Gossip { to, bytes: bytes.clone() });
+            }
+        }
+    }
+
+    /// Lets time pass up to that moment.
+    pub(crate) fn run_until(&mut self, until: u64) {
+        while let Some(Reverse((at, order))) = self.queue.peek().copied() {
+            if at > until {
+                break;
+            }
+            self.queue.pop();
+            let happening = self.happenings.remove(&order).expect("each is queued once");
+            self.now = self.now.max(at);
+            self.happen(happening);
+        }
+        self.now = until;
+    }
+
+    pub(crate) fn run_for(&mut self, span: u64) {
+        self.run_until(self.now + span);
+    }
+
+    /// Lets time pass until the predicate holds; returns how long it took.
+    pub(crate) fn run_until_holds(&mut self, most: u64, what: &str, holds: impl Fn(&Self) -> bool) -> u64 {
+        let start = self.now;
+        while !holds(self) {
+            assert!(self.now < start + most, "seed {}: not within {} ms: {what}", self.seed, most / MS);
+            self.run_for(10 * MS);
+        }
+        self.now - start
+    }
+
+    fn happen(&mut self, happening: Happening) {
+        match happening {
+            Happening::Tick { node, run } if self.nodes[node].up && self.nodes[node].run == run => {
+                if self.nodes[node].tick_at == Some(self.now) {
+                    self.nodes[node].tick_at = None;
+                }
+                self.step(node, Input::Tick);
+            }
+            Happening::Synced { node, run, token } if self.nodes[node].up && self.nodes[node].run == run => {
+                self.synced(node, token);
+            }
+            Happening::Frame { from, to, bytes } if self.nodes[to].up => {
+                let sender = self.nodes[from].id();
+                let message = wire::decode(&bytes).expect("an honest node's frame");
+                let core = &self.nodes[to].core;
+                let now = self.nodes[to].wall(self.now).unix_seconds();
+                if let Ok(message) = message.verify(sender, core.roster(), core.root(), now) {
+                    self.step(to, Input::Net { from: sender, message });
+                }
+            }
+            Happening::Gossip { to, bytes } if self.nodes[to].up => {
+                let core = &self.nodes[to].core;
+                let now = self.nodes[to].wall(self.now).unix_seconds();
+                let fact = SignedFact::from_bytes(&bytes).expect("an honest node's fact");
+                if let Ok(fact) = fact.verify(core.roster(), core.root(), now) {
+                    self.step(to, Input::Fact(Box::new(fact)));
+                }
+            }
+            Happening::Tick { .. } | Happening::Synced { .. } | Happening::Frame { .. } | Happening::Gossip { .. } => {}
+        }
+    }
+
+    /// Writes complete in the order in which they were asked for, so an earlier one is complete with a later.
+    fn synced(&mut self, node: usize, token: Token) {
+        let waiting = self.unsynced.entry(node).or_default();
+        let done: Vec<Token> = waiting.range(..=token).copied().collect();
+        waiting.retain(|other| *other > token);
+        if done.is_empty() {
+            return;
+        }
+        // Later writes may be in the cache of the disk already; syncing them early does no harm.
+        self.nodes[node].disk.sync();
+        for token in done {
+            if self.nodes[node].up {
+                self.step(node, Input::Persisted(token));
+            }
+            for output in self.held.remove(&(node, token)).unwrap_or_default() {
+                self.carry_out(node, output);
+            }
+        }
+    }
+
+    /// Starts a node: what its disk holds, and links to all who are up, as its transport would make them.
+    pub(crate) fn start(&mut self, node: usize) {
+        let mesh = &self.mesh;
+        let snapshot = self.nodes[node].reboot(mesh);
+        self.step(node, Input::Start(Box::new(snapshot)));
+        let issuer = self.mesh.member(0, self.nodes[0].member.region().as_str());
+        let own = self.nodes[node].member.clone();
+        for member in [issuer, own] {
+            self.command(node, Command::AddMember(member));
+        }
+        self.run_for(10 * MS);
+        for other in 0..self.nodes.len() {
+            if other != node && self.nodes[other].up {
+                self.connect(node, other);
+            }
+        }
+    }
+
+    /// A link between two nodes comes up: each learns the other's certificate in the handshake.
+    pub(crate) fn connect(&mut self, a: usize, b: usize) {
+        if self.cuts.contains(&(a, b)) || self.cuts.contains(&(b, a)) {
+            return;
+        }
+        for (here, there) in [(a, b), (b, a)] {
+            let member = self.nodes[there].member.clone();
+            let peer = member.node();
+            self.command(here, Command::AddMember(member));
+            self.step(here, Input::Link { peer, event: LinkEvent::Up { rtt_us: None } });
+        }
+    }
+
+    pub(crate) fn command(&mut self, node: usize, command: Command) {
+        self.next_command += 1;
+        let id = self.next_command;
+        self.step(node, Input::Command { id, command });
+    }
+
+    /// Kills a node: what was not synced is gone.
+    pub(crate) fn kill(&mut self, node: usize) {
+        self.judge.ended(self.now, node);
+        self.nodes[node].up = false;
+        self.nodes[node].disk.crash();
+        self.held.retain(|(of, _), _| *of != node);
+        self.unsynced.remove(&node);
+    }
+
+    /// Cuts both directions between two groups.
+    pub(crate) fn cut(&mut self, left: &[usize], right: &[usize]) {
+        for (&a, &b) in left.iter().flat_map(|a| right.iter().map(move |b| (a, b))) {
+            self.cuts.extend([(a, b), (b, a)]);
+        }
+    }
+
+    pub(crate) fn heal(&mut self) {
+        self.cuts.clear();
+    }
+
+    pub(crate) fn announce(&mut self, node: usize, fact: VerifiedFact) {
+        self.command(node, Command::Announce(Box::new(fact)));
+    }
+
+    pub(crate) fn view(&self, node: usize) -> MeshView {
+        let node = &self.nodes[node];
+        node.core.view(node.mono(self.now))
+    }
+
+    pub(crate) fn up(&self) -> impl Iterator<Item = usize> + '_ {
+        (0..self.nodes.len()).filter(|node| self.nodes[*node].up)
+    }
+
+    /// How `node` sees `of`.
+    pub(crate) fn sees(&self, node: usize, of: usize) -> Option<MemberState> {
+        self.view(node).members.get(&self.nodes[of].id()).map(|member| member.state)
+    }
+
+    /// Whether every running node sees every running node alive.
+    pub(crate) fn is_converged(&self) -> bool {
+        self.up().all(|a| self.up().all(|b| self.sees(a, b) == Some(MemberState::Alive)))
+    }
+}

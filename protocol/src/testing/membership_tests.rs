@@ -1,0 +1,164 @@
+//! Membership, seen from all nodes at once.
+
+use super::cluster::{Cluster, MS, S};
+use crate::core::{Command, Event};
+use crate::fact::NodeState;
+use crate::view::MemberState;
+
+const FIVE: [&str; 5] = ["eu"; 5];
+
+/// True when every running node sees `of` in that state.
+fn all_see(cluster: &Cluster, of: usize, state: MemberState) -> bool {
+    cluster.up().filter(|node| *node != of).all(|node| cluster.sees(node, of) == Some(state))
+}
+
+#[test]
+fn nodes_that_start_one_after_the_other_all_see_each_other() {
+    let cluster = Cluster::formed(1, &["eu", "eu", "eu", "us", "us", "us"]);
+    for node in cluster.up() {
+        let view = cluster.view(node);
+        assert_eq!(view.members.len(), 6, "node {node}");
+        assert!(view.members.values().all(|member| member.incarnation.0 == 1), "nobody was doubted");
+    }
+}
+
+#[test]
+fn a_crash_is_seen_by_everybody_within_six_and_a_half_seconds() {
+    for seed in 0..12 {
+        for regions in [&["eu"; 3][..], &FIVE[..], &["eu", "eu", "eu", "us", "us", "us"][..]] {
+            let mut cluster = Cluster::formed(seed, regions);
+            let settle = cluster.below(3 * S);
+            cluster.run_for(5 * S + settle);
+            cluster.kill(1);
+            cluster.run_until_holds(6_500 * MS, "the crash is seen", |c| all_see(c, 1, MemberState::Down));
+        }
+    }
+}
+
+#[test]
+fn two_of_three_that_die_together_are_both_seen() {
+    let mut cluster = Cluster::formed(3, &["eu"; 3]);
+    cluster.run_for(3 * S);
+    cluster.kill(1);
+    cluster.kill(2);
+    cluster.run_until_holds(10 * S, "both are down", |c| {
+        c.sees(0, 1) == Some(MemberState::Down) && c.sees(0, 2) == Some(MemberState::Down)
+    });
+}
+
+#[test]
+fn nobody_is_buried_alive_in_ten_minutes_at_five_percent_loss() {
+    let mut cluster = Cluster::formed(4, &FIVE);
+    cluster.faults.loss_percent = 5;
+    cluster.run_for(600 * S);
+    let buried = |event: &Event| matches!(event, Event::MemberChanged { to: MemberState::Down, .. });
+    for node in &cluster.nodes {
+        let downs: Vec<_> = node.events.iter().filter(|(_, event)| buried(event)).collect();
+        assert!(downs.is_empty(), "seed {}: {downs:?}", cluster.seed);
+    }
+    assert!(cluster.is_converged(), "seed {}", cluster.seed);
+}
+
+#[test]
+fn a_restart_keeps_the_identity_and_raises_the_incarnation() {
+    let mut cluster = Cluster::formed(5, &FIVE);
+    for round in 2..5 {
+        cluster.kill(2);
+        cluster.run_for(300 * MS);
+        cluster.start(2);
+        cluster.run_until_holds(5 * S, "it is alive again", Cluster::is_converged);
+        let id = cluster.nodes[2].id();
+        for node in cluster.up() {
+            assert_eq!(cluster.view(node).members[&id].incarnation.0, round, "node {node}");
+        }
+    }
+}
+
+#[test]
+fn a_member_that_was_down_comes_back_by_its_own_word() {
+    let mut cluster = Cluster::formed(6, &FIVE);
+    cluster.cut(&[4], &[0, 1, 2, 3]);
+    cluster.run_until_holds(10 * S, "the cut member is down", |c| {
+        (0..4).all(|node| c.sees(node, 4) == Some(MemberState::Down))
+    });
+    cluster.heal();
+    cluster.run_until_holds(15 * S, "it is alive again", Cluster::is_converged);
+    let id = cluster.nodes[4].id();
+    let incarnation = cluster.view(0).members[&id].incarnation.0;
+    assert!(incarnation > 1, "it raised its incarnation, which is {incarnation}");
+    assert!(cluster.sometimes.contains_key("a member that was taken for down spoke"));
+}
+
+#[test]
+fn a_stop_is_not_a_departure() {
+    let mut cluster = Cluster::formed(7, &FIVE);
+    cluster.command(3, Command::Stop);
+    cluster.run_for(200 * MS);
+    cluster.kill(3);
+    assert!(all_see(&cluster, 3, MemberState::Stopping));
+    cluster.run_for(20 * S);
+    assert!(all_see(&cluster, 3, MemberState::Stopping), "a restart may take a while");
+    cluster.start(3);
+    cluster.run_until_holds(5 * S, "it is back", Cluster::is_converged);
+
+    cluster.command(3, Command::Stop);
+    cluster.run_for(200 * MS);
+    cluster.kill(3);
+    cluster.run_for(35 * S);
+    assert!(all_see(&cluster, 3, MemberState::Down), "a stop that lasts is a failure");
+}
+
+#[test]
+fn a_departure_is_final_and_outlives_every_rebroadcast() {
+    let mut cluster = Cluster::formed(8, &FIVE);
+    cluster.command(3, Command::Leave);
+    cluster.run_for(S);
+    assert!(all_see(&cluster, 3, MemberState::Left));
+    cluster.kill(3);
+    cluster.run_for(60 * S);
+    cluster.start(3);
+    cluster.run_for(10 * S);
+    assert!(all_see(&cluster, 3, MemberState::Left));
+}
+
+#[test]
+fn a_node_that_missed_all_gossip_is_right_within_ten_seconds() {
+    for seed in 0..6 {
+        let mut cluster = Cluster::formed(seed, &["eu", "eu", "eu", "us", "us", "us"]);
+        cluster.run_for(3 * S);
+        cluster.nodes[4].deaf_to_gossip = true;
+        let health = crate::fact::Health { degraded: vec![crate::fact::DegradedReason::DISK], ..Default::default() };
+        cluster.command(0, Command::SetHealth(health.clone()));
+        let deployment = cluster.deployment("digits", 1, 2, &[]);
+        cluster.announce(0, deployment);
+        let id = cluster.nodes[0].id();
+        let told = |cluster: &Cluster, node: usize| {
+            let view = cluster.view(node);
+            view.members[&id].health == health && view.deployments.len() == 1
+        };
+        cluster.run_for(S);
+        assert!(told(&cluster, 3), "seed {seed}: gossip reaches those who listen");
+        cluster.run_until_holds(9 * S, "the deaf node knows too", |c| told(c, 4));
+    }
+}
+
+#[test]
+fn a_silent_cell_is_doubted_and_then_taken_for_down() {
+    let mut cluster = Cluster::formed(9, &["eu", "eu", "eu", "us", "us", "us"]);
+    cluster.run_for(5 * S);
+    for node in 3..6 {
+        cluster.kill(node);
+    }
+    cluster.run_until_holds(35 * S, "the silent cell is down", |c| {
+        (0..3).all(|a| (3..6).all(|b| c.sees(a, b) == Some(MemberState::Down)))
+    });
+}
+
+#[test]
+fn an_isolated_node_does_not_believe_that_it_is_in_good_company() {
+    let mut cluster = Cluster::formed(10, &FIVE);
+    cluster.cut(&[0], &[1, 2, 3, 4]);
+    cluster.run_until_holds(20 * S, "it sees nobody", |c| (1..5).all(|b| c.sees(0, b) == Some(MemberState::Down)));
+    let record = cluster.view(0).members[&cluster.nodes[0].id()].state;
+    assert_eq!((record, NodeState::Up), (MemberState::Alive, NodeState::Up));
+}

@@ -1,0 +1,96 @@
+//! One node of a cluster: a core, its keys, its disk and its clock.
+
+use super::disk::Disk;
+use crate::core::{CoreConfig, Event, MeshCore, Snapshot};
+use crate::id::BootId;
+use crate::time::{Mono, Wall};
+use hedgerow_attest::id::NodeId;
+use hedgerow_attest::key::SecretKey;
+use hedgerow_attest::member::Member;
+use hedgerow_attest::testing::SampleMesh;
+use rand_chacha::ChaCha8Rng;
+use rand_core::SeedableRng as _;
+
+/// A node, running or not.
+pub(crate) struct TestNode {
+    pub(crate) member: Member,
+    pub(crate) statement: SecretKey,
+    pub(crate) core: MeshCore,
+    pub(crate) disk: Disk,
+    pub(crate) up: bool,
+    /// Counts its runs; events of earlier ones are stale.
+    pub(crate) run: u32,
+    /// Its clock's error, in millionths: 10,000 is 1 % fast.
+    pub(crate) drift_ppm: i64,
+    pub(crate) deaf_to_gossip: bool,
+    pub(crate) events: Vec<(u64, Event)>,
+    pub(crate) rng: ChaCha8Rng,
+    /// A tick that was not asked for is not sent twice.
+    pub(crate) tick_at: Option<u64>,
+}
+
+impl TestNode {
+    pub(crate) fn new(mesh: &SampleMesh, number: u32, region: &str, seed: u64) -> Self {
+        let member = mesh.member(number, region);
+        let statement = mesh.keys(number).statement;
+        let rng = ChaCha8Rng::seed_from_u64(seed ^ u64::from(number) << 32);
+        let core = MeshCore::new(config(mesh, &member, 0), mesh.root().clone());
+        Self {
+            member,
+            statement,
+            core,
+            disk: Disk::default(),
+            up: false,
+            run: 0,
+            drift_ppm: 0,
+            deaf_to_gossip: false,
+            events: Vec::new(),
+            rng,
+            tick_at: None,
+        }
+    }
+
+    pub(crate) fn id(&self) -> NodeId {
+        self.member.node()
+    }
+
+    /// A fresh core for the next run, and what the disk still holds.
+    pub(crate) fn reboot(&mut self, mesh: &SampleMesh) -> Snapshot {
+        self.run += 1;
+        self.core = MeshCore::new(config(mesh, &self.member, self.run), mesh.root().clone());
+        self.up = true;
+        self.tick_at = None;
+        Snapshot::from_rows(self.disk.rows(), mesh.root(), SampleMesh::NOW)
+            .expect("the disk loses rows and changes none")
+    }
+
+    /// This node's monotonic clock at a moment of true time.
+    pub(crate) fn mono(&self, now: u64) -> Mono {
+        // Starts elsewhere on every node, so that readings cannot be compared by accident.
+        let skewed = i128::from(now) * (1_000_000 + i128::from(self.drift_ppm)) / 1_000_000;
+        Mono(u64::try_from(skewed).expect("time is positive") + 1_000_000 * u64::from(self.member.node().as_bytes()[0]))
+    }
+
+    pub(crate) fn wall(&self, now: u64) -> Wall {
+        let skewed = i128::from(now) * (1_000_000 + i128::from(self.drift_ppm)) / 1_000_000;
+        Wall(SampleMesh::NOW.0 * 1_000_000 + u64::try_from(skewed).expect("time is positive"))
+    }
+
+    /// True time at which this node's clock shows `mono`.
+    pub(crate) fn true_time(&self, mono: Mono) -> u64 {
+        let offset = 1_000_000 * u64::from(self.member.node().as_bytes()[0]);
+        let shown = i128::from(mono.0.saturating_sub(offset));
+        // Rounded up, so that a deadline has been reached when its moment comes.
+        let scaled =
+            (shown * 1_000_000 + 999_999 + i128::from(self.drift_ppm)) / (1_000_000 + i128::from(self.drift_ppm));
+        u64::try_from(scaled).unwrap_or(u64::MAX)
+    }
+}
+
+fn config(mesh: &SampleMesh, member: &Member, run: u32) -> CoreConfig {
+    let mut boot = [0; 16];
+    boot[..4].copy_from_slice(&run.to_be_bytes());
+    boot[4..12].copy_from_slice(&member.node().as_bytes()[..8]);
+    let region = member.region().clone();
+    CoreConfig::local(mesh.root().mesh(), member.node(), BootId(boot), region, *member.statement())
+}
