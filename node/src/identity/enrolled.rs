@@ -175,9 +175,10 @@ fn malformed(path: &Path) -> impl FnOnce(EnvelopeError) -> EnrolledError {
 
 #[cfg(test)]
 mod tests {
+    use hedgerow_attest::membership::Roles;
     use hedgerow_attest::time::ValidityError;
 
-    use super::super::testing::{NOW, founded};
+    use super::super::testing::{NOW, founded, identity};
     use super::*;
 
     #[test]
@@ -220,5 +221,15 @@ mod tests {
         assert!(matches!(wrong, EnrolledError::Certificate(MembershipError::Delegation(_))), "{wrong:?}");
         fs::write(mesh.layout().membership(), "garbage").unwrap();
         assert!(matches!(Enrolled::load(mesh.layout(), NOW), Err(EnrolledError::Malformed { .. })));
+    }
+
+    #[test]
+    fn the_certificate_of_another_member_is_not_ours() {
+        let mesh = founded();
+        let (_folder, other) = identity();
+        let terms = (&"home".parse().unwrap(), &"edge".parse().unwrap(), Roles::all());
+        let member = mesh.issuer().issue(other.chain(), terms, 1, NOW).unwrap();
+        fs::write(mesh.layout().membership(), member.certificate().to_bytes()).unwrap();
+        assert!(matches!(Enrolled::load(mesh.layout(), NOW), Err(EnrolledError::OtherNode)));
     }
 }

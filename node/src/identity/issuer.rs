@@ -180,7 +180,9 @@ impl Issuer {
 #[cfg(test)]
 mod tests {
     use hedgerow_attest::membership::Role;
+    use hedgerow_attest::secretfile::SecretPurpose;
 
+    use super::super::secrets::load_secrets;
     use super::super::testing::{NOW, founded, identity};
     use super::*;
 
@@ -216,7 +218,7 @@ mod tests {
 
         let late = NOW.plus_s(360 * 86_400);
         let member = mesh.issuer().issue(joiner.chain(), terms, 8, late).unwrap();
-        assert_eq!(member.not_after(), NOW.plus_s(365 * 86_400));
+        assert_eq!(member.certificate().membership.peek().unwrap().not_after, NOW.plus_s(365 * 86_400));
         let over = NOW.plus_s(366 * 86_400);
         assert!(matches!(mesh.issuer().issue(joiner.chain(), terms, 9, over), Err(IssuerError::Certificate(_))));
     }
@@ -227,5 +229,30 @@ mod tests {
         let (_folder, other) = identity();
         let refused = Issuer::open(other, mesh.root(), mesh.delegation(), NOW);
         assert!(matches!(refused, Err(IssuerError::OtherIssuer { delegated }) if delegated == mesh.identity().node()));
+    }
+
+    #[tokio::test]
+    async fn a_region_of_another_issuer_is_not_founded_here() {
+        let mesh = founded();
+        let (_folder, other) = identity();
+        let us: Region = "us".parse().unwrap();
+        let operators = load_secrets(&mesh.layout().operator_key()).unwrap();
+        let key = |purpose| operators.key(purpose).unwrap();
+        let mut draft = mesh.root().content().clone();
+        draft.genesis.regions.insert(us.clone(), other.node());
+        let root = Arc::new(TrustRoot::parse(&draft.sign(&[&key(SecretPurpose::Operator)])).unwrap());
+        let delegation = Delegation { mesh: root.mesh(), ..mesh.delegation().peek().unwrap() };
+        let delegation = Endorsed::sign(&delegation, &[&key(SecretPurpose::Membership)]);
+        let issuer = Issuer::open(mesh.identity().clone(), root, delegation, NOW).unwrap();
+
+        let terms = |region| issuer.issue(other.chain(), (region, &"edge".parse().unwrap(), Roles::all()), 1, NOW);
+        let refused = issuer.genesis(&terms(&us).unwrap());
+        assert!(
+            matches!(&refused, Err(IssuerError::OtherGenesisIssuer { issuer, .. }) if *issuer == other.node()),
+            "{refused:?}"
+        );
+        let eu: Region = "eu".parse().unwrap();
+        assert!(issuer.genesis(&terms(&eu).unwrap()).is_ok());
+        assert_eq!((issuer.founds(&us), issuer.founds(&eu)), (false, true));
     }
 }

@@ -235,4 +235,16 @@ mod tests {
         let public = bytes("8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a");
         assert_eq!(seal_public(&private), public);
     }
+
+    #[test]
+    fn a_next_key_that_was_not_committed_to_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = Layout::new(folder.path());
+        NodeIdentity::load_or_make(&layout).unwrap();
+        let mut keys = secrets::load_secrets(&layout.identity_key()).unwrap();
+        keys.insert(SecretPurpose::NextTransport, secrets::random_seed().unwrap());
+        file::write(&layout.identity_key(), keys.encode().as_bytes()).unwrap();
+        let error = NodeIdentity::load(&layout).unwrap_err();
+        assert!(matches!(error, NodeIdentityError::OtherKey { purpose: SecretPurpose::NextTransport }), "{error}");
+    }
 }
