@@ -2,10 +2,33 @@
 //! machine, and from the artifact's bytes to answers on a node.
 //!
 //! - [`onnx::lower`] parses ONNX and lowers it to the graph IR and a safetensors file.
-//! - [`artifact`] packs both into an OCI image manifest in ModelPack's manner and opens it again,
+//! - [`artifact`] packs both into an OCI image manifest in `ModelPack`'s manner and opens it again,
 //!   checking every digest; [`publish`] makes and verifies the statement that publishers sign.
 //! - [`exec::Model`] checks an opened artifact against the operator table, keeps its weights
 //!   resident and runs it on a burn backend, by default the pure Rust CPU backend `Flex`.
+//!
+//! ```no_run
+//! use std::collections::BTreeMap;
+//!
+//! use hedgerow_inference::{
+//!     artifact::pack,
+//!     exec::{ExecLimits, Model},
+//!     onnx::{LowerLimits, lower},
+//!     tensor::Tensor,
+//! };
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let (onnx, features) = (Vec::new(), [0.0; 16]);
+//! let lowered = lower(&onnx, &LowerLimits::default())?;
+//! let artifact = pack("fraud".parse()?, "1".parse()?, &lowered)?;
+//! let model = Model::load(&artifact.open()?, ExecLimits::default())?;
+//!
+//! let features = Tensor::from_f32(vec![1, 16], &features)?;
+//! let answer = model.run(BTreeMap::from([("features".to_owned(), features)]))?;
+//! println!("{:?}", answer["score"].to_f32()?);
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! The crate opens no file and no socket and starts no thread; burn's CPU backend uses rayon's
 //! global pool for large matrices. Whatever comes from a peer is bounded before it is allocated

@@ -42,7 +42,7 @@ pub struct Publication {
 }
 
 impl Publication {
-    /// The manifest; what it names is checked by [`crate::artifact::open`].
+    /// The manifest; what it names is checked by [`crate::artifact::open()`].
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
     }

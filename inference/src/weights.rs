@@ -117,10 +117,12 @@ impl Weights {
     }
 }
 
-/// The bytes of a safetensors file with these tensors. The same tensors give the same bytes.
-pub(crate) fn serialize(tensors: &BTreeMap<String, Tensor>) -> Vec<u8> {
+/// A safetensors file with these tensors. The same tensors give the same bytes.
+pub(crate) fn serialize(tensors: &BTreeMap<String, Tensor>) -> Weights {
     let views = tensors.iter().map(|(name, tensor)| (name, Borrowed::of(tensor)));
-    safetensors::serialize(views, None).expect("lengths fit shapes and names are JSON strings")
+    let bytes = safetensors::serialize(views, None).expect("lengths fit shapes and names are JSON strings");
+    let index = index(&bytes).expect("written by the same crate just above");
+    Weights { bytes, index }
 }
 
 fn index(bytes: &[u8]) -> Result<BTreeMap<String, Entry>, WeightsError> {
@@ -230,7 +232,7 @@ mod tests {
 
     #[test]
     fn every_tensor_comes_back() {
-        let weights = Weights::open(serialize(&tensors()), &infos()).unwrap();
+        let weights = Weights::open(serialize(&tensors()).bytes, &infos()).unwrap();
         for (name, tensor) in tensors() {
             assert_eq!(weights.tensor(&name), Some(tensor));
         }
@@ -241,7 +243,7 @@ mod tests {
 
     #[test]
     fn the_file_must_hold_exactly_what_the_graph_names() {
-        let bytes = serialize(&tensors());
+        let bytes = serialize(&tensors()).bytes;
         let text = |expected: &[WeightInfo]| Weights::open(bytes.clone(), expected).unwrap_err().to_string();
         assert_eq!(text(&infos()[1..]), "weight `bias` belongs to no value of the graph");
         let mut renamed = infos();
@@ -264,7 +266,7 @@ mod tests {
     proptest! {
         #[test]
         fn damaged_files_never_panic(at in 0usize..400, byte: u8, cut in 0usize..400) {
-            let mut bytes = serialize(&tensors());
+            let mut bytes = serialize(&tensors()).bytes;
             let at = at % bytes.len();
             bytes[at] = byte;
             if let Ok(weights) = Weights::open(bytes.clone(), &infos()) {

@@ -1,4 +1,4 @@
-//! The configuration blob: ModelPack's `config-schema.json`, which allows no fields of our own, so
+//! The configuration blob: `ModelPack`'s `config-schema.json`, which allows no fields of our own, so
 //! that signature and limits stand in the graph.
 
 use hedgerow_attest::digest::Sha256Digest;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// Largest configuration in bytes; ours take about 400.
 pub const CONFIG_BYTES_MAX: usize = 64 << 10;
 
-/// What ModelPack's tools read of a model.
+/// What `ModelPack`'s tools read of a model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Config {
     descriptor: DescriptorJson,

@@ -1,4 +1,4 @@
-//! The manifest: an OCI image manifest (image-spec 1.1) whose artifact type is ModelPack's.
+//! The manifest: an OCI image manifest (image-spec 1.1) whose artifact type is `ModelPack`'s.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -19,7 +19,7 @@ const BLAKE3: &str = "io.hedgerow.blake3";
 /// One of the three blobs that a manifest names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Layer {
-    /// ModelPack's description of the model, JSON.
+    /// `ModelPack`'s description of the model, JSON.
     Config,
     /// The graph IR.
     Graph,

@@ -1,7 +1,7 @@
-//! A model as an OCI artifact in ModelPack's manner: a manifest that names a configuration, the
+//! A model as an OCI artifact in `ModelPack`'s manner: a manifest that names a configuration, the
 //! graph and the weights by digest.
 //!
-//! [`pack`] makes one, [`open`] checks every byte against the manifest and reads it,
+//! [`pack()`] makes one, [`open()`] checks every byte against the manifest and reads it,
 //! [`Bundle`] carries one with its signatures through a single HTTP body. Who may publish is
 //! decided by [`crate::publish`]; opening alone proves integrity, not origin.
 

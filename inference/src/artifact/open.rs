@@ -65,7 +65,7 @@ pub enum ArtifactError {
         /// The digest found.
         got: Blake3Digest,
     },
-    /// The configuration is not ModelPack's.
+    /// The configuration is not `ModelPack`'s.
     #[error("config is malformed")]
     Config(#[source] serde_json::Error),
     /// Manifest and configuration name different models.

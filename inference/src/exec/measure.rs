@@ -10,12 +10,11 @@ use crate::ops::{Bindings, ValueType};
 pub(super) struct Measured {
     /// By slot.
     pub(super) shapes: Vec<Vec<usize>>,
-    /// Most bytes that live values, the operands' copies included, take at any step.
-    pub(super) peak_bytes: u64,
 }
 
 impl Measured {
-    /// Evaluates shapes and walks the plan, adding and dropping what the run will.
+    /// Evaluates shapes and walks the plan, adding and dropping what the run will. Each step is
+    /// charged a copy of its operands and its result.
     pub(super) fn of<B: Backend>(
         plan: &Plan<B>,
         bindings: &Bindings,
@@ -51,7 +50,7 @@ impl Measured {
         if peak > most {
             return Err(RunError::Memory { needed: peak, most });
         }
-        Ok(Self { shapes, peak_bytes: peak })
+        Ok(Self { shapes })
     }
 }
 

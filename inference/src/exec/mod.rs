@@ -13,6 +13,3 @@ mod request;
 pub use limits::ExecLimits;
 pub use model::{LoadError, Model};
 pub use request::RunError;
-
-#[cfg(test)]
-mod tests;

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     artifact::Opened,
     check::GraphError,
-    ir::{Graph, Signature},
+    ir::{Graph, Signature, ValueInfo},
     ops::{Call, Value},
     tensor::Tensor,
     weights::Weights,
@@ -68,7 +68,7 @@ impl<B: Backend> Model<B> {
         Self::build(opened.graph(), opened.weights(), limits, device)
     }
 
-    pub(super) fn build(
+    pub(crate) fn build(
         graph: &Graph,
         weights: &Weights,
         limits: ExecLimits,
@@ -144,12 +144,9 @@ impl<B: Backend> Model<B> {
         }
         at.set("outputs");
         let outputs = self.signature.outputs.iter().zip(&self.plan.outputs);
-        outputs
-            .map(|(info, slot)| {
-                let value = values[*slot].clone().expect("outputs stay until the end");
-                Ok((info.name.clone(), value.download().map_err(RunError::Backend)?))
-            })
-            .collect()
+        let download =
+            |(info, slot): (&ValueInfo, &usize)| Ok((info.name.clone(), present(&values[*slot]).download()?));
+        outputs.map(download).collect::<Result<_, _>>().map_err(RunError::Backend)
     }
 }
 
@@ -166,9 +163,8 @@ fn apply<B: Backend>(
     };
     let inputs = step.inputs.iter().map(read).collect();
     let expected = &measured.shapes[step.output];
-    let attributes = step.operator.schema.attributes(&step.attributes);
     let call = Call {
-        attributes: attributes.expect("checked when the model was loaded"),
+        attributes: step.operator.schema.checked_attributes(&step.attributes),
         constants: &step.constants,
         dtype: plan.types[step.output].dtype,
         shape: expected,
@@ -181,6 +177,10 @@ fn apply<B: Backend>(
     Ok(made)
 }
 
+fn present<B: Backend>(value: &Option<Value<B>>) -> Value<B> {
+    value.clone().expect("every output is made and stays until the end")
+}
+
 impl<B: Backend> fmt::Debug for Model<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Model")
@@ -190,3 +190,7 @@ impl<B: Backend> fmt::Debug for Model<B> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+#[path = "model_tests.rs"]
+mod tests;

@@ -56,10 +56,7 @@ pub enum EncodeError {
 impl Graph {
     /// The bytes of the graph layer; what they decode to is checked before they are returned.
     pub fn encode(&self) -> Result<Vec<u8>, EncodeError> {
-        let mut bytes = MAGIC.to_vec();
-        bytes.push(VERSION);
-        let bytes =
-            postcard::to_extend(self, bytes).expect("a vector takes any number of bytes and the types are plain");
+        let bytes = self.written();
         if bytes.len() > GRAPH_BYTES_MAX {
             return Err(EncodeError::Size { bytes: bytes.len() });
         }
@@ -83,6 +80,11 @@ impl Graph {
             return Err(DecodeError::Trailing { bytes: rest.len() });
         }
         Ok(graph)
+    }
+
+    fn written(&self) -> Vec<u8> {
+        let head = [MAGIC.as_slice(), &[VERSION]].concat();
+        postcard::to_extend(self, head).expect("a vector takes any number of bytes and the types are plain")
     }
 }
 

@@ -16,7 +16,7 @@ use crate::{
     ir::{Dim, Graph, Limits, Node, Signature, ValueInfo, ValueName, WeightInfo},
     ops::{self, OPSET_MAX, Schema, ValueType},
     tensor::{DType, Tensor},
-    weights::{self, Weights},
+    weights,
 };
 
 /// Latest `ir_version` whose messages were compared with `proto`.
@@ -76,6 +76,7 @@ pub fn lower(bytes: &[u8], limits: &LowerLimits) -> Result<Lowered, LowerError> 
         dtype: tensor.dtype(),
         shape: tensor.shape().to_vec(),
     };
+    // What an old file lists as an input and gives a value for is no input, whether used or not.
     let inputs = graph.input.iter().filter(|input| !constants.contains_key(name_of(input)));
     let inputs = inputs.filter(|input| !unused.iter().any(|unused| unused == name_of(input))).map(input);
     let mut lowered = Graph {
@@ -85,8 +86,7 @@ pub fn lower(bytes: &[u8], limits: &LowerLimits) -> Result<Lowered, LowerError> 
         nodes,
         subgraphs: Vec::new(),
     };
-    let bytes = weights::serialize(&constants);
-    let weights = Weights::open(bytes.clone(), &lowered.weights).expect("serialised from the same tensors");
+    let weights = weights::serialize(&constants);
     let trace = Trace::of(&lowered, &weights).map_err(LowerError::Graph)?;
     lowered.signature.outputs =
         graph.output.iter().map(|declared| output(declared, &trace)).collect::<Result<_, _>>()?;
@@ -96,7 +96,7 @@ pub fn lower(bytes: &[u8], limits: &LowerLimits) -> Result<Lowered, LowerError> 
         *operators.entry(node.operator.name.clone()).or_default() += 1;
     }
     let report = Report { operators, parameters: weights.parameters(), unused };
-    Ok(Lowered { graph: lowered, weights: bytes, report })
+    Ok(Lowered { graph: lowered, weights: weights.bytes().to_vec(), report })
 }
 
 /// Checks versions and refuses what would go unread; returns the opset of ONNX's own domain.

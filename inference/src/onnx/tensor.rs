@@ -75,9 +75,10 @@ mod tests {
 
     #[test]
     fn each_refusal_is_named() {
-        let text = |proto: TensorProto| match read("t", &proto).unwrap_err() {
-            LowerError::Tensor { name, source } => format!("{name}: {source}"),
-            other => other.to_string(),
+        let text = |proto: TensorProto| {
+            let error = read("t", &proto).unwrap_err();
+            let source = std::error::Error::source(&error);
+            source.map_or_else(|| error.to_string(), |source| format!("t: {source}"))
         };
         let external = TensorProto { external_data: vec![Present {}], ..floats() };
         assert_eq!(text(external), "tensor \"t\" uses external data, which is not supported");

@@ -2,11 +2,12 @@
 
 use prost::Message as _;
 
+pub(crate) use super::proto::GraphProto;
 use super::{
     lower::{LowerLimits, Lowered, lower},
     proto::{
-        AttributeProto, DimensionProto, GraphProto, ModelProto, NodeProto, OperatorSetId, TensorProto,
-        TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto,
+        AttributeProto, DimensionProto, ModelProto, NodeProto, OperatorSetId, TensorProto, TensorShapeProto,
+        TensorTypeProto, TypeProto, ValueInfoProto,
     },
 };
 
@@ -80,5 +81,10 @@ pub(crate) fn small_file() -> Vec<u8> {
 
 /// The small graph, lowered.
 pub(crate) fn small() -> Lowered {
-    lower(&small_file(), &LowerLimits::default()).unwrap()
+    lowered(small_graph())
+}
+
+/// A graph of opset 17, lowered.
+pub(crate) fn lowered(graph: GraphProto) -> Lowered {
+    lower(&model(graph).encode_to_vec(), &LowerLimits::default()).unwrap()
 }

@@ -1,1 +1,230 @@
+use std::error::Error as _;
 
+use proptest::prelude::*;
+use prost::Message as _;
+
+use super::{
+    lower::{LowerLimits, lower},
+    proto::{AttributeProto, GraphProto, ModelProto, OperatorSetId, Present},
+    testing::{FLOAT, floats, int, model, node, port, small, small_file, small_graph},
+};
+use crate::ir::{Attribute, Dim, NamedAttribute};
+
+/// The message of the refusal, and of what caused it.
+fn refusal(model: &ModelProto) -> String {
+    let error = lower(&model.encode_to_vec(), &LowerLimits::default()).unwrap_err();
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+fn graph(change: impl FnOnce(&mut GraphProto)) -> ModelProto {
+    let mut graph = small_graph();
+    change(&mut graph);
+    model(graph)
+}
+
+fn frame(change: impl FnOnce(&mut ModelProto)) -> ModelProto {
+    let mut model = model(small_graph());
+    change(&mut model);
+    model
+}
+
+#[test]
+fn a_graph_keeps_names_order_and_symbols() {
+    let lowered = small();
+    let nodes: Vec<_> =
+        lowered.graph.nodes.iter().map(|node| (node.name.as_str(), node.operator.to_string())).collect();
+    assert_eq!(nodes, [("scale", "ai.onnx/Mul-7".into()), ("add", "ai.onnx/Add-7".into())]);
+    assert_eq!(lowered.graph.signature.outputs[0].shape, [Dim::Symbol("batch".into()), Dim::Fixed(2)]);
+    assert_eq!(lowered.report.operators, [("Add".into(), 1), ("Mul".into(), 1)].into());
+    assert_eq!(lowered.report.parameters, 2);
+}
+
+#[test]
+fn an_unknown_operator_is_named_with_its_node() {
+    let foreign = graph(|graph| graph.node[0].op_type = Some("Foo".into()));
+    assert_eq!(refusal(&foreign), "unknown operator Foo (domain ai.onnx) at node \"scale\"");
+    let elsewhere = graph(|graph| graph.node[0].domain = Some("com.example".into()));
+    assert_eq!(refusal(&elsewhere), "unknown operator Mul (domain com.example) at node \"scale\"");
+    let nameless = graph(|graph| {
+        graph.node[1].op_type = Some("Foo".into());
+        graph.node[1].name = None;
+    });
+    assert_eq!(refusal(&nameless), "unknown operator Foo (domain ai.onnx) at node \"Foo #1\"");
+    let overloaded = graph(|graph| graph.node[0].overload = Some("other".into()));
+    assert_eq!(refusal(&overloaded), "unknown operator Mul (domain ai.onnx) at node \"scale\"");
+}
+
+#[test]
+fn versions_outside_the_table_are_refused() {
+    let opset = |version| {
+        frame(|model| model.opset_import = vec![OperatorSetId { domain: Some(String::new()), version: Some(version) }])
+    };
+    assert_eq!(refusal(&opset(99)), "opset 99 of domain \"ai.onnx\" is not usable, the latest is 24");
+    assert_eq!(refusal(&opset(6)), "operator Mul at node \"scale\" is of opset 6, supported since 7");
+    assert_eq!(refusal(&opset(-1)), "opset -1 of domain \"ai.onnx\" is not usable, the latest is 24");
+    let twice = frame(|model| {
+        model.opset_import.push(OperatorSetId { domain: Some("ai.onnx".into()), version: Some(13) });
+    });
+    assert_eq!(refusal(&twice), "opset 13 of domain \"ai.onnx\" is not usable, the latest is 24");
+    assert_eq!(refusal(&frame(|model| model.opset_import.clear())), {
+        "opset 0 of domain \"ai.onnx\" is not usable, the latest is 24"
+    });
+    assert_eq!(refusal(&frame(|model| model.ir_version = Some(99))), "ONNX IR version 99 is not between 3 and 12");
+    assert_eq!(refusal(&frame(|model| model.graph = None)), "ONNX file has no graph");
+}
+
+#[test]
+fn what_is_not_read_is_refused() {
+    let unread = |feature: &str| format!("the model uses {feature}, which is not supported");
+    assert_eq!(refusal(&frame(|model| model.functions.push(Present {}))), unread("functions"));
+    assert_eq!(refusal(&frame(|model| model.training_info.push(Present {}))), unread("training information"));
+    assert_eq!(refusal(&graph(|graph| graph.sparse_initializer.push(Present {}))), unread("sparse initializers"));
+    assert_eq!(refusal(&graph(|graph| graph.quantization_annotation.push(Present {}))), {
+        unread("quantization annotations")
+    });
+    let external = graph(|graph| graph.initializer[0].external_data.push(Present {}));
+    assert_eq!(refusal(&external), "tensor \"weight\" uses external data, which is not supported");
+    let unknown = graph(|graph| graph.node[0].attribute.push(int("axis", 1)));
+    assert_eq!(refusal(&unknown), {
+        "graph is refused: ai.onnx/Mul-7 at node \"scale\" is refused: attribute `axis` is unknown"
+    });
+    let subgraph = AttributeProto { name: Some("body".into()), kind: Some(5), ..AttributeProto::default() };
+    assert_eq!(refusal(&graph(|graph| graph.node[0].attribute.push(subgraph))), {
+        "attribute `body` of node \"scale\" cannot be read"
+    });
+}
+
+#[test]
+fn names_mean_one_thing() {
+    let weight_twice = graph(|graph| graph.initializer.push(floats("weight", &[1], &[0.0])));
+    assert_eq!(refusal(&weight_twice), "initializer \"weight\" is given twice");
+    let made_twice = graph(|graph| graph.node[1].output[0] = "scaled".into());
+    assert_eq!(refusal(&made_twice), "graph is refused: value \"scaled\" is made twice or has no name");
+    let input_twice = graph(|graph| graph.input.push(port("x", FLOAT, &["2"])));
+    assert_eq!(refusal(&input_twice), "graph is refused: value \"x\" is made twice or has no name");
+    let replaceable = graph(|graph| graph.input.push(port("weight", FLOAT, &["2"])));
+    assert_eq!(refusal(&replaceable), "initializer \"weight\" is also an input");
+    // The oldest files had to list weights as inputs, used or not.
+    let mut old = graph(|graph| {
+        graph.initializer.push(floats("spare", &[1], &[0.0]));
+        graph.input.extend([port("weight", FLOAT, &["2"]), port("spare", FLOAT, &["1"])]);
+    });
+    old.ir_version = Some(3);
+    assert_eq!(lower(&old.encode_to_vec(), &LowerLimits::default()).unwrap().graph, small().graph);
+    let backwards = graph(|graph| graph.node.reverse());
+    assert_eq!(refusal(&backwards), {
+        "graph is refused: ai.onnx/Add-7 at node \"add\" is refused: value \"scaled\" is used before it is made"
+    });
+    // Names that differ only in case are different values.
+    let cased = graph(|graph| {
+        graph.node[0].output[0] = "X".into();
+        graph.node[1].input[0] = "X".into();
+    });
+    assert!(lower(&cased.encode_to_vec(), &LowerLimits::default()).is_ok());
+}
+
+#[test]
+fn declared_outputs_must_agree_with_the_operators() {
+    let wrong = graph(|graph| graph.output[0] = port("y", FLOAT, &["batch", "3"]));
+    assert_eq!(refusal(&wrong), "output \"y\" is FP32 [batch, 2], not what the file says");
+    let typed = graph(|graph| graph.output[0] = port("y", 7, &["batch", "2"]));
+    assert_eq!(refusal(&typed), "output \"y\" is FP32 [batch, 2], not what the file says");
+    let renamed = graph(|graph| graph.output[0] = port("y", FLOAT, &["N", ""]));
+    let lowered = lower(&renamed.encode_to_vec(), &LowerLimits::default()).unwrap();
+    assert_eq!(lowered, small());
+    let compound = graph(|graph| {
+        let mut flatten = node("flat", "Flatten", &["y"], &["z"]);
+        flatten.attribute.push(int("axis", 0));
+        graph.node.push(flatten);
+        graph.output[0] = port("z", FLOAT, &["1", "N"]);
+    });
+    assert_eq!(refusal(&compound), "output \"z\" has a compound shape FP32 [1, 2·batch]");
+    let second = graph(|graph| graph.node[1].output.push("mask".into()));
+    assert_eq!(refusal(&second), {
+        "graph is refused: ai.onnx/Add-7 at node \"add\" is refused: 2 outputs are asked for, one is made"
+    });
+    let absent = graph(|graph| graph.output[0] = port("z", FLOAT, &["batch", "2"]));
+    assert_eq!(refusal(&absent), "input or output \"z\" is no tensor of a known shape");
+}
+
+#[test]
+fn unnamed_dimensions_are_symbols_of_their_own() {
+    let unnamed = graph(|graph| graph.input[0] = port("x", FLOAT, &["", "2"]));
+    let lowered = lower(&unnamed.encode_to_vec(), &LowerLimits::default()).unwrap();
+    assert_eq!(lowered.graph.signature.inputs[0].shape, [Dim::Symbol("x[0]".into()), Dim::Fixed(2)]);
+    let shapeless = graph(|graph| {
+        graph.input[0].kind.as_mut().unwrap().tensor_type.as_mut().unwrap().shape = None;
+    });
+    assert_eq!(refusal(&shapeless), "input or output \"x\" is no tensor of a known shape");
+}
+
+#[test]
+fn constants_become_weights_and_unused_weights_go() {
+    let mut constant = node("c", "Constant", &[], &["weight"]);
+    constant.attribute.push(AttributeProto {
+        name: Some("value_floats".into()),
+        kind: Some(6),
+        floats: vec![2.0, -1.0],
+        ..AttributeProto::default()
+    });
+    let folded = graph(|graph| {
+        graph.initializer = vec![floats("spare", &[1], &[0.0])];
+        graph.node.insert(0, constant);
+    });
+    let lowered = lower(&folded.encode_to_vec(), &LowerLimits::default()).unwrap();
+    assert_eq!((&lowered.graph, &lowered.weights), (&small().graph, &small().weights));
+    assert_eq!(lowered.report.unused, ["spare"]);
+}
+
+#[test]
+fn optional_inputs_and_attributes_are_kept_by_position_and_name() {
+    let clip = GraphProto {
+        node: vec![node("clip", "Clip", &["x", "", "most"], &["y"]), {
+            let mut flatten = node("flat", "Flatten", &["y"], &["z"]);
+            flatten.attribute.push(int("axis", 1));
+            flatten
+        }],
+        initializer: vec![floats("most", &[], &[6.0])],
+        input: vec![port("x", FLOAT, &["batch", "2"])],
+        output: vec![port("z", FLOAT, &["batch", "2"])],
+        ..GraphProto::default()
+    };
+    let nodes = lower(&model(clip).encode_to_vec(), &LowerLimits::default()).unwrap().graph.nodes;
+    let inputs: Vec<_> = nodes[0].inputs.iter().map(|input| input.as_ref().map(|name| name.0.as_str())).collect();
+    assert_eq!(inputs, [Some("x"), None, Some("most")]);
+    assert_eq!(nodes[1].attributes, [NamedAttribute { name: "axis".into(), value: Attribute::Int(1) }]);
+}
+
+#[test]
+fn size_is_checked_before_parsing() {
+    let limits = LowerLimits { onnx_bytes_max: 10, ..LowerLimits::default() };
+    let error = lower(&[0; 11], &limits).unwrap_err();
+    assert_eq!(error.to_string(), "ONNX file of 11 bytes is larger than 10");
+    assert_eq!(lower(b"not ONNX at all", &limits).unwrap_err().to_string(), "ONNX file of 15 bytes is larger than 10");
+    assert!(lower(&[0xff; 8], &limits).unwrap_err().to_string().contains("not ONNX"));
+}
+
+proptest! {
+    #[test]
+    fn damaged_files_never_panic(at in 0usize..400, byte: u8, other in 0usize..400, second: u8, cut in 0usize..400) {
+        let mut bytes = small_file();
+        let (first, last) = (at % bytes.len(), other % bytes.len());
+        bytes[first] = byte;
+        bytes[last] = second;
+        if let Ok(lowered) = lower(&bytes, &LowerLimits::default()) {
+            // What is accepted can be packed: the graph is within every bound.
+            prop_assert!(lowered.graph.encode().is_ok());
+        }
+        bytes.truncate(cut % bytes.len());
+        match lower(&bytes, &LowerLimits::default()) {
+            Ok(lowered) => prop_assert!(lowered.graph.encode().is_ok()),
+            Err(error) => prop_assert!(!error.to_string().is_empty()),
+        }
+    }
+}

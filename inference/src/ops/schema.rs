@@ -149,7 +149,12 @@ impl Schema {
                 return Err(AttributeError::Missing { name: spec.name });
             }
         }
-        Ok(Attributes { specs: self.attributes, given })
+        Ok(self.checked_attributes(given))
+    }
+
+    /// Attributes that [`Schema::attributes`] accepted earlier.
+    pub(crate) fn checked_attributes<'a>(&self, given: &'a [NamedAttribute]) -> Attributes<'a> {
+        Attributes { specs: self.attributes, given }
     }
 }
 

@@ -72,6 +72,12 @@ pub(crate) fn by_opset(name: &str, opset: u32) -> Option<&'static Schema> {
     versions(name).filter(|schema| (schema.since..=OPSET_MAX).contains(&opset)).max_by_key(|schema| schema.since)
 }
 
+/// Names of all entries.
+#[cfg(test)]
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    Table::<Flex>::OPERATORS.iter().map(|operator| operator.schema.name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,0 +1,176 @@
+use super::*;
+use crate::{
+    artifact::{Artifact, pack},
+    ir::{Dim, Subgraph},
+    onnx::testing::{self, GraphProto},
+    tensor::DType,
+};
+
+fn artifact() -> Artifact {
+    pack("small".parse().unwrap(), "1".parse().unwrap(), &testing::small()).unwrap()
+}
+
+fn opened() -> Opened {
+    artifact().open().unwrap()
+}
+
+fn load(limits: ExecLimits) -> Result<Model, LoadError> {
+    Model::load(&opened(), limits)
+}
+
+fn model() -> Model {
+    load(ExecLimits::default()).unwrap()
+}
+
+fn request(name: &str, tensor: Tensor) -> BTreeMap<String, Tensor> {
+    BTreeMap::from([(name.to_owned(), tensor)])
+}
+
+fn rows(count: u64) -> Tensor {
+    let values: Vec<f32> = (0..count * 2).map(|value| value as f32).collect();
+    Tensor::from_f32(vec![count, 2], &values).unwrap()
+}
+
+#[test]
+fn an_artifact_answers_for_any_batch() {
+    // y = x · [2, −1] + x.
+    let answer = model().run(request("x", rows(3))).unwrap();
+    let expected = Tensor::from_f32(vec![3, 2], &[0.0, 0.0, 6.0, 0.0, 12.0, 0.0]).unwrap();
+    assert_eq!(answer, request("y", expected));
+    assert_eq!(model().run(request("x", rows(1))).unwrap()["y"].shape(), [1, 2]);
+}
+
+#[test]
+fn one_model_answers_on_several_threads() {
+    let model = model();
+    let expected = model.run(request("x", rows(2))).unwrap();
+    std::thread::scope(|scope| {
+        let answers = [(); 4].map(|()| scope.spawn(|| model.run(request("x", rows(2))).unwrap()));
+        for answer in answers {
+            assert_eq!(answer.join().unwrap(), expected);
+        }
+    });
+}
+
+#[test]
+fn each_wrong_input_is_named() {
+    let refusal = |inputs| model().run(inputs).unwrap_err().to_string();
+    assert_eq!(refusal(BTreeMap::new()), "input \"x\" is missing");
+    assert_eq!(refusal(request("z", rows(1))), "the model has no input \"z\"");
+    let ints = Tensor::from_i64(vec![1, 2], &[0, 0]).unwrap();
+    assert_eq!(refusal(request("x", ints)), "input \"x\" is INT64, takes FP32");
+    let flat = Tensor::from_f32(vec![2], &[0.0, 0.0]).unwrap();
+    assert_eq!(refusal(request("x", flat)), "input \"x\" has shape [2], takes [batch, 2]");
+    let wide = Tensor::from_f32(vec![1, 3], &[0.0; 3]).unwrap();
+    assert!(matches!(
+        model().run(request("x", wide)),
+        Err(RunError::Shape { input, expected, got })
+            if input == "x" && expected == [Dim::Symbol("batch".into()), Dim::Fixed(2)] && got == [1, 3]
+    ));
+    let empty = Tensor::from_f32(vec![0, 2], &[]).unwrap();
+    assert_eq!(refusal(request("x", empty)), "input \"x\" has shape [0, 2], takes [batch, 2]");
+}
+
+#[test]
+fn one_symbol_has_one_value_in_a_request() {
+    let graph = GraphProto {
+        node: vec![testing::node("add", "Add", &["a", "b"], &["y"])],
+        input: ["a", "b"].map(|name| testing::port(name, testing::FLOAT, &["batch", "2"])).into(),
+        output: vec![testing::port("y", testing::FLOAT, &["batch", "2"])],
+        ..GraphProto::default()
+    };
+    let lowered = testing::lowered(graph);
+    let artifact = pack("sum".parse().unwrap(), "1".parse().unwrap(), &lowered).unwrap();
+    let model = Model::load(&artifact.open().unwrap(), ExecLimits::default()).unwrap();
+    let both = |a, b| BTreeMap::from([("a".to_owned(), rows(a)), ("b".to_owned(), rows(b))]);
+    assert_eq!(model.run(both(2, 2)).unwrap()["y"].to_f32().unwrap(), [0.0, 2.0, 4.0, 6.0]);
+    // One row would broadcast, and the publisher said that it is the same batch.
+    let refusal = model.run(both(2, 1)).unwrap_err().to_string();
+    assert_eq!(refusal, "dimension `batch` is 1 in input \"b\" and 2 before");
+}
+
+#[test]
+fn the_publishers_bound_on_symbols_holds() {
+    assert_eq!(model().limits().symbol_max, 256);
+    let refusal = model().run(request("x", rows(257))).unwrap_err().to_string();
+    assert_eq!(refusal, "dimension `batch` is 257, at most 256 are allowed");
+    assert!(model().run(request("x", rows(256))).is_ok());
+}
+
+#[test]
+fn memory_is_added_up_before_anything_runs() {
+    // Resident 8; for one row x, `scaled` and y take 8 each. At `scale`: 8 + x + scaled, and copies
+    // of weight, x and scaled. At `add`: 8 + x + scaled + y, and copies of all three.
+    let peak = 8 + 3 * 8 + 3 * 8;
+    let with = |memory_bytes_max| load(ExecLimits { memory_bytes_max, ..ExecLimits::default() }).unwrap();
+    assert!(with(peak).run(request("x", rows(1))).is_ok());
+    assert!(matches!(
+        with(peak - 1).run(request("x", rows(1))),
+        Err(RunError::Memory { needed, most }) if needed == peak && most == peak - 1
+    ));
+    let refused = load(ExecLimits { memory_bytes_max: 7, ..ExecLimits::default() });
+    assert!(matches!(refused, Err(LoadError::Memory { needed: 8, most: 7 })));
+    let small = load(ExecLimits { elements_max: 5, ..ExecLimits::default() }).unwrap();
+    assert!(matches!(small.run(request("x", rows(3))), Err(RunError::Elements { most: 5 })));
+}
+
+#[test]
+fn buffers_are_dropped_after_their_last_use() {
+    let plan = model().plan;
+    let last: Vec<Vec<_>> =
+        plan.steps.iter().map(|step| step.inputs.iter().flatten().map(|operand| operand.is_last).collect()).collect();
+    // x is still needed by `add`, the weight stays resident, `scaled` and then x go.
+    assert_eq!(last, [[false, false], [true, true]]);
+}
+
+#[test]
+fn a_panicking_kernel_is_contained_and_named() {
+    let mut broken = model();
+    broken.plan.steps[1].inputs[1] = None;
+    let refused = broken.run(request("x", rows(1)));
+    assert!(matches!(refused, Err(RunError::Panicked { node }) if node == "add"));
+    // The weights are still there for the next request.
+    broken.plan.steps[1].inputs[1] = Some(crate::exec::plan::Operand { slot: 0, is_last: true });
+    assert!(broken.run(request("x", rows(1))).is_ok());
+}
+
+#[test]
+fn a_kernel_that_breaks_its_shape_function_is_refused() {
+    let mut broken = model();
+    broken.plan.types[0].dtype = DType::F32;
+    broken.plan.types[3].shape.pop();
+    let refused = broken.run(request("x", rows(2)));
+    assert!(matches!(
+        refused,
+        Err(RunError::Kernel { node, expected, got }) if node == "add" && expected == [2] && got == [2, 2]
+    ));
+}
+
+#[test]
+fn a_graph_is_checked_again_when_it_is_loaded() {
+    let lie = |change: fn(&mut Graph)| -> String {
+        let mut lowered = testing::small();
+        change(&mut lowered.graph);
+        let artifact = pack("small".parse().unwrap(), "1".parse().unwrap(), &lowered).unwrap();
+        match Model::load(&artifact.open().unwrap(), ExecLimits::default()) {
+            Err(LoadError::Graph(error)) => error.to_string(),
+            other => format!("{other:?}"),
+        }
+    };
+    assert_eq!(
+        lie(|graph| graph.signature.outputs[0].shape[1] = Dim::Fixed(3)),
+        "output \"y\" is FP32 [batch, 2], not FP32 [batch, 3]"
+    );
+    assert_eq!(lie(|graph| graph.nodes[0].operator.version = 1), "unknown operator ai.onnx/Mul-1 at node \"scale\"");
+    assert_eq!(lie(|graph| graph.nodes.reverse()), "ai.onnx/Add-7 at node \"add\" is refused");
+    assert_eq!(lie(|graph| graph.signature.inputs[0].name = "y".into()), "ai.onnx/Mul-7 at node \"scale\" is refused");
+    assert_eq!(lie(|graph| graph.nodes[0].outputs[0] = graph.nodes[0].inputs[0].clone()), {
+        "value \"x\" is made twice or has no name"
+    });
+    assert_eq!(lie(|graph| graph.signature.outputs[0].name = "z".into()), "output \"z\" is not made");
+    let body = |graph: &mut Graph| graph.subgraphs.push(Subgraph { inputs: vec![], outputs: vec![], nodes: vec![] });
+    assert_eq!(lie(body), "graph has 1 subgraphs, and no operator here uses any");
+    assert_eq!(lie(|graph| graph.signature.inputs[0].shape[1] = Dim::Fixed(0)), {
+        "value \"x\" has an unsupported type or shape"
+    });
+}

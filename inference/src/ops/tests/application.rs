@@ -1,0 +1,124 @@
+//! One application of an operator, run as any model is.
+
+use std::{collections::BTreeMap, error::Error as _};
+
+use burn::backend::{BackendTypes, Flex};
+
+use crate::{
+    check::Trace,
+    exec::{ExecLimits, Model},
+    ir::{Attribute, Dim, Graph, Limits, NamedAttribute, Node, Signature, ValueInfo, ValueName, WeightInfo},
+    ops::{OPSET_MAX, by_opset},
+    tensor::Tensor,
+    weights,
+};
+
+/// An operator, its attributes, and tensors by position.
+pub(super) struct Case {
+    pub(super) op: &'static str,
+    pub(super) attributes: Vec<(&'static str, Attribute)>,
+    pub(super) inputs: Vec<Option<Tensor>>,
+}
+
+impl Case {
+    /// On several tensors.
+    pub(super) fn new(op: &'static str, inputs: &[Tensor]) -> Self {
+        Self { op, attributes: Vec::new(), inputs: inputs.iter().cloned().map(Some).collect() }
+    }
+
+    /// On one tensor.
+    pub(super) fn on(op: &'static str, input: &Tensor) -> Self {
+        Self::new(op, std::slice::from_ref(input))
+    }
+
+    pub(super) fn int(mut self, name: &'static str, value: i64) -> Self {
+        self.attributes.push((name, Attribute::Int(value)));
+        self
+    }
+
+    pub(super) fn float(mut self, name: &'static str, value: f32) -> Self {
+        self.attributes.push((name, Attribute::Float(value)));
+        self
+    }
+
+    pub(super) fn ints(mut self, name: &'static str, values: &[i64]) -> Self {
+        self.attributes.push((name, Attribute::Ints(values.to_vec())));
+        self
+    }
+
+    /// What the operator makes, through the same check, plan and kernels as any model.
+    pub(super) fn run(&self) -> Tensor {
+        let (graph, weights, inputs) = self.graph();
+        let trace = Trace::of(&graph, &weights).unwrap();
+        let made = &trace.types[trace.slot("y").unwrap()];
+        let shape = made.shape.iter().map(|extent| extent.to_dim().unwrap()).collect();
+        let outputs = vec![ValueInfo { name: "y".into(), dtype: made.dtype, shape }];
+        let graph = Graph { signature: Signature { outputs, ..graph.signature }, ..graph };
+        let device = <Flex as BackendTypes>::Device::default();
+        let model = Model::<Flex>::build(&graph, &weights, ExecLimits::default(), device).unwrap();
+        model.run(inputs).unwrap().remove("y").unwrap()
+    }
+
+    /// The innermost reason why the operator is refused.
+    pub(super) fn refusal(&self) -> String {
+        let (graph, weights, _) = self.graph();
+        let error = Trace::of(&graph, &weights).unwrap_err();
+        error.source().map_or_else(|| error.to_string(), ToString::to_string)
+    }
+
+    fn graph(&self) -> (Graph, weights::Weights, BTreeMap<String, Tensor>) {
+        let schema = by_opset(self.op, OPSET_MAX).unwrap();
+        let mut constants = BTreeMap::new();
+        let mut inputs = BTreeMap::new();
+        for (position, tensor) in self.inputs.iter().enumerate() {
+            let Some(tensor) = tensor.clone() else { continue };
+            let is_constant = schema.parameter(position).is_some_and(|parameter| parameter.presence.is_constant());
+            let group = if is_constant { &mut constants } else { &mut inputs };
+            group.insert(format!("i{position}"), tensor);
+        }
+        let describe = |(name, tensor): (&String, &Tensor)| ValueInfo {
+            name: name.clone(),
+            dtype: tensor.dtype(),
+            shape: tensor.shape().iter().map(|extent| Dim::Fixed(*extent)).collect(),
+        };
+        let weights = weights::serialize(&constants);
+        let mut attributes: Vec<_> = self
+            .attributes
+            .iter()
+            .map(|(name, value)| NamedAttribute { name: (*name).into(), value: value.clone() })
+            .collect();
+        attributes.sort_by(|left, right| left.name.cmp(&right.name));
+        let present =
+            |(position, tensor): (usize, &Option<Tensor>)| tensor.as_ref().map(|_| ValueName(format!("i{position}")));
+        let node = Node {
+            name: "n".into(),
+            operator: schema.id(),
+            inputs: self.inputs.iter().enumerate().map(present).collect(),
+            outputs: vec![Some(ValueName("y".into()))],
+            attributes,
+        };
+        let graph = Graph {
+            signature: Signature { inputs: inputs.iter().map(describe).collect(), outputs: vec![] },
+            limits: Limits::default(),
+            weights: weights.infos().collect::<Vec<WeightInfo>>(),
+            nodes: vec![node],
+            subgraphs: vec![],
+        };
+        (graph, weights, inputs)
+    }
+}
+
+pub(super) fn floats(shape: &[u64], values: &[f32]) -> Tensor {
+    Tensor::from_f32(shape.to_vec(), values).unwrap()
+}
+
+pub(super) fn ints(shape: &[u64], values: &[i64]) -> Tensor {
+    Tensor::from_i64(shape.to_vec(), values).unwrap()
+}
+
+/// `from`, `from + 1`, … in a shape.
+pub(super) fn range(shape: &[u64], from: u8) -> Tensor {
+    let count: u64 = shape.iter().product();
+    let values: Vec<f32> = (0..count).map(|step| f32::from(from) + step as f32).collect();
+    floats(shape, &values)
+}

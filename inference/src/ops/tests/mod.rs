@@ -1,0 +1,6 @@
+//! Every operator of the table against values from the ONNX operator documentation, or small
+//! enough to compute by hand; and what the table refuses.
+
+mod application;
+mod cases;
+mod refusals;

@@ -1,0 +1,69 @@
+use super::application::{Case, ints, range};
+use crate::{ir::Attribute, tensor::Tensor};
+
+fn check(case: &Case, expected: &str) {
+    assert_eq!(case.refusal(), expected, "{}", case.op);
+}
+
+#[test]
+fn shapes_that_do_not_fit_are_named() {
+    check(&Case::new("Add", &[range(&[2], 0), range(&[3], 0)]), "shapes FP32 [2] and FP32 [3] do not broadcast");
+    check(&Case::new("Gemm", &[range(&[2, 3], 0), range(&[2, 3], 0)]), "inner extent of B is 2, needs 3");
+    check(
+        &Case::new("Gemm", &[range(&[1, 3], 0), range(&[3, 2], 0), range(&[2, 2], 0)]),
+        "shapes FP32 [1, 2] and FP32 [2, 2] do not broadcast",
+    );
+    check(&Case::new("MatMul", &[range(&[2], 0), range(&[], 0)]), "input 1 has 0 dimensions, takes at least 1");
+    check(
+        &Case::new("Conv", &[range(&[1, 2, 3, 3], 0), range(&[1, 1, 2, 2], 0)]),
+        "number of input channels is 2, needs 1",
+    );
+    check(&Case::new("Conv", &[range(&[1, 1, 1, 1], 0), range(&[1, 1, 2, 2], 0)]), "result is empty or overflows");
+    check(&Case::new("Softmax", &[range(&[2], 0)]).int("axis", 1), "axis 1 does not fit 1 dimensions");
+    check(
+        &Case::new("Reshape", &[range(&[6], 0), ints(&[2], &[4, -1])]),
+        "number of elements is 6, needs a multiple of 4",
+    );
+    check(
+        &Case::new("Concat", &[range(&[2, 2], 0), range(&[2, 3], 0)]).int("axis", 0),
+        "extent beside the joined axis is 3, needs 2",
+    );
+}
+
+#[test]
+fn values_that_are_not_implemented_are_named() {
+    let pool = || Case::new("MaxPool", &[range(&[1, 1, 4, 4], 0)]).ints("kernel_shape", &[2, 2]);
+    let unsupported = |name: &str| format!("`{name}` has a value that is not supported");
+    check(&pool().int("ceil_mode", 1), &unsupported("ceil_mode"));
+    check(&pool().ints("pads", &[1, 0, 0, 0]), &unsupported("pads"));
+    check(&pool().ints("pads", &[2, 2, 2, 2]), &unsupported("pads"));
+    check(&pool().ints("strides", &[0, 1]), &unsupported("strides"));
+    check(&Case::new("Cast", &[range(&[1], 0)]).int("to", 10), &unsupported("to"));
+    check(&Case::new("Transpose", &[range(&[1, 2], 0)]).ints("perm", &[0, 0]), &unsupported("perm"));
+    let training = Tensor::from_bool(vec![], &[true]).unwrap();
+    check(&Case::new("Dropout", &[range(&[1], 0), range(&[], 0), training]), &unsupported("training_mode"));
+    let mut same = pool();
+    same.attributes.push(("auto_pad", Attribute::Text("SAME_UPPER".into())));
+    check(&same, &unsupported("auto_pad"));
+}
+
+#[test]
+fn attributes_must_be_those_of_the_operator() {
+    check(&Case::new("Relu", &[range(&[1], 0)]).float("alpha", 1.0), "attribute `alpha` is unknown");
+    check(&Case::new("Concat", &[range(&[1], 0)]), "attribute `axis` is missing");
+    check(&Case::new("Softmax", &[range(&[1], 0)]).float("axis", 0.0), "attribute `axis` has the wrong type");
+    check(
+        &Case::new("Softmax", &[range(&[1], 0)]).int("axis", 0).int("axis", 0),
+        "attribute `axis` is repeated or out of order",
+    );
+}
+
+#[test]
+fn inputs_must_be_those_of_the_operator() {
+    check(&Case::new("Relu", &[]), "input X is missing");
+    check(&Case::new("Relu", &[range(&[1], 0), range(&[1], 0)]), "2 inputs are given, at most 1 are possible");
+    check(&Case::new("Relu", &[ints(&[1], &[1])]), "input X cannot be INT64 here");
+    check(&Case::new("Add", &[range(&[1], 0), ints(&[1], &[1])]), "input B cannot be INT64 here");
+    let long = ints(&[1025], &[1; 1025]);
+    check(&Case::new("Reshape", &[range(&[1], 0), long]), "input shape must be a small constant");
+}
