@@ -1,7 +1,10 @@
 //! Links: at most one per member, told by events, replaced after a restart.
 
+use std::time::{Duration, Instant};
+
 use bytes::Bytes;
-use hedgerow::net::{Cut, Net, NetConfig, NetError, NetEvent, Protocol, Rule};
+use hedgerow::net::limits::IDLE_TIMEOUT;
+use hedgerow::net::{Cut, Lane, Net, NetConfig, NetError, NetEvent, Protocol, Rule};
 
 use super::support::{Mesh, Node, PATIENCE, eventually};
 
@@ -10,10 +13,7 @@ const ASK: Protocol = Protocol::new("ask/1");
 #[tokio::test]
 async fn of_two_dials_at_once_the_lower_nodes_is_kept_on_both_sides() {
     let mesh = Mesh::new(1);
-    let (mut low, mut high) = (mesh.start(1), mesh.start(2));
-    if high.id < low.id {
-        std::mem::swap(&mut low, &mut high);
-    }
+    let (low, high) = in_order(&mesh);
     // With a delay neither dial can end before the other has begun.
     for (from, to) in [(&low, &high), (&high, &low)] {
         let delay = Rule { peer: to.address(), delay_ms: 30, cut: Cut::None };
@@ -60,34 +60,61 @@ async fn a_link_is_told_up_and_down_once() {
 }
 
 #[tokio::test]
-async fn a_restarted_peer_is_linked_again_and_the_old_connection_is_not_waited_for() {
+async fn a_restarted_peer_that_dials_replaces_the_link_of_its_former_life() {
     let mesh = Mesh::new(1);
-    let (mut a, b) = (mesh.start(1), mesh.start(2));
-    a.knows(&b);
-    let (b_id, address) = (b.id, b.address());
-    a.net.connect(b_id);
-    a.link_up(b_id).await;
+    let (mut survivor, victim) = in_order(&mesh);
+    survivor.knows(&victim);
+    survivor.net.connect(victim.id);
+    survivor.link_up(victim.id).await;
 
-    // Killed, not shut down: no close is sent, as the cut eats it.
-    let cut = Rule { peer: a.address(), delay_ms: 0, cut: Cut::Both };
-    b.net.emulation().unwrap().set(&[cut]).unwrap();
-    b.net.shutdown().await;
-    drop(b);
+    let mut reborn = restart(&mesh, victim, &survivor).await;
+    reborn.knows(&survivor);
+    reborn.net.connect(survivor.id);
+    reborn.link_up(survivor.id).await;
+    survivor.link_down(reborn.id).await;
+    survivor.link_up(reborn.id).await;
+    let to = reborn.id;
+    let (_net, _serving) = reborn.serve(b"");
+    let echoed = survivor.net.request(to, ASK, Bytes::from_static(b"again"), PATIENCE).await.unwrap();
+    assert_eq!(echoed, "again");
+}
+
+#[tokio::test]
+async fn a_restarted_peer_tells_at_once_that_its_connections_are_lost() {
+    let mesh = Mesh::new(1);
+    let (mut survivor, victim) = in_order(&mesh);
+    survivor.knows(&victim);
+    survivor.net.connect(victim.id);
+    survivor.link_up(victim.id).await;
+    let last_heard = Instant::now();
+    let reborn = restart(&mesh, victim, &survivor).await;
+    survivor.net.send(reborn.id, Lane::Probe, Bytes::from_static(b"are you there")).unwrap();
+    survivor.link_down(reborn.id).await;
+    // Silence would end it a whole idle timeout after what was last heard.
+    assert!(last_heard.elapsed() + Duration::from_secs(1) < IDLE_TIMEOUT);
+}
+
+/// Two nodes, the lower NodeId first.
+fn in_order(mesh: &Mesh) -> (Node, Node) {
+    let (one, other) = (mesh.start(1), mesh.start(2));
+    if one.id < other.id { (one, other) } else { (other, one) }
+}
+
+/// Kills a node, so that `witness` hears no close, and starts it again on its port.
+async fn restart(mesh: &Mesh, victim: Node, witness: &Node) -> Node {
+    let cut = Rule { peer: witness.address(), delay_ms: 0, cut: Cut::Both };
+    victim.net.emulation().unwrap().set(&[cut]).unwrap();
+    let number = if victim.id == mesh.node(1) { 1 } else { 2 };
+    let address = victim.address();
+    victim.net.shutdown().await;
+    drop(victim);
     let mut reborn = None;
     eventually("the port is free", || {
-        reborn = Node::try_start(address, mesh.trust(2)).ok();
+        reborn = Node::try_start(address, mesh.trust(number)).ok();
         reborn.is_some()
     })
     .await;
-    let mut reborn = reborn.unwrap();
-    reborn.knows(&a);
-    reborn.net.connect(a.id);
-    reborn.link_up(a.id).await;
-    a.event(|event| matches!(event, NetEvent::LinkDown { peer } if peer == b_id).then_some(())).await;
-    a.link_up(b_id).await;
-    let (_net, _serving) = reborn.serve(b"");
-    let echoed = a.net.request(b_id, ASK, Bytes::from_static(b"again"), PATIENCE).await.unwrap();
-    assert_eq!(echoed, "again");
+    reborn.expect("it was just started")
 }
 
 #[tokio::test]

@@ -141,6 +141,10 @@ impl Node {
         self.event(|event| matches!(event, NetEvent::LinkUp { peer, .. } if peer == with).then_some(())).await;
     }
 
+    pub(crate) async fn link_down(&mut self, with: NodeId) {
+        self.event(|event| matches!(event, NetEvent::LinkDown { peer } if peer == with).then_some(())).await;
+    }
+
     /// Serves from here on: requests are echoed, `content` is handed out, joins are answered with their
     /// exporter, gossip is accepted.
     pub(crate) fn serve(self, content: &'static [u8]) -> (Net, JoinHandle<()>) {
