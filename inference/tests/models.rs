@@ -67,7 +67,7 @@ fn digits_answers_as_recorded() {
     let (probabilities, labels) = check("digits");
     let best = |row: &[f32]| (0..10).max_by(|a, b| row[*a].total_cmp(&row[*b])).unwrap();
     let right = probabilities.chunks(10).zip(&labels).filter(|(row, label)| best(row) == **label).count();
-    // The record itself errs now and then; a wrong layout of pixels would err nearly always.
+    // The record itself errs sometimes; a wrong layout of pixels would err nearly always.
     assert!(right * 10 >= labels.len() * 9, "{right} of {}", labels.len());
 }
 
