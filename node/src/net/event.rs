@@ -6,6 +6,8 @@ use bytes::Bytes;
 use hedgerow_attest::digest::{Blake3Digest, Sha256Digest};
 use hedgerow_attest::id::NodeId;
 use hedgerow_attest::key::PublicKey;
+use hedgerow_attest::member::Member;
+use hedgerow_attest::member::Member;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -20,8 +22,12 @@ pub enum NetEvent {
     LinkUp {
         /// The member.
         peer: NodeId,
+        /// What its certificate, checked in the handshake, says of it.
+        member: Member,
         /// Round trip seen in the handshake, microseconds.
         rtt_us: u64,
+        /// The membership that the handshake proved.
+        member: Member,
     },
     /// The smoothed round trip of a link changed by more than a twentieth.
     LinkRtt {

@@ -138,7 +138,11 @@ impl Node {
     }
 
     pub(crate) async fn link_up(&mut self, with: NodeId) {
-        self.event(|event| matches!(event, NetEvent::LinkUp { peer, .. } if peer == with).then_some(())).await;
+        let up = self.event(|event| match event {
+            NetEvent::LinkUp { peer, member, .. } if peer == with => Some(member.node()),
+            _ => None,
+        });
+        assert_eq!(up.await, with);
     }
 
     pub(crate) async fn link_down(&mut self, with: NodeId) {

@@ -41,25 +41,26 @@ impl Links {
         let mut live = BTreeMap::new();
         for peer in self.peers() {
             if let (epoch, Some(link)) = peer.epoch() {
-                live.insert(peer.node, Told { epoch, rtt_us: rtt_us(&link.connection) });
+                let said = Told { epoch, rtt_us: rtt_us(&link.connection) };
+                live.insert(peer.node, (said, link.member.clone()));
             }
         }
         told.retain(|node, said| {
-            let same = live.get(node).is_some_and(|link| link.epoch == said.epoch);
+            let same = live.get(node).is_some_and(|(link, _)| link.epoch == said.epoch);
             if !same {
                 news.push(NetEvent::LinkDown { peer: *node });
             }
             same
         });
-        for (peer, link) in live {
+        for (peer, (link, member)) in live {
             match told.get_mut(&peer) {
                 None => {
                     told.insert(peer, link);
-                    news.push(NetEvent::LinkUp { peer, rtt_us: link.rtt_us });
+                    news.push(NetEvent::LinkUp { peer, member, rtt_us: link.rtt_us });
                 }
-                Some(said) if differs(said.rtt_us, link.rtt_us) => {
-                    *said = link;
-                    news.push(NetEvent::LinkRtt { peer, rtt_us: link.rtt_us });
+                Some(said) if differs(said.rtt_us, is.rtt_us) => {
+                    *said = is;
+                    news.push(NetEvent::LinkRtt { peer, rtt_us: is.rtt_us });
                 }
                 Some(_) => {}
             }
