@@ -105,7 +105,7 @@ pub enum ConfigError {
         "bind {key} to {address}: off loopback, requests must carry tokens, which this version does not check; use a loopback address"
     )]
     NeedsTokens {
-        /// `rest` or `metrics`.
+        /// Which one.
         key: &'static str,
         /// The address.
         address: SocketAddr,

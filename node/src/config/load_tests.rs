@@ -8,7 +8,6 @@ fn defaults_are_private_but_for_the_mesh_socket() {
     let config = layered("", &[], &Flags::default()).unwrap();
     assert_eq!(config.listen, "0.0.0.0:4334".parse().unwrap());
     assert_eq!(config.rest, "127.0.0.1:8000".parse().unwrap());
-    assert_eq!(config.metrics, "127.0.0.1:8002".parse().unwrap());
     assert_eq!(config.region.to_string(), "home");
     assert_eq!((config.log.level, config.log.format), (LogLevel::Info, LogFormat::Text));
     assert!(!config.emulate && config.advertise.is_empty());
@@ -88,9 +87,8 @@ fn the_port_base_moves_every_port_and_no_host() {
     let config = layered("", &[], &flags).unwrap();
     assert_eq!(config.listen, "10.0.0.3:5000".parse().unwrap());
     assert_eq!(config.rest, "127.0.0.1:5001".parse().unwrap());
-    assert_eq!(config.metrics, "127.0.0.1:5003".parse().unwrap());
     let free = layered("port_base = 0", &[], &Flags::default()).unwrap();
-    assert_eq!([free.listen.port(), free.rest.port(), free.metrics.port()], [0, 0, 0]);
+    assert_eq!([free.listen.port(), free.rest.port()], [0, 0]);
     let error = layered("port_base = 65533", &[], &Flags::default()).unwrap_err();
     assert!(matches!(error, ConfigError::PortBase { base: 65533 }), "{error}");
     assert!(layered("port_base = 65532", &[], &Flags::default()).is_ok());
@@ -98,7 +96,7 @@ fn the_port_base_moves_every_port_and_no_host() {
 
 #[test]
 fn interfaces_without_tokens_stay_on_loopback() {
-    for file in ["rest = \"0.0.0.0:8000\"", "metrics = \"192.0.2.1:1\""] {
+    for file in ["rest = \"0.0.0.0:8000\"", "rest = \"192.0.2.1:1\""] {
         let error = layered(file, &[], &Flags::default()).unwrap_err();
         assert!(matches!(error, ConfigError::NeedsTokens { .. }), "{error}");
         assert!(error.to_string().contains("requests must carry tokens"), "{error}");

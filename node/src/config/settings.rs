@@ -18,8 +18,6 @@ pub struct Config {
     pub advertise: Vec<SocketAddr>,
     /// Address of the REST interface; loopback, until requests carry tokens.
     pub rest: SocketAddr,
-    /// Address of the metrics; loopback, until requests carry tokens.
-    pub metrics: SocketAddr,
     /// The region that `init` writes into this node's certificate. Ignored once the node is a member.
     pub region: Region,
     /// What is logged to standard error, and how.
@@ -86,7 +84,6 @@ pub(super) struct Draft {
     pub(super) advertise: Option<Vec<SocketAddr>>,
     pub(super) port_base: Option<u16>,
     pub(super) rest: Option<SocketAddr>,
-    pub(super) metrics: Option<SocketAddr>,
     pub(super) region: Option<Region>,
     pub(super) log_level: Option<LogLevel>,
     pub(super) log_format: Option<LogFormat>,
@@ -105,7 +102,6 @@ impl Draft {
             listen: self.listen.unwrap_or(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), UDP_PORT)),
             advertise: self.advertise.unwrap_or_default(),
             rest: self.rest.unwrap_or(SocketAddr::new(loopback, REST_PORT)),
-            metrics: self.metrics.unwrap_or(SocketAddr::new(loopback, METRICS_PORT)),
             region: self.region.unwrap_or_else(default_region),
             log: LogConfig {
                 level: self.log_level.unwrap_or(LogLevel::Info),
@@ -134,15 +130,12 @@ impl Config {
         };
         self.listen.set_port(port(0)?);
         self.rest.set_port(port(1)?);
-        self.metrics.set_port(port(3)?);
-        Ok(())
+        port(3).map(|_highest| ())
     }
 
     fn check(&self) -> Result<(), ConfigError> {
-        for (key, address) in [("rest", self.rest), ("metrics", self.metrics)] {
-            if !address.ip().is_loopback() {
-                return Err(ConfigError::NeedsTokens { key, address });
-            }
+        if !self.rest.ip().is_loopback() {
+            return Err(ConfigError::NeedsTokens { key: "rest", address: self.rest });
         }
         match self.advertise.iter().find(|address| address.ip().is_unspecified() || address.port() == 0) {
             Some(&address) => Err(ConfigError::CannotBeDialled { address }),
@@ -170,5 +163,4 @@ fn default_region() -> Region {
 
 const UDP_PORT: u16 = 4334;
 const REST_PORT: u16 = 8000;
-const METRICS_PORT: u16 = 8002;
 const REGION: &str = "home";

@@ -19,12 +19,12 @@ pub struct MeshStore {
     pub(super) committer: Committer,
 }
 
-/// One change to the rows of the mesh's machines.
+/// One change to the rows of the mesh's machines, or to those that lie beside them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RowChange {
     /// Sets a row.
     Put {
-        /// Which table of the machines; see `docs/storage.md`.
+        /// Which table; `docs/storage.md` has the numbers.
         table: u8,
         /// Key within the table.
         key: Vec<u8>,
@@ -92,6 +92,24 @@ impl MeshStore {
             return Err(LoadError::TooMuch { file: FILE, bytes_max: LOAD_BYTES_MAX });
         }
         Ok(found)
+    }
+
+    /// One row. Blocks on the disk.
+    pub fn row(&self, table: u8, key: &[u8]) -> Result<Option<Vec<u8>>, LoadError> {
+        let read = || -> Result<Option<Vec<u8>>, redb::Error> {
+            let rows = self.database.begin_read()?.open_table(ROWS)?;
+            Ok(rows.get((table, key))?.map(|value| value.value().to_vec()))
+        };
+        read().map_err(read_failed)
+    }
+
+    /// One row. Blocks on the disk, for one read.
+    pub fn row(&self, table: u8, key: &[u8]) -> Result<Option<Vec<u8>>, LoadError> {
+        let read = || -> Result<Option<Vec<u8>>, redb::Error> {
+            let rows = self.database.begin_read()?.open_table(ROWS)?;
+            Ok(rows.get((table, key))?.map(|value| value.value().to_vec()))
+        };
+        read().map_err(read_failed)
     }
 
     /// Keeps the certificate of a member, replacing an earlier one of it.
@@ -184,6 +202,7 @@ mod tests {
         mesh.persist(vec![put(2, "b", "old"), put(1, "z", "1"), put(2, "a", "2")], true).await.await.unwrap();
         mesh.persist(vec![put(2, "b", "new"), delete(2, "a"), delete(9, "none")], true).await.await.unwrap();
         assert_eq!(mesh.rows().unwrap(), [row(1, "z", "1"), row(2, "b", "new")]);
+        assert_eq!((mesh.row(2, b"b").unwrap(), mesh.row(2, b"a").unwrap()), (Some(b"new".to_vec()), None));
         thread.close().await;
         let (mesh, thread) = mesh_store(&disk.crashed(0));
         assert_eq!(mesh.rows().unwrap(), [row(1, "z", "1"), row(2, "b", "new")]);
