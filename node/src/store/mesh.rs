@@ -103,15 +103,6 @@ impl MeshStore {
         read().map_err(read_failed)
     }
 
-    /// One row. Blocks on the disk, for one read.
-    pub fn row(&self, table: u8, key: &[u8]) -> Result<Option<Vec<u8>>, LoadError> {
-        let read = || -> Result<Option<Vec<u8>>, redb::Error> {
-            let rows = self.database.begin_read()?.open_table(ROWS)?;
-            Ok(rows.get((table, key))?.map(|value| value.value().to_vec()))
-        };
-        read().map_err(read_failed)
-    }
-
     /// Keeps the certificate of a member, replacing an earlier one of it.
     pub async fn put_certificate(&self, node: NodeId, certificate: Vec<u8>) -> Completion {
         self.committer
