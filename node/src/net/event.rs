@@ -7,7 +7,6 @@ use hedgerow_attest::digest::{Blake3Digest, Sha256Digest};
 use hedgerow_attest::id::NodeId;
 use hedgerow_attest::key::PublicKey;
 use hedgerow_attest::member::Member;
-use hedgerow_attest::member::Member;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -26,8 +25,6 @@ pub enum NetEvent {
         member: Member,
         /// Round trip seen in the handshake, microseconds.
         rtt_us: u64,
-        /// The membership that the handshake proved.
-        member: Member,
     },
     /// The smoothed round trip of a link changed by more than a twentieth.
     LinkRtt {

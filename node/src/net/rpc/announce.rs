@@ -41,8 +41,8 @@ impl Links {
         let mut live = BTreeMap::new();
         for peer in self.peers() {
             if let (epoch, Some(link)) = peer.epoch() {
-                let said = Told { epoch, rtt_us: rtt_us(&link.connection) };
-                live.insert(peer.node, (said, link.member.clone()));
+                let told = Told { epoch, rtt_us: rtt_us(&link.connection) };
+                live.insert(peer.node, (told, link.member.clone()));
             }
         }
         told.retain(|node, said| {
@@ -58,9 +58,9 @@ impl Links {
                     told.insert(peer, link);
                     news.push(NetEvent::LinkUp { peer, member, rtt_us: link.rtt_us });
                 }
-                Some(said) if differs(said.rtt_us, is.rtt_us) => {
-                    *said = is;
-                    news.push(NetEvent::LinkRtt { peer, rtt_us: is.rtt_us });
+                Some(said) if differs(said.rtt_us, link.rtt_us) => {
+                    *said = link;
+                    news.push(NetEvent::LinkRtt { peer, rtt_us: link.rtt_us });
                 }
                 Some(_) => {}
             }
