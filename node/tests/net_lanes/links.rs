@@ -103,7 +103,8 @@ fn in_order(mesh: &Mesh) -> (Node, Node) {
 /// Kills a node, so that `witness` hears no close, and starts it again on its port.
 async fn restart(mesh: &Mesh, victim: Node, witness: &Node) -> Node {
     let cut = Rule { peer: witness.address(), delay_ms: 0, cut: Cut::Both };
-    victim.net.emulation().unwrap().set(&[cut]).unwrap();
+    let emulation = victim.net.emulation().expect("tests start with emulation");
+    emulation.set(&[cut]).expect("one rule is taken");
     let number = if victim.id == mesh.node(1) { 1 } else { 2 };
     let address = victim.address();
     victim.net.shutdown().await;
