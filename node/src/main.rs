@@ -1,3 +1,7 @@
 //! The `hedgerow` binary.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    hedgerow::main()
+}

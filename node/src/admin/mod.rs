@@ -2,7 +2,13 @@
 
 mod answer;
 mod client;
+mod routes;
+mod server;
+mod state;
 pub mod wire;
 
 pub use answer::{ANSWER_BYTES_MAX, Answer, ClientError, Door};
 pub use client::{AdminClient, HttpClient, SOCKET_NAME};
+pub use routes::{DEPLOYMENT_HEADER, PING_PROTOCOL, write_ticket};
+pub use server::{admin_router, bind};
+pub use state::{About, AdminState};

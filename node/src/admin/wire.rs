@@ -114,6 +114,9 @@ pub struct LocalModel {
     pub digest: String,
     /// How far it is: one stable word such as `fetching` or `warm`.
     pub state: String,
+    /// Why it is not warm, where something is wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// One row of `GET /admin/v1/members`.
@@ -143,4 +146,7 @@ pub struct MemberRow {
     pub warm: Vec<String>,
     /// Whether it holds the lease of its cell.
     pub aggregator: bool,
+    /// Whether it is the answering node itself.
+    #[serde(default)]
+    pub me: bool,
 }

@@ -1,1 +1,27 @@
 //! The command line: one file per command, each of them arguments, one call, a table or JSON.
+//!
+//! Every command but `init`, `join`, `run` and `demo` talks to the running node over the admin socket in its data folder, because a
+//! redb file cannot be opened twice. Exit codes: 0 ok, 1 failed, 2 usage, 3 not ready, 4 partly done.
+
+mod arguments;
+mod doctor;
+mod entry;
+mod failure;
+mod infer;
+mod init;
+mod invite;
+mod join;
+mod members;
+mod model;
+mod nearest;
+mod output;
+mod ping;
+mod placement;
+mod run;
+mod session;
+mod status;
+mod tensor_file;
+
+pub(crate) use arguments::DemoArguments;
+pub use entry::main_from;
+pub use failure::{CliError, Exit};

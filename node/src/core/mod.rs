@@ -1,1 +1,14 @@
-//! The only caller of the mesh core: one task that owns it, its clock, its signer and the view it publishes.
+//! The only caller of the mesh core: one task that owns it, its clock, its signer and the view that it publishes.
+
+mod durability;
+mod handle;
+mod inbox;
+mod outputs;
+mod rows;
+mod task;
+
+pub use handle::{CommandError, CoreHandle};
+pub use inbox::CoreInbox;
+pub use outputs::FACTS_TOPIC;
+pub use rows::{aggregators, member_counts, member_rows};
+pub use task::{CoreParts, CoreStartError, CoreTask};

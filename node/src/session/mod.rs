@@ -1,1 +1,14 @@
-//! Placement groups of sessions: one owner task each, driving a replica.
+//! Placement groups of sessions: one owner task each, driving a replica; and the client side, which finds a replica wherever it is.
+
+mod answer;
+mod call;
+mod group;
+mod groups;
+mod local;
+mod sessions;
+
+pub use answer::{Refused, SessionAnswer};
+pub use call::{CallError, SessionCall};
+pub use groups::{Groups, GroupsParts, GroupsStartError};
+pub use local::LocalSession;
+pub use sessions::{ReadRequest, SESSION_PROTOCOL, SessionError, Sessions, WriteRequest};

@@ -1,9 +1,22 @@
-use futures::StreamExt as _;
-use futures::stream::FuturesUnordered;
+use std::sync::Mutex;
+use std::task::Wake;
+
 use redb::{ReadableDatabase as _, ReadableTable as _, TableDefinition};
 
 use super::super::testing::Disk;
 use super::*;
+
+/// Notes when a completion wakes who waits for it.
+struct Noted {
+    number: usize,
+    order: Arc<Mutex<Vec<usize>>>,
+}
+
+impl Wake for Noted {
+    fn wake(self: Arc<Self>) {
+        self.order.lock().unwrap().push(self.number);
+    }
+}
 
 const TABLE: TableDefinition<'_, u64, u64> = TableDefinition::new("numbers");
 
@@ -13,22 +26,32 @@ async fn requests_that_wait_for_one_sync_share_the_next_and_complete_in_order() 
     let (committer, thread) = Committer::start("test", Arc::new(disk.database())).unwrap();
     let before = disk.syncs();
     disk.hold(true);
-    let mut pending = FuturesUnordered::new();
+    let mut pending = Vec::new();
     for number in 0..100 {
         let sync = if number % 3 == 1 { Sync::Deferred } else { Sync::Durable };
-        let completion = put(&committer, sync, number).await;
-        pending.push(async move { completion.await.map(|()| number) });
+        pending.push(put(&committer, sync, number).await);
         if number == 0 {
             let disk = disk.clone();
             tokio::task::spawn_blocking(move || disk.wait_for_sync(before + 1)).await.unwrap();
         }
     }
-    assert!(futures::poll!(pending.next()).is_pending(), "nothing is done before the disk says so");
+    let order = Arc::new(Mutex::new(Vec::new()));
+    // The runtime's budget would make some of these polls wake at once.
+    tokio::task::unconstrained(async {
+        for (number, completion) in pending.iter_mut().enumerate() {
+            let waker = Arc::new(Noted { number, order: Arc::clone(&order) }).into();
+            let polled = Pin::new(completion).poll(&mut Context::from_waker(&waker));
+            assert!(polled.is_pending(), "{number} is done before the disk says so");
+        }
+    })
+    .await;
     disk.hold(false);
-    let order: Vec<u64> = pending.map(Result::unwrap).collect().await;
-    assert_eq!(order, (0..100).collect::<Vec<_>>());
-    assert_eq!(disk.syncs() - before, 2, "the first alone, then all the others together");
     thread.close().await;
+    assert_eq!(disk.syncs() - before, 2, "the first alone, then all the others together");
+    assert_eq!(*order.lock().unwrap(), (0..100).collect::<Vec<_>>());
+    for completion in pending {
+        completion.await.unwrap();
+    }
 }
 
 #[tokio::test]

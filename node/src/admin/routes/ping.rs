@@ -1,0 +1,108 @@
+//! Reaching a member, or finding out why an address refuses.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use axum::Json;
+use axum::extract::State;
+use bytes::Bytes;
+use hedgerow_attest::id::NodeId;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::admin::state::AdminState;
+use crate::api::Problem;
+use crate::net::{DialError, DialReport, Protocol};
+use crate::observe::chain;
+
+/// The name under which nodes answer a ping with its own bytes.
+pub const PING_PROTOCOL: Protocol = Protocol::new("ping/1");
+
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Body of `POST /admin/v1/ping`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::admin) struct PingBody {
+    target: String,
+}
+
+pub(in crate::admin) async fn ping(
+    State(state): State<AdminState>,
+    Json(body): Json<PingBody>,
+) -> Result<Json<Value>, Problem> {
+    match body.target.parse::<SocketAddr>() {
+        Ok(address) => Ok(Json(dialled(address, &state.net.dial(address).await))),
+        Err(_not_an_address) => ping_member(&state, &body.target).await.map(Json),
+    }
+}
+
+/// A member by its id, or by the first characters of it where they name one alone.
+fn member(state: &AdminState, target: &str) -> Result<NodeId, Problem> {
+    let view = state.api.core.view();
+    let mut found = view.members.keys().filter(|node| node.to_string().starts_with(target));
+    match (found.next(), found.next()) {
+        (Some(node), None) if !target.is_empty() => Ok(*node),
+        (Some(_), Some(_)) => {
+            Err(Problem::bad_request("target-ambiguous", format!("several members begin with '{target}'"))
+                .remedy("give more characters of the id"))
+        }
+        _ => {
+            Err(Problem::not_found("target-unknown", format!("no member begins with '{target}', and it is no IP:PORT"))
+                .remedy("list the members with `hedgerow members`"))
+        }
+    }
+}
+
+async fn ping_member(state: &AdminState, target: &str) -> Result<Value, Problem> {
+    let node = member(state, target)?;
+    let view = state.api.core.view();
+    let address = view.members.get(&node).and_then(|member| member.addresses.first()).map(ToString::to_string);
+    if node == view.me {
+        return Ok(json!({ "reached": true, "node": node.to_string(), "address": address, "rtt_ms": 0.0 }));
+    }
+    let sent = Instant::now();
+    Ok(match state.net.request(node, PING_PROTOCOL, Bytes::from_static(b"ping"), PATIENCE).await {
+        Ok(_echo) => {
+            let rtt_ms = sent.elapsed().as_secs_f64() * 1_000.0;
+            json!({ "reached": true, "node": node.to_string(), "address": address, "rtt_ms": rtt_ms })
+        }
+        Err(error) => json!({
+            "reached": false,
+            "node": node.to_string(),
+            "address": address,
+            "reason": chain(&error),
+            "remedy": "dial its address with `hedgerow ping IP:PORT` to see who answers there",
+        }),
+    })
+}
+
+fn dialled(address: SocketAddr, report: &DialReport) -> Value {
+    let node = report.theirs.as_ref().and_then(|theirs| theirs.as_ref().ok()).and_then(|answerer| answerer.node);
+    match (&report.outcome, node) {
+        (Ok(()), Some(node)) => json!({
+            "reached": true,
+            "node": node.to_string(),
+            "address": address.to_string(),
+            "rtt_ms": report.rtt.map(|rtt| rtt.as_secs_f64() * 1_000.0),
+        }),
+        (Ok(()), None) => {
+            json!({ "reached": false, "address": address.to_string(), "reason": "whoever answers is no member" })
+        }
+        (Err(error), _) => json!({
+            "reached": false,
+            "address": address.to_string(),
+            "reason": chain(error),
+            "remedy": remedy(error),
+        }),
+    }
+}
+
+fn remedy(error: &DialError) -> &'static str {
+    match error {
+        DialError::Timeout => "see that a node runs there and that UDP reaches it",
+        DialError::RefusedByUs { .. } => "another mesh, or an expired or revoked member, answers there",
+        DialError::RefusedByPeer { .. } => "compare the mesh on both sides with `hedgerow status`",
+        DialError::Broken(_) | DialError::Address(_) | DialError::Tls(_) => "see this node's log",
+    }
+}

@@ -1,0 +1,77 @@
+//! What this node is and how it is, whom it sees, and which sessions it holds.
+
+use axum::Json;
+use axum::extract::State;
+use hedgerow_protocol::view::MeshView;
+
+use crate::admin::state::AdminState;
+use crate::admin::wire::{Listening, LocalModel, MemberRow, NodeState, Status};
+use crate::core::{aggregators, member_counts, member_rows};
+use crate::exec::ShelfRow;
+use crate::observe::ProcessStatus;
+use crate::session::LocalSession;
+
+pub(in crate::admin) async fn status(State(state): State<AdminState>) -> Json<Status> {
+    let view = state.api.core.view();
+    let reasons = reasons(&view);
+    let process = ProcessStatus::read(state.about.started);
+    let models = state.api.shelf.rows();
+    Json(Status {
+        node: view.me.to_string(),
+        peer: state.about.peer.to_string(),
+        mesh: view.mesh.to_string(),
+        region: state.about.region.to_string(),
+        cell: view.cell.map(|cell| cell.to_string()),
+        state: if reasons.is_empty() { NodeState::Ready } else { NodeState::Starting },
+        reasons,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: process.pid,
+        uptime_ms: process.uptime_ms,
+        listen: Listening { udp: state.net.local_addr(), rest: state.about.rest, admin: state.about.admin.clone() },
+        members: member_counts(&view),
+        aggregators: aggregators(&view),
+        refusals: refusals(&state),
+        models: models.iter().map(local_model).collect(),
+        emulation: state.net.emulation().map(|emulation| serde_json::json!({ "rules": emulation.rules() })),
+        memory_rss_bytes: process.memory_rss_bytes.unwrap_or(0),
+    })
+}
+
+/// Why the node cannot do its work yet. It is a member with a network when it answers at all.
+fn reasons(view: &MeshView) -> Vec<String> {
+    let mut reasons = Vec::new();
+    if view.cell.is_none() {
+        reasons.push("the cell of this region is not known yet".to_owned());
+    }
+    if !view.members.get(&view.me).is_some_and(|me| me.incarnation.0 > 0) {
+        reasons.push("this node has not announced itself yet".to_owned());
+    }
+    reasons
+}
+
+/// Connections refused by the network and statements refused above it.
+fn refusals(state: &AdminState) -> std::collections::BTreeMap<String, u64> {
+    let mut refusals = state.counters.family("refusals");
+    for (reason, count) in state.net.refusals() {
+        *refusals.entry(reason.to_owned()).or_default() += count;
+    }
+    refusals
+}
+
+pub(super) fn local_model(row: &ShelfRow) -> LocalModel {
+    LocalModel {
+        name: row.model.model.to_string(),
+        version: row.model.version.to_string(),
+        digest: row.manifest.to_string(),
+        state: row.state.to_owned(),
+        reason: row.reason.clone(),
+    }
+}
+
+pub(in crate::admin) async fn members(State(state): State<AdminState>) -> Json<Vec<MemberRow>> {
+    Json(member_rows(&state.api.core.view(), &state.api.core.roster()))
+}
+
+pub(in crate::admin) async fn sessions(State(state): State<AdminState>) -> Json<Vec<LocalSession>> {
+    Json(state.api.sessions.local().await)
+}

@@ -1,0 +1,46 @@
+//! The admin socket: the operator's routes, and the application's beside them.
+
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post};
+use hedgerow_inference::artifact::BUNDLE_BYTES_MAX;
+use tokio::net::UnixListener;
+
+use super::routes::{emulation, invites, models, nearest, ping, placement, status};
+use super::state::AdminState;
+use crate::api;
+
+/// Every route of the admin socket.
+pub fn admin_router(state: AdminState) -> Router {
+    let own = Router::new()
+        .route("/admin/v1/status", get(status::status))
+        .route("/admin/v1/members", get(status::members))
+        .route("/admin/v1/sessions", get(status::sessions))
+        .route("/admin/v1/nearest", get(nearest::nearest))
+        .route("/admin/v1/ping", post(ping::ping))
+        .route("/admin/v1/invites", post(invites::invite))
+        .route("/admin/v1/models", get(models::list).post(models::push))
+        .route("/admin/v1/models/{name}", get(models::inspect))
+        .route("/admin/v1/models/{name}/verification", get(models::verify))
+        .route("/admin/v1/placement/{key}", get(placement::explain))
+        .route("/admin/v1/emulation", get(emulation::rules).put(emulation::set))
+        .layer(DefaultBodyLimit::max(BUNDLE_BYTES_MAX))
+        .with_state(state.clone());
+    api::router(state.api).merge(own)
+}
+
+/// Binds the socket, taking the place of one that a crash left behind: the folder is locked by this process.
+pub fn bind(path: &Path) -> io::Result<UnixListener> {
+    match std::fs::remove_file(path) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let listener = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}

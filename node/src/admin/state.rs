@@ -1,0 +1,55 @@
+//! What the operator's handlers use.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use hedgerow_attest::peer_id::PeerId;
+use hedgerow_attest::region::Region;
+use hedgerow_attest::root::TrustRoot;
+
+use crate::api::ApiState;
+use crate::exec::Library;
+use crate::identity::Issuer;
+use crate::net::Net;
+use crate::observe::Counters;
+use crate::store::MeshStore;
+
+/// Cheap handles on the node, and what does not change while it runs.
+#[derive(Clone, Debug)]
+pub struct AdminState {
+    /// What applications reach too.
+    pub api: ApiState,
+    /// The network.
+    pub net: Net,
+    /// The artifacts at rest.
+    pub library: Library,
+    /// The invitations.
+    pub store: MeshStore,
+    /// The root of the mesh.
+    pub root: Arc<TrustRoot>,
+    /// The right to issue, where this node has it.
+    pub issuer: Option<Arc<Issuer>>,
+    /// What was refused, by reason.
+    pub counters: Counters,
+    /// What does not change.
+    pub about: Arc<About>,
+}
+
+/// What does not change while a node runs.
+#[derive(Clone, Debug)]
+pub struct About {
+    /// Its current `PeerId`.
+    pub peer: PeerId,
+    /// The region of its certificate.
+    pub region: Region,
+    /// Where REST listens.
+    pub rest: SocketAddr,
+    /// The admin socket.
+    pub admin: PathBuf,
+    /// Where others reach the mesh socket, best first.
+    pub advertised: Vec<SocketAddr>,
+    /// When the process started.
+    pub started: Instant,
+}

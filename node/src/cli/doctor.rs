@@ -1,0 +1,136 @@
+//! `hedgerow doctor`: what keeps this node from working, checked from the outside in.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::failure::{CliError, Exit};
+use super::output::{OutputFormat, print};
+use crate::admin::wire::{NodeState, Status};
+use crate::admin::{AdminClient, ClientError};
+use crate::identity::Enrolled;
+use crate::observe::chain;
+use crate::observe::wall;
+use crate::store::Layout;
+
+/// One thing that was looked at.
+#[derive(Debug, Serialize)]
+struct Finding {
+    what: &'static str,
+    ok: bool,
+    seen: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remedy: Option<String>,
+}
+
+/// Looks at the folder, the membership and the running node; exit code 1 where something is wrong.
+pub(super) async fn run(client: &AdminClient, data: &Path, format: OutputFormat) -> Result<Exit, CliError> {
+    let mut findings = vec![folder(data), membership(data)];
+    if findings.iter().all(|finding| finding.ok) {
+        findings.extend(node(client).await);
+    }
+    print(format, &findings, |findings, _| told(findings))?;
+    Ok(if findings.iter().all(|finding| finding.ok) { Exit::Ok } else { Exit::Failed })
+}
+
+fn folder(data: &Path) -> Finding {
+    let what = "data folder";
+    match std::fs::metadata(data) {
+        Err(error) => bad(
+            what,
+            format!("{}: {error}", data.display()),
+            "found a mesh with `hedgerow init`, or join one with `hedgerow join TICKET`",
+        ),
+        Ok(metadata) if metadata.permissions().mode() & 0o077 != 0 => {
+            bad(what, format!("{} is open to others", data.display()), "chmod 700 it")
+        }
+        Ok(_) => good(what, data.display().to_string()),
+    }
+}
+
+fn membership(data: &Path) -> Finding {
+    let what = "membership";
+    let now = wall().unix_seconds();
+    match Enrolled::load(&Layout::new(data), now) {
+        Ok(enrolled) => {
+            let days = enrolled.member.not_after().0.saturating_sub(now.0) / 86_400;
+            good(
+                what,
+                format!("of mesh {}, region {}, {days} days left", enrolled.root.mesh(), enrolled.member.region()),
+            )
+        }
+        Err(error) => bad(what, chain(&error), "the text says what to do"),
+    }
+}
+
+async fn node(client: &AdminClient) -> Vec<Finding> {
+    let status: Status = match client.get("read the status", "/admin/v1/status").await {
+        Ok(status) => status,
+        Err(error @ ClientError::NoNode { .. }) => {
+            return vec![bad("node", chain(&error), "start it with `hedgerow run`")];
+        }
+        Err(error) => return vec![bad("node", chain(&error), "see its log")],
+    };
+    let mut findings = vec![match status.state {
+        NodeState::Ready => {
+            good("node", format!("ready, mesh socket {}, REST {}", status.listen.udp, status.listen.rest))
+        }
+        other => {
+            bad("node", format!("{other:?}: {}", status.reasons.join("; ")).to_lowercase(), "wait, or see its log")
+        }
+    }];
+    let others = status.members.total.saturating_sub(1);
+    let heard = status.members.alive.saturating_sub(1);
+    findings.push(if others > 0 && heard == 0 {
+        bad("peers", format!("none of {others} answers"), "see that UDP reaches them: `hedgerow members -o wide` has their addresses, `hedgerow ping IP:PORT` says who answers there")
+    } else {
+        good("peers", format!("{heard} of {others} answer"))
+    });
+    let led = status.aggregators.iter().any(|row| row.region == status.region);
+    findings.push(if led {
+        good("aggregator", "this region has one".to_owned())
+    } else {
+        bad(
+            "aggregator",
+            "this region has none".to_owned(),
+            "a majority of its voters has to be up; `hedgerow members` says who is",
+        )
+    });
+    if !status.refusals.is_empty() {
+        let counts: Vec<_> = status.refusals.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+        findings.push(good("refused since the start", counts.join(", ")));
+    }
+    findings
+}
+
+fn good(what: &'static str, seen: String) -> Finding {
+    Finding { what, ok: true, seen, remedy: None }
+}
+
+fn bad(what: &'static str, seen: String, remedy: &str) -> Finding {
+    Finding { what, ok: false, seen, remedy: Some(remedy.to_owned()) }
+}
+
+fn told(findings: &[Finding]) -> String {
+    let mut lines = Vec::new();
+    for finding in findings {
+        lines.push(format!("{}  {}: {}", if finding.ok { "ok  " } else { "FAIL" }, finding.what, finding.seen));
+        if let Some(remedy) = &finding.remedy {
+            lines.push(format!("      next: {remedy}"));
+        }
+    }
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_is_not_there_names_the_two_ways_to_begin() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = told(&[super::folder(&folder.path().join("none"))]);
+        assert!(text.starts_with("FAIL  data folder: ") && text.contains("`hedgerow init`"), "{text}");
+    }
+}

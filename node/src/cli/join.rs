@@ -1,0 +1,130 @@
+//! `hedgerow join`: from a ticket to a membership.
+
+use std::io::Read as _;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hedgerow_attest::name::NodeClass;
+use hedgerow_attest::ticket::Ticket;
+use hedgerow_attest::time::UnixSeconds;
+use tokio::sync::watch;
+
+use super::arguments::JoinArguments;
+use super::failure::{CliError, Exit};
+use super::init::{NODE_CLASS, open_folder};
+use super::output::line;
+use crate::config::ArtifactLimits;
+use crate::identity::{Enrolment, JoinRequest, NodeIdentity};
+use crate::net::{Net, NetConfig, Trust};
+use crate::observe::chain;
+use crate::observe::wall;
+use crate::store::{DataFolder, Store};
+
+/// A ticket is a few hundred characters; a file longer than this is none.
+const TICKET_BYTES_MAX: u64 = 64 << 10;
+
+/// Redeems the ticket and keeps what it brought.
+pub(super) async fn run(data: &Path, arguments: &JoinArguments) -> Result<Exit, CliError> {
+    let ticket = decode(&read_ticket(arguments)?)?;
+    let folder = open_folder(data)?;
+    if folder.layout().membership().exists() {
+        let why = anyhow::anyhow!("the data folder {} belongs to a member already", data.display());
+        let remedy = "start it with `hedgerow run`, or name another folder with --data DIR";
+        return Err(CliError::local("join", why, Some(remedy.to_owned())));
+    }
+    let enrolment = redeem(&folder, &ticket).await?;
+    line(&format!("joined mesh {} as {} in region {}", ticket.mesh, enrolment.member().node(), ticket.region))?;
+    line("next: hedgerow run")?;
+    Ok(Exit::Ok)
+}
+
+/// Reads the text of a ticket and checks what can be checked without asking anybody.
+pub(super) fn decode(text: &str) -> Result<Ticket, CliError> {
+    let refused = |error: hedgerow_attest::ticket::TicketError| {
+        let remedy = "ask the issuer for a fresh one: `hedgerow invite > ticket`";
+        CliError::local("use the ticket", error, Some(remedy.to_owned()))
+    };
+    let ticket = Ticket::decode(text.trim()).map_err(refused)?;
+    ticket.check(wall().unix_seconds(), None).map_err(refused)?;
+    Ok(ticket)
+}
+
+/// Asks the ticket's issuer at each of its addresses until one answers, and makes the folder that of a member.
+pub(super) async fn redeem(folder: &DataFolder, ticket: &Ticket) -> Result<Enrolment, CliError> {
+    let local = |error: &dyn std::error::Error| CliError::local("join", anyhow::anyhow!(chain(error)), None);
+    let identity = NodeIdentity::load_or_make(folder.layout()).map_err(|error| local(&error))?;
+    let store = Store::open(folder, ArtifactLimits::default()).map_err(|error| local(&error))?;
+    let mut tried = Vec::new();
+    let mut outcome = None;
+    for address in &ticket.addresses {
+        match ask(&identity, ticket, *address).await {
+            Ok(answer) => {
+                outcome = Some(Enrolment::accept(ticket, &identity, &answer, wall().unix_seconds()));
+                break;
+            }
+            Err(why) => tried.push(format!("{address}: {why}")),
+        }
+    }
+    let saved = match outcome {
+        None => {
+            let why = anyhow::anyhow!("the issuer did not answer at any address of the ticket ({})", tried.join("; "));
+            let remedy = "see that it runs and that UDP reaches it; `hedgerow invite` there writes a ticket with its present addresses";
+            Err(CliError::local("join", why, Some(remedy.to_owned())))
+        }
+        Some(Err(refused)) => Err(local(&refused)),
+        Some(Ok(enrolment)) => match enrolment.save(folder, &store.mesh).await {
+            Ok(()) => Ok(enrolment),
+            Err(error) => Err(local(&error)),
+        },
+    };
+    store.close().await;
+    saved
+}
+
+/// One request to one address, over a socket of its own that only the join lane uses.
+async fn ask(identity: &NodeIdentity, ticket: &Ticket, address: SocketAddr) -> Result<Bytes, String> {
+    let unspecified: IpAddr =
+        if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let stranger = Trust {
+        node: identity.node(),
+        transport: identity.transport().clone(),
+        root: None,
+        own: None,
+        revoked: std::collections::BTreeSet::new(),
+        clock_floor: UnixSeconds(0),
+    };
+    let (_trust, trusted) = watch::channel(Arc::new(stranger));
+    let listen = SocketAddr::new(unspecified, 0);
+    let config = NetConfig { listen, trust: trusted, emulate: false, topics: Vec::new() };
+    let (net, _events) = Net::start(config).map_err(|error| chain(&error))?;
+    let class = NodeClass::new(NODE_CLASS).expect("a constant that keeps the rules of names");
+    let request = |exporter: &[u8; 32]| {
+        Bytes::from(JoinRequest::new(ticket, identity, class, exporter, wall().unix_seconds()).encode())
+    };
+    let answer = net.join_client(address, ticket.issuer_peer, request).await;
+    net.shutdown().await;
+    answer.map_err(|error| chain(&error))
+}
+
+fn read_ticket(arguments: &JoinArguments) -> Result<String, CliError> {
+    match (&arguments.ticket_file, arguments.ticket.as_deref()) {
+        (Some(path), _) => read_bounded(path),
+        (None, Some("-")) => read_bounded(Path::new("/dev/stdin")),
+        (None, Some(ticket)) => Ok(ticket.to_owned()),
+        (None, None) => Err(CliError::Usage {
+            what: "no ticket".to_owned(),
+            remedy: "hedgerow join TICKET, or --ticket-file FILE, or `-` for standard input",
+        }),
+    }
+}
+
+/// Reads a file that may hold a ticket.
+pub(super) fn read_bounded(path: &Path) -> Result<String, CliError> {
+    let failed = |source| CliError::ReadFile { path: path.to_owned(), source };
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(failed)?;
+    file.take(TICKET_BYTES_MAX).read_to_string(&mut text).map_err(failed)?;
+    Ok(text)
+}

@@ -1,0 +1,147 @@
+//! `hedgerow run`: this node, until it is told to stop.
+
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use hedgerow_attest::region::Region;
+
+use super::arguments::RunArguments;
+use super::failure::{CliError, Exit};
+use super::init::{found_mesh, open_folder};
+use super::join::{decode, read_bounded, redeem};
+use super::output::line;
+use crate::admin::write_ticket;
+use crate::config::{Config, Flags};
+use crate::identity::Enrolled;
+use crate::observe::start_logs;
+use crate::observe::wall;
+use crate::peer::{Peer, stop_signal};
+use crate::runner::watch_parent;
+use crate::store::{DataFolder, Store};
+
+/// How often a ticket file that is not there yet is looked for.
+const LOOK_FOR_TICKET: Duration = Duration::from_millis(200);
+/// How long it is looked for; containers of one testnet start within seconds of each other.
+const TICKET_PATIENCE: Duration = Duration::from_secs(120);
+/// A ticket that a starting node writes lives this long.
+const TICKET_TTL_S: u64 = 86_400;
+
+/// Runs the node; clean after SIGTERM or SIGINT.
+pub(super) async fn run(data: &Path, arguments: &RunArguments) -> Result<Exit, CliError> {
+    let failed = |error: anyhow::Error| CliError::local("run", error, None);
+    if let Some(fd) = arguments.parent_pipe {
+        watch_parent(fd).map_err(|error| failed(error.into()))?;
+    }
+    let config =
+        Config::load(&flags(data, arguments)).map_err(|error| CliError::local("configure the node", error, None))?;
+    start_logs(config.log).map_err(|error| failed(error.into()))?;
+    let folder = open_folder(data)?;
+    become_member(&folder, arguments).await?;
+    let enrolled =
+        Enrolled::load(folder.layout(), wall().unix_seconds()).map_err(|error| CliError::local("run", error, None))?;
+    let store = Store::open(&folder, config.artifacts).map_err(|error| failed(error.into()))?;
+    let peer = Peer::start(&config, folder, store, &enrolled).await.map_err(|error| {
+        CliError::local(
+            "run",
+            error,
+            Some("free the port, or choose others with --port-base N (0 picks free ones)".to_owned()),
+        )
+    })?;
+    announce(&peer)?;
+    for spec in &arguments.ticket_out {
+        write_ticket_file(&peer, spec, arguments.uses).await?;
+    }
+    let signal = stop_signal().await.map_err(|error| failed(error.into()))?;
+    tracing::info!(signal, "stopping");
+    peer.stop().await;
+    Ok(Exit::Ok)
+}
+
+fn flags(data: &Path, arguments: &RunArguments) -> Flags {
+    Flags {
+        data: Some(data.to_owned()),
+        config: arguments.config.clone(),
+        listen: arguments.listen.clone(),
+        advertise: arguments.advertise.clone(),
+        port_base: arguments.port_base,
+        rest: arguments.rest.clone(),
+        region: None,
+        emulate: arguments.emulate,
+    }
+}
+
+/// An empty folder becomes a member's where the command line says how; one that is a member's already is left as it is.
+async fn become_member(folder: &DataFolder, arguments: &RunArguments) -> Result<(), CliError> {
+    if folder.layout().membership().exists() {
+        return Ok(());
+    }
+    if arguments.init {
+        found_mesh(folder, &arguments.name, &arguments.region)?;
+    } else if let Some(path) = &arguments.ticket_file {
+        let ticket = decode(&await_ticket(path).await?)?;
+        redeem(folder, &ticket).await?;
+    }
+    Ok(())
+}
+
+/// The file appears whole: it is written under another name first.
+async fn await_ticket(path: &Path) -> Result<String, CliError> {
+    let appears = async {
+        loop {
+            match read_bounded(path) {
+                Err(CliError::ReadFile { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+                    tokio::time::sleep(LOOK_FOR_TICKET).await;
+                }
+                read => return read,
+            }
+        }
+    };
+    tokio::time::timeout(TICKET_PATIENCE, appears).await.unwrap_or_else(|_elapsed| {
+        let why = anyhow::anyhow!("{} did not appear within {} s", path.display(), TICKET_PATIENCE.as_secs());
+        Err(CliError::local(
+            "wait for a ticket",
+            why,
+            Some("write it with `hedgerow invite > FILE` on a node of the mesh".to_owned()),
+        ))
+    })
+}
+
+/// The ports that were bound, for whoever started the node with `--port-base 0`.
+fn announce(peer: &Peer) -> Result<(), CliError> {
+    let state = peer.state();
+    line(&format!("node   {}", state.api.core.view().me))?;
+    line(&format!("mesh   udp {}", state.net.local_addr()))?;
+    line(&format!("REST   http://{}", state.about.rest))
+}
+
+/// `[REGION=]FILE`, written under another name and renamed, so that nobody reads half a ticket.
+async fn write_ticket_file(peer: &Peer, spec: &str, uses: u32) -> Result<(), CliError> {
+    let (region, path) = match spec.split_once('=') {
+        Some((region, path)) => {
+            let region = Region::new(region).map_err(|error| CliError::Usage {
+                what: format!("--ticket-out {spec}: {error}"),
+                remedy: "write --ticket-out REGION=FILE",
+            })?;
+            (region, PathBuf::from(path))
+        }
+        None => (peer.state().about.region.clone(), PathBuf::from(spec)),
+    };
+    let ticket = write_ticket(peer.state(), region, TICKET_TTL_S, uses)
+        .await
+        .map_err(|problem| CliError::local("write a ticket", anyhow::anyhow!(problem.detail), problem.remedy))?;
+    let failed = |source: std::io::Error| {
+        CliError::local("write a ticket", anyhow::Error::from(source).context(path.display().to_string()), None)
+    };
+    let partial = path.with_extension("partial");
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&partial)
+        .map_err(failed)?;
+    file.write_all(ticket.as_bytes()).and_then(|()| file.write_all(b"\n")).map_err(failed)?;
+    std::fs::rename(&partial, &path).map_err(failed)
+}

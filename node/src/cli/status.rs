@@ -1,0 +1,74 @@
+//! `hedgerow status`: what this node is and how it is. Also the health check of a container: it fails unless the node is ready.
+
+use super::failure::{CliError, Exit};
+use super::output::{OutputFormat, print};
+use crate::admin::AdminClient;
+use crate::admin::wire::{MemberCounts, NodeState, Status};
+
+/// Prints the status; exit code 3 while the node is not ready.
+pub(super) async fn run(client: &AdminClient, format: OutputFormat) -> Result<Exit, CliError> {
+    let status: Status = client.get("read the status", "/admin/v1/status").await?;
+    print(format, &status, |status, _| table(status))?;
+    Ok(if status.state == NodeState::Ready { Exit::Ok } else { Exit::NotReady })
+}
+
+fn table(status: &Status) -> String {
+    let mut lines = vec![
+        format!("node        {}", status.node),
+        format!("mesh        {}", status.mesh),
+        format!("region      {}", status.region),
+        format!("state       {}", state(status)),
+        format!("mesh port   {}", status.listen.udp),
+        format!("REST        http://{}", status.listen.rest),
+        format!("members     {}", members(&status.members)),
+    ];
+    for aggregator in &status.aggregators {
+        let holder: String = aggregator.holder.chars().take(8).collect();
+        lines.push(format!("aggregator  {}: {holder}, term {}", aggregator.region, aggregator.term));
+    }
+    for model in &status.models {
+        let reason = model.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
+        lines.push(format!("model       {}@{} {}{reason}", model.name, model.version, model.state));
+    }
+    if !status.refusals.is_empty() {
+        let counts: Vec<_> = status.refusals.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+        lines.push(format!("refused     {}", counts.join(", ")));
+    }
+    if let Some(emulation) = &status.emulation {
+        let rules = emulation["rules"].as_array().map_or(0, Vec::len);
+        lines.push(format!("emulation   {rules} rule(s)"));
+    }
+    lines.push(format!("memory      {} MiB", status.memory_rss_bytes >> 20));
+    lines.join("\n")
+}
+
+fn state(status: &Status) -> String {
+    let state = format!("{:?}", status.state).to_lowercase();
+    if status.reasons.is_empty() { state } else { format!("{state}: {}", status.reasons.join("; ")) }
+}
+
+/// Only the states that there are.
+fn members(counts: &MemberCounts) -> String {
+    let named = [
+        (counts.alive, "alive"),
+        (counts.suspect, "suspect"),
+        (counts.down, "down"),
+        (counts.stopping, "stopping"),
+        (counts.left, "left"),
+    ];
+    let parts: Vec<_> =
+        named.iter().filter(|(count, _)| *count > 0).map(|(count, name)| format!("{count} {name}")).collect();
+    if parts.is_empty() { "-".to_owned() } else { parts.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zero_counts_are_left_out() {
+        let counts = MemberCounts { alive: 3, down: 1, total: 4, ..MemberCounts::default() };
+        assert_eq!(members(&counts), "3 alive, 1 down");
+        assert_eq!(members(&MemberCounts::default()), "-");
+    }
+}

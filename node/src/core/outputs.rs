@@ -1,0 +1,142 @@
+//! What the core wants done, done.
+
+use bytes::Bytes;
+use hedgerow_protocol::core::{Event, Hint, Input, Lane, Output, Row, StoreOp, StoreTable};
+use hedgerow_protocol::wire;
+
+use super::task::CoreTask;
+use crate::net;
+use crate::observe::mono;
+use crate::store::{self, RowChange};
+
+/// The topic of every fact of the mesh; the endpoint is the mesh's own, so that the topic need not name it.
+pub const FACTS_TOPIC: &str = "hedgerow/facts/1";
+
+impl CoreTask {
+    /// Carries out one output; those that wait for the disk are put aside.
+    pub(super) async fn carry_out(&mut self, output: Output) {
+        let after = match &output {
+            Output::Send { after, .. } | Output::Publish { after, .. } | Output::Reply { after, .. } => *after,
+            Output::Persist { .. }
+            | Output::Sign { .. }
+            | Output::Event(_)
+            | Output::Hint(_)
+            | Output::Sometimes(_) => None,
+        };
+        let Some(output) = self.durability.withhold(after, output) else { return };
+        match output {
+            Output::Send { to, lane, message, not_after, .. } => {
+                if not_after.is_some_and(|latest| mono() > latest) {
+                    return tracing::debug!(%to, "a message was too late to be sent");
+                }
+                if let Err(error) = self.net.send(to, net_lane(lane), Bytes::from(wire::encode(&message))) {
+                    tracing::trace!(%to, %error, "a message was not queued");
+                }
+            }
+            Output::Publish { fact, .. } => {
+                // Gossip is lossy: what it does not take, the exchange of facts brings.
+                if let Err(error) = self.net.publish(FACTS_TOPIC, Bytes::from(fact.to_bytes())) {
+                    tracing::debug!(%error, "a fact was not published");
+                }
+            }
+            Output::Persist { token, ops, sync } => {
+                let completion = self.store.persist(ops.into_iter().map(row_change).collect(), sync).await;
+                self.durability.begun(token, completion);
+            }
+            Output::Sign { token, statement } => {
+                let statement = statement.sign(&self.statement);
+                self.soon.push_back(Input::Signed { token, statement });
+            }
+            Output::Reply { id, reply, .. } => {
+                if let Some(asker) = self.replies.remove(&id)
+                    && asker.send(reply).is_err()
+                {
+                    tracing::debug!("a command was answered after its asker had left");
+                }
+            }
+            Output::Event(event) => log(&event),
+            Output::Hint(Hint::Dial { peer, addresses }) => {
+                self.net.learn(peer, &addresses);
+                self.net.connect(peer);
+            }
+            Output::Hint(Hint::Hangup { peer }) => self.net.hangup(peer),
+            Output::Sometimes(path) => tracing::trace!(path, "a rare path was taken"),
+        }
+    }
+}
+
+/// The rows of the store as the core reads them; rows of tables that it does not know are left alone.
+pub(super) fn core_rows(rows: Vec<store::Row>) -> Vec<Row> {
+    let known = |(number, key, value): store::Row| {
+        let table = TABLES.into_iter().find(|table| table_number(*table) == number)?;
+        Some((table, key, value))
+    };
+    rows.into_iter().filter_map(known).collect()
+}
+
+fn row_change(op: StoreOp) -> RowChange {
+    match op {
+        StoreOp::Put { table, key, value } => RowChange::Put { table: table_number(table), key, value },
+        StoreOp::Delete { table, key } => RowChange::Delete { table: table_number(table), key },
+    }
+}
+
+const TABLES: [StoreTable; 4] = [StoreTable::Incarnation, StoreTable::Facts, StoreTable::Votes, StoreTable::Fences];
+
+/// The numbers on disk (`docs/storage.md`); they never change.
+fn table_number(table: StoreTable) -> u8 {
+    match table {
+        StoreTable::Incarnation => 0,
+        StoreTable::Facts => 1,
+        StoreTable::Votes => 2,
+        StoreTable::Fences => 3,
+    }
+}
+
+fn net_lane(lane: Lane) -> net::Lane {
+    match lane {
+        Lane::Probe => net::Lane::Probe,
+        Lane::Rpc => net::Lane::Rpc,
+    }
+}
+
+fn log(event: &Event) {
+    match event {
+        Event::Running { incarnation } => tracing::info!(%incarnation, "this node speaks"),
+        Event::Refuted { incarnation } => tracing::info!(%incarnation, "this node was thought dead and said otherwise"),
+        Event::MemberChanged { node, from, to } => tracing::info!(node = %node.short(), ?from, ?to, "a member changed"),
+        Event::LeaseAcquired { cell, term } => {
+            tracing::info!(cell = %cell.short(), %term, "this node is the aggregator")
+        }
+        Event::LeaseLost { cell, term } => {
+            tracing::info!(cell = %cell.short(), %term, "this node is no longer the aggregator")
+        }
+        Event::VotersChanged { cell, epoch, voters } => {
+            tracing::info!(cell = %cell.short(), %epoch, voters, "the voters of a cell changed");
+        }
+        Event::PlacementAdopted { cell, epoch } => {
+            tracing::info!(cell = %cell.short(), %epoch, "a placement was adopted")
+        }
+        Event::PlacementRefused { cell, epoch, fault } => {
+            tracing::warn!(cell = %cell.short(), %epoch, ?fault, "a placement that breaks a rule was decided");
+        }
+        Event::TwoBirths { kept, other } => {
+            tracing::warn!(kept = %kept.short(), other = %other.short(), "an issuer signed two births for one region");
+        }
+        Event::ClockJump => tracing::warn!("the clocks jumped: leases are void until asked for afresh"),
+        Event::StorageLost { kind } => tracing::error!(?kind, "storage failed: this node votes and leads no more"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_table_has_a_number_of_its_own_and_unknown_rows_stay() {
+        let numbers: Vec<_> = TABLES.into_iter().map(table_number).collect();
+        assert_eq!(numbers, [0, 1, 2, 3]);
+        let rows = core_rows(vec![(1, vec![1], vec![2]), (200, vec![3], vec![4])]);
+        assert_eq!(rows, [(StoreTable::Facts, vec![1], vec![2])]);
+    }
+}

@@ -1,0 +1,275 @@
+//! The loop that drives the mesh core: take the next thing that happened, read the clocks, step, carry out the outputs.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hedgerow_attest::key::SecretKey;
+use hedgerow_attest::root::TrustRoot;
+use hedgerow_protocol::core::{Command, CoreConfig, Input, MeshCore, Output, Snapshot, SnapshotError, StorageFailure};
+use hedgerow_protocol::fact::SignedFact;
+use hedgerow_protocol::machine::{Cx, Machine as _};
+use hedgerow_protocol::roster::Roster;
+use hedgerow_protocol::time::Mono;
+use hedgerow_protocol::view::MeshView;
+use hedgerow_protocol::wire;
+use rand_chacha::ChaCha8Rng;
+use rand_core::SeedableRng as _;
+use thiserror::Error;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::durability::Durability;
+use super::handle::CoreHandle;
+use super::inbox::{Arrival, CoreInbox, INBOX_BOUND};
+use crate::net::{GossipVerdict, Net, Verdict};
+use crate::observe::{Counters, JumpDetector, mono, wall};
+use crate::store::{CommitError, LoadError, MeshStore};
+
+/// What the task is made of.
+#[derive(Debug)]
+pub struct CoreParts {
+    /// Who this node is, and the times by which it works.
+    pub config: CoreConfig,
+    /// The root of the mesh.
+    pub root: Arc<TrustRoot>,
+    /// The node's statement key.
+    pub statement: Arc<SecretKey>,
+    /// Where promises are kept.
+    pub store: MeshStore,
+    /// How messages leave.
+    pub net: Net,
+    /// Facts from files of the node's own, in an order in which each can be checked.
+    pub facts: Vec<SignedFact>,
+    /// Where refusals are counted.
+    pub counters: Counters,
+    /// 256 bits from the operating system.
+    pub seed: [u8; 32],
+}
+
+/// Why the core cannot start. Nothing was changed.
+#[derive(Debug, Error)]
+pub enum CoreStartError {
+    /// The store cannot be read.
+    #[error("read what this node has promised")]
+    Load(#[source] LoadError),
+    /// What was read cannot be used.
+    #[error("use what this node has promised")]
+    Snapshot(#[source] SnapshotError),
+}
+
+/// Owns the core until it is stopped.
+#[derive(Debug)]
+pub struct CoreTask {
+    pub(super) core: MeshCore,
+    pub(super) root: Arc<TrustRoot>,
+    pub(super) statement: Arc<SecretKey>,
+    pub(super) store: MeshStore,
+    pub(super) net: Net,
+    pub(super) durability: Durability,
+    /// Inputs that outputs led to at once, such as signatures.
+    pub(super) soon: VecDeque<Input>,
+    pub(super) replies: BTreeMap<u64, oneshot::Sender<hedgerow_protocol::core::Reply>>,
+    counters: Counters,
+    facts: Vec<SignedFact>,
+    rng: ChaCha8Rng,
+    arrivals: mpsc::Receiver<Arrival>,
+    next_command: u64,
+    view: watch::Sender<Arc<MeshView>>,
+    roster: watch::Sender<Arc<Roster>>,
+    shown: Option<u64>,
+    jumps: JumpDetector,
+}
+
+impl CoreTask {
+    /// Reads what was durable and makes the core; [`Self::run`] starts it.
+    pub fn new(parts: CoreParts) -> Result<(Self, CoreHandle, CoreInbox), CoreStartError> {
+        let rows = parts.store.rows().map_err(CoreStartError::Load)?;
+        let rows = super::outputs::core_rows(rows);
+        let snapshot =
+            Snapshot::from_rows(rows, &parts.root, wall().unix_seconds()).map_err(CoreStartError::Snapshot)?;
+        if snapshot.expired > 0 {
+            tracing::info!(facts = snapshot.expired, "stored facts have ended meanwhile");
+        }
+        let core = MeshCore::new(parts.config, (*parts.root).clone());
+        let (tx, arrivals) = mpsc::channel(INBOX_BOUND);
+        let (view_tx, view) = watch::channel(Arc::new(core.view(mono())));
+        let (roster_tx, roster) = watch::channel(core.roster().clone());
+        let handle = CoreHandle { arrivals: tx.clone(), view, roster };
+        let task = Self {
+            core,
+            root: parts.root,
+            statement: parts.statement,
+            store: parts.store,
+            net: parts.net,
+            durability: Durability::default(),
+            soon: VecDeque::from([Input::Start(Box::new(snapshot))]),
+            replies: BTreeMap::new(),
+            counters: parts.counters,
+            facts: parts.facts,
+            rng: ChaCha8Rng::from_seed(parts.seed),
+            arrivals,
+            next_command: 0,
+            view: view_tx,
+            roster: roster_tx,
+            shown: None,
+            jumps: JumpDetector::new(mono(), wall()),
+        };
+        Ok((task, handle, CoreInbox(tx)))
+    }
+
+    /// Drives the core until `stop`. Outputs that wait for the disk then are lost, as in a crash.
+    pub async fn run(mut self, stop: CancellationToken) {
+        self.settle().await;
+        self.own_facts().await;
+        loop {
+            self.settle().await;
+            let wake = self.core.next_deadline();
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                (token, outcome) = self.durability.next() => self.persisted(token, outcome).await,
+                arrival = self.arrivals.recv() => match arrival {
+                    Some(arrival) => self.arrived(arrival).await,
+                    None => return,
+                },
+                () = sleep_until(wake) => self.step(Input::Tick).await,
+            }
+        }
+    }
+
+    /// Steps through what outputs led to at once.
+    async fn settle(&mut self) {
+        while let Some(input) = self.soon.pop_front() {
+            self.step(input).await;
+        }
+    }
+
+    /// What the node has in files of its own: its certificate, the members that it was told of, the geneses, the policy.
+    async fn own_facts(&mut self) {
+        for signed in std::mem::take(&mut self.facts) {
+            match signed.verify(self.core.roster(), &self.root, wall().unix_seconds()) {
+                Ok(fact) => {
+                    self.step(Input::Fact(Box::new(fact))).await;
+                    self.settle().await;
+                }
+                Err(refusal) => tracing::info!(%refusal, "a fact in the data folder no longer holds"),
+            }
+        }
+    }
+
+    async fn arrived(&mut self, arrival: Arrival) {
+        match arrival {
+            Arrival::Message { from, bytes } => self.message(from, &bytes).await,
+            Arrival::Gossip { bytes, verdict } => self.gossip(&bytes, verdict).await,
+            Arrival::Met(member) => self.command(Command::AddMember(member), None).await,
+            Arrival::Link { peer, event } => self.step(Input::Link { peer, event }).await,
+            Arrival::Command { command, reply } => self.command(*command, Some(reply)).await,
+        }
+    }
+
+    async fn command(&mut self, command: Command, reply: Option<oneshot::Sender<hedgerow_protocol::core::Reply>>) {
+        self.next_command += 1;
+        let id = self.next_command;
+        if let Some(reply) = reply {
+            self.replies.insert(id, reply);
+        }
+        self.step(Input::Command { id, command }).await;
+    }
+
+    /// A frame is decoded and its signatures are checked before the core hears of it.
+    async fn message(&mut self, from: hedgerow_attest::id::NodeId, bytes: &Bytes) {
+        let message = match wire::decode(bytes) {
+            Ok(message) => message,
+            Err(error) => {
+                tracing::debug!(%from, %error, "refused a frame");
+                return self.counters.add("refusals", "malformed_message", 1);
+            }
+        };
+        match message.verify(from, self.core.roster(), &self.root, wall().unix_seconds()) {
+            Ok(message) => self.step(Input::Net { from, message }).await,
+            Err(refusal) => {
+                tracing::debug!(%from, %refusal, "refused a message");
+                self.counters.add("refusals", "unproven_message", 1);
+            }
+        }
+    }
+
+    /// Only what verifies is passed on; what may verify later is ignored, which costs the messenger nothing.
+    async fn gossip(&mut self, bytes: &Bytes, verdict: GossipVerdict) {
+        let Ok(signed) = SignedFact::from_bytes(bytes) else {
+            self.counters.add("refusals", "malformed_fact", 1);
+            return verdict.give(Verdict::Reject);
+        };
+        match signed.verify(self.core.roster(), &self.root, wall().unix_seconds()) {
+            Ok(fact) => {
+                verdict.give(Verdict::Accept);
+                self.step(Input::Fact(Box::new(fact))).await;
+            }
+            Err(refusal) if refusal.may_heal() || refusal.is_of_its_time() => verdict.give(Verdict::Ignore),
+            Err(refusal) => {
+                tracing::debug!(%refusal, "refused a gossiped fact");
+                self.counters.add("refusals", "unproven_fact", 1);
+                verdict.give(Verdict::Reject);
+            }
+        }
+    }
+
+    async fn persisted(&mut self, token: hedgerow_protocol::id::Token, outcome: Result<(), CommitError>) {
+        let released = self.durability.release(token);
+        match outcome {
+            Ok(()) => {
+                for output in released {
+                    self.carry_out(output).await;
+                }
+                self.step(Input::Persisted(token)).await;
+            }
+            Err(error) => {
+                tracing::error!(%error, "a promise may not be durable: this node promises nothing more");
+                self.step(Input::PersistFailed { token, kind: storage_failure(&error) }).await;
+            }
+        }
+    }
+
+    /// One step: the clocks are read after the input was taken from its queue.
+    async fn step(&mut self, input: Input) {
+        let (now, wall) = (mono(), wall());
+        if let Some(jump) = self.jumps.look(now, wall) {
+            tracing::warn!(?jump, "the clocks have parted, as after a pause of the machine");
+        }
+        let mut out: Vec<Output> = Vec::new();
+        self.core.step(&mut Cx { now, wall, rng: &mut self.rng, out: &mut out }, input);
+        for output in out {
+            self.carry_out(output).await;
+        }
+        let version = self.core.view_version();
+        if self.shown != Some(version) {
+            self.shown = Some(version);
+            self.view.send_replace(Arc::new(self.core.view(now)));
+            self.roster.send_replace(self.core.roster().clone());
+        }
+    }
+}
+
+/// Sleeps until a moment of the boot clock; for ever where there is none.
+async fn sleep_until(deadline: Option<Mono>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep(mono().until(deadline)).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn storage_failure(error: &CommitError) -> StorageFailure {
+    let mut cause: Option<&dyn std::error::Error> = Some(error);
+    while let Some(current) = cause {
+        if let Some(io) = current.downcast_ref::<std::io::Error>() {
+            return if io.kind() == std::io::ErrorKind::StorageFull {
+                StorageFailure::Full
+            } else {
+                StorageFailure::Io
+            };
+        }
+        cause = current.source();
+    }
+    StorageFailure::Io
+}

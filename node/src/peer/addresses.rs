@@ -1,0 +1,69 @@
+//! Where others may reach the mesh socket, as far as this machine can tell.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+/// As many as a ticket or a record carries.
+const ADDRESSES_MAX: usize = 8;
+
+/// What is advertised: what the operator says, else the one address that the socket is bound to, else those of the interfaces.
+pub(super) fn advertised(configured: &[SocketAddr], bound: SocketAddr) -> Vec<SocketAddr> {
+    if !configured.is_empty() {
+        return configured.iter().copied().take(ADDRESSES_MAX).collect();
+    }
+    if !bound.ip().is_unspecified() {
+        return vec![bound];
+    }
+    let found = if_addrs::get_if_addrs().unwrap_or_else(|error| {
+        tracing::warn!(%error, "the addresses of this machine are not known; name them with --advertise");
+        Vec::new()
+    });
+    let interfaces = found.into_iter().map(|interface| (interface.name.clone(), interface.ip()));
+    of_interfaces(interfaces, bound.port())
+}
+
+/// Addresses that another machine may reach, then loopback for other nodes of this one.
+///
+/// The bridges of container engines have the same addresses on every machine, so that advertising them leads others to themselves.
+fn of_interfaces(interfaces: impl Iterator<Item = (String, IpAddr)>, port: u16) -> Vec<SocketAddr> {
+    let bridge = |name: &str| ["docker", "br-", "veth", "virbr"].iter().any(|prefix| name.starts_with(prefix));
+    let reachable = |ip: &IpAddr| match ip {
+        IpAddr::V4(ip) => !ip.is_loopback() && !ip.is_link_local(),
+        // A link-local address needs a zone that means nothing elsewhere.
+        IpAddr::V6(ip) => !ip.is_loopback() && (ip.segments()[0] & 0xffc0) != 0xfe80,
+    };
+    let mut addresses: Vec<_> = interfaces
+        .filter(|(name, ip)| !bridge(name) && reachable(ip))
+        .map(|(_, ip)| SocketAddr::new(ip, port))
+        .take(ADDRESSES_MAX - 1)
+        .collect();
+    addresses.sort_by_key(SocketAddr::is_ipv6);
+    addresses.push(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port));
+    addresses
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bridges_and_link_local_addresses_are_not_advertised() {
+        let interfaces = [
+            ("lo", "127.0.0.1"),
+            ("eth0", "fe80::1"),
+            ("eth0", "2001:db8::7"),
+            ("eth0", "192.0.2.7"),
+            ("docker0", "172.17.0.1"),
+            ("br-12ab", "172.18.0.1"),
+        ];
+        let interfaces = interfaces.map(|(name, ip)| (name.to_owned(), ip.parse().unwrap()));
+        let addresses: Vec<_> = of_interfaces(interfaces.into_iter(), 4334).iter().map(ToString::to_string).collect();
+        assert_eq!(addresses, ["192.0.2.7:4334", "[2001:db8::7]:4334", "127.0.0.1:4334"]);
+    }
+
+    #[test]
+    fn what_the_operator_says_or_bound_comes_first() {
+        let (configured, bound) = ("198.51.100.1:1".parse().unwrap(), "127.0.0.1:5000".parse().unwrap());
+        assert_eq!(advertised(&[configured], bound), [configured]);
+        assert_eq!(advertised(&[], bound), [bound]);
+    }
+}

@@ -1,0 +1,11 @@
+//! One running node: the order in which its rooms start, what arrives from the network, and how it stops.
+//!
+//! It owns handles only; each piece of state belongs to the room that it came from.
+
+mod addresses;
+mod serve;
+mod start;
+mod stop;
+
+pub use start::{Peer, PeerStartError};
+pub use stop::stop_signal;

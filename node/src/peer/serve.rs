@@ -1,0 +1,197 @@
+//! What arrives from the network, handed to the room that it is for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hedgerow_attest::digest::Sha256Digest;
+use hedgerow_attest::endorsed::Endorsed;
+use hedgerow_attest::genesis::Genesis;
+use hedgerow_attest::key::PublicKey;
+use hedgerow_attest::signed::Signed;
+use hedgerow_crdt::message::SyncMessage;
+use hedgerow_protocol::core::{Command, LinkEvent};
+use hedgerow_protocol::fact::VerifiedFact;
+use hedgerow_protocol::placement::Policy;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::admin::PING_PROTOCOL;
+use crate::core::{CoreHandle, CoreInbox};
+use crate::exec::{ENVELOPE_PROTOCOL, Library};
+use crate::identity::{Admission, KnownMember, Surroundings};
+use crate::net::{ContentDigest, Lane, NetEvent, Protocol, RemoteError, Respond};
+use crate::observe::{Counters, wall};
+use crate::route::{DESCRIBE_PROTOCOL, INFER_PROTOCOL, Router};
+use crate::session::{Groups, SESSION_PROTOCOL, Sessions};
+
+/// The rooms to which arrivals go.
+#[derive(Clone, Debug)]
+pub(super) struct Rooms {
+    pub(super) inbox: CoreInbox,
+    pub(super) core: CoreHandle,
+    pub(super) groups: Groups,
+    pub(super) sessions: Sessions,
+    pub(super) router: Router,
+    pub(super) library: Library,
+    pub(super) admission: Option<Arc<Admission>>,
+    pub(super) known: Arc<Founded>,
+    pub(super) counters: Counters,
+}
+
+/// What this node was given when it joined, for those whom it admits.
+#[derive(Clone, Debug)]
+pub(super) struct Founded {
+    pub(super) geneses: Vec<Signed<Genesis>>,
+    pub(super) policy: Option<Endorsed<Policy>>,
+}
+
+/// Serves until `stop` or the network's end. Requests run as tasks of their own; the network bounds how many there are.
+pub(super) async fn serve(rooms: Rooms, mut events: mpsc::Receiver<NetEvent>, stop: CancellationToken) {
+    let mut tasks = JoinSet::new();
+    loop {
+        let event = tokio::select! {
+            () = stop.cancelled() => break,
+            event = events.recv() => event,
+            Some(ended) = tasks.join_next() => {
+                if let Err(error) = ended {
+                    tracing::error!(%error, "serving a request failed");
+                }
+                continue;
+            }
+        };
+        let Some(event) = event else { break };
+        rooms.arrived(event, &mut tasks).await;
+    }
+    tasks.shutdown().await;
+}
+
+impl Rooms {
+    async fn arrived(&self, event: NetEvent, tasks: &mut JoinSet<()>) {
+        match event {
+            NetEvent::LinkUp { peer, rtt_us, member } => {
+                self.inbox.met(member);
+                self.inbox.link(peer, LinkEvent::Up { rtt_us: Some(rtt_us) });
+                self.groups.link(peer, true).await;
+            }
+            NetEvent::LinkRtt { peer, rtt_us } => self.inbox.link(peer, LinkEvent::Rtt { rtt_us }),
+            NetEvent::LinkDown { peer } => {
+                self.inbox.link(peer, LinkEvent::Down);
+                self.groups.link(peer, false).await;
+            }
+            NetEvent::Message { from, lane: Lane::Probe | Lane::Rpc, bytes } => self.inbox.message(from, bytes),
+            NetEvent::Message { from, lane: Lane::Session, bytes } => match SyncMessage::decode(&bytes) {
+                Ok(message) => self.groups.deliver(from, message),
+                Err(error) => {
+                    tracing::debug!(%from, %error, "refused a session message");
+                    self.counters.add("refusals", "malformed_session_message", 1);
+                }
+            },
+            NetEvent::Gossip { bytes, verdict, .. } => self.inbox.gossip(bytes, verdict),
+            NetEvent::Request { protocol, body, deadline, respond, .. } => {
+                let rooms = self.clone();
+                tasks.spawn(async move { rooms.request(&protocol, &body, deadline.into_std(), respond).await });
+            }
+            NetEvent::BulkRequest { digest, max_bytes, respond, .. } => {
+                let library = self.library.clone();
+                tasks.spawn(async move { respond.send(content(&library, digest, max_bytes).await) });
+            }
+            NetEvent::JoinRequest { transport, exporter, body, respond, .. } => {
+                let rooms = self.clone();
+                tasks.spawn(async move { rooms.join(transport, exporter, body, respond).await });
+            }
+        }
+    }
+
+    async fn request(
+        &self,
+        protocol: &Protocol,
+        body: &Bytes,
+        deadline: std::time::Instant,
+        mut respond: Respond<Result<Bytes, RemoteError>>,
+    ) {
+        let remaining = deadline.saturating_duration_since(std::time::Instant::now());
+        let answer = async {
+            match protocol {
+                known if *known == INFER_PROTOCOL => self.router.serve(body, remaining).await,
+                known if *known == DESCRIBE_PROTOCOL => self.router.serve_description(body),
+                known if *known == SESSION_PROTOCOL => self.sessions.serve(body, leave_time(remaining)).await,
+                known if *known == ENVELOPE_PROTOCOL => self.envelope(body),
+                known if *known == PING_PROTOCOL => Ok(body.clone()),
+                unknown => {
+                    tracing::debug!(protocol = unknown.name(), "a request of an unknown protocol");
+                    Err(RemoteError::UnknownProtocol)
+                }
+            }
+        };
+        let answer = tokio::select! {
+            answer = answer => answer,
+            () = respond.abandoned() => return,
+        };
+        respond.send(answer);
+    }
+
+    fn envelope(&self, body: &Bytes) -> Result<Bytes, RemoteError> {
+        let manifest: [u8; 32] = body.as_ref().try_into().map_err(|_refused| RemoteError::Refused)?;
+        match self.library.envelope(Sha256Digest::from_bytes(manifest)) {
+            Ok(Some(envelope)) => Ok(Bytes::from(envelope)),
+            Ok(None) => Err(RemoteError::Refused),
+            Err(error) => {
+                tracing::warn!(%error, "an envelope could not be read");
+                Err(RemoteError::Failed)
+            }
+        }
+    }
+
+    /// Admits a node and tells the mesh of it before it is told itself, so that its first links are to nodes that may know it.
+    async fn join(&self, transport: PublicKey, exporter: [u8; 32], body: Bytes, respond: Respond<Bytes>) {
+        let Some(admission) = &self.admission else {
+            return tracing::debug!("a join at a node that is no issuer");
+        };
+        let admitted = admission.answer(&body, &transport, &exporter, self.surroundings(), wall().unix_seconds()).await;
+        if let Some((member, birth)) = admitted.fresh {
+            let facts = [Some(VerifiedFact::member(member)), birth.map(VerifiedFact::genesis)];
+            for fact in facts.into_iter().flatten() {
+                if let Err(error) = self.core.command(Command::Announce(Box::new(fact))).await {
+                    tracing::warn!(%error, "an admission was not announced; the member's own links will tell");
+                }
+            }
+        }
+        match admitted.answer.encode() {
+            Ok(answer) => respond.send(Bytes::from(answer)),
+            Err(error) => tracing::error!(%error, "the answer to a join could not be written"),
+        }
+    }
+
+    /// The members to begin with: this node first, then the others by round trip.
+    fn surroundings(&self) -> Surroundings {
+        let (view, roster) = (self.core.view(), self.core.roster());
+        let mut members: Vec<_> = view.members.values().collect();
+        members.sort_by_key(|member| (member.node != view.me, member.rtt_us.unwrap_or(u64::MAX)));
+        let known = members.into_iter().filter_map(|member| {
+            let certificate = roster.member(&member.node)?.certificate().clone();
+            Some(KnownMember { certificate, addresses: member.addresses.clone() })
+        });
+        Surroundings {
+            members: known.collect(),
+            geneses: self.known.geneses.clone(),
+            policy: self.known.policy.clone(),
+        }
+    }
+}
+
+/// Artifacts are asked for by sha256; other digests are not indexed.
+async fn content(library: &Library, digest: ContentDigest, max_bytes: u64) -> Option<Bytes> {
+    let ContentDigest::Sha256(digest) = digest else { return None };
+    let bytes = library.artifacts().read(digest).await.ok()?;
+    u64::try_from(bytes.len()).is_ok_and(|length| length <= max_bytes).then_some(bytes)
+}
+
+/// A replica's own deadline lies before its asker's, so that the answer at the deadline still arrives.
+fn leave_time(remaining: Duration) -> Duration {
+    remaining.saturating_sub(ANSWER_MARGIN)
+}
+
+/// Half of what the asker adds for the way.
+const ANSWER_MARGIN: Duration = Duration::from_millis(200);

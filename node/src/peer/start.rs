@@ -1,0 +1,303 @@
+//! The order in which the rooms of a node start, and in which they end.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hedgerow_attest::membership::Certificate;
+use hedgerow_attest::time::UnixSeconds;
+use hedgerow_inference::exec::ExecLimits;
+use hedgerow_protocol::core::{Command, CoreConfig};
+use hedgerow_protocol::fact::SignedFact;
+use hedgerow_protocol::id::BootId;
+use thiserror::Error;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::addresses::advertised;
+use super::serve::{Founded, Rooms, serve};
+use crate::admin::{About, AdminState, admin_router, bind};
+use crate::api::{self, ApiState};
+use crate::config::Config;
+use crate::core::{CoreInbox, CoreParts, CoreStartError, CoreTask, FACTS_TOPIC};
+use crate::exec::{Keeper, KeeperParts, Library, Pool, PoolStartError, Shelf};
+use crate::identity::Enrolled;
+use crate::net::{Net, NetConfig, NetError, NetEvent, Trust};
+use crate::observe::Counters;
+use crate::route::Router;
+use crate::session::{Groups, GroupsParts, GroupsStartError, Sessions};
+use crate::store::{DataFolder, LoadError, Store};
+
+/// A running node.
+#[derive(Debug)]
+pub struct Peer {
+    state: AdminState,
+    tasks: JoinSet<()>,
+    stop: CancellationToken,
+    groups: Groups,
+    store: Store,
+    folder: DataFolder,
+    /// Kept so that the network goes on hearing of changes.
+    _trust: watch::Sender<Arc<Trust>>,
+}
+
+/// Why a node did not start. What had started is stopped again.
+#[derive(Debug, Error)]
+pub enum PeerStartError {
+    /// The mesh socket.
+    #[error("start the network")]
+    Net(#[from] NetError),
+    /// The mesh core.
+    #[error("start the mesh core")]
+    Core(#[from] CoreStartError),
+    /// The sessions.
+    #[error("start the sessions")]
+    Sessions(#[from] GroupsStartError),
+    /// The worker threads.
+    #[error("start the models")]
+    Models(#[from] PoolStartError),
+    /// What is kept of other members.
+    #[error("read what is known of other members")]
+    Known(#[from] LoadError),
+    /// The REST port.
+    #[error("listen on {address} for REST; choose another port with --port-base or --rest")]
+    Rest {
+        /// The address asked for.
+        address: SocketAddr,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The admin socket.
+    #[error("listen on {} for the operator", path.display())]
+    Admin {
+        /// The socket.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The operating system has no randomness to give.
+    #[error("draw random bytes")]
+    Random(#[source] getrandom::Error),
+    /// The node stopped while it started.
+    #[error("announce this node's addresses")]
+    Announce(#[source] crate::core::CommandError),
+}
+
+impl Peer {
+    /// Starts every room; when this returns the node answers, and may still be looking for its cell.
+    pub async fn start(
+        config: &Config,
+        folder: DataFolder,
+        store: Store,
+        enrolled: &Enrolled,
+    ) -> Result<Self, PeerStartError> {
+        let started = Instant::now();
+        let counters = Counters::default();
+        let stop = CancellationToken::new();
+        let mut tasks = JoinSet::new();
+
+        let (trust, trusted) = watch::channel(Arc::new(trust(enrolled)));
+        let topics = vec![FACTS_TOPIC.to_owned()];
+        let (net, events) =
+            Net::start(NetConfig { listen: config.listen, trust: trusted, emulate: config.emulate, topics })?;
+        let listeners = Listeners::bind(config, &folder).await?;
+
+        let boot = BootId(random()?);
+        let (core, handle, inbox) = CoreTask::new(core_parts(enrolled, &store, &net, boot, counters.clone())?)?;
+        let addresses = advertised(&config.advertise, net.local_addr());
+        dial_known(&net, &store)?;
+        tasks.spawn(core.run(stop.clone()));
+
+        let groups_parts = GroupsParts {
+            me: enrolled.identity.node(),
+            boot,
+            statement: enrolled.identity.statement().clone(),
+            log: store.sessions.clone(),
+            net: net.clone(),
+            roster: handle.rosters(),
+            counters: counters.clone(),
+            seed: random()?,
+        };
+        let groups = Groups::new(groups_parts, stop.clone())?;
+        tasks.spawn(groups.clone().follow(handle.views()));
+        let sessions = Sessions::new(enrolled.identity.node(), groups.clone(), net.clone(), handle.views());
+
+        let library = Library::new(store.artifacts.clone(), store.mesh.clone(), enrolled.root.publishers().clone());
+        let (shelf, pool) = (Shelf::default(), Pool::start(worker_threads())?);
+        let keeper = KeeperParts {
+            core: handle.clone(),
+            net: net.clone(),
+            library: library.clone(),
+            shelf: shelf.clone(),
+            pool: pool.clone(),
+            limits: ExecLimits::default(),
+        };
+        tasks.spawn(Keeper::new(keeper).run(stop.clone()));
+        let router = Router::new(handle.views(), shelf.clone(), pool, net.clone());
+
+        let about = About {
+            peer: enrolled.identity.peer(),
+            region: enrolled.member.region().clone(),
+            rest: listeners.rest_address,
+            admin: folder.layout().admin_socket(),
+            advertised: addresses.clone(),
+            started,
+        };
+        let state = AdminState {
+            api: ApiState { core: handle, shelf, router, sessions },
+            net,
+            library,
+            store: store.mesh.clone(),
+            root: enrolled.root.clone(),
+            issuer: enrolled.issuer.clone().map(Arc::new),
+            counters,
+            about: Arc::new(about),
+        };
+        let mut peer = Self { state, tasks, stop, groups, store, folder, _trust: trust };
+        peer.serve(events, inbox, listeners, enrolled);
+        let announced = peer.state.api.core.command(Command::SetAddresses(addresses)).await;
+        announced.map_err(PeerStartError::Announce)?;
+        Ok(peer)
+    }
+
+    /// What the operator's handlers use, for commands of the process itself.
+    pub fn state(&self) -> &AdminState {
+        &self.state
+    }
+
+    /// Stops: says so to the mesh (a stop, not a departure), then ends every room in the opposite order.
+    pub async fn stop(mut self) {
+        let announced = self.state.api.core.command(Command::Stop);
+        match tokio::time::timeout(STOP_PATIENCE, announced).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "the stop was not announced"),
+            Err(_elapsed) => tracing::warn!("the stop was not announced in time"),
+        }
+        self.state.net.shutdown().await;
+        self.stop.cancel();
+        self.groups.ended().await;
+        while let Some(ended) = self.tasks.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a task failed");
+            }
+        }
+        self.store.close().await;
+        if let Err(error) = std::fs::remove_file(self.folder.layout().admin_socket()) {
+            tracing::debug!(%error, "the admin socket was not removed");
+        }
+    }
+
+    fn serve(&mut self, events: mpsc::Receiver<NetEvent>, inbox: CoreInbox, listeners: Listeners, enrolled: &Enrolled) {
+        let state = &self.state;
+        let rooms = Rooms {
+            inbox,
+            core: state.api.core.clone(),
+            groups: self.groups.clone(),
+            sessions: state.api.sessions.clone(),
+            router: state.api.router.clone(),
+            library: state.library.clone(),
+            admission: enrolled.admission(self.store.mesh.clone()).map(Arc::new),
+            known: Arc::new(Founded { geneses: enrolled.geneses.clone(), policy: enrolled.policy.clone() }),
+            counters: state.counters.clone(),
+        };
+        self.tasks.spawn(serve(rooms, events, self.stop.clone()));
+        let (rest, admin) = (api::router(state.api.clone()), admin_router(state.clone()));
+        let (stop_rest, stop_admin) = (self.stop.clone(), self.stop.clone());
+        self.tasks.spawn(async move {
+            let served = axum::serve(listeners.rest, rest).with_graceful_shutdown(stop_rest.cancelled_owned());
+            ended("REST", served.await);
+        });
+        self.tasks.spawn(async move {
+            let served = axum::serve(listeners.admin, admin).with_graceful_shutdown(stop_admin.cancelled_owned());
+            ended("the admin socket", served.await);
+        });
+    }
+}
+
+/// What is listened on beside the mesh socket.
+struct Listeners {
+    rest: TcpListener,
+    rest_address: SocketAddr,
+    admin: UnixListener,
+}
+
+impl Listeners {
+    async fn bind(config: &Config, folder: &DataFolder) -> Result<Self, PeerStartError> {
+        let refused = |source| PeerStartError::Rest { address: config.rest, source };
+        let rest = TcpListener::bind(config.rest).await.map_err(refused)?;
+        let rest_address = rest.local_addr().map_err(refused)?;
+        let path = folder.layout().admin_socket();
+        let admin = bind(&path).map_err(|source| PeerStartError::Admin { path, source })?;
+        Ok(Self { rest, rest_address, admin })
+    }
+}
+
+fn trust(enrolled: &Enrolled) -> Trust {
+    Trust {
+        node: enrolled.identity.node(),
+        transport: enrolled.identity.transport().clone(),
+        root: Some(enrolled.root.clone()),
+        own: Some(enrolled.member.certificate().clone()),
+        revoked: std::collections::BTreeSet::new(),
+        clock_floor: UnixSeconds(enrolled.member.not_before().0),
+    }
+}
+
+fn core_parts(
+    enrolled: &Enrolled,
+    store: &Store,
+    net: &Net,
+    boot: BootId,
+    counters: Counters,
+) -> Result<CoreParts, PeerStartError> {
+    let member = &enrolled.member;
+    let statement = enrolled.identity.statement().clone();
+    let config =
+        CoreConfig::local(enrolled.root.mesh(), member.node(), boot, member.region().clone(), statement.public());
+    let known = store.mesh.certificates()?.into_values().filter_map(|bytes| Certificate::from_bytes(&bytes).ok());
+    let known = known.map(|certificate| SignedFact::Member(Box::new(certificate)));
+    Ok(CoreParts {
+        config,
+        root: enrolled.root.clone(),
+        statement,
+        facts: known.chain(enrolled.facts()).collect(),
+        store: store.mesh.clone(),
+        net: net.clone(),
+        counters,
+        seed: random()?,
+    })
+}
+
+/// Whom this node knew before it stopped, or was told of when it joined.
+fn dial_known(net: &Net, store: &Store) -> Result<(), PeerStartError> {
+    for (node, addresses) in store.mesh.addresses()? {
+        net.learn(node, &addresses);
+        net.connect(node);
+    }
+    Ok(())
+}
+
+/// One core is left to the network and the rooms.
+fn worker_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1).max(1))
+}
+
+fn random<const N: usize>() -> Result<[u8; N], PeerStartError> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(PeerStartError::Random)?;
+    Ok(bytes)
+}
+
+fn ended(what: &str, outcome: std::io::Result<()>) {
+    if let Err(error) = outcome {
+        tracing::error!(%error, "{what} ended");
+    }
+}
+
+/// What the announcement of a stop may take; a command is answered in well under it.
+const STOP_PATIENCE: Duration = Duration::from_secs(1);

@@ -1,0 +1,234 @@
+//! The owner of one placement group: drives its replica, and is the only one who does.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hedgerow_attest::id::NodeId;
+use hedgerow_attest::key::SecretKey;
+use hedgerow_attest::signed::Verified;
+use hedgerow_crdt::frame::SealedFrame;
+use hedgerow_crdt::message::SyncMessage;
+use hedgerow_crdt::replica::{Event, Input, Output, Read, ReadResult, Replica, Write, WriteResult};
+use hedgerow_protocol::id::Token;
+use hedgerow_protocol::machine::{Cx, Machine as _};
+use hedgerow_protocol::placement::ReplicaSet;
+use hedgerow_protocol::roster::Roster;
+use rand_chacha::ChaCha8Rng;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::local::{LocalSession, local_sessions};
+use crate::net::{Lane, Net};
+use crate::observe::{Counters, mono, wall};
+use crate::store::{Completion, LogRow, SessionLog};
+
+/// Waiting inputs of one group: a burst of clients; what is beyond waits at the sender.
+pub(super) const GROUP_QUEUE: usize = 256;
+
+/// What reaches a group's task.
+#[derive(Debug)]
+pub(super) enum GroupInput {
+    /// A client writes.
+    Write(Write, oneshot::Sender<WriteResult>),
+    /// A client reads.
+    Read(Read, oneshot::Sender<ReadResult>),
+    /// Another replica speaks.
+    Net(NodeId, SyncMessage),
+    /// The group's replicas changed.
+    Placement(ReplicaSet),
+    /// A link changed.
+    Link(NodeId, bool),
+    /// An operator wants to know which sessions there are.
+    List(oneshot::Sender<Vec<LocalSession>>),
+}
+
+/// What every group's task uses.
+#[derive(Clone, Debug)]
+pub(super) struct GroupContext {
+    pub(super) statement: Arc<SecretKey>,
+    pub(super) log: SessionLog,
+    pub(super) net: Net,
+    pub(super) roster: watch::Receiver<Arc<Roster>>,
+    pub(super) counters: Counters,
+}
+
+/// One group's replica and what it waits for.
+#[derive(Debug)]
+pub(super) struct GroupTask {
+    replica: Replica,
+    index: Vec<u8>,
+    context: GroupContext,
+    rng: ChaCha8Rng,
+    inbox: mpsc::Receiver<GroupInput>,
+    soon: VecDeque<Input>,
+    /// The replica has at most one persist outstanding.
+    persisting: Option<(Token, Completion<u64>)>,
+    writes: BTreeMap<u64, oneshot::Sender<WriteResult>>,
+    reads: BTreeMap<u64, oneshot::Sender<ReadResult>>,
+    next_request: u64,
+}
+
+impl GroupTask {
+    /// A task for a replica that has not started; `start` is its first input, `index` names its rows in the log.
+    pub(super) fn new(
+        replica: Replica,
+        index: Vec<u8>,
+        start: Input,
+        context: GroupContext,
+        rng: ChaCha8Rng,
+        inbox: mpsc::Receiver<GroupInput>,
+    ) -> Self {
+        Self {
+            replica,
+            index,
+            context,
+            rng,
+            inbox,
+            soon: VecDeque::from([start]),
+            persisting: None,
+            writes: BTreeMap::new(),
+            reads: BTreeMap::new(),
+            next_request: 0,
+        }
+    }
+
+    /// Drives the replica until `stop`, or until nobody can reach it any more.
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        loop {
+            while let Some(input) = self.soon.pop_front() {
+                self.step(input).await;
+            }
+            let deadline = self.replica.next_deadline();
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                input = persisted(&mut self.persisting) => self.step(input).await,
+                input = self.inbox.recv() => match input {
+                    Some(input) => self.take(input).await,
+                    None => return,
+                },
+                () = async {
+                    match deadline {
+                        Some(deadline) => tokio::time::sleep(mono().until(deadline)).await,
+                        None => std::future::pending().await,
+                    }
+                } => self.step(Input::Tick).await,
+            }
+        }
+    }
+
+    async fn take(&mut self, input: GroupInput) {
+        let input = match input {
+            GroupInput::Write(mut write, reply) => {
+                write.request = self.number();
+                self.writes.insert(write.request, reply);
+                Input::Write(write)
+            }
+            GroupInput::Read(mut read, reply) => {
+                read.request = self.number();
+                self.reads.insert(read.request, reply);
+                Input::Read(read)
+            }
+            GroupInput::Net(from, message) => Input::Net { from, message },
+            GroupInput::Placement(set) => Input::Placement(set),
+            GroupInput::Link(peer, up) => Input::Link { peer, up },
+            GroupInput::List(reply) => return answer(Some(reply), local_sessions(&self.replica)),
+        };
+        self.step(input).await;
+    }
+
+    fn number(&mut self) -> u64 {
+        self.next_request += 1;
+        self.next_request
+    }
+
+    async fn step(&mut self, input: Input) {
+        let mut out = Vec::new();
+        self.replica.step(&mut Cx { now: mono(), wall: wall(), rng: &mut self.rng, out: &mut out }, input);
+        for output in out {
+            self.carry_out(output).await;
+        }
+    }
+
+    async fn carry_out(&mut self, output: Output) {
+        match output {
+            Output::Send { to, message } => {
+                // What is lost here is noticed by the replicas themselves.
+                if let Err(error) = self.context.net.send(to, Lane::Session, Bytes::from(message.encode())) {
+                    tracing::trace!(%to, %error, "a session message was not queued");
+                }
+            }
+            Output::Persist { token, records } => {
+                let row = |record: &SealedFrame| LogRow { index: self.index.clone(), value: record.to_bytes() };
+                let completion = self.context.log.append(records.iter().map(row).collect()).await;
+                self.persisting = Some((token, completion));
+            }
+            Output::Sign { token, head } => {
+                let head = Verified::sign_verified(&head, &self.context.statement);
+                self.soon.push_back(Input::Signed { token, head });
+            }
+            Output::VerifyFrame { from, frame } => self.verify(from, frame),
+            Output::WriteReply { request, result } => answer(self.writes.remove(&request), result),
+            Output::ReadReply { request, result } => answer(self.reads.remove(&request), result),
+            Output::Event(event) => log(&event),
+        }
+    }
+
+    /// A frame is believed when the node that it names as its origin signed it.
+    fn verify(&mut self, from: NodeId, frame: SealedFrame) {
+        let verified = frame.claimed_head().ok().and_then(|head| {
+            let statement = self.context.roster.borrow().statement_key(&head.origin.node)?;
+            frame.verify(&statement).ok()
+        });
+        match verified {
+            Some(frame) => self.soon.push_back(Input::FrameVerified { from, frame }),
+            None => {
+                tracing::debug!(%from, "refused a session frame whose signature does not hold");
+                self.context.counters.add("refusals", "unproven_frame", 1);
+            }
+        }
+    }
+}
+
+/// The next input that the store leads to; never, while nothing is being written.
+async fn persisted(persisting: &mut Option<(Token, Completion<u64>)>) -> Input {
+    let Some((token, completion)) = persisting else {
+        return std::future::pending().await;
+    };
+    let (token, outcome) = (*token, completion.await);
+    *persisting = None;
+    match outcome {
+        Ok(_first) => Input::Persisted(token),
+        Err(error) => {
+            tracing::error!(%error, "a session log may not be durable: this group answers nothing more");
+            Input::PersistFailed(token)
+        }
+    }
+}
+
+fn answer<T>(asker: Option<oneshot::Sender<T>>, answer: T) {
+    if asker.is_some_and(|asker| asker.send(answer).is_err()) {
+        tracing::debug!("a session request was answered after its asker had left");
+    }
+}
+
+fn log(event: &Event) {
+    match event {
+        Event::Started { sessions, frames } => tracing::debug!(sessions, frames, "a group was read from the log"),
+        Event::LogUnreadable { index } => tracing::error!(index, "a session log does not read back"),
+        Event::Quarantined { origin, session, reason } => {
+            tracing::warn!(node = %origin.node.short(), %session, %reason, "refused a session's change and what follows it");
+        }
+        Event::NoRoom { origin, first_lsn } => {
+            tracing::debug!(node = %origin.node.short(), lsn = first_lsn.0, "put a frame aside for lack of room");
+        }
+        Event::Equivocation { origin, .. } => {
+            tracing::warn!(node = %origin.node.short(), "a node signed two histories of its sessions");
+        }
+        Event::OwnPast { origin } => {
+            tracing::error!(boot = %origin.boot, "others hold writes of this node that it lost: its data folder is an older copy");
+        }
+        Event::StorageFailed => tracing::error!("a session log failed"),
+    }
+}
