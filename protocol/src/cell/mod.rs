@@ -13,7 +13,3 @@ mod state;
 mod voter;
 
 pub(crate) use state::{Cell, Outcome};
-
-#[cfg(test)]
-#[path = "cell_tests.rs"]
-mod tests;

@@ -196,7 +196,8 @@ impl Cell {
         if hint.holder == self.me || !heard.supersedes(seat.known.as_ref()) {
             return false;
         }
-        let another = seat.known.is_none_or(|known| known.term != heard.term);
+        let fence = |known: KnownLease| (known.term, known.config_epoch);
+        let another = seat.known.map(fence) != Some(fence(heard));
         seat.known = Some(heard);
         another
     }
@@ -234,6 +235,16 @@ impl Cell {
     #[cfg(test)]
     pub(crate) fn promised_term(&self) -> Option<Term> {
         self.seat.as_ref()?.record.promise.map(|promise| promise.term)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn head(&self) -> Option<Head> {
+        self.seat.as_ref().map(|seat| seat.head)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn accepted_digest(&self) -> Option<hedgerow_attest::digest::Sha256Digest> {
+        self.seat.as_ref()?.pending().map(Value::digest)
     }
 
     /// The voters in force.

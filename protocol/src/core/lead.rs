@@ -7,20 +7,24 @@ use super::mesh_core::MeshCore;
 use super::snapshot::{Fence, put_fence};
 use crate::cell::Outcome;
 use crate::election::{Grant, LeaseHint};
-use crate::fact::{CELL_MEMBERS_MAX, Liveness, NodeState, Rollup, RollupMember, Statement, VerifiedFact};
+use crate::fact::{
+    CELL_MEMBERS_MAX, Liveness, NodeState, ROLLUP_MODELS_MAX, Rollup, RollupMember, Statement, VerifiedFact,
+};
 use crate::id::{Term, Token};
+use crate::name::ModelRef;
 use crate::placement::draw;
 use crate::register::{Acceptance, VerifiedDecision};
 use crate::time::Mono;
 use crate::wire::VerifiedLease;
 use hedgerow_attest::id::{CellId, NodeId};
 use hedgerow_attest::signed::Verified;
+use std::collections::BTreeSet;
 
 /// What a leader remembers of what it said and considered.
 #[derive(Debug, Default)]
 pub(super) struct Lead {
     /// The last rollup: its term, its contents without loads, and when it was signed.
-    rollup: Option<(Term, Vec<RollupMember>, Mono)>,
+    rollup: Option<(Term, Vec<ModelRef>, Vec<RollupMember>, Mono)>,
     window: u64,
     pub(super) next_thought: Mono,
 }
@@ -158,18 +162,6 @@ impl MeshCore {
         }
     }
 
-    /// The term and the end of this node's lease, while it runs: for a simulation's judge.
-    #[cfg(test)]
-    pub(crate) fn held_lease(&self, now: Mono) -> Option<(Term, Mono)> {
-        self.cell.holds(now)
-    }
-
-    /// The last term that this node promised anyone: for a simulation's judge.
-    #[cfg(test)]
-    pub(crate) fn promised_term(&self) -> Option<Term> {
-        self.cell.promised_term()
-    }
-
     /// Voters that seem alive and rank before this node.
     fn rivals(&self) -> usize {
         let (me, Some(voters)) = (self.config.me, self.cell.voters()) else { return 0 };
@@ -187,18 +179,18 @@ impl MeshCore {
         let Some(cell) = self.roster.cell_of(&self.config.region) else { return };
         let Some(voters) = self.cell.voters() else { return };
         let config_epoch = voters.epoch;
-        let members = self.rollup_members();
+        let (models, members) = self.rollup_rows();
         let quiet: Vec<RollupMember> =
-            members.iter().map(|member| RollupMember { queue_depth: 0, ..member.clone() }).collect();
-        if let Some((last_term, last, at)) = &self.lead.rollup {
+            members.iter().map(|member| RollupMember { queue_depth: 0, ..*member }).collect();
+        if let Some((last_term, last_models, last, at)) = &self.lead.rollup {
             let gap = fx.now.since(*at);
-            let same = *last_term == term && *last == quiet;
+            let same = *last_term == term && *last_models == models && *last == quiet;
             if gap < self.config.rollup_gap || (same && gap < self.config.rollup) {
                 return;
             }
         }
         self.lead.window += 1;
-        self.lead.rollup = Some((term, quiet, fx.now));
+        self.lead.rollup = Some((term, models.clone(), quiet, fx.now));
         let generation = self.fences.get(&cell).copied().unwrap_or_default().generation;
         let rollup = Rollup {
             cell,
@@ -209,31 +201,40 @@ impl MeshCore {
             window: self.lead.window,
             holder: self.config.me,
             at: fx.wall,
+            models,
             members,
         };
         fx.sign(Statement::Rollup(Box::new(rollup)));
     }
 
-    fn rollup_members(&self) -> Vec<RollupMember> {
+    fn rollup_rows(&self) -> (Vec<ModelRef>, Vec<RollupMember>) {
         let near = self.swim.peers().iter().filter(|(_, peer)| peer.is_staying()).map(|(node, _)| *node);
         let mut nodes: Vec<NodeId> = near.chain([self.config.me]).collect();
         nodes.sort_unstable();
         nodes.truncate(CELL_MEMBERS_MAX);
-        let row = |node: NodeId| {
-            let record = self.record(&node)?;
-            let mine = node == self.config.me;
-            let queue_depth = if mine { self.own.health.queue_depth } else { self.contacts.of(&node).load.queue_depth };
+        let warm = |node: &NodeId| self.record(node).map(|record| record.health.warm.as_slice()).unwrap_or_default();
+        let all: BTreeSet<&ModelRef> = nodes.iter().flat_map(warm).collect();
+        let models: Vec<ModelRef> = all.into_iter().take(ROLLUP_MODELS_MAX).cloned().collect();
+        let row = |node: &NodeId| {
+            let mine = *node == self.config.me;
+            let queue_depth = if mine { self.own.health.queue_depth } else { self.contacts.of(node).load.queue_depth };
+            let bits = models.iter().zip(0..).filter(|(model, _)| warm(node).contains(model));
             Some(RollupMember {
-                node,
-                incarnation: record.incarnation,
-                liveness: self.liveness(&node)?,
+                node: *node,
+                incarnation: self.record(node)?.incarnation,
+                liveness: self.liveness(node)?,
                 queue_depth,
-                warm: record.health.warm.clone(),
+                warm: bits.fold(0, |mask, (_, bit): (_, u32)| mask | 1 << bit),
             })
         };
-        nodes.into_iter().filter_map(row).collect()
+        let members = nodes.iter().filter_map(row).collect();
+        (models, members)
     }
 }
 
 /// Shortest time between two thoughts about what the register should decide next.
 const THOUGHT_GAP: std::time::Duration = std::time::Duration::from_millis(500);
+
+#[cfg(test)]
+#[path = "inspect.rs"]
+mod inspect;

@@ -3,7 +3,7 @@
 use super::effects::Effects;
 use super::interface::Event;
 use super::mesh_core::MeshCore;
-use crate::fact::{Fact, FactKey, NodeState, VerifiedFact};
+use crate::fact::{CELL_MEMBERS_MAX, Fact, FactKey, NodeState, VerifiedFact};
 use crate::id::PlacementEpoch;
 use crate::placement::{Candidate, Deployment, Inputs, PlacementTable, Rules, TableFault, choose, draw, verify_table};
 use crate::register::{Configuration, Content, Value, Voter};
@@ -48,8 +48,7 @@ impl MeshCore {
         if sole.node != self.config.me {
             return None;
         }
-        let settled = |since: Option<Mono>| since.is_some_and(|since| now.since(since) >= self.config.election.settle);
-        let ready = self.swim.peers().iter().filter(|(_, peer)| settled(peer.serves_since));
+        let ready = self.swim.peers().iter().filter(|(_, peer)| self.is_settled(now, peer.serves_since));
         let members = ready.filter_map(|(node, _)| self.roster.member(node));
         let mut voters_to_be: Vec<&Member> = members.filter(|member| member.roles().contains(Role::Voter)).collect();
         voters_to_be.sort_by_key(|member| draw(b"voter", &member.node(), 1));
@@ -59,7 +58,11 @@ impl MeshCore {
         enough.then(|| Configuration::majority(voters.epoch.next(), [vec![*sole], others].concat()))
     }
 
-    /// Members among whom is chosen: those that serve, and those that hold something and are not gone for long.
+    fn is_settled(&self, now: Mono, serves_since: Option<Mono>) -> bool {
+        serves_since.is_some_and(|since| now.since(since) >= self.config.election.settle)
+    }
+
+    /// Members among whom is chosen: those that settled, and those that hold something and are not gone for long.
     fn candidates(&self, now: Mono, previous: Option<&PlacementTable>) -> Vec<Candidate> {
         let holds = |node: &NodeId| previous.is_some_and(|table| table.members.contains(node));
         let eligible = |node: &NodeId| {
@@ -69,12 +72,12 @@ impl MeshCore {
             let Some(peer) = self.swim.peers().get(node) else { return false };
             match peer.said {
                 NodeState::Draining | NodeState::Left => false,
-                NodeState::Up | NodeState::Stopping if peer.serves_since.is_some() => true,
-                NodeState::Up | NodeState::Stopping => holds(node) && !self.is_overdue(now, node),
+                NodeState::Up | NodeState::Stopping if holds(node) => !self.is_overdue(now, node),
+                NodeState::Up | NodeState::Stopping => self.is_settled(now, peer.serves_since),
             }
         };
         let near = self.roster.members().filter(|member| *member.region() == self.config.region);
-        near.filter(|member| eligible(&member.node())).map(candidate).collect()
+        near.filter(|member| eligible(&member.node())).map(candidate).take(CELL_MEMBERS_MAX).collect()
     }
 
     /// Whether a proposal keeps the rules as far as this node knows them.

@@ -51,11 +51,12 @@ impl KnownLease {
         }
     }
 
-    /// Whether `self` says more than `known`: a later fence, or the same with a longer life.
+    /// Whether `self` says more than `known`: a later fence, or the same with later voters or a longer life.
     pub(crate) fn supersedes(&self, known: Option<&Self>) -> bool {
         known.is_none_or(|known| {
             let (mine, theirs) = ((self.generation, self.term), (known.generation, known.term));
-            mine > theirs || (mine == theirs && self.holder == known.holder && self.until > known.until)
+            let same = mine == theirs && self.holder == known.holder;
+            mine > theirs || (same && (self.config_epoch, self.until) > (known.config_epoch, known.until))
         })
     }
 

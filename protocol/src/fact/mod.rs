@@ -16,7 +16,7 @@ pub use accusation::Accusation;
 pub(crate) use key::hash64;
 pub use key::{FactKey, FactVersion};
 pub use record::{ADDRESSES_MAX, DEGRADED_MAX, DegradedReason, Health, NodeRecord, NodeState, WARM_MAX};
-pub use rollup::{CELL_MEMBERS_MAX, Liveness, Rollup, RollupMember};
+pub use rollup::{CELL_MEMBERS_MAX, Liveness, ROLLUP_MODELS_MAX, Rollup, RollupMember};
 pub use signed::{FACT_MAX, FactDecodeError, SignedFact};
 pub use statement::{SignedStatement, Statement};
 pub(crate) use verified::verify_decision;

@@ -1,6 +1,5 @@
 //! What the aggregator of a cell says about it to the rest of the mesh.
 
-use super::record::WARM_MAX;
 use crate::id::{ConfigEpoch, Generation, Incarnation, Term};
 use crate::name::ModelRef;
 use crate::time::Wall;
@@ -12,6 +11,9 @@ use serde::{Deserialize, Serialize};
 
 /// Members that a cell may have, and so rows that a rollup may have.
 pub const CELL_MEMBERS_MAX: usize = 128;
+
+/// Models that one rollup names.
+pub const ROLLUP_MODELS_MAX: usize = 64;
 
 /// The state of one cell, signed by the holder of its lease. Of two the later (generation, term, window) holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +34,9 @@ pub struct Rollup {
     pub holder: NodeId,
     /// When it was signed, by the holder's wall clock.
     pub at: Wall,
+    /// Models that are warm somewhere in the cell, by name and version; the first [`ROLLUP_MODELS_MAX`] of them.
+    #[serde(deserialize_with = "bounded_vec::<_, _, ROLLUP_MODELS_MAX>")]
+    pub models: Vec<ModelRef>,
     /// The members of the cell, by node.
     #[serde(deserialize_with = "bounded_vec::<_, _, CELL_MEMBERS_MAX>")]
     pub members: Vec<RollupMember>,
@@ -39,11 +44,11 @@ pub struct Rollup {
 
 impl Domain for Rollup {
     const DOMAIN: &'static str = "hedgerow/rollup/1";
-    const PAYLOAD_MAX: usize = 40 * 1024;
+    const PAYLOAD_MAX: usize = 20 * 1024;
 }
 
 /// One member of a cell, as its aggregator sees it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RollupMember {
     /// The member.
     pub node: NodeId,
@@ -53,9 +58,8 @@ pub struct RollupMember {
     pub liveness: Liveness,
     /// Requests that wait or run there.
     pub queue_depth: u32,
-    /// Models that are warm there.
-    #[serde(deserialize_with = "bounded_vec::<_, _, WARM_MAX>")]
-    pub warm: Vec<ModelRef>,
+    /// Which models of the rollup are warm there, one bit each, the first the lowest.
+    pub warm: u64,
 }
 
 /// Whether a member answers, as others find out.

@@ -86,3 +86,7 @@ impl SignedFact {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "signed_tests.rs"]
+mod tests;

@@ -1,22 +1,21 @@
 //! Computing the table of one cell.
+//!
+//! Draws do not depend on who drew before, so one node more or less moves its own share and nothing else. What is sticky
+//! is the list of candidates: whoever holds something stays on it through a short absence, and whoever holds nothing
+//! comes on it only when it has settled.
 
 use super::deployment::Deployment;
 use super::policy::Policy;
 use super::rendezvous::draw;
-use super::table::{ClassRow, MODELS_MAX, ModelRow, NodeList, PlacementTable};
+use super::table::{ClassRow, MODELS_MAX, ModelRow, NODES_MAX, NodeList, PlacementTable};
 use crate::id::{ConfigEpoch, PlacementEpoch};
-use crate::name::ModelRef;
 use crate::session_id::GROUP_PREFIXES;
 use hedgerow_attest::digest::Sha256Digest;
 use hedgerow_attest::id::NodeId;
 use hedgerow_attest::region::Region;
 use std::collections::BTreeSet;
 
-/// Places by which a present holder may fall behind and keep its place: a newcomer moves what it wins clearly, and a node
-/// that comes and goes moves nothing twice.
-const STICKY: usize = 1;
-
-/// A member among whom is chosen: not down for long, not leaving.
+/// A member among whom is chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Candidate {
     pub(crate) node: NodeId,
@@ -50,9 +49,7 @@ pub(crate) fn choose(inputs: &Inputs<'_>) -> PlacementTable {
         let mut rows = Vec::new();
         for prefix in 0..GROUP_PREFIXES {
             let key = [b"group\0", class.name.as_str().as_bytes(), b"\0", &prefix.to_be_bytes()].concat();
-            let prefix = u8::try_from(prefix).expect("there are at most 256 prefixes");
-            let held = inputs.previous.and_then(|table| table.group(&class.name, prefix)).unwrap_or_default();
-            rows.push(pick(inputs, &key, class.replicas, &held, |candidate| candidate.replica));
+            rows.push(pick(inputs, &key, class.replicas, |candidate| candidate.replica));
         }
         if rows.iter().all(|row| !row.is_empty()) {
             used.extend(rows.iter().flatten().copied());
@@ -64,8 +61,7 @@ pub(crate) fn choose(inputs: &Inputs<'_>) -> PlacementTable {
         // Versions of one model share a key, so that an update finds its nodes warm.
         let key = [b"model\0", deployment.model.as_str().as_bytes()].concat();
         let model = deployment.model_ref();
-        let held = inputs.previous.map(|table| holders(table, &model)).unwrap_or_default();
-        let nodes = pick(inputs, &key, deployment.replicas, &held, |candidate| candidate.worker);
+        let nodes = pick(inputs, &key, deployment.replicas, |candidate| candidate.worker);
         if !nodes.is_empty() {
             used.extend(nodes.iter().copied());
             models.push((model, deployment.manifest, nodes));
@@ -100,26 +96,12 @@ impl PlacementTable {
     }
 }
 
-/// The nodes that hold any version of that model.
-fn holders(table: &PlacementTable, model: &ModelRef) -> Vec<NodeId> {
-    let rows = table.models.iter().filter(|row| row.model.model == model.model);
-    rows.flat_map(|row| table.nodes(&row.nodes)).collect()
-}
-
-fn pick(inputs: &Inputs<'_>, key: &[u8], wanted: u8, held: &[NodeId], fit: fn(&Candidate) -> bool) -> Vec<NodeId> {
-    let wanted = usize::from(wanted);
+/// The candidates with the lowest draws, best first.
+fn pick(inputs: &Inputs<'_>, key: &[u8], wanted: u8, fit: fn(&Candidate) -> bool) -> Vec<NodeId> {
     let mut ranked: Vec<(u64, NodeId)> =
         inputs.candidates.iter().filter(|c| fit(c)).map(|c| (draw(key, &c.node, c.weight), c.node)).collect();
     ranked.sort_unstable();
-    let kept = ranked.iter().take(wanted + STICKY).filter(|(_, node)| held.contains(node)).take(wanted);
-    let mut chosen: BTreeSet<(u64, NodeId)> = kept.copied().collect();
-    for drawn in &ranked {
-        if chosen.len() >= wanted {
-            break;
-        }
-        chosen.insert(*drawn);
-    }
-    chosen.into_iter().map(|(_, node)| node).collect()
+    ranked.into_iter().take(usize::from(wanted).min(NODES_MAX)).map(|(_, node)| node).collect()
 }
 
 fn index(members: &[NodeId], node: &NodeId) -> Option<u8> {

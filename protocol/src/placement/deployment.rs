@@ -19,7 +19,7 @@ pub struct Deployment {
     pub revision: u64,
     /// The digest of the manifest; every byte of the artifact follows from it.
     pub manifest: Sha256Digest,
-    /// Nodes per region that should hold it warm; 0 withdraws the model.
+    /// Nodes per region that should hold it warm, of which a cell gives at most [`super::NODES_MAX`]; 0 withdraws the model.
     pub replicas: u8,
     /// Regions in which it should be; all when empty.
     #[serde(deserialize_with = "bounded_vec::<_, _, REGIONS_MAX>")]

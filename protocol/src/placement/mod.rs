@@ -1,8 +1,8 @@
 //! What is held where. Operators write rules for data, publishers sign deployments, the holder of a cell's lease computes
 //! one table for the cell, and everybody checks the table against the rules before following it.
 //!
-//! The table is a value of the cell's register, so two holders cannot both install one. Computing it needs the table
-//! before (it is sticky), which is why one computes and all verify.
+//! The table is a value of the cell's register, so two holders cannot both install one. Who was fit to hold anything when
+//! it was computed is the holder's judgement (it is sticky), which is why one computes and all verify.
 
 mod choose;
 mod deployment;
@@ -17,6 +17,6 @@ pub use deployment::Deployment;
 pub use policy::{CLASSES_MAX, DataClass, Policy, REGIONS_MAX, REPLICAS_MAX};
 pub(crate) use rendezvous::draw;
 pub use replica_set::{Explanation, PlacementError, PlacementReason, ReplicaSet, explain, replica_set};
-pub use table::{ClassRow, MODELS_MAX, ModelRow, NodeList, PlacementTable};
+pub use table::{ClassRow, MODELS_MAX, ModelRow, NODES_MAX, NodeList, PlacementTable};
 pub use verify::TableFault;
 pub(crate) use verify::{Rules, verify_table};

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub const CLASSES_MAX: usize = 32;
 
 /// Regions that one rule may name.
-pub const REGIONS_MAX: usize = 64;
+pub const REGIONS_MAX: usize = 16;
 
 /// The rules of a mesh for its data, signed by a policy key of the root.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,1 +1,90 @@
-//! Tests.
+//! Tests of finding a session without a mesh around it.
+
+use super::*;
+use crate::id::{Incarnation, PolicyVersion};
+use crate::name::Namespace;
+use crate::placement::Policy;
+use crate::time::Mono;
+use crate::view::{MemberView, PlacementView};
+use hedgerow_attest::id::MeshId;
+use hedgerow_attest::region::Region;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+const CELL: CellId = CellId::from_bytes([7; 32]);
+
+fn node(n: u8) -> NodeId {
+    NodeId::from_bytes([n; 32])
+}
+
+fn cart() -> ClassName {
+    ClassName::new("cart").unwrap()
+}
+
+fn session() -> SessionId {
+    SessionId::named(CELL, cart(), Namespace::new("shop").unwrap(), "alice")
+}
+
+fn view(regions: Vec<Region>) -> MeshView {
+    let eu = Region::new("eu").unwrap();
+    let member = |n: u8| MemberView {
+        node: node(n),
+        region: eu.clone(),
+        cell: Some(CELL),
+        class: "edge".to_owned(),
+        state: if n == 2 { MemberState::Down } else { MemberState::Alive },
+        incarnation: Incarnation(1),
+        addresses: vec![],
+        health: crate::fact::Health::default(),
+        rtt_us: None,
+        heard_ms_ago: None,
+    };
+    let class = DataClass { name: cart(), replicas: 2, write_quorum: 2, regions, personal: false, ttl_s: 60 };
+    let groups = (0..16).map(|prefix| ((cart(), prefix), vec![node(1), node(2)])).collect();
+    let placement = PlacementView { region: eu.clone(), epoch: PlacementEpoch(4), groups, models: BTreeMap::new() };
+    MeshView {
+        me: node(1),
+        mesh: MeshId::from_bytes([9; 32]),
+        region: eu.clone(),
+        cell: Some(CELL),
+        at: Mono(0),
+        members: (1..=3).map(|n| (node(n), member(n))).collect(),
+        aggregators: BTreeMap::new(),
+        placements: BTreeMap::from([(CELL, placement)]),
+        deployments: vec![],
+        policy: Some(Arc::new(Policy { version: PolicyVersion(1), parent: None, classes: vec![class] })),
+    }
+}
+
+#[test]
+fn a_session_is_where_the_table_puts_its_group() {
+    let set = replica_set(&view(vec![]), &session()).unwrap();
+    let group = session().group(GROUP_PREFIXES);
+    let nodes = vec![node(1), node(2)];
+    let expected =
+        ReplicaSet { group, epoch: PlacementEpoch(4), nodes, write_quorum: 2, ttl: Some(Duration::from_secs(60)) };
+    assert_eq!(set, expected);
+    let reasons = explain(&view(vec![]), &session()).unwrap().members;
+    let expected = vec![
+        (node(1), PlacementReason::Holds { place: 0 }),
+        (node(2), PlacementReason::HoldsUnreached { place: 1, state: MemberState::Down }),
+        (node(3), PlacementReason::Reserve),
+    ];
+    assert_eq!(reasons, expected);
+}
+
+#[test]
+fn each_reason_for_not_finding_it_is_told_apart() {
+    let us = Region::new("us").unwrap();
+    assert_eq!(replica_set(&view(vec![us]), &session()), Err(PlacementError::Forbidden(cart())));
+    let mut lawless = view(vec![]);
+    lawless.policy = None;
+    assert_eq!(replica_set(&lawless, &session()), Err(PlacementError::NoPolicy));
+    let mut unplaced = view(vec![]);
+    unplaced.placements.clear();
+    assert_eq!(replica_set(&unplaced, &session()), Err(PlacementError::NotPlaced(cart())));
+    let elsewhere = SessionId { birth: CellId::from_bytes([8; 32]), ..session() };
+    assert_eq!(replica_set(&view(vec![]), &elsewhere), Err(PlacementError::UnknownCell(elsewhere.birth)));
+    let other = SessionId { class: ClassName::new("other").unwrap(), ..session() };
+    assert_eq!(replica_set(&view(vec![]), &other), Err(PlacementError::UnknownClass(other.class.clone())));
+}

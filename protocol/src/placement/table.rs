@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 pub const MODELS_MAX: usize = 256;
 
 const GROUPS_MAX: usize = GROUP_PREFIXES as usize;
-const NODES_MAX: usize = 16;
+/// Nodes that one group or one model may have in one cell.
+pub const NODES_MAX: usize = 16;
 
 /// One placement epoch of one cell.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

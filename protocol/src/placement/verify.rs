@@ -1,7 +1,7 @@
 //! Checking a table against the rules. The same check stands before a voter's acceptance and before everybody's adoption.
 
 use super::policy::Policy;
-use super::table::{NodeList, PlacementTable};
+use super::table::{NODES_MAX, NodeList, PlacementTable};
 use crate::id::PolicyVersion;
 use crate::name::{ClassName, ModelRef};
 use crate::roster::Roster;
@@ -85,7 +85,7 @@ pub(crate) fn verify_table(table: &PlacementTable, rules: &Rules<'_>) -> Result<
         }
     }
     for row in &table.models {
-        if !is_set(&row.nodes, table.members.len(), usize::from(u8::MAX)) {
+        if !is_set(&row.nodes, table.members.len(), NODES_MAX) {
             return Err(TableFault::Copies(row.model.clone()));
         }
     }

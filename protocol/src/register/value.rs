@@ -68,9 +68,6 @@ impl Domain for Acceptance {
 }
 
 impl Value {
-    /// Bytes that an encoded value has at most: a full table of 256 models and 32 classes of 16 groups.
-    pub const ENCODED_MAX: usize = 48 * 1024;
-
     /// The name of the value: sha-256 of its postcard encoding.
     #[must_use]
     pub fn digest(&self) -> Sha256Digest {

@@ -8,6 +8,7 @@ use crate::id::Token;
 use crate::machine::{Cx, Machine as _};
 use crate::view::{MemberState, MeshView};
 use crate::wire;
+use hedgerow_attest::digest::Sha256Digest;
 use hedgerow_attest::id::NodeId;
 use hedgerow_attest::testing::SampleMesh;
 use rand_chacha::ChaCha8Rng;
@@ -328,12 +329,30 @@ impl Cluster {
         }
     }
 
+    /// From here on a node's clock runs fast or slow by so many millionths.
+    pub(crate) fn set_drift(&mut self, node: usize, ppm: i64) {
+        let now = self.now;
+        self.nodes[node].drift(now, ppm);
+        self.nodes[node].tick_at = None;
+        self.step(node, Input::Tick);
+    }
+
     pub(crate) fn heal(&mut self) {
         self.cuts.clear();
     }
 
     pub(crate) fn announce(&mut self, node: usize, fact: VerifiedFact) {
         self.command(node, Command::Announce(Box::new(fact)));
+    }
+
+    /// The digest of the value that a node accepted and nobody decided yet.
+    pub(crate) fn accepted_by(&self, node: usize) -> Option<Sha256Digest> {
+        self.nodes[node].core.accepted_digest()
+    }
+
+    /// The digest of the last placement that a node knows to be decided in its cell.
+    pub(crate) fn decided_digest(&self, node: usize) -> Option<Sha256Digest> {
+        self.nodes[node].core.decided_digest()
     }
 
     pub(crate) fn view(&self, node: usize) -> MeshView {

@@ -1,1 +1,228 @@
-//! Tests.
+//! Leases and the register, judged in true time: the judge asserts after every step that no two nodes hold the lease of
+//! one cell at once, that no term has two holders, and that no voter's term goes back.
+
+use super::cluster::{Cluster, MS, S};
+use crate::core::Event;
+use crate::id::{ConfigEpoch, Term};
+use crate::view::AggregatorView;
+use hedgerow_attest::region::Region;
+use std::collections::BTreeSet;
+
+fn eu() -> Region {
+    Region::new("eu").unwrap()
+}
+
+fn aggregator(cluster: &Cluster, node: usize) -> Option<AggregatorView> {
+    cluster.view(node).aggregators.get(&eu()).copied()
+}
+
+/// Whether all running nodes name the same valid aggregator, which really holds the lease.
+fn is_agreed(cluster: &Cluster) -> bool {
+    let Some(lease) = cluster.judge.holder("eu", cluster.now) else { return false };
+    let holder = cluster.nodes[lease.node].id();
+    cluster.up().all(|node| {
+        aggregator(cluster, node).is_some_and(|seen| seen.valid && seen.holder == holder && seen.term == lease.term)
+    })
+}
+
+fn three_voters(cluster: &Cluster) -> bool {
+    cluster.up().all(|node| aggregator(cluster, node).is_some_and(|seen| seen.voters == 3))
+}
+
+fn grown(seed: u64, size: usize) -> Cluster {
+    let mut cluster = Cluster::formed(seed, &vec!["eu"; size]);
+    cluster.run_until_holds(15 * S, "three voters and one aggregator", |c| three_voters(c) && is_agreed(c));
+    cluster
+}
+
+#[test]
+fn a_sole_voter_leads_at_once_and_makes_two_more_when_three_are_ready() {
+    let mut cluster = Cluster::new(1, &["eu"; 3]);
+    cluster.start(0);
+    let birth = crate::fact::VerifiedFact::genesis(cluster.mesh.birth("eu", &cluster.nodes[0].member));
+    cluster.announce(0, birth);
+    cluster.run_until_holds(300 * MS, "it leads alone", is_agreed);
+    assert_eq!(aggregator(&cluster, 0).map(|seen| (seen.voters, seen.config_epoch)), Some((1, ConfigEpoch(1))));
+    cluster.start(1);
+    cluster.run_for(10 * S);
+    assert!(!three_voters(&cluster), "two voters would survive no loss");
+    cluster.start(2);
+    cluster.run_until_holds(10 * S, "three vote", three_voters);
+    cluster.run_for(2 * S);
+    assert_eq!(aggregator(&cluster, 2).map(|seen| seen.config_epoch), Some(ConfigEpoch(2)));
+    assert_eq!(cluster.judge.holder("eu", cluster.now).map(|lease| lease.term), Some(Term(1)), "the lease went on");
+}
+
+#[test]
+fn members_of_another_cell_name_the_same_aggregators() {
+    let mut cluster = Cluster::formed(2, &["eu", "eu", "eu", "us", "us", "us"]);
+    cluster.run_until_holds(20 * S, "both regions are led and everybody knows", |c| {
+        let views: BTreeSet<Vec<_>> = c
+            .up()
+            .map(|node| {
+                let view = c.view(node);
+                let valid = view.aggregators.iter().filter(|(_, seen)| seen.valid);
+                valid.map(|(region, seen)| (region.clone(), seen.holder, seen.term)).collect()
+            })
+            .collect();
+        views.len() == 1 && views.iter().all(|view| view.len() == 2) && three_voters(c)
+    });
+}
+
+#[test]
+fn the_lease_fails_over_to_a_higher_term_within_eight_seconds() {
+    for seed in 0..15 {
+        let mut cluster = grown(seed, 3 + usize::try_from(seed % 3).unwrap());
+        let wait = cluster.below(4 * S);
+        cluster.run_for(wait);
+        let before = cluster.judge.holder("eu", cluster.now).expect("somebody leads");
+        cluster.kill(before.node);
+        let took = cluster.run_until_holds(8 * S, "another leads", is_agreed);
+        let after = cluster.judge.holder("eu", cluster.now).expect("somebody leads");
+        assert!(after.term > before.term && after.node != before.node, "seed {seed}: {before:?} then {after:?}");
+        assert!(took > S, "seed {seed}: the promise to the dead holder was kept");
+
+        cluster.start(before.node);
+        cluster.run_until_holds(8 * S, "the old one is back as a plain member", is_agreed);
+        assert_eq!(cluster.judge.holder("eu", cluster.now).map(|lease| lease.node), Some(after.node), "seed {seed}");
+    }
+}
+
+#[test]
+fn a_stopping_holder_hands_over_without_waiting_for_the_end_of_its_lease() {
+    let mut cluster = grown(5, 3);
+    let before = cluster.judge.holder("eu", cluster.now).expect("somebody leads");
+    cluster.command(before.node, crate::core::Command::Stop);
+    cluster.run_for(100 * MS);
+    cluster.kill(before.node);
+    let took = cluster.run_until_holds(2 * S, "another leads", |c| c.judge.holder("eu", c.now).is_some());
+    assert!(took < 1_500 * MS, "it took {} ms", took / MS);
+}
+
+#[test]
+fn a_holder_without_a_quorum_stops_within_a_lease() {
+    let mut cluster = grown(6, 3);
+    let before = cluster.judge.holder("eu", cluster.now).expect("somebody leads");
+    let others: Vec<usize> = (0..3).filter(|node| *node != before.node).collect();
+    cluster.cut(&[before.node], &others);
+    cluster.run_for(4 * S);
+    let lost = |(_, event): &(u64, Event)| matches!(event, Event::LeaseLost { .. });
+    assert!(cluster.nodes[before.node].events.iter().any(lost), "it knows that it holds the lease no more");
+    cluster.run_until_holds(5 * S, "the others lead", |c| {
+        c.judge.holder("eu", c.now).is_some_and(|lease| lease.term > before.term && lease.node != before.node)
+    });
+    cluster.heal();
+    cluster.run_until_holds(20 * S, "all agree again", is_agreed);
+}
+
+#[test]
+fn a_sole_voter_that_is_cut_off_in_the_middle_of_the_change_leads_no_more_alone() {
+    for seed in 0..40 {
+        let mut cluster = Cluster::formed(seed, &["eu"; 3]);
+        // The change is proposed about a second after all three are seen: cut somewhere around it.
+        let moment = cluster.below(2 * S);
+        cluster.run_for(moment);
+        cluster.cut(&[0], &[1, 2]);
+        let span = 4 * S + cluster.below(20 * S);
+        cluster.run_for(span);
+        cluster.heal();
+        cluster.run_until_holds(40 * S, "all agree", |c| is_agreed(c) && three_voters(c));
+    }
+}
+
+#[test]
+fn cuts_crashes_loss_and_bad_clocks_never_make_two_holders() {
+    let mut leases = 0;
+    for seed in 0..25 {
+        let mut cluster = grown(seed, 3 + usize::try_from(seed % 3).unwrap());
+        cluster.faults.loss_percent = seed % 4 * 4;
+        let size = cluster.nodes.len();
+        for node in 0..size {
+            let drift = i64::try_from(cluster.below(18_000)).unwrap() - 9_000;
+            cluster.set_drift(node, drift);
+        }
+        for _ in 0..12 {
+            torment(&mut cluster, size);
+        }
+        cluster.heal();
+        cluster.faults.loss_percent = 0;
+        for node in 0..size {
+            if !cluster.nodes[node].up {
+                cluster.start(node);
+            }
+        }
+        cluster.run_until_holds(60 * S, "all agree in the end", is_agreed);
+        leases += cluster.judge.leases["eu"].len();
+    }
+    assert!(leases > 60, "the faults moved the lease only {leases} times");
+}
+
+/// One fault, and some time with it.
+fn torment(cluster: &mut Cluster, size: usize) {
+    let node = usize::try_from(cluster.below(size as u64)).unwrap();
+    match cluster.below(5) {
+        0 | 1 if cluster.nodes[node].up => {
+            cluster.kill(node);
+            let quick = cluster.below(2) == 0;
+            let pause = if quick { cluster.below(S) } else { cluster.below(12 * S) };
+            cluster.run_for(pause);
+            cluster.start(node);
+        }
+        2 => {
+            let others: Vec<usize> = (0..size).filter(|other| *other != node).collect();
+            cluster.cut(&[node], &others);
+        }
+        3 => {
+            // One direction only.
+            let to = usize::try_from(cluster.below(size as u64)).unwrap();
+            cluster.cuts.insert((node, to));
+        }
+        _ => cluster.heal(),
+    }
+    let span = cluster.below(8 * S);
+    cluster.run_for(span);
+}
+
+#[test]
+fn the_value_that_a_dead_holder_left_accepted_is_proposed_again() {
+    let mut seen = 0;
+    for seed in 0..30 {
+        let mut cluster = grown(seed, 3);
+        let before = cluster.judge.holder("eu", cluster.now).expect("somebody leads");
+        let policy = cluster.policy(1, vec![super::scenario::class("cart", 3, 2, &[])]);
+        cluster.announce(before.node, policy);
+        // The holder proposes within half a second; it dies somewhere on the way.
+        let moment = 440 * MS + cluster.below(120 * MS);
+        cluster.run_for(moment);
+        let accepted: Vec<_> =
+            (0..3).filter(|node| *node != before.node).filter_map(|n| cluster.accepted_by(n)).collect();
+        let decided = (0..3).any(|node| !cluster.view(node).placements.is_empty());
+        cluster.kill(before.node);
+        if decided || accepted.is_empty() {
+            continue;
+        }
+        seen += 1;
+        cluster.run_until_holds(20 * S, "the placement is decided", |c| {
+            c.up().all(|node| !c.view(node).placements.is_empty())
+        });
+        for node in cluster.up().collect::<Vec<_>>() {
+            let first = cluster.decided_digest(node);
+            assert!(accepted.contains(&first.unwrap()), "seed {seed}: another value took the slot");
+        }
+        assert!(cluster.sometimes.contains_key("the value of an earlier holder was proposed again"));
+    }
+    assert!(seen >= 2, "only {seen} seeds hit the moment between acceptance and decision");
+}
+
+#[test]
+fn a_jump_of_the_clocks_ends_the_lease_until_it_is_asked_for_afresh() {
+    let mut cluster = grown(11, 3);
+    let before = cluster.judge.holder("eu", cluster.now).expect("somebody leads");
+    cluster.nodes[before.node].wall_offset_us += 5 * S;
+    cluster.run_for(S);
+    let jumped = |(_, event): &(u64, Event)| matches!(event, Event::ClockJump);
+    assert!(cluster.nodes[before.node].events.iter().any(jumped));
+    cluster.run_until_holds(10 * S, "somebody leads under a later term", |c| {
+        is_agreed(c) && c.judge.holder("eu", c.now).is_some_and(|lease| lease.term > before.term)
+    });
+}

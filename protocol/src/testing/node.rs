@@ -22,6 +22,10 @@ pub(crate) struct TestNode {
     pub(crate) run: u32,
     /// Its clock's error, in millionths: 10,000 is 1 % fast.
     pub(crate) drift_ppm: i64,
+    /// Keeps its clock continuous when the drift changes.
+    clock_base: (u64, u64),
+    /// Added to its wall clock alone.
+    pub(crate) wall_offset_us: u64,
     pub(crate) deaf_to_gossip: bool,
     pub(crate) events: Vec<(u64, Event)>,
     pub(crate) rng: ChaCha8Rng,
@@ -43,6 +47,8 @@ impl TestNode {
             up: false,
             run: 0,
             drift_ppm: 0,
+            clock_base: (0, 0),
+            wall_offset_us: 0,
             deaf_to_gossip: false,
             events: Vec::new(),
             rng,
@@ -66,24 +72,36 @@ impl TestNode {
 
     /// This node's monotonic clock at a moment of true time.
     pub(crate) fn mono(&self, now: u64) -> Mono {
-        // Starts elsewhere on every node, so that readings cannot be compared by accident.
-        let skewed = i128::from(now) * (1_000_000 + i128::from(self.drift_ppm)) / 1_000_000;
-        Mono(u64::try_from(skewed).expect("time is positive") + 1_000_000 * u64::from(self.member.node().as_bytes()[0]))
+        Mono(self.local(now) + self.clock_start())
     }
 
     pub(crate) fn wall(&self, now: u64) -> Wall {
-        let skewed = i128::from(now) * (1_000_000 + i128::from(self.drift_ppm)) / 1_000_000;
-        Wall(SampleMesh::NOW.0 * 1_000_000 + u64::try_from(skewed).expect("time is positive"))
+        Wall(SampleMesh::NOW.0 * 1_000_000 + self.local(now) + self.wall_offset_us)
     }
 
-    /// True time at which this node's clock shows `mono`.
+    /// True time at which this node's clock shows `mono`, rounded up so that a deadline has passed when its moment comes.
     pub(crate) fn true_time(&self, mono: Mono) -> u64 {
-        let offset = 1_000_000 * u64::from(self.member.node().as_bytes()[0]);
-        let shown = i128::from(mono.0.saturating_sub(offset));
-        // Rounded up, so that a deadline has been reached when its moment comes.
-        let scaled =
-            (shown * 1_000_000 + 999_999 + i128::from(self.drift_ppm)) / (1_000_000 + i128::from(self.drift_ppm));
-        u64::try_from(scaled).unwrap_or(u64::MAX)
+        let (true_base, local_base) = self.clock_base;
+        let shown = i128::from(mono.0.saturating_sub(self.clock_start())) - i128::from(local_base);
+        let rate = 1_000_000 + i128::from(self.drift_ppm);
+        u64::try_from(i128::from(true_base) + (shown * 1_000_000 + rate - 1) / rate).unwrap_or(0)
+    }
+
+    /// From here on its clock runs fast or slow.
+    pub(crate) fn drift(&mut self, now: u64, ppm: i64) {
+        self.clock_base = (now, self.local(now));
+        self.drift_ppm = ppm;
+    }
+
+    fn local(&self, now: u64) -> u64 {
+        let (true_base, local_base) = self.clock_base;
+        let passed = i128::from(now - true_base) * (1_000_000 + i128::from(self.drift_ppm)) / 1_000_000;
+        local_base + u64::try_from(passed).expect("time goes on")
+    }
+
+    /// Starts elsewhere on every node, so that readings of two nodes cannot be compared by accident.
+    fn clock_start(&self) -> u64 {
+        1_000_000 * u64::from(self.member.node().as_bytes()[0])
     }
 }
 

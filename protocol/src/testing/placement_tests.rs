@@ -1,1 +1,214 @@
-//! Tests.
+//! Placement from policy and deployments to every node's view.
+
+use super::cluster::{Cluster, MS, S};
+use super::scenario::class;
+use crate::core::{Command, Event};
+use crate::fact::{SignedFact, VerifiedFact};
+use crate::id::PlacementEpoch;
+use crate::name::{ClassName, ModelRef, Namespace};
+use crate::placement::{PlacementError, PlacementReason, TableFault, explain, replica_set};
+use crate::register::{Acceptance, Content, Decision, Value};
+use crate::session_id::{GROUP_PREFIXES, SessionId};
+use crate::view::MeshView;
+use hedgerow_attest::id::{CellId, NodeId};
+use hedgerow_attest::region::Region;
+use hedgerow_attest::signed::Signed;
+use std::collections::BTreeSet;
+
+const SIX: [&str; 6] = ["eu", "eu", "eu", "us", "us", "us"];
+
+fn placed(seed: u64, regions: &[&str]) -> Cluster {
+    let mut cluster = Cluster::formed(seed, regions);
+    let three = |c: &Cluster| c.up().all(|node| c.view(node).aggregators.values().all(|seen| seen.voters == 3));
+    cluster.run_until_holds(15 * S, "the cells have grown", three);
+    let policy = cluster.policy(1, vec![class("cart", 3, 2, &[]), class("personal", 2, 2, &["eu"])]);
+    cluster.announce(0, policy);
+    let everywhere = cluster.deployment("digits", 1, 2, &[]);
+    cluster.announce(1, everywhere);
+    let abroad = cluster.deployment("fraud", 1, 1, &["us"]);
+    cluster.announce(1, abroad);
+    let cells: BTreeSet<&str> = regions.iter().copied().collect();
+    let count = cells.len();
+    cluster.run_until_holds(10 * S, "every node follows every cell's placement", |c| {
+        c.up().all(|node| {
+            let view = c.view(node);
+            let whole = |cell: &crate::view::PlacementView| !cell.groups.is_empty() && !cell.models.is_empty();
+            view.placements.len() == count && view.placements.values().all(whole)
+        })
+    });
+    cluster
+}
+
+fn cell(view: &MeshView, region: &str) -> CellId {
+    view.aggregators[&Region::new(region).unwrap()].cell
+}
+
+fn session(view: &MeshView, region: &str, class: &str, name: &str) -> SessionId {
+    SessionId::named(cell(view, region), ClassName::new(class).unwrap(), Namespace::new("shop").unwrap(), name)
+}
+
+fn region_of(view: &MeshView, node: &NodeId) -> String {
+    view.members[node].region.to_string()
+}
+
+#[test]
+fn every_node_knows_every_placement_and_no_fence_is_crossed() {
+    let cluster = placed(1, &SIX);
+    let view = cluster.view(0);
+    for node in cluster.up() {
+        assert_eq!(cluster.view(node).placements, view.placements, "node {node}");
+    }
+    let (eu, us) = (&view.placements[&cell(&view, "eu")], &view.placements[&cell(&view, "us")]);
+    let (cart, personal) = (ClassName::new("cart").unwrap(), ClassName::new("personal").unwrap());
+    for prefix in 0..u8::try_from(GROUP_PREFIXES).unwrap() {
+        assert_eq!(eu.groups[&(cart.clone(), prefix)].len(), 3);
+        assert_eq!(us.groups[&(cart.clone(), prefix)].len(), 3);
+        let private = &eu.groups[&(personal.clone(), prefix)];
+        assert_eq!(private.len(), 2);
+        assert!(private.iter().all(|node| region_of(&view, node) == "eu"));
+        assert!(!us.groups.contains_key(&(personal.clone(), prefix)));
+    }
+    let copies = |models: &std::collections::BTreeMap<ModelRef, crate::view::ModelPlacement>| {
+        models.iter().map(|(model, placed)| (model.to_string(), placed.nodes.len())).collect::<Vec<_>>()
+    };
+    assert_eq!(copies(&eu.models), [("digits@1".to_owned(), 2)]);
+    assert_eq!(copies(&us.models), [("digits@1".to_owned(), 2), ("fraud@1".to_owned(), 1)]);
+    let mine: usize = cluster.up().map(|node| cluster.view(node).deployments.iter().filter(|d| d.mine).count()).sum();
+    assert_eq!(mine, 5, "four copies of one model and one of the other");
+}
+
+#[test]
+fn sessions_are_found_and_explained() {
+    let cluster = placed(2, &SIX);
+    let view = cluster.view(5);
+    let set = replica_set(&view, &session(&view, "eu", "personal", "alice")).unwrap();
+    assert_eq!((set.nodes.len(), set.write_quorum), (2, 2));
+    let explained = explain(&view, &session(&view, "eu", "personal", "alice")).unwrap();
+    let reasons: Vec<PlacementReason> = explained.members.iter().map(|(_, reason)| *reason).collect();
+    assert_eq!(reasons[..2], [PlacementReason::Holds { place: 0 }, PlacementReason::Holds { place: 1 }]);
+    assert_eq!(reasons.iter().filter(|reason| **reason == PlacementReason::Reserve).count(), 1);
+    assert_eq!(reasons.iter().filter(|reason| **reason == PlacementReason::Forbidden).count(), 3);
+    let abroad = session(&view, "us", "personal", "alice");
+    assert_eq!(replica_set(&view, &abroad), Err(PlacementError::Forbidden(abroad.class.clone())));
+}
+
+#[test]
+fn a_policy_that_tightens_counts_before_any_table_follows() {
+    let mut cluster = placed(3, &SIX);
+    let id = session(&cluster.view(0), "us", "cart", "bob");
+    assert_eq!(replica_set(&cluster.view(0), &id).unwrap().nodes.len(), 3);
+    let tighter = cluster.policy(2, vec![class("cart", 3, 2, &["eu"]), class("personal", 2, 2, &["eu"])]);
+    cluster.announce(0, tighter);
+    assert_eq!(replica_set(&cluster.view(0), &id), Err(PlacementError::Forbidden(id.class.clone())));
+    cluster.run_until_holds(10 * S, "the table follows", |c| {
+        c.up().all(|node| c.view(node).placements[&id.birth].groups.keys().all(|(class, _)| *class != id.class))
+    });
+}
+
+#[test]
+fn a_short_absence_moves_nothing_and_a_long_one_is_repaired() {
+    let mut cluster = placed(4, &["eu"; 5]);
+    let holder = cluster.judge.holder("eu", cluster.now).expect("somebody leads").node;
+    let voters: BTreeSet<usize> = (0..5).filter(|node| cluster.nodes[*node].core.promised_term().is_some()).collect();
+    let victim = (0..5).find(|node| *node != holder && !voters.contains(node)).expect("two of five do not vote");
+    let observer = (0..5).find(|node| *node != victim).expect("five nodes");
+    let epoch = |c: &Cluster| c.view(observer).placements.values().next().map(|placement| placement.epoch);
+    let dead = cluster.nodes[victim].id();
+    let holds = |c: &Cluster| {
+        let view = c.view(observer);
+        view.placements.values().flat_map(|placement| placement.groups.values()).any(|nodes| nodes.contains(&dead))
+    };
+    assert!(holds(&cluster));
+    let before = epoch(&cluster);
+    cluster.kill(victim);
+    cluster.run_for(28 * S);
+    assert_eq!(epoch(&cluster), before, "an absence of 28 s moves nothing");
+    assert!(holds(&cluster));
+    cluster.run_until_holds(15 * S, "what it held is placed elsewhere", |c| !holds(c));
+    cluster.start(victim);
+    cluster.run_until_holds(10 * S, "it gets its share again", holds);
+}
+
+#[test]
+fn a_draining_member_loses_what_it_holds_at_once() {
+    let mut cluster = placed(5, &["eu"; 5]);
+    let holder = cluster.judge.holder("eu", cluster.now).expect("somebody leads").node;
+    let leaver = (0..5).find(|node| *node != holder).expect("five nodes");
+    let id = cluster.nodes[leaver].id();
+    cluster.command(leaver, Command::Drain);
+    cluster.run_until_holds(5 * S, "nothing is placed on it", |c| {
+        let view = c.view(holder);
+        let groups = view.placements.values().flat_map(|placement| placement.groups.values());
+        let models = view.placements.values().flat_map(|placement| placement.models.values().map(|model| &model.nodes));
+        groups.chain(models).all(|nodes| !nodes.contains(&id))
+    });
+}
+
+#[test]
+fn a_placement_that_breaks_a_rule_is_followed_by_nobody_even_with_a_quorum() {
+    let mut cluster = placed(6, &SIX);
+    let view = cluster.view(0);
+    let eu = cell(&view, "eu");
+    let (decision, forged) = forge(&cluster, eu);
+    let fact = SignedFact::Decision(Box::new(decision));
+    cluster.run_for(100 * MS);
+    for node in cluster.up().collect::<Vec<_>>() {
+        let core = &cluster.nodes[node].core;
+        let verified = fact.clone().verify(core.roster(), core.root(), hedgerow_attest::testing::SampleMesh::NOW);
+        cluster.step(node, crate::core::Input::Fact(Box::new(verified.expect("the signatures are good"))));
+        let refused = Event::PlacementRefused { cell: eu, epoch: forged, fault: fault(&cluster) };
+        assert!(cluster.nodes[node].events.iter().any(|(_, event)| *event == refused), "node {node}");
+        assert!(cluster.view(node).placements[&eu].epoch < forged, "node {node} follows the former placement");
+    }
+}
+
+fn fault(cluster: &Cluster) -> TableFault {
+    TableFault::ForeignMember(cluster.nodes[4].id())
+}
+
+/// What a quorum of corrupt voters could sign: a placement of the `eu` cell on a node of `us`.
+fn forge(cluster: &Cluster, eu: CellId) -> (Decision, PlacementEpoch) {
+    let (last, head) = cluster.nodes[0].core.decided_placement().expect("a placement was decided");
+    let Content::Placement(mut table) = last.value.content.clone() else { panic!("a placement") };
+    table.epoch = table.epoch.next();
+    table.members.push(cluster.nodes[4].id());
+    table.members.sort_unstable();
+    let epoch = table.epoch;
+    let value = Value {
+        slot: head.slot.next(),
+        previous: head.digest,
+        content: Content::Placement(table),
+        ..last.value.clone()
+    };
+    let sign = |node: usize| {
+        let acceptance = Acceptance {
+            cell: eu,
+            generation: value.generation,
+            slot: value.slot,
+            value: value.digest(),
+            term: last.term,
+            voter: cluster.nodes[node].id(),
+        };
+        Signed::sign(&acceptance, &cluster.nodes[node].statement)
+    };
+    let acceptances = (0..3).map(sign).collect();
+    (Decision { value, term: last.term, config_epoch: last.config_epoch, acceptances }, epoch)
+}
+
+#[test]
+fn a_decision_without_a_quorum_is_not_believed() {
+    let cluster = placed(7, &SIX);
+    let view = cluster.view(0);
+    let (mut decision, _) = forge(&cluster, cell(&view, "eu"));
+    decision.acceptances.truncate(1);
+    let core = &cluster.nodes[0].core;
+    let verify = |decision: &Decision| {
+        let signed = SignedFact::Decision(Box::new(decision.clone()));
+        let now = hedgerow_attest::testing::SampleMesh::NOW;
+        signed.verify(core.roster(), core.root(), now).map(|fact: VerifiedFact| fact.key().clone())
+    };
+    assert_eq!(verify(&decision).unwrap_err().to_string(), "decision that does not hold");
+    let twice =
+        Decision { acceptances: [decision.acceptances.clone(), decision.acceptances.clone()].concat(), ..decision };
+    assert_eq!(verify(&twice).unwrap_err().to_string(), "decision that does not hold", "one voter counts once");
+}

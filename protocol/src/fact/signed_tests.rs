@@ -1,0 +1,226 @@
+//! Facts of version 1, frozen byte for byte, and the door from signed to verified.
+
+use super::*;
+use crate::fact::{
+    FactKey, FactRefusal, FactVersion, Health, Liveness, NodeState, RollupMember, SignedStatement, Statement,
+    VerifiedFact,
+};
+use crate::id::{BootId, ConfigEpoch, Generation, Incarnation, PolicyVersion, Slot, Term};
+use crate::name::{ClassName, ModelName, ModelRef, ModelVersion};
+use crate::placement::DataClass;
+use crate::register::{Acceptance, Configuration, Content, Head, Value, Voter};
+use crate::roster::Roster;
+use crate::time::Wall;
+use hedgerow_attest::digest::{Blake3Digest, Sha256Digest};
+use hedgerow_attest::region::Region;
+use hedgerow_attest::testing::SampleMesh;
+
+const NOW: hedgerow_attest::time::UnixSeconds = SampleMesh::NOW;
+
+fn eu() -> Region {
+    Region::new("eu").unwrap()
+}
+
+fn record(mesh: &SampleMesh, number: u32, region: &str) -> NodeRecord {
+    NodeRecord {
+        node: mesh.member(number, "eu").node(),
+        boot: BootId([3; 16]),
+        incarnation: Incarnation(2),
+        seq: 1,
+        region: Region::new(region).unwrap(),
+        cell: None,
+        addresses: vec!["192.0.2.1:4334".parse().unwrap()],
+        state: NodeState::Up,
+        health: Health { queue_depth: 1, degraded: vec![], warm: vec![digits()] },
+        at: Wall(7),
+    }
+}
+
+fn digits() -> ModelRef {
+    ModelRef { model: ModelName::new("digits").unwrap(), version: ModelVersion::new("1").unwrap() }
+}
+
+fn decision(mesh: &SampleMesh) -> Decision {
+    let cell = mesh.birth("eu", &mesh.member(0, "eu")).cell();
+    let voter = |number| {
+        let member = mesh.member(number, "eu");
+        Voter { node: member.node(), key: *member.statement() }
+    };
+    let next = Configuration::majority(ConfigEpoch(2), vec![voter(0), voter(1), voter(2)]);
+    let head = Head::genesis(cell);
+    let (generation, slot, term) = (Generation(0), Slot(1), Term(1));
+    let value = Value { cell, generation, slot, previous: head.digest, content: Content::Configuration(next) };
+    let accept = |number| {
+        let voter = mesh.member(number, "eu").node();
+        let acceptance = Acceptance { cell, generation, slot, value: value.digest(), term, voter };
+        Signed::sign(&acceptance, &mesh.keys(number).statement)
+    };
+    Decision { acceptances: vec![accept(0), accept(1)], value, term, config_epoch: ConfigEpoch(1) }
+}
+
+/// One fact of every kind, in an order in which each can be verified.
+fn facts(mesh: &SampleMesh) -> Vec<SignedFact> {
+    let (one, two) = (mesh.keys(1).statement, mesh.member(2, "eu"));
+    let member = |number| SignedFact::Member(Box::new(mesh.member(number, "eu").certificate().clone()));
+    let birth = mesh.birth("eu", &mesh.member(0, "eu"));
+    let accusation =
+        Accusation { accuser: mesh.member(1, "eu").node(), accused: two.node(), incarnation: Incarnation(2) };
+    let row = RollupMember {
+        node: two.node(),
+        incarnation: Incarnation(2),
+        liveness: Liveness::Down,
+        queue_depth: 0,
+        warm: 1,
+    };
+    let rollup = Rollup {
+        cell: birth.cell(),
+        region: eu(),
+        generation: Generation(0),
+        config_epoch: ConfigEpoch(2),
+        term: Term(4),
+        window: 5,
+        holder: mesh.member(1, "eu").node(),
+        at: Wall(7),
+        models: vec![digits()],
+        members: vec![row],
+    };
+    let class = DataClass {
+        name: ClassName::new("cart").unwrap(),
+        replicas: 3,
+        write_quorum: 2,
+        regions: vec![eu()],
+        personal: true,
+        ttl_s: 60,
+    };
+    let policy = Policy { version: PolicyVersion(1), parent: None, classes: vec![class] };
+    let deployment = Deployment {
+        model: digits().model,
+        version: digits().version,
+        revision: 1,
+        manifest: Sha256Digest::of(b"manifest"),
+        replicas: 2,
+        regions: vec![eu()],
+    };
+    vec![
+        member(0),
+        member(1),
+        member(2),
+        SignedFact::Genesis(birth.genesis().envelope().clone()),
+        SignedFact::Decision(Box::new(decision(mesh))),
+        SignedFact::Record(Signed::sign(&record(mesh, 1, "eu"), &one)),
+        SignedFact::Accusation(Signed::sign(&accusation, &one)),
+        SignedFact::Rollup(Signed::sign(&rollup, &one)),
+        SignedFact::Policy(Endorsed::sign(&policy, &[mesh.policy()])),
+        SignedFact::Deployment(Endorsed::sign(&deployment, &[mesh.publisher()])),
+    ]
+}
+
+/// A roster that knows the members, the birth and the voters.
+fn roster(mesh: &SampleMesh) -> Roster {
+    let mut roster = Roster::default();
+    for fact in facts(mesh).into_iter().take(5) {
+        let verified = fact.verify(&roster, mesh.root(), NOW).expect("each can be verified after those before it");
+        roster.learn(verified.fact());
+    }
+    roster
+}
+
+#[test]
+fn every_kind_verifies_in_the_order_of_its_key() {
+    let mesh = SampleMesh::new(1);
+    let roster = roster(&mesh);
+    let keys: Vec<FactKey> = facts(&mesh)
+        .into_iter()
+        .skip(3)
+        .map(|fact| fact.verify(&roster, mesh.root(), NOW).expect("signed by those who must").key().clone())
+        .collect();
+    let cell = roster.cell_of(&eu()).expect("it was founded");
+    let (one, two) = (mesh.member(1, "eu").node(), mesh.member(2, "eu").node());
+    let expected = [
+        FactKey::Genesis(cell),
+        FactKey::Configuration(cell, ConfigEpoch(2)),
+        FactKey::Record(one),
+        FactKey::Accusation(two),
+        FactKey::Rollup(cell),
+        FactKey::Policy(PolicyVersion(1)),
+        FactKey::Deployment(digits().model),
+    ];
+    assert_eq!(keys, expected);
+}
+
+#[test]
+fn the_bytes_of_every_kind_are_frozen() {
+    let facts = facts(&SampleMesh::new(1));
+    let digests: Vec<String> =
+        facts[2..].iter().map(|fact| Blake3Digest::of(&fact.to_bytes()).to_string()[..16].to_owned()).collect();
+    assert_eq!(digests, FROZEN, "a change of these bytes needs a version of its own");
+    for fact in facts {
+        assert_eq!(SignedFact::from_bytes(&fact.to_bytes()), Ok(fact));
+    }
+}
+
+/// The first eight bytes of the blake3 digest of each fact of `facts()` from the last certificate on.
+const FROZEN: [&str; 8] = [
+    "009f724d02896f2e",
+    "90d34798586873c0",
+    "8a29cee4af14d447",
+    "b29a58397c1775ca",
+    "19b750fc977c600c",
+    "dfe5abb97bcaf326",
+    "a814cc065a6a96f0",
+    "34e61b7e55105230",
+];
+
+#[test]
+fn bytes_that_are_no_fact_are_told_apart() {
+    let bytes = facts(&SampleMesh::new(1))[6].to_bytes();
+    assert_eq!(SignedFact::from_bytes(&[]), Err(FactDecodeError::Malformed { source: None }));
+    assert_eq!(SignedFact::from_bytes(&[9]), Err(FactDecodeError::UnsupportedVersion(9)));
+    assert_eq!(SignedFact::from_bytes(&vec![0; FACT_MAX + 1]), Err(FactDecodeError::TooLong { found: FACT_MAX + 1 }));
+    assert_eq!(SignedFact::from_bytes(&[&bytes[..], &[0]].concat()), Err(FactDecodeError::Malformed { source: None }));
+    let cut = SignedFact::from_bytes(&bytes[..bytes.len() - 1]);
+    let source = Some(postcard::Error::DeserializeUnexpectedEnd);
+    assert_eq!(cut, Err(FactDecodeError::Malformed { source }));
+}
+
+#[test]
+fn what_arrives_before_what_it_depends_on_may_heal() {
+    let mesh = SampleMesh::new(1);
+    for fact in facts(&mesh).into_iter().skip(3).take(5) {
+        let refusal = fact.clone().verify(&Roster::default(), mesh.root(), NOW).unwrap_err();
+        assert!(refusal.may_heal(), "{fact:?}: {refusal}");
+    }
+}
+
+#[test]
+fn nobody_speaks_for_another() {
+    let mesh = SampleMesh::new(1);
+    let roster = roster(&mesh);
+    let refusal = |fact: SignedFact| fact.verify(&roster, mesh.root(), NOW).unwrap_err();
+    let (one, two) = (mesh.keys(1).statement, mesh.keys(2).statement);
+    let forged = refusal(SignedFact::Record(Signed::sign(&record(&mesh, 1, "eu"), &two)));
+    assert!(matches!(forged, FactRefusal::Signature(_)), "{forged}");
+    let displaced = refusal(SignedFact::Record(Signed::sign(&record(&mesh, 1, "us"), &one)));
+    assert!(matches!(displaced, FactRefusal::IllFormed), "{displaced}");
+    let SignedFact::Policy(policy) = facts(&mesh).swap_remove(8) else { panic!("the policy") };
+    let unlawful = refusal(SignedFact::Policy(Endorsed::sign(&policy.peek().unwrap(), &[mesh.publisher()])));
+    assert!(matches!(unlawful, FactRefusal::Endorsement(_)), "{unlawful}");
+    let other_mesh = SampleMesh::new(2);
+    let stranger = refusal(facts(&other_mesh).swap_remove(0));
+    assert!(matches!(stranger, FactRefusal::Membership(_)), "{stranger}");
+    assert!(!stranger.may_heal());
+}
+
+#[test]
+fn a_departure_outranks_whatever_is_signed_later() {
+    let mesh = SampleMesh::new(1);
+    let key = mesh.keys(1).statement;
+    let version = |record: NodeRecord| match Statement::Record(Box::new(record)).sign(&key) {
+        SignedStatement::Fact(fact) => VerifiedFact::version(&fact),
+        SignedStatement::Grant(_) | SignedStatement::Acceptance(_) => unreachable!("a record is a fact"),
+    };
+    let left = version(NodeRecord { state: NodeState::Left, ..record(&mesh, 1, "eu") });
+    let later = version(NodeRecord { incarnation: Incarnation(99), seq: 99, ..record(&mesh, 1, "eu") });
+    assert!(left > later);
+    assert!(later > FactVersion { major: 2, minor: 1, tie: u64::MAX });
+}
