@@ -23,7 +23,8 @@ const TABLE: TableDefinition<'_, u64, u64> = TableDefinition::new("numbers");
 #[tokio::test]
 async fn requests_that_wait_for_one_sync_share_the_next_and_complete_in_order() {
     let disk = Disk::default();
-    let (committer, thread) = Committer::start("test", Arc::new(disk.database())).unwrap();
+    let database = Arc::new(disk.database()); // held to the end, because closing it syncs once more
+    let (committer, thread) = Committer::start("test", Arc::clone(&database)).unwrap();
     let before = disk.syncs();
     disk.hold(true);
     let mut pending = Vec::new();
@@ -37,7 +38,7 @@ async fn requests_that_wait_for_one_sync_share_the_next_and_complete_in_order() 
     }
     let order = Arc::new(Mutex::new(Vec::new()));
     // The runtime's budget would make some of these polls wake at once.
-    tokio::task::unconstrained(async {
+    tokio::task::coop::unconstrained(async {
         for (number, completion) in pending.iter_mut().enumerate() {
             let waker = Arc::new(Noted { number, order: Arc::clone(&order) }).into();
             let polled = Pin::new(completion).poll(&mut Context::from_waker(&waker));
