@@ -47,6 +47,13 @@ impl Roster {
         true
     }
 
+    /// Forgets a member.
+    pub fn dismiss(&mut self, node: &NodeId) {
+        if let Some(member) = self.members.remove(node) {
+            self.peers.remove(&member.peer());
+        }
+    }
+
     /// Takes in the birth of a cell. True when it was not known.
     pub fn found(&mut self, birth: &Birth) -> bool {
         let (cell, genesis) = (birth.cell(), birth.genesis());

@@ -72,13 +72,13 @@ impl Cell {
         let term = seat.max_term.next();
         let nonce = fx.random();
         let after = seat.promise(fx, Promise { term, holder: me, boot }, span);
-        seat.role = Role::Asking(Round::new(term, nonce, fx.now));
+        seat.role = Role::Asking(Box::new(Round::new(term, nonce, fx.now)));
         let campaign = seat.campaign(term, boot, nonce);
         for voter in seat.electorate().others(&me) {
             fx.send_after(voter, lease(LeaseMessage::Campaign(campaign.clone())), after);
         }
         fx.sometimes("a campaign for the lease of a cell");
-        self.count_own_vote(fx, outcomes);
+        self.count_own_vote(fx.now, outcomes);
     }
 
     fn give_up_round(&mut self, fx: &mut Effects<'_>) {
@@ -121,7 +121,7 @@ impl Cell {
     }
 
     /// A voter granted. The caller has adopted the head that came with it.
-    pub(crate) fn granted(&mut self, fx: &mut Effects<'_>, reply: VerifiedGrant, outcomes: &mut Vec<Outcome>) {
+    pub(crate) fn granted(&mut self, now: Mono, reply: VerifiedGrant, outcomes: &mut Vec<Outcome>) {
         let (me, boot) = (self.me, self.boot);
         let Some(seat) = self.seat.as_mut() else { return };
         let VerifiedGrant { grant, head: _, accepted } = reply;
@@ -140,7 +140,7 @@ impl Cell {
             return;
         }
         let round = match &mut seat.role {
-            Role::Asking(round) => Some(round),
+            Role::Asking(round) => Some(&mut **round),
             Role::Holding(holding) => holding.renewal.as_mut(),
             Role::Idle => None,
         };
@@ -149,42 +149,42 @@ impl Cell {
         if let (Some((term, _)), Some(value)) = (pending, accepted.filter(|value| value.slot == next)) {
             round.note(term, value);
         }
-        self.count(fx, outcomes);
+        self.count(now, outcomes);
     }
 
     /// Counts this node's own vote once the promise behind it is durable.
-    pub(super) fn count_own_vote(&mut self, fx: &mut Effects<'_>, outcomes: &mut Vec<Outcome>) {
+    pub(super) fn count_own_vote(&mut self, now: Mono, outcomes: &mut Vec<Outcome>) {
         let (me, boot) = (self.me, self.boot);
         let Some(seat) = self.seat.as_mut().filter(|seat| seat.writing.is_none()) else { return };
         let Some(promise) = seat.record.promise else { return };
         let votes = seat.in_force.has(&me);
         let round = match &mut seat.role {
-            Role::Asking(round) => Some(round),
+            Role::Asking(round) => Some(&mut **round),
             Role::Holding(holding) => holding.renewal.as_mut(),
             Role::Idle => None,
         };
         let Some(round) = round else { return };
         if votes && (promise.term, promise.holder, promise.boot) == (round.term, me, boot) {
             round.votes.insert(me);
-            self.count(fx, outcomes);
+            self.count(now, outcomes);
         }
     }
 
-    fn count(&mut self, fx: &mut Effects<'_>, outcomes: &mut Vec<Outcome>) {
+    fn count(&mut self, now: Mono, outcomes: &mut Vec<Outcome>) {
         let span = self.config.holder_span();
         let Some(seat) = self.seat.as_mut() else { return };
         let electorate = seat.electorate();
         match &mut seat.role {
             Role::Asking(round) if electorate.decides(&round.votes) => {
                 let until = round.asked + span;
-                if until <= fx.now {
+                if until <= now {
                     return;
                 }
                 let (term, accepted) = (round.term, round.accepted.take());
                 let next_renewal = round.asked + self.config.renew;
                 let inherited = seat.inherit(accepted);
                 let holding = Holding { term, until, next_renewal, renewal: None, inherited, proposal: None };
-                seat.role = Role::Holding(holding);
+                seat.role = Role::Holding(Box::new(holding));
                 seat.vacancy = None;
                 outcomes.push(Outcome::Acquired(term));
             }

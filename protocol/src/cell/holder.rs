@@ -7,6 +7,7 @@ use crate::core::Effects;
 use crate::election::{LeaseMessage, Promise, Propose, Refusal};
 use crate::id::Term;
 use crate::register::{Acceptance, Content, Decision, Value};
+use crate::time::Mono;
 use hedgerow_attest::id::NodeId;
 use hedgerow_attest::signed::Verified;
 use std::collections::BTreeSet;
@@ -40,7 +41,7 @@ impl Cell {
             fx.send_until(voter, lease(LeaseMessage::Campaign(campaign.clone())), None, until);
         }
         self.resend(fx);
-        self.count_own_vote(fx, outcomes);
+        self.count_own_vote(fx.now, outcomes);
     }
 
     /// Whether the holder may propose something of its own.
@@ -99,7 +100,7 @@ impl Cell {
     }
 
     /// Sends the open proposal to all who have not accepted it.
-    fn resend(&mut self, fx: &mut Effects<'_>) {
+    fn resend(&self, fx: &mut Effects<'_>) {
         let (me, boot) = (self.me, self.boot);
         let Some(seat) = self.seat.as_ref() else { return };
         let Role::Holding(holding) = &seat.role else { return };
@@ -121,7 +122,7 @@ impl Cell {
     /// A voter accepted, this node included.
     pub(crate) fn accepted(
         &mut self,
-        fx: &mut Effects<'_>,
+        now: Mono,
         from: NodeId,
         acceptance: Verified<Acceptance>,
         outcomes: &mut Vec<Outcome>,
@@ -136,7 +137,7 @@ impl Cell {
         let term = holding.term;
         let Some(proposal) = &mut holding.proposal else { return };
         let said = (acceptance.cell, acceptance.generation, acceptance.slot, acceptance.value, acceptance.term);
-        if said != (cell, generation, proposal.value.slot, proposal.digest, term) || fx.now >= holding.until {
+        if said != (cell, generation, proposal.value.slot, proposal.digest, term) || now >= holding.until {
             return;
         }
         proposal.acceptances.insert(from, acceptance);
@@ -151,7 +152,7 @@ impl Cell {
             holding.proposal = None;
             let in_force = seat.in_force.clone();
             let verified = decision.verify(&in_force).expect("a quorum of verified acceptances was just counted");
-            outcomes.push(Outcome::Decided(verified));
+            outcomes.push(Outcome::Decided(Box::new(verified)));
         }
     }
 

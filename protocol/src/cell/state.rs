@@ -1,7 +1,6 @@
 //! What the machine of a cell holds, and what moves it from outside of the protocol.
 
 use super::ballot::{Electorate, Proposal, Round};
-use crate::core::Effects;
 use crate::election::{ElectionConfig, KnownLease, LeaseHint, VoterRecord};
 use crate::id::{BootId, Generation, Term, Token};
 use crate::register::{Acceptance, Configuration, Content, Head, Value, VerifiedDecision};
@@ -32,7 +31,7 @@ pub(crate) enum Outcome {
     /// It does not any more.
     Lost(Term),
     /// A slot was decided, by this node's proposal or as another proved; adopt it as a fact.
-    Decided(VerifiedDecision),
+    Decided(Box<VerifiedDecision>),
 }
 
 /// Everything about one cell.
@@ -73,9 +72,9 @@ pub(super) enum Role {
     /// A voter, or nothing.
     Idle,
     /// It asks for the lease.
-    Asking(Round),
+    Asking(Box<Round>),
     /// It holds the lease.
-    Holding(Holding),
+    Holding(Box<Holding>),
 }
 
 /// The lease of this node.
@@ -275,7 +274,7 @@ impl Cell {
     }
 
     /// What is durable up to that token may be relied on.
-    pub(crate) fn persisted(&mut self, fx: &mut Effects<'_>, token: Token, outcomes: &mut Vec<Outcome>) {
+    pub(crate) fn persisted(&mut self, now: Mono, token: Token, outcomes: &mut Vec<Outcome>) {
         let me = self.me;
         let Some(seat) = self.seat.as_mut() else { return };
         if seat.writing.is_some_and(|writing| writing <= token) {
@@ -284,9 +283,9 @@ impl Cell {
         let (ready, waiting): (Vec<_>, Vec<_>) =
             std::mem::take(&mut seat.own_acceptances).into_iter().partition(|(after, _)| *after <= token);
         seat.own_acceptances = waiting;
-        self.count_own_vote(fx, outcomes);
+        self.count_own_vote(now, outcomes);
         for (_, acceptance) in ready {
-            self.accepted(fx, me, acceptance, outcomes);
+            self.accepted(now, me, acceptance, outcomes);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! This node as a voter: promises and acceptances.
 
 use super::state::{Cell, Seat};
-use crate::core::{Effects, put_vote};
+use crate::core::{Effects, Lane, put_vote};
 use crate::election::{
     Abandon, Accepted, Campaign, Denial, Grant, GrantReply, LeaseMessage, Promise, Propose, Refusal,
 };
@@ -50,14 +50,14 @@ impl Cell {
     }
 
     /// A candidate gave up, or a holder gave back: the promise binds no longer.
-    pub(crate) fn abandoned(&mut self, fx: &mut Effects<'_>, from: NodeId, abandon: &Abandon) {
+    pub(crate) fn abandoned(&mut self, now: Mono, from: NodeId, abandon: &Abandon) {
         let Some(seat) = self.seat.as_mut().filter(|seat| seat.cell == abandon.cell) else { return };
         let given_up = Promise { term: abandon.term, holder: from, boot: abandon.boot };
         if seat.record.promise == Some(given_up) {
-            seat.until = fx.now;
+            seat.until = now;
         }
         if let Some(known) = seat.known.as_mut().filter(|known| known.holder == from && known.term == abandon.term) {
-            known.until = fx.now;
+            known.until = now;
         }
     }
 
@@ -68,7 +68,7 @@ impl Cell {
         let Some(seat) = self.seat_for(value.cell, value.generation) else { return };
         if let Err(answer) = seat.may_accept(from, propose.term, propose.boot, &value, fit, fx.now) {
             if let Some(answer) = answer {
-                fx.send(from, crate::core::Lane::Rpc, lease(answer));
+                fx.send(from, Lane::Rpc, Message::Lease(answer));
             }
             return;
         }
@@ -93,7 +93,7 @@ impl Cell {
         } else if let Some(after) = after.filter(|after| seat.writing.is_some_and(|writing| *after <= writing)) {
             seat.own_acceptances.push((after, acceptance));
         } else {
-            self.accepted(fx, me, acceptance, outcomes);
+            self.accepted(fx.now, me, acceptance, outcomes);
         }
     }
 
@@ -189,7 +189,7 @@ impl Seat {
             remaining_ms: millis_u32(fx.now.until(bound)),
             moved: moved.map(|decision| Box::new(decision.decision().clone())),
         };
-        fx.send(to, crate::core::Lane::Rpc, lease(LeaseMessage::Denial(denial)));
+        fx.send(to, Lane::Rpc, lease(LeaseMessage::Denial(denial)));
     }
 
     /// Whether the proposal may be accepted; if not, what to answer.
@@ -201,25 +201,25 @@ impl Seat {
         value: &Value,
         fit: bool,
         now: Mono,
-    ) -> Result<(), Option<LeaseMessage>> {
+    ) -> Result<(), Option<Box<LeaseMessage>>> {
         if self.electorate().key_of(&from).is_none() {
             return Err(None);
         }
         if value.slot <= self.head.slot {
             let decision = self.head_decision.as_ref().map(|decision| Box::new(decision.decision().clone()));
-            return Err(decision.map(LeaseMessage::Decided));
+            return Err(decision.map(|decision| Box::new(LeaseMessage::Decided(decision))));
         }
         if value.slot != self.head.slot.next() || value.previous != self.head.digest {
-            return Err(Some(LeaseMessage::Refused(Refusal::Head { cell: self.cell, head: self.head })));
+            return Err(Some(Box::new(LeaseMessage::Refused(Refusal::Head { cell: self.cell, head: self.head }))));
         }
         let asks = Promise { term, holder: from, boot };
         if !self.may_promise(&asks, now) {
             let promised = self.record.promise.map_or(Term(0), |promise| promise.term);
-            return Err(Some(LeaseMessage::Refused(Refusal::Promised { cell: self.cell, term: promised })));
+            return Err(Some(Box::new(LeaseMessage::Refused(Refusal::Promised { cell: self.cell, term: promised }))));
         }
         // What was accepted once is not judged again: another holder may have to finish it.
         if !fit && self.pending() != Some(value) {
-            return Err(Some(LeaseMessage::Refused(Refusal::Unfit { cell: self.cell, slot: value.slot })));
+            return Err(Some(Box::new(LeaseMessage::Refused(Refusal::Unfit { cell: self.cell, slot: value.slot }))));
         }
         Ok(())
     }

@@ -6,10 +6,11 @@ use super::fact_store::Adoption;
 use super::interface::{Event, Output};
 use super::mesh_core::MeshCore;
 use super::snapshot::{Snapshot, delete_fact, put_fact};
-use crate::fact::{Fact, FactKey, Liveness, NodeRecord, NodeState, Rollup, VerifiedFact};
-use crate::id::Token;
-use crate::membership::Finding;
+use crate::fact::{Accusation, Fact, FactKey, Liveness, NodeRecord, NodeState, Rollup, Statement, VerifiedFact};
+use crate::id::{Incarnation, Token};
+use crate::membership::{Finding, RemotePeer};
 use crate::register::{Content, VerifiedDecision};
+use crate::time::Mono;
 use hedgerow_attest::genesis::Birth;
 use hedgerow_attest::id::NodeId;
 use std::sync::Arc;
@@ -89,7 +90,7 @@ impl MeshCore {
                 self.touch();
             }
             Fact::Genesis(birth) => self.follow_birth(fx, birth, origin),
-            Fact::Record(record) => self.follow_record(fx, record),
+            Fact::Record(record) => self.follow_record(fx.now, record),
             Fact::Accusation(accusation) if accusation.accused == self.config.me => {
                 self.refute(fx, accusation.incarnation, Some(accusation.accuser));
             }
@@ -125,7 +126,7 @@ impl MeshCore {
         }
     }
 
-    fn follow_record(&mut self, fx: &mut Effects<'_>, record: &NodeRecord) {
+    fn follow_record(&mut self, now: Mono, record: &NodeRecord) {
         let node = record.node;
         let accusation = FactKey::Accusation(node);
         let answered =
@@ -135,9 +136,9 @@ impl MeshCore {
         }
         if node != self.config.me {
             if record.region == self.config.region {
-                self.swim.record(record, fx.now, &mut self.findings);
+                self.swim.record(record, now, &mut self.findings);
             } else {
-                self.remote.record(record, fx.now);
+                self.remote.record(record, now);
             }
         }
         self.doubtful.insert(node);
@@ -197,22 +198,22 @@ impl MeshCore {
     }
 
     /// A member is down and this node says so; the fact is published when it is signed.
-    fn accuse(&mut self, fx: &mut Effects<'_>, accused: NodeId, incarnation: crate::id::Incarnation) {
+    fn accuse(&self, fx: &mut Effects<'_>, accused: NodeId, incarnation: Incarnation) {
         let known = self.facts.get(&FactKey::Accusation(accused)).map(VerifiedFact::version);
         if known.is_none_or(|known| known.major < incarnation.0) {
-            let accusation = crate::fact::Accusation { accuser: self.config.me, accused, incarnation };
-            fx.sign(crate::fact::Statement::Accusation(accusation));
+            let accusation = Accusation { accuser: self.config.me, accused, incarnation };
+            fx.sign(Statement::Accusation(accusation));
         }
     }
 
     /// A statement of this node's own came back signed and is a fact.
-    pub(super) fn signed_fact(&mut self, fx: &mut Effects<'_>, fact: VerifiedFact) {
+    pub(super) fn signed_fact(&mut self, fx: &mut Effects<'_>, fact: &VerifiedFact) {
         let (adoption, _) = self.adopt(fx, fact.clone(), Origin::Gossip);
         if adoption != Adoption::Fresh {
             return;
         }
         if matches!(fact.fact(), Fact::Record(_)) {
-            self.record_signed(fx, &fact);
+            self.record_signed(fx, fact);
         } else {
             fx.push(Output::Publish { fact: fact.signed().clone(), after: None });
         }
@@ -231,7 +232,7 @@ impl MeshCore {
             return Some(Liveness::Alive);
         }
         let near = self.swim.peers().get(node).map(|peer| peer.found.liveness());
-        near.or_else(|| self.remote.peers().get(node).map(crate::membership::RemotePeer::shown))
+        near.or_else(|| self.remote.peers().get(node).map(RemotePeer::shown))
     }
 }
 

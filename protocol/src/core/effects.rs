@@ -71,7 +71,7 @@ impl<'a> Effects<'a> {
     /// A number below `bound`, or 0 when the bound is 0. The bias of the multiplication is below 2^-32 for any count here.
     pub(crate) fn below(&mut self, bound: usize) -> usize {
         let bound = u64::try_from(bound).unwrap_or(u64::MAX);
-        let scaled = u128::from(self.rng.next_u64()) * u128::from(bound) >> 64;
+        let scaled = (u128::from(self.rng.next_u64()) * u128::from(bound)) >> 64;
         usize::try_from(scaled).unwrap_or(0)
     }
 

@@ -14,7 +14,9 @@ fn fact(accused: u8, incarnation: u64) -> VerifiedFact {
     };
     match Statement::Accusation(accusation).sign(&SecretKey::from_seed([1; 32])) {
         crate::fact::SignedStatement::Fact(fact) => *fact,
-        _ => unreachable!("an accusation is a fact"),
+        crate::fact::SignedStatement::Grant(_) | crate::fact::SignedStatement::Acceptance(_) => {
+            unreachable!("an accusation is a fact")
+        }
     }
 }
 

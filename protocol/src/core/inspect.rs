@@ -31,9 +31,7 @@ impl MeshCore {
     /// The same, and the end of the register.
     pub(crate) fn decided_placement(&self) -> Option<(VerifiedDecision, Head)> {
         let cell = self.roster.cell_of(&self.config.region)?;
-        match self.facts.get(&FactKey::Placement(cell))?.fact() {
-            Fact::Decision(decision) => Some((decision.clone(), self.cell.head()?)),
-            _ => None,
-        }
+        let Fact::Decision(decision) = self.facts.get(&FactKey::Placement(cell))?.fact() else { return None };
+        Some((decision.clone(), self.cell.head()?))
     }
 }

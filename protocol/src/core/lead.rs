@@ -60,7 +60,7 @@ impl MeshCore {
                 if let Some(head) = reply.head.take() {
                     self.adopt(fx, VerifiedFact::decision(head), Origin::Gossip);
                 }
-                self.cell.granted(fx, *reply, &mut outcomes);
+                self.cell.granted(fx.now, *reply, &mut outcomes);
             }
             VerifiedLease::Denial(denial, moved) => {
                 self.cell.denied(fx, &denial);
@@ -68,12 +68,12 @@ impl MeshCore {
                     self.adopt(fx, VerifiedFact::decision(moved), Origin::Gossip);
                 }
             }
-            VerifiedLease::Abandon(abandon) => self.cell.abandoned(fx, from, &abandon),
+            VerifiedLease::Abandon(abandon) => self.cell.abandoned(fx.now, from, &abandon),
             VerifiedLease::Propose(propose) => {
                 let fit = self.is_fit(&propose.value);
                 self.cell.proposed(fx, from, propose, fit);
             }
-            VerifiedLease::Accepted(acceptance) => self.cell.accepted(fx, from, acceptance, &mut outcomes),
+            VerifiedLease::Accepted(acceptance) => self.cell.accepted(fx.now, from, acceptance, &mut outcomes),
             VerifiedLease::Refused(refusal) => self.cell.refused(fx, from, &refusal),
             VerifiedLease::Decided(decision) => {
                 self.adopt(fx, VerifiedFact::decision(decision), Origin::Gossip);
@@ -95,7 +95,7 @@ impl MeshCore {
     pub(super) fn persisted(&mut self, fx: &mut Effects<'_>, token: Token) {
         self.incarnation_durable(fx, token);
         let mut outcomes = Vec::new();
-        self.cell.persisted(fx, token, &mut outcomes);
+        self.cell.persisted(fx.now, token, &mut outcomes);
         self.settle(fx, outcomes);
     }
 

@@ -201,7 +201,7 @@ impl Machine for MeshCore {
             Input::Persisted(token) => self.persisted(&mut fx, token),
             Input::PersistFailed { token: _, kind } => self.storage_lost(&mut fx, kind),
             Input::Signed { token, statement } => match statement {
-                SignedStatement::Fact(fact) => self.signed_fact(&mut fx, *fact),
+                SignedStatement::Fact(fact) => self.signed_fact(&mut fx, &fact),
                 SignedStatement::Grant(grant) => self.signed_grant(&mut fx, token, &grant),
                 SignedStatement::Acceptance(acceptance) => self.signed_acceptance(&mut fx, token, *acceptance),
             },

@@ -139,9 +139,8 @@ impl MeshCore {
 
     /// The last table that the register of the cell decided, followed here or not.
     pub(super) fn decided_table(&self, cell: &CellId) -> Option<&PlacementTable> {
-        let decision = match self.facts.get(&FactKey::Placement(*cell)).map(VerifiedFact::fact) {
-            Some(Fact::Decision(decision)) => decision,
-            Some(_) | None => return None,
+        let Fact::Decision(decision) = self.facts.get(&FactKey::Placement(*cell)).map(VerifiedFact::fact)? else {
+            return None;
         };
         match &decision.value.content {
             Content::Placement(table) => Some(table),

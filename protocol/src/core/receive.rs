@@ -63,7 +63,7 @@ impl MeshCore {
         }
     }
 
-    fn acknowledge(&mut self, fx: &mut Effects<'_>, to: NodeId, nonce: u64) {
+    fn acknowledge(&self, fx: &mut Effects<'_>, to: NodeId, nonce: u64) {
         let ack = ProbeMessage::Ack {
             nonce,
             incarnation: self.own.incarnation,
@@ -112,7 +112,7 @@ impl MeshCore {
     }
 
     /// A link came up: each side shows who it is, and both compare what they know.
-    pub(super) fn greet(&mut self, fx: &mut Effects<'_>, peer: NodeId) {
+    pub(super) fn greet(&self, fx: &mut Effects<'_>, peer: NodeId) {
         let me = self.config.me;
         let cell = self.roster.cell_of(&self.config.region);
         let keys = [Some(FactKey::Member(me)), cell.map(FactKey::Genesis), Some(FactKey::Record(me))];

@@ -67,7 +67,7 @@ mod tests {
     #[test]
     fn what_others_depend_on_comes_first() {
         let (node, cell) = (NodeId::from_bytes([9; 32]), CellId::from_bytes([1; 32]));
-        let mut keys = vec![
+        let mut keys = [
             FactKey::Rollup(cell),
             FactKey::Placement(cell),
             FactKey::Record(node),

@@ -101,6 +101,11 @@ impl Remote {
         }
     }
 
+    /// It is a member no longer.
+    pub(crate) fn dismiss(&mut self, node: &NodeId) {
+        self.peers.remove(node);
+    }
+
     /// A packet arrived from that member over its own link.
     pub(crate) fn heard(&mut self, node: &NodeId, now: Mono) {
         if let Some(peer) = self.peers.get_mut(node) {

@@ -1,37 +1,41 @@
-//! The smallest round trip of the last while: queues only ever add to a round trip, so the least one is the distance.
+//! The smallest round trip of the last samples: queues only ever add to a round trip, so the least one is the distance.
+//!
+//! The window is counted in samples, not in seconds: members that are probed rarely would otherwise have a window of one.
 
-use crate::time::Mono;
-use std::time::Duration;
+use std::collections::VecDeque;
 
-/// A measurement counts for one to two of these.
-const WINDOW: Duration = Duration::from_secs(30);
+/// Samples that count. A guess: at a probe every few seconds it spans a minute, which outlasts a burst of traffic.
+const WINDOW: usize = 16;
 
-/// A minimum over a sliding window, in two halves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// So many samples in a row, each beyond [`DETOUR`] times the least, are another way and not a queue.
+const DETOUR_SAMPLES: usize = 3;
+
+/// How much longer the other way has to be.
+const DETOUR: u64 = 2;
+
+/// A minimum over a sliding window of samples.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct RttWindow {
-    opened: Mono,
-    current: Option<u64>,
-    before: Option<u64>,
+    samples: VecDeque<u64>,
 }
 
 impl RttWindow {
     /// Takes a measurement in microseconds.
-    pub(crate) fn measured(&mut self, rtt_us: u64, now: Mono) {
-        let age = now.since(self.opened);
-        if age >= WINDOW {
-            self.before = if age < WINDOW * 2 { self.current } else { None };
-            self.current = None;
-            self.opened = now;
+    pub(crate) fn measured(&mut self, rtt_us: u64) {
+        if self.samples.len() == WINDOW {
+            self.samples.pop_front();
         }
-        self.current = Some(self.current.map_or(rtt_us, |least| least.min(rtt_us)));
+        self.samples.push_back(rtt_us);
+        let Some(least) = self.least_us() else { return };
+        let longer = self.samples.iter().rev().take_while(|sample| **sample > least.saturating_mul(DETOUR)).count();
+        if longer >= DETOUR_SAMPLES {
+            self.samples.drain(..self.samples.len() - longer);
+        }
     }
 
-    /// The least of the last half to whole minute, in microseconds; the last known when nothing was measured since.
+    /// The least of the window, in microseconds; nothing before the first measurement.
     pub(crate) fn least_us(&self) -> Option<u64> {
-        match (self.current, self.before) {
-            (Some(current), Some(before)) => Some(current.min(before)),
-            (current, before) => current.or(before),
-        }
+        self.samples.iter().min().copied()
     }
 }
 
@@ -39,16 +43,25 @@ impl RttWindow {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_detour_that_ended_is_forgotten_and_a_queue_never_counts() {
-        let at = |seconds: u64| Mono(seconds * 1_000_000);
+    fn after(samples: &[u64]) -> Option<u64> {
         let mut window = RttWindow::default();
-        window.measured(900, at(100));
-        window.measured(5_000, at(101));
-        assert_eq!(window.least_us(), Some(900));
-        window.measured(5_000, at(131));
-        assert_eq!(window.least_us(), Some(900));
-        window.measured(5_000, at(162));
-        assert_eq!(window.least_us(), Some(5_000));
+        samples.iter().for_each(|sample| window.measured(*sample));
+        window.least_us()
+    }
+
+    #[test]
+    fn a_queue_does_not_count_and_another_way_does_after_three_samples() {
+        assert_eq!(after(&[]), None);
+        assert_eq!(after(&[900, 5_000, 950, 5_000, 5_000]), Some(900));
+        assert_eq!(after(&[900, 950, 5_000, 5_100, 5_200]), Some(5_000));
+        assert_eq!(after(&[40_000, 900]), Some(900));
+    }
+
+    #[test]
+    fn a_little_more_is_believed_when_the_window_has_passed() {
+        let mut samples = vec![900; 1];
+        samples.extend([1_500; WINDOW]);
+        assert_eq!(after(&samples[..WINDOW]), Some(900));
+        assert_eq!(after(&samples), Some(1_500));
     }
 }

@@ -109,7 +109,7 @@ impl Swim {
     pub(crate) fn next_deadline(&self) -> Mono {
         let round = self.round.iter().map(|round| if round.asked == 0 { round.ask_at } else { round.ends_at });
         let relays = self.relays.iter().map(|relay| relay.gives_up);
-        let peers = self.peers.iter().filter_map(|(_, peer)| match &peer.found {
+        let peers = self.peers.values().filter_map(|peer| match &peer.found {
             Found::Suspect { since, sharers } => Some(*since + self.suspicion(sharers.len())),
             Found::Verifying { next, .. } => Some(*next),
             Found::Alive | Found::Down => None,
@@ -145,7 +145,7 @@ impl Swim {
     /// number of others who could share the suspicion).
     fn suspicion(&self, sharers: usize) -> Duration {
         let staying = self.peers.values().filter(|peer| peer.is_staying()).count() + 1;
-        let decades = u32::try_from(staying.ilog10()).unwrap_or(0).max(1);
+        let decades = staying.ilog10().max(1);
         let least = self.config.period * (self.config.suspicion_alpha * decades);
         let observers = self.peers.values().filter(|peer| peer.is_observer()).count();
         let enough = SHARERS_ENOUGH.min(observers);

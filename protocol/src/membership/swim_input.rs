@@ -31,7 +31,7 @@ impl Swim {
             away_since: None,
             serves_since: None,
         };
-        let known = self.peers.get(&record.node).is_some();
+        let known = self.peers.contains_key(&record.node);
         let peer = self.peers.entry(record.node).or_insert(newcomer);
         let returned = record.incarnation > peer.incarnation && peer.found != Found::Alive;
         peer.incarnation = peer.incarnation.max(record.incarnation);
@@ -44,6 +44,11 @@ impl Swim {
             self.urgent.push_back(record.node);
         }
         findings.push(Finding::Changed(record.node));
+    }
+
+    /// It is a member no longer.
+    pub(crate) fn dismiss(&mut self, node: &NodeId) {
+        self.peers.remove(node);
     }
 
     /// A packet arrived from that member over its own link.

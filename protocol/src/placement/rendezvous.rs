@@ -26,7 +26,7 @@ fn negative_log2(hash: u64) -> u64 {
     let mut mantissa = u128::from(hash << zeros);
     let mut fraction = 0_u64;
     for _ in 0..FRACTION {
-        mantissa = mantissa * mantissa >> 63;
+        mantissa = (mantissa * mantissa) >> 63;
         fraction <<= 1;
         if mantissa >> 64 != 0 {
             fraction |= 1;

@@ -134,7 +134,11 @@ impl Cluster {
     fn carry_out(&mut self, node: usize, output: Output) {
         let waits = match &output {
             Output::Send { after, .. } | Output::Publish { after, .. } | Output::Reply { after, .. } => *after,
-            _ => None,
+            Output::Persist { .. }
+            | Output::Sign { .. }
+            | Output::Event(_)
+            | Output::Hint(_)
+            | Output::Sometimes(_) => None,
         };
         if let Some(token) = waits.filter(|token| self.unsynced.get(&node).is_some_and(|set| set.contains(token))) {
             self.held.entry((node, token)).or_default().push(output);

@@ -162,3 +162,16 @@ fn an_isolated_node_does_not_believe_that_it_is_in_good_company() {
     let record = cluster.view(0).members[&cluster.nodes[0].id()].state;
     assert_eq!((record, NodeState::Up), (MemberState::Alive, NodeState::Up));
 }
+
+#[test]
+fn a_member_whose_certificate_ended_is_forgotten() {
+    let mut cluster = Cluster::formed(11, &["eu"; 3]);
+    cluster.kill(2);
+    cluster.run_for(20 * S);
+    assert_eq!(cluster.sees(0, 2), Some(MemberState::Down));
+    // Certificates of the sample mesh last thirty days.
+    cluster.nodes[0].wall_offset_us = 31 * 24 * 3_600 * S;
+    cluster.run_for(3 * S);
+    assert_eq!(cluster.sees(0, 2), None);
+    assert_eq!(cluster.sees(1, 2), Some(MemberState::Down), "its clock says otherwise");
+}

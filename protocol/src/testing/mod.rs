@@ -7,12 +7,6 @@ mod judge;
 mod node;
 mod scenario;
 
-pub(crate) use cluster::{Cluster, Faults};
-pub(crate) use judge::Lease;
-
-#[cfg(test)]
 mod election_tests;
-#[cfg(test)]
 mod membership_tests;
-#[cfg(test)]
 mod placement_tests;
