@@ -38,7 +38,7 @@ async fn set_apart(mesh: &DemoMesh) -> Result<String> {
                 None => {}
             }
         }
-        Ok((nearest_far < 1_000.0 && nearest_far >= 2.0 * DELAY_MS).then_some(nearest_far))
+        Ok((nearest_far < 1_000.0 && nearest_far >= f64::from(2 * DELAY_MS)).then_some(nearest_far))
     })
     .await?;
     Ok(format!("n1 measures {rtt:.1} ms to the nearest node of {}", REGIONS[1]))

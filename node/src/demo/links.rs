@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::mesh::{DemoMesh, DemoNode};
 
 /// One-way delay between nodes of different regions, in milliseconds.
-pub(super) const DELAY_MS: f64 = 20.0;
+pub(super) const DELAY_MS: u32 = 20;
 
 /// Gives every node its rules: delay towards the other region, and a two-way cut between any two nodes named in `apart`.
 ///

@@ -147,17 +147,14 @@ impl MeshCore {
     }
 
     fn link(&mut self, fx: &mut Effects<'_>, peer: NodeId, event: LinkEvent) {
-        let now = fx.now;
         let contact = self.contacts.entry(peer);
         match event {
             LinkEvent::Up { rtt_us } => {
                 contact.linked = true;
-                if let Some(rtt_us) = rtt_us {
-                    contact.rtt.measured(rtt_us, now);
-                }
+                contact.rtt.hinted(rtt_us);
                 self.greet(fx, peer);
             }
-            LinkEvent::Rtt { rtt_us } => contact.rtt.measured(rtt_us, now),
+            LinkEvent::Rtt { rtt_us } => contact.rtt.hinted(Some(rtt_us)),
             LinkEvent::Down => {
                 contact.linked = false;
                 self.swim.link_lost(peer);

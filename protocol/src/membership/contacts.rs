@@ -75,7 +75,7 @@ impl Contacts {
         let rtt_us = micros(now.since(sent)).max(1);
         let contact = self.entry(from);
         contact.load = load;
-        contact.rtt.measured(rtt_us, now);
+        contact.rtt.measured(rtt_us);
         Some(rtt_us)
     }
 

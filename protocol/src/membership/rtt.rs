@@ -2,8 +2,6 @@
 //!
 //! The window is counted in samples, not in seconds: members that are probed rarely would otherwise have a window of one.
 
-use std::collections::VecDeque;
-
 /// Samples that count. A guess: at a probe every few seconds it spans a minute, which outlasts a burst of traffic.
 const WINDOW: usize = 16;
 
@@ -14,28 +12,39 @@ const DETOUR_SAMPLES: usize = 3;
 const DETOUR: u64 = 2;
 
 /// A minimum over a sliding window of samples.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct RttWindow {
-    samples: VecDeque<u64>,
+    /// Microseconds, the latest first; nothing where fewer were taken.
+    samples: [Option<u64>; WINDOW],
 }
 
 impl RttWindow {
     /// Takes a measurement in microseconds.
     pub(crate) fn measured(&mut self, rtt_us: u64) {
-        if self.samples.len() == WINDOW {
-            self.samples.pop_front();
+        self.samples.rotate_right(1);
+        if let Some(latest) = self.samples.first_mut() {
+            *latest = Some(rtt_us);
         }
-        self.samples.push_back(rtt_us);
         let Some(least) = self.least_us() else { return };
-        let longer = self.samples.iter().rev().take_while(|sample| **sample > least.saturating_mul(DETOUR)).count();
+        let longer = |sample: &&Option<u64>| sample.is_some_and(|sample| sample > least.saturating_mul(DETOUR));
+        let longer = self.samples.iter().take_while(longer).count();
         if longer >= DETOUR_SAMPLES {
-            self.samples.drain(..self.samples.len() - longer);
+            self.samples.iter_mut().skip(longer).for_each(|sample| *sample = None);
+        }
+    }
+
+    /// Takes what the transport says, while nothing better is known: it smooths its measurements and follows a change slowly.
+    pub(crate) fn hinted(&mut self, rtt_us: Option<u64>) {
+        if self.least_us().is_none()
+            && let Some(rtt_us) = rtt_us
+        {
+            self.measured(rtt_us);
         }
     }
 
     /// The least of the window, in microseconds; nothing before the first measurement.
     pub(crate) fn least_us(&self) -> Option<u64> {
-        self.samples.iter().min().copied()
+        self.samples.iter().flatten().min().copied()
     }
 }
 
