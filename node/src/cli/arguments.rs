@@ -101,6 +101,9 @@ pub(crate) struct RunArguments {
     /// Address of the REST interface; loopback unless told
     #[arg(long, value_name = "IP:PORT")]
     pub(crate) rest: Option<String>,
+    /// Let REST listen off loopback although requests carry no tokens; whoever reaches it may use it
+    #[arg(long)]
+    pub(crate) open_rest: bool,
     /// Allow delay and cuts to be emulated around the mesh socket (`/admin/v1/emulation`)
     #[arg(long)]
     pub(crate) emulate: bool,

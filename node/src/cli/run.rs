@@ -67,6 +67,7 @@ fn flags(data: &Path, arguments: &RunArguments) -> Flags {
         advertise: arguments.advertise.clone(),
         port_base: arguments.port_base,
         rest: arguments.rest.clone(),
+        open_rest: arguments.open_rest,
         region: None,
         emulate: arguments.emulate,
     }

@@ -92,6 +92,16 @@ pub const KEYS: &[Key] = &[
         set: |draft, text| parse_into(&mut draft.rest, text),
     },
     Key {
+        name: "open_rest",
+        variable: "HEDGEROW_OPEN_REST",
+        flag: Some("--open-rest"),
+        expected: "true or false",
+        default: "`false`",
+        meaning: "lets REST listen off loopback although requests carry no tokens yet; for containers whose port is published on loopback only",
+        in_file: true,
+        set: |draft, text| parse_into(&mut draft.open_rest, text),
+    },
+    Key {
         name: "region",
         variable: "HEDGEROW_REGION",
         flag: Some("--region"),

@@ -26,6 +26,8 @@ pub struct Flags {
     pub rest: Option<String>,
     /// `--region`.
     pub region: Option<String>,
+    /// `--open-rest`; its absence does not turn off what a lower layer turned on.
+    pub open_rest: bool,
     /// `--emulate`; its absence does not turn off what a lower layer turned on.
     pub emulate: bool,
 }
@@ -102,7 +104,7 @@ pub enum ConfigError {
     },
     /// An interface without tokens would be open to the network.
     #[error(
-        "bind {key} to {address}: off loopback, requests must carry tokens, which this version does not check; use a loopback address"
+        "bind {key} to {address}: off loopback, requests must carry tokens, which this version does not check; use a loopback address, or --open-rest where nothing else reaches it"
     )]
     NeedsTokens {
         /// Which one.
@@ -271,6 +273,7 @@ fn apply_flags(draft: &mut Draft, flags: &Flags) -> Result<(), ConfigError> {
         ("advertise", advertise),
         ("port_base", flags.port_base.map(|base| base.to_string())),
         ("rest", flags.rest.clone()),
+        ("open_rest", flags.open_rest.then(|| true.to_string())),
         ("region", flags.region.clone()),
         ("emulate", flags.emulate.then(|| true.to_string())),
     ];

@@ -102,6 +102,7 @@ fn interfaces_without_tokens_stay_on_loopback() {
         assert!(error.to_string().contains("requests must carry tokens"), "{error}");
     }
     assert!(layered("rest = \"[::1]:8000\"", &[], &Flags::default()).is_ok());
+    assert!(layered("rest = \"0.0.0.0:8000\"\nopen_rest = true", &[], &Flags::default()).is_ok());
 }
 
 #[test]

@@ -18,6 +18,8 @@ pub struct Config {
     pub advertise: Vec<SocketAddr>,
     /// Address of the REST interface; loopback, until requests carry tokens.
     pub rest: SocketAddr,
+    /// Whether REST may listen off loopback without tokens: whoever reaches it may use it.
+    pub open_rest: bool,
     /// The region that `init` writes into this node's certificate. Ignored once the node is a member.
     pub region: Region,
     /// What is logged to standard error, and how.
@@ -84,6 +86,7 @@ pub(super) struct Draft {
     pub(super) advertise: Option<Vec<SocketAddr>>,
     pub(super) port_base: Option<u16>,
     pub(super) rest: Option<SocketAddr>,
+    pub(super) open_rest: Option<bool>,
     pub(super) region: Option<Region>,
     pub(super) log_level: Option<LogLevel>,
     pub(super) log_format: Option<LogFormat>,
@@ -102,6 +105,7 @@ impl Draft {
             listen: self.listen.unwrap_or(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), UDP_PORT)),
             advertise: self.advertise.unwrap_or_default(),
             rest: self.rest.unwrap_or(SocketAddr::new(loopback, REST_PORT)),
+            open_rest: self.open_rest.unwrap_or(false),
             region: self.region.unwrap_or_else(default_region),
             log: LogConfig {
                 level: self.log_level.unwrap_or(LogLevel::Info),
@@ -134,7 +138,7 @@ impl Config {
     }
 
     fn check(&self) -> Result<(), ConfigError> {
-        if !self.rest.ip().is_loopback() {
+        if !self.rest.ip().is_loopback() && !self.open_rest {
             return Err(ConfigError::NeedsTokens { key: "rest", address: self.rest });
         }
         match self.advertise.iter().find(|address| address.ip().is_unspecified() || address.port() == 0) {

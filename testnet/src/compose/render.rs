@@ -60,7 +60,7 @@ fn service(plan: Plan, node: &PlannedNode, port_base: u16) -> String {
     for address in [&near, &far] {
         words.extend(["--advertise".to_owned(), format!("{address}:{MESH_PORT}")]);
     }
-    words.extend(["--rest".to_owned(), format!("0.0.0.0:{REST_PORT}")]);
+    words.extend(["--rest".to_owned(), format!("0.0.0.0:{REST_PORT}"), "--open-rest".to_owned()]);
     let words: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
     let tickets = if node.is_founder() { "tickets:/tickets" } else { "tickets:/tickets:ro" };
 
