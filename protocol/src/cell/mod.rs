@@ -13,3 +13,7 @@ mod state;
 mod voter;
 
 pub(crate) use state::{Cell, Outcome};
+
+#[cfg(test)]
+#[path = "cell_tests.rs"]
+mod tests;

@@ -3,11 +3,12 @@
 use super::judge::Judge;
 use super::node::TestNode;
 use crate::core::{Command, Input, LinkEvent, Output};
+use crate::election::LeaseMessage;
 use crate::fact::{SignedFact, VerifiedFact};
 use crate::id::Token;
 use crate::machine::{Cx, Machine as _};
 use crate::view::{MemberState, MeshView};
-use crate::wire;
+use crate::wire::{self, Message};
 use hedgerow_attest::digest::Sha256Digest;
 use hedgerow_attest::id::NodeId;
 use hedgerow_attest::testing::SampleMesh;
@@ -148,6 +149,11 @@ impl Cluster {
         match output {
             Output::Send { to, message, not_after, .. } => {
                 let late = not_after.is_some_and(|limit| self.nodes[node].mono(now) > limit);
+                if let Message::Lease(lease) = &message
+                    && let LeaseMessage::Grant(reply) = &**lease
+                {
+                    self.judge.granted(self.seed, &reply.grant.peek().expect("a grant of this run"));
+                }
                 if let Some(&to) = self.by_id.get(&to).filter(|_| !late) {
                     self.transmit(node, to, wire::encode(&message));
                 }

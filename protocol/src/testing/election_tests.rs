@@ -136,6 +136,9 @@ fn cuts_crashes_loss_and_bad_clocks_never_make_two_holders() {
     for seed in 0..25 {
         let mut cluster = grown(seed, 3 + usize::try_from(seed % 3).unwrap());
         cluster.faults.loss_percent = seed % 4 * 4;
+        if seed % 5 == 0 {
+            cluster.faults.sync_us = (20 * MS, 250 * MS);
+        }
         let size = cluster.nodes.len();
         for node in 0..size {
             let drift = i64::try_from(cluster.below(18_000)).unwrap() - 9_000;
@@ -181,6 +184,58 @@ fn torment(cluster: &mut Cluster, size: usize) {
     }
     let span = cluster.below(8 * S);
     cluster.run_for(span);
+}
+
+#[test]
+fn a_voter_that_forgot_its_lease_in_a_restart_waits_it_out() {
+    let mut moved = 0;
+    for seed in 0..8 {
+        let mut cluster = grown(seed, 3);
+        let holder = cluster.judge.holder("eu", cluster.now).expect("somebody leads").node;
+        let others: Vec<usize> = (0..3).filter(|node| *node != holder).collect();
+        let [forgetful, rival] = [others[0], others[1]];
+        // The rival is out of sight until it knows of no lease and asks again and again.
+        cluster.cut(&[rival], &[holder, forgetful]);
+        cluster.run_for(6 * S);
+        // The holder has just renewed from the forgetful voter, which restarts and then sees the rival only.
+        cluster.cut(&[holder], &[forgetful]);
+        cluster.kill(forgetful);
+        cluster.cuts.retain(|(from, to)| *from == holder || *to == holder);
+        cluster.start(forgetful);
+        cluster.run_for(12 * S);
+        let lease = cluster.judge.holder("eu", cluster.now);
+        moved += usize::from(lease.is_some_and(|lease| lease.node != holder));
+    }
+    assert!(moved >= 6, "the lease moved in {moved} of 8 runs: the wait ends");
+}
+
+#[test]
+fn a_grant_that_was_not_durable_was_not_given() {
+    let mut crashed = 0;
+    for seed in 0..12 {
+        let mut cluster = grown(seed, 3);
+        cluster.faults.sync_us = (400 * MS, 401 * MS);
+        let holder = cluster.judge.holder("eu", cluster.now).expect("somebody leads");
+        cluster.kill(holder.node);
+        let others: Vec<usize> = (0..3).filter(|node| *node != holder.node).collect();
+        let promised = |c: &Cluster, node: usize| c.nodes[node].core.promised_term() > Some(holder.term);
+        cluster.run_until_holds(15 * S, "somebody asks", |c| others.iter().any(|node| promised(c, *node)));
+        let candidate = *others.iter().find(|node| promised(&cluster, **node)).expect("it was just seen");
+        let voter = *others.iter().find(|node| **node != candidate).expect("two are left");
+        let start = cluster.now;
+        while !promised(&cluster, voter) && cluster.now < start + S {
+            cluster.run_for(MS);
+        }
+        cluster.run_for(10 * MS);
+        crashed += usize::from(promised(&cluster, voter));
+        cluster.kill(voter);
+        cluster.cut(&[candidate], &[voter, holder.node]);
+        cluster.faults.sync_us = (MS, 2 * MS);
+        cluster.start(holder.node);
+        cluster.start(voter);
+        cluster.run_for(12 * S);
+    }
+    assert!(crashed >= 6, "the voter died between its promise and the write in {crashed} of 12 runs");
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 use super::node::TestNode;
 use crate::core::MeshCore;
-use crate::id::Term;
+use crate::election::Grant;
+use crate::id::{BootId, Term};
+use hedgerow_attest::id::NodeId;
 use std::collections::BTreeMap;
 
 /// One node's belief to hold a lease, in true time.
@@ -18,19 +20,13 @@ pub(crate) struct Lease {
 pub(crate) struct Judge {
     /// By region: every lease that anybody believed to hold.
     pub(crate) leases: BTreeMap<String, Vec<Lease>>,
-    /// By node: the highest term it promised or held, across its runs.
-    terms: BTreeMap<usize, Term>,
+    /// By voter: the last term that it granted anyone and to whom, across its runs.
+    grants: BTreeMap<NodeId, (Term, NodeId, BootId)>,
 }
 
 impl Judge {
     /// After every step of a node: what it believes, judged against all others.
     pub(crate) fn look(&mut self, seed: u64, now: u64, index: usize, node: &TestNode) {
-        let promised = node.core.promised_term();
-        if let Some(promised) = promised {
-            let known = self.terms.entry(index).or_insert(promised);
-            assert!(promised >= *known, "seed {seed}: the terms of node {index} went from {known} back to {promised}");
-            *known = promised;
-        }
         let Some((term, until)) = held(&node.core, node, now) else {
             self.ended(now, index);
             return;
@@ -45,6 +41,15 @@ impl Judge {
         match leases.iter_mut().rev().find(|lease| lease.node == index && lease.term == term && lease.until >= now) {
             Some(lease) => lease.until = until,
             None => leases.push(Lease { node: index, term, from: now, until }),
+        }
+    }
+
+    /// A grant left its voter: terms never go back, and one term is granted once.
+    pub(crate) fn granted(&mut self, seed: u64, grant: &Grant) {
+        let said = (grant.term, grant.candidate, grant.boot);
+        if let Some(last) = self.grants.insert(grant.voter, said) {
+            let kept = said == last || grant.term > last.0;
+            assert!(kept, "seed {seed}: {} granted {said:?} after {last:?}", grant.voter);
         }
     }
 

@@ -1,8 +1,9 @@
 //! Membership, seen from all nodes at once.
 
 use super::cluster::{Cluster, MS, S};
-use crate::core::{Command, Event};
-use crate::fact::NodeState;
+use crate::core::{Command, Event, Input};
+use crate::fact::{Accusation, NodeState, SignedStatement, Statement};
+use crate::id::Incarnation;
 use crate::view::MemberState;
 
 const FIVE: [&str; 5] = ["eu"; 5];
@@ -174,4 +175,23 @@ fn a_member_whose_certificate_ended_is_forgotten() {
     cluster.run_for(3 * S);
     assert_eq!(cluster.sees(0, 2), None);
     assert_eq!(cluster.sees(1, 2), Some(MemberState::Down), "its clock says otherwise");
+}
+
+#[test]
+fn an_accusation_buries_nobody_who_answers() {
+    let mut cluster = Cluster::formed(12, &FIVE);
+    cluster.run_for(2 * S);
+    let (accuser, accused) = (cluster.nodes[1].id(), cluster.nodes[2].id());
+    let accusation = Accusation { accuser, accused, incarnation: Incarnation(1) };
+    let SignedStatement::Fact(fact) = Statement::Accusation(accusation).sign(&cluster.nodes[1].statement) else {
+        panic!("an accusation is a fact")
+    };
+    cluster.step(3, Input::Fact(fact));
+    assert_eq!(cluster.sees(3, 2), Some(MemberState::Suspect), "it is asked first");
+    cluster.run_until_holds(500 * MS, "it answered", |c| c.sees(3, 2) == Some(MemberState::Alive));
+    cluster.run_for(10 * S);
+    let down = |(_, event): &(u64, Event)| matches!(event, Event::MemberChanged { to: MemberState::Down, .. });
+    assert!(!cluster.nodes[3].events.iter().any(down));
+    assert!(cluster.is_converged());
+    assert!(cluster.view(0).members[&accused].incarnation > Incarnation(1), "the accused said otherwise");
 }

@@ -1,0 +1,177 @@
+//! Tests of one seat in a cell of three, step by step.
+
+use super::*;
+use crate::core::{Effects, Output};
+use crate::election::{Campaign, ElectionConfig, Grant, LeaseMessage, VerifiedGrant};
+use crate::id::{BootId, ConfigEpoch, Generation, Slot, Term, Token};
+use crate::machine::Cx;
+use crate::register::{Acceptance, Configuration, Content, Decision, Head, Value, Voter};
+use crate::roster::Roster;
+use crate::time::{Mono, Wall};
+use crate::wire::Message;
+use hedgerow_attest::id::{CellId, NodeId};
+use hedgerow_attest::signed::{Signed, Verified};
+use hedgerow_attest::testing::SampleMesh;
+use rand_chacha::ChaCha8Rng;
+use rand_core::SeedableRng as _;
+use std::time::Duration;
+
+/// The seat of node 0 in a cell whose voters are nodes 0, 1 and 2.
+struct Table {
+    mesh: SampleMesh,
+    cell: Cell,
+    id: CellId,
+    rng: ChaCha8Rng,
+    token: Token,
+    out: Vec<Output>,
+    outcomes: Vec<Outcome>,
+}
+
+fn at(ms: u64) -> Mono {
+    Mono(ms * 1_000)
+}
+
+impl Table {
+    fn new() -> Self {
+        let mesh = SampleMesh::new(1);
+        let birth = mesh.birth("eu", &mesh.member(0, "eu"));
+        let id = birth.cell();
+        let mut roster = Roster::default();
+        roster.found(&birth);
+        let me = mesh.member(0, "eu").node();
+        let mut cell = Cell::new(me, BootId([1; 16]), ElectionConfig::local());
+        cell.open(at(0), id, &roster);
+        let decision = three_voters(&mesh, id).verify(roster.voters_at(&id, Slot(1)).unwrap()).unwrap();
+        let mut outcomes = Vec::new();
+        cell.decided(at(0), &decision, &mut outcomes);
+        let rng = ChaCha8Rng::seed_from_u64(1);
+        Self { mesh, cell, id, rng, token: Token(0), out: Vec::new(), outcomes }
+    }
+
+    fn node(&self, number: u32) -> NodeId {
+        self.mesh.member(number, "eu").node()
+    }
+
+    fn with<R>(&mut self, now: Mono, act: impl FnOnce(&mut Cell, &mut Effects<'_>, &mut Vec<Outcome>) -> R) -> R {
+        let mut cx = Cx { now, wall: Wall(now.0), rng: &mut self.rng, out: &mut self.out };
+        act(&mut self.cell, &mut Effects::new(&mut cx, &mut self.token), &mut self.outcomes)
+    }
+
+    /// Lets it campaign; returns the campaign that it sent, its promise to itself being durable.
+    fn campaign(&mut self, now: Mono) -> Campaign {
+        self.with(now, |cell, fx, outcomes| cell.tick(fx, 0, true, outcomes));
+        let start = now + Duration::from_millis(100);
+        self.with(start, |cell, fx, outcomes| cell.tick(fx, 0, true, outcomes));
+        let token = self.token;
+        self.with(start, |cell, fx, outcomes| cell.persisted(fx.now, token, outcomes));
+        self.sent_campaign().expect("a campaign that waits for the promise behind it").0
+    }
+
+    /// The last campaign that it sent, and the write that it waits for.
+    fn sent_campaign(&self) -> Option<(Campaign, Token)> {
+        self.lease_messages().rev().find_map(|(message, after)| {
+            let LeaseMessage::Campaign(campaign) = message else { return None };
+            Some((campaign.clone(), after?))
+        })
+    }
+
+    fn lease_messages(&self) -> impl DoubleEndedIterator<Item = (&LeaseMessage, Option<Token>)> {
+        self.out.iter().filter_map(|output| {
+            let Output::Send { message: Message::Lease(lease), after, .. } = output else { return None };
+            Some((&**lease, *after))
+        })
+    }
+
+    fn grant(&self, campaign: &Campaign, voter: u32) -> VerifiedGrant {
+        let grant = Grant {
+            cell: self.id,
+            generation: Generation(0),
+            config_epoch: campaign.config_epoch,
+            term: campaign.term,
+            candidate: self.node(0),
+            boot: campaign.boot,
+            nonce: campaign.nonce,
+            voter: self.node(voter),
+            head: Head { slot: campaign.head, ..Head::genesis(self.id) },
+            accepted: None,
+        };
+        let grant = Verified::sign_verified(&grant, &self.mesh.keys(voter).statement);
+        VerifiedGrant { grant, head: None, accepted: None }
+    }
+
+    fn receive(&mut self, now: Mono, grant: VerifiedGrant) {
+        self.with(now, |cell, fx, outcomes| cell.granted(fx.now, grant, outcomes));
+    }
+}
+
+fn three_voters(mesh: &SampleMesh, cell: CellId) -> Decision {
+    let voter = |number| Voter { node: mesh.member(number, "eu").node(), key: *mesh.member(number, "eu").statement() };
+    let next = Configuration::majority(ConfigEpoch(2), vec![voter(0), voter(1), voter(2)]);
+    let head = Head::genesis(cell);
+    let (generation, slot, term) = (Generation(0), Slot(1), Term(1));
+    let value = Value { cell, generation, slot, previous: head.digest, content: Content::Configuration(next) };
+    let digest = value.digest();
+    let accept = |number| {
+        let voter = mesh.member(number, "eu").node();
+        let acceptance = Acceptance { cell, generation, slot, value: digest, term, voter };
+        Signed::sign(&acceptance, &mesh.keys(number).statement)
+    };
+    Decision { acceptances: vec![accept(0), accept(1)], value, term, config_epoch: ConfigEpoch(1) }
+}
+
+#[test]
+fn a_lease_counts_from_before_the_question_however_late_the_answer() {
+    let mut table = Table::new();
+    let campaign = table.campaign(at(10_000));
+    let grant = table.grant(&campaign, 1);
+    table.receive(at(10_800), grant);
+    assert_eq!(table.outcomes, [Outcome::Acquired(Term(2))]);
+    assert_eq!(table.cell.holds(at(10_800)), Some((Term(2), at(10_100 + 3_960))));
+    assert_eq!(table.cell.holds(at(14_060)), None, "it is over when it is over");
+}
+
+#[test]
+fn a_grant_counts_once_from_a_voter_and_for_its_own_round_only() {
+    let mut table = Table::new();
+    let campaign = table.campaign(at(10_000));
+    let strange_round = table.grant(&Campaign { nonce: campaign.nonce ^ 1, ..campaign }, 1);
+    let strange_term = table.grant(&Campaign { term: Term(1), ..campaign }, 1);
+    let strange_boot = table.grant(&Campaign { boot: BootId([9; 16]), ..campaign }, 1);
+    let no_voter = table.grant(&campaign, 3);
+    let mut forged = table.grant(&campaign, 1);
+    forged.grant = Verified::sign_verified(&*forged.grant, &table.mesh.keys(3).statement);
+    for void in [strange_round, strange_term, strange_boot, no_voter, forged] {
+        table.receive(at(10_200), void);
+    }
+    assert_eq!(table.outcomes, [], "none of them was for this round, or by a voter");
+    let good = table.grant(&campaign, 2);
+    table.receive(at(10_200), good);
+    assert_eq!(table.outcomes, [Outcome::Acquired(Term(2))]);
+}
+
+#[test]
+fn a_round_that_was_given_up_is_void_and_frees_its_voters() {
+    let mut table = Table::new();
+    let campaign = table.campaign(at(10_000));
+    table.with(at(10_950), |cell, fx, outcomes| cell.tick(fx, 0, true, outcomes));
+    let abandons = table.lease_messages().filter(|(message, _)| matches!(message, LeaseMessage::Abandon(_)));
+    assert_eq!(abandons.count(), 2);
+    let late = table.grant(&campaign, 1);
+    table.receive(at(10_960), late);
+    assert_eq!((table.outcomes.len(), table.cell.holds(at(10_960))), (0, None));
+}
+
+#[test]
+fn its_own_vote_counts_when_it_is_durable() {
+    let mut table = Table::new();
+    table.with(at(10_000), |cell, fx, outcomes| cell.tick(fx, 0, true, outcomes));
+    table.with(at(10_100), |cell, fx, outcomes| cell.tick(fx, 0, true, outcomes));
+    let written = table.token;
+    let (campaign, after) = table.sent_campaign().expect("a campaign that waits for the promise behind it");
+    assert_eq!(after, written);
+    let grant = table.grant(&campaign, 1);
+    table.receive(at(10_110), grant);
+    assert_eq!(table.outcomes, [], "one of three, and its own is not written");
+    table.with(at(10_120), |cell, fx, outcomes| cell.persisted(fx.now, written, outcomes));
+    assert_eq!(table.outcomes, [Outcome::Acquired(Term(2))]);
+}
