@@ -1,7 +1,7 @@
 //! One round of asking for votes, and one proposal.
 
 use crate::id::Term;
-use crate::register::{Acceptance, Configuration, Value};
+use crate::register::{Acceptance, Configuration, Content, Value};
 use crate::time::Mono;
 use hedgerow_attest::digest::Sha256Digest;
 use hedgerow_attest::id::NodeId;
@@ -17,6 +17,15 @@ pub(super) struct Electorate {
 }
 
 impl Electorate {
+    /// Those who decide while this value may become the next one.
+    pub(super) fn over(in_force: &Configuration, next: Option<&Value>) -> Self {
+        let pending = next.and_then(|value| match &value.content {
+            Content::Configuration(pending) => Some(pending.clone()),
+            Content::Placement(_) => None,
+        });
+        Self { in_force: in_force.clone(), pending }
+    }
+
     pub(super) fn decides(&self, votes: &BTreeSet<NodeId>) -> bool {
         self.in_force.is_quorum(votes) && self.pending.as_ref().is_none_or(|pending| pending.is_quorum(votes))
     }

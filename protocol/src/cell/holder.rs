@@ -1,6 +1,6 @@
 //! This node as the holder: it renews, and proposes what the register decides next.
 
-use super::ballot::{Proposal, Round};
+use super::ballot::{Electorate, Proposal, Round};
 use super::state::{Cell, Outcome, Role, Seat};
 use super::voter::lease;
 use crate::core::Effects;
@@ -128,14 +128,14 @@ impl Cell {
         outcomes: &mut Vec<Outcome>,
     ) {
         let Some(seat) = self.seat.as_mut() else { return };
-        let electorate = seat.electorate();
-        if electorate.key_of(&from) != Some(*acceptance.signer()) || acceptance.voter != from {
-            return;
-        }
-        let (cell, generation, epoch) = (seat.cell, seat.generation, seat.in_force.epoch);
+        let (cell, generation, in_force) = (seat.cell, seat.generation, &seat.in_force);
         let Role::Holding(holding) = &mut seat.role else { return };
         let term = holding.term;
         let Some(proposal) = &mut holding.proposal else { return };
+        let electorate = Electorate::over(in_force, Some(&proposal.value));
+        if electorate.key_of(&from) != Some(*acceptance.signer()) || acceptance.voter != from {
+            return;
+        }
         let said = (acceptance.cell, acceptance.generation, acceptance.slot, acceptance.value, acceptance.term);
         if said != (cell, generation, proposal.value.slot, proposal.digest, term) || now >= holding.until {
             return;
@@ -146,12 +146,11 @@ impl Cell {
             let decision = Decision {
                 value: proposal.value.clone(),
                 term,
-                config_epoch: epoch,
+                config_epoch: in_force.epoch,
                 acceptances: proposal.acceptances.values().map(|accepted| accepted.envelope().clone()).collect(),
             };
             holding.proposal = None;
-            let in_force = seat.in_force.clone();
-            let verified = decision.verify(&in_force).expect("a quorum of verified acceptances was just counted");
+            let verified = decision.verify(in_force).expect("a quorum of verified acceptances was just counted");
             outcomes.push(Outcome::Decided(Box::new(verified)));
         }
     }

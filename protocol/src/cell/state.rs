@@ -293,11 +293,7 @@ impl Cell {
 impl Seat {
     /// Whose votes this node counts.
     pub(super) fn electorate(&self) -> Electorate {
-        let pending = self.pending().and_then(|value| match &value.content {
-            Content::Configuration(next) => Some(next.clone()),
-            Content::Placement(_) => None,
-        });
-        Electorate { in_force: self.in_force.clone(), pending }
+        Electorate::over(&self.in_force, self.pending())
     }
 
     /// The value that this node accepted for the next slot.

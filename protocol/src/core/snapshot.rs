@@ -183,3 +183,7 @@ fn read<T: for<'de> Deserialize<'de>>(table: StoreTable, value: &[u8]) -> Result
 fn cell(table: StoreTable, key: &[u8]) -> Result<CellId, SnapshotError> {
     key.try_into().map(CellId::from_bytes).map_err(|_refused| SnapshotError::Malformed { table })
 }
+
+#[cfg(test)]
+#[path = "snapshot_tests.rs"]
+mod tests;

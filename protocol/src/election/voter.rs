@@ -27,3 +27,17 @@ pub(crate) struct VoterRecord {
     pub(crate) promise: Option<Promise>,
     pub(crate) accepted: Option<Accepted>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stored_form_is_frozen() {
+        let promise = Promise { term: Term(300), holder: NodeId::from_bytes([2; 32]), boot: BootId([3; 16]) };
+        let record = VoterRecord { promise: Some(promise), accepted: None };
+        let bytes = [vec![1, 0xac, 0x02], vec![2; 32], vec![3; 16], vec![0]].concat();
+        assert_eq!(postcard::to_stdvec(&record), Ok(bytes.clone()));
+        assert_eq!(postcard::from_bytes(&bytes), Ok(record));
+    }
+}

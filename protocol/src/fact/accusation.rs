@@ -24,3 +24,17 @@ impl Domain for Accusation {
     const DOMAIN: &'static str = "hedgerow/accusation/1";
     const PAYLOAD_MAX: usize = 128;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_accusation_fits_its_bound() {
+        let node = NodeId::from_bytes([0xff; 32]);
+        let longest = Accusation { accuser: node, accused: node, incarnation: Incarnation(u64::MAX) };
+        let length = postcard::to_stdvec(&longest).map(|bytes| bytes.len());
+        assert_eq!(length, Ok(74));
+        assert!(length.is_ok_and(|length| length <= Accusation::PAYLOAD_MAX));
+    }
+}

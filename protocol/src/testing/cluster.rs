@@ -370,6 +370,15 @@ impl Cluster {
         node.core.view(node.mono(self.now))
     }
 
+    /// Of everything that any node's later decisions depend on.
+    pub(crate) fn digest(&self) -> blake3::Hash {
+        let mut hasher = blake3::Hasher::new();
+        for node in &self.nodes {
+            node.core.digest(&mut hasher);
+        }
+        hasher.finalize()
+    }
+
     pub(crate) fn up(&self) -> impl Iterator<Item = usize> + '_ {
         (0..self.nodes.len()).filter(|node| self.nodes[*node].up)
     }

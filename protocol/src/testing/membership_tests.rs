@@ -195,3 +195,17 @@ fn an_accusation_buries_nobody_who_answers() {
     assert!(cluster.is_converged());
     assert!(cluster.view(0).members[&accused].incarnation > Incarnation(1), "the accused said otherwise");
 }
+
+#[test]
+fn a_run_is_a_function_of_its_seed() {
+    let digest = |seed: u64| {
+        let mut cluster = Cluster::formed(seed, &["eu", "eu", "eu", "us"]);
+        cluster.faults.loss_percent = 10;
+        cluster.run_for(10 * S);
+        cluster.kill(1);
+        cluster.run_for(10 * S);
+        cluster.digest()
+    };
+    assert_eq!(digest(13), digest(13));
+    assert_ne!(digest(13), digest(14));
+}
