@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::core::{Effects, Output};
-use crate::election::{Campaign, ElectionConfig, Grant, LeaseMessage, VerifiedGrant};
+use crate::election::{Campaign, ElectionConfig, Grant, LeaseMessage, Propose, Refusal, VerifiedGrant};
+use crate::fact::Statement;
 use crate::id::{BootId, ConfigEpoch, Generation, Slot, Term, Token};
 use crate::machine::Cx;
 use crate::register::{Acceptance, Configuration, Content, Decision, Head, Value, Voter};
@@ -16,8 +17,9 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng as _;
 use std::time::Duration;
 
-/// The seat of node 0 in a cell whose voters are nodes 0, 1 and 2.
+/// One seat in a cell that node 0 founded and whose voters are nodes 0, 1 and 2 from the first moment on.
 struct Table {
+    me: u32,
     mesh: SampleMesh,
     cell: Cell,
     id: CellId,
@@ -32,20 +34,20 @@ fn at(ms: u64) -> Mono {
 }
 
 impl Table {
-    fn new() -> Self {
+    fn seat(me: u32) -> Self {
         let mesh = SampleMesh::new(1);
         let birth = mesh.birth("eu", &mesh.member(0, "eu"));
         let id = birth.cell();
         let mut roster = Roster::default();
         roster.found(&birth);
-        let me = mesh.member(0, "eu").node();
-        let mut cell = Cell::new(me, BootId([1; 16]), ElectionConfig::local());
+        let node = mesh.member(me, "eu").node();
+        let mut cell = Cell::new(node, BootId([1; 16]), ElectionConfig::local());
         cell.open(at(0), id, &roster);
         let decision = three_voters(&mesh, id).verify(roster.voters_at(&id, Slot(1)).unwrap()).unwrap();
         let mut outcomes = Vec::new();
         cell.decided(at(0), &decision, &mut outcomes);
         let rng = ChaCha8Rng::seed_from_u64(1);
-        Self { mesh, cell, id, rng, token: Token(0), out: Vec::new(), outcomes }
+        Self { me, mesh, cell, id, rng, token: Token(0), out: Vec::new(), outcomes }
     }
 
     fn node(&self, number: u32) -> NodeId {
@@ -88,7 +90,7 @@ impl Table {
             generation: Generation(0),
             config_epoch: campaign.config_epoch,
             term: campaign.term,
-            candidate: self.node(0),
+            candidate: self.node(self.me),
             boot: campaign.boot,
             nonce: campaign.nonce,
             voter: self.node(voter),
@@ -121,7 +123,7 @@ fn three_voters(mesh: &SampleMesh, cell: CellId) -> Decision {
 
 #[test]
 fn a_lease_counts_from_before_the_question_however_late_the_answer() {
-    let mut table = Table::new();
+    let mut table = Table::seat(0);
     let campaign = table.campaign(at(10_000));
     let grant = table.grant(&campaign, 1);
     table.receive(at(10_800), grant);
@@ -132,7 +134,7 @@ fn a_lease_counts_from_before_the_question_however_late_the_answer() {
 
 #[test]
 fn a_grant_counts_once_from_a_voter_and_for_its_own_round_only() {
-    let mut table = Table::new();
+    let mut table = Table::seat(0);
     let campaign = table.campaign(at(10_000));
     let strange_round = table.grant(&Campaign { nonce: campaign.nonce ^ 1, ..campaign }, 1);
     let strange_term = table.grant(&Campaign { term: Term(1), ..campaign }, 1);
@@ -151,7 +153,7 @@ fn a_grant_counts_once_from_a_voter_and_for_its_own_round_only() {
 
 #[test]
 fn a_round_that_was_given_up_is_void_and_frees_its_voters() {
-    let mut table = Table::new();
+    let mut table = Table::seat(0);
     let campaign = table.campaign(at(10_000));
     table.with(at(10_950), |cell, fx, outcomes| cell.tick(fx, 0, true, outcomes));
     let abandons = table.lease_messages().filter(|(message, _)| matches!(message, LeaseMessage::Abandon(_)));
@@ -163,7 +165,7 @@ fn a_round_that_was_given_up_is_void_and_frees_its_voters() {
 
 #[test]
 fn its_own_vote_counts_when_it_is_durable() {
-    let mut table = Table::new();
+    let mut table = Table::seat(0);
     table.with(at(10_000), |cell, fx, outcomes| cell.tick(fx, 0, true, outcomes));
     table.with(at(10_100), |cell, fx, outcomes| cell.tick(fx, 0, true, outcomes));
     let written = table.token;
@@ -174,4 +176,71 @@ fn its_own_vote_counts_when_it_is_durable() {
     assert_eq!(table.outcomes, [], "one of three, and its own is not written");
     table.with(at(10_120), |cell, fx, outcomes| cell.persisted(fx.now, written, outcomes));
     assert_eq!(table.outcomes, [Outcome::Acquired(Term(2))]);
+}
+
+/// What the last answer to a campaign was: granted under that term, or denied.
+fn asked(table: &mut Table, now: Mono, from: u32, term: u64) -> Option<Term> {
+    let campaign = Campaign {
+        cell: table.id,
+        generation: Generation(0),
+        config_epoch: ConfigEpoch(2),
+        term: Term(term),
+        boot: BootId([4; 16]),
+        nonce: 5,
+        head: Slot(1),
+    };
+    let from = table.node(from);
+    table.with(now, |cell, fx, _| cell.campaign(fx, from, &campaign));
+    let Some(Output::Sign { statement: Statement::Grant(grant), .. }) = table.out.pop() else { return None };
+    Some(grant.term)
+}
+
+#[test]
+fn a_new_voter_waits_a_lease_before_its_first_grant() {
+    let mut table = Table::seat(2);
+    assert_eq!(asked(&mut table, at(1_000), 1, 2), None);
+    assert_eq!(asked(&mut table, at(4_039), 1, 2), None);
+    assert_eq!(asked(&mut table, at(4_040), 1, 2), Some(Term(2)));
+}
+
+#[test]
+fn a_promise_binds_for_a_lease_and_a_term_for_ever() {
+    let mut table = Table::seat(2);
+    assert_eq!(asked(&mut table, at(5_000), 1, 4), Some(Term(4)));
+    assert_eq!(asked(&mut table, at(6_000), 0, 5), None, "the lease runs");
+    assert_eq!(asked(&mut table, at(6_000), 1, 4), Some(Term(4)), "a renewal");
+    assert_eq!(asked(&mut table, at(10_039), 0, 5), None, "counted from the renewal");
+    assert_eq!(asked(&mut table, at(10_040), 0, 4), None, "that term is given away");
+    assert_eq!(asked(&mut table, at(10_040), 0, 5), Some(Term(5)));
+    assert_eq!(asked(&mut table, at(20_000), 1, 4), None, "terms do not go back");
+    assert_eq!(asked(&mut table, at(20_000), 3, 9), None, "no voter, no candidate");
+}
+
+#[test]
+fn an_unfit_value_is_refused_unless_it_was_accepted_before() {
+    let mut table = Table::seat(2);
+    let proposer = table.node(1);
+    let decision = three_voters(&table.mesh, table.id);
+    let content = Content::Configuration(Configuration { epoch: ConfigEpoch(3), voters: vec![], quorum: 1 });
+    let value = Value { slot: Slot(2), previous: decision.value.digest(), content, ..decision.value };
+    let propose = |term| Propose {
+        term: Term(term),
+        boot: BootId([4; 16]),
+        config_epoch: ConfigEpoch(2),
+        value: Box::new(value.clone()),
+    };
+    let mut answer = |now, term, fit| {
+        table.with(now, |cell, fx, _| cell.proposed(fx, proposer, propose(term), fit));
+        match table.out.pop() {
+            Some(Output::Sign { statement: Statement::Acceptance(acceptance), .. }) => Ok(acceptance.term),
+            Some(Output::Send { message: Message::Lease(lease), .. }) => Err(*lease),
+            other => panic!("neither accepted nor refused: {other:?}"),
+        }
+    };
+    let unfit = LeaseMessage::Refused(Refusal::Unfit { cell: value.cell, slot: Slot(2) });
+    assert_eq!(answer(at(5_000), 2, false), Err(unfit));
+    assert_eq!(answer(at(5_000), 2, true), Ok(Term(2)));
+    assert_eq!(answer(at(9_100), 3, false), Ok(Term(3)), "another holder has to be able to finish it");
+    let promised = LeaseMessage::Refused(Refusal::Promised { cell: value.cell, term: Term(3) });
+    assert_eq!(answer(at(20_000), 2, true), Err(promised), "a ballot below the promise");
 }
