@@ -233,14 +233,14 @@ fn an_unfit_value_is_refused_unless_it_was_accepted_before() {
         table.with(now, |cell, fx, _| cell.proposed(fx, proposer, propose(term), fit));
         match table.out.pop() {
             Some(Output::Sign { statement: Statement::Acceptance(acceptance), .. }) => Ok(acceptance.term),
-            Some(Output::Send { message: Message::Lease(lease), .. }) => Err(*lease),
+            Some(Output::Send { message: Message::Lease(lease), .. }) => Err(lease),
             other => panic!("neither accepted nor refused: {other:?}"),
         }
     };
     let unfit = LeaseMessage::Refused(Refusal::Unfit { cell: value.cell, slot: Slot(2) });
-    assert_eq!(answer(at(5_000), 2, false), Err(unfit));
+    assert_eq!(answer(at(5_000), 2, false), Err(Box::new(unfit)));
     assert_eq!(answer(at(5_000), 2, true), Ok(Term(2)));
     assert_eq!(answer(at(9_100), 3, false), Ok(Term(3)), "another holder has to be able to finish it");
     let promised = LeaseMessage::Refused(Refusal::Promised { cell: value.cell, term: Term(3) });
-    assert_eq!(answer(at(20_000), 2, true), Err(promised), "a ballot below the promise");
+    assert_eq!(answer(at(20_000), 2, true), Err(Box::new(promised)), "a ballot below the promise");
 }
