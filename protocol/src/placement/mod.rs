@@ -16,7 +16,7 @@ pub(crate) use choose::{Candidate, Inputs, choose};
 pub use deployment::Deployment;
 pub use policy::{CLASSES_MAX, DataClass, Policy, REGIONS_MAX, REPLICAS_MAX};
 pub(crate) use rendezvous::draw;
-pub use replica_set::{Explanation, PlacementError, PlacementReason, ReplicaSet, explain, replica_set};
+pub use replica_set::{Explanation, PlacementError, PlacementReason, ReplicaSet, explain, group_set, replica_set};
 pub use table::{ClassRow, MODELS_MAX, ModelRow, NODES_MAX, NodeList, PlacementTable};
 pub use verify::TableFault;
 pub(crate) use verify::{Rules, verify_table};

@@ -51,7 +51,15 @@ pub enum PlacementError {
 /// # Errors
 /// [`PlacementError`].
 pub fn replica_set(view: &MeshView, session: &SessionId) -> Result<ReplicaSet, PlacementError> {
-    let (group, class) = rule(view, session)?;
+    group_set(view, &session.group(GROUP_PREFIXES))
+}
+
+/// The replicas of a placement group, by the same rules.
+///
+/// # Errors
+/// [`PlacementError`].
+pub fn group_set(view: &MeshView, group: &GroupId) -> Result<ReplicaSet, PlacementError> {
+    let class = rule(view, group)?;
     let placement = view.placements.get(&group.cell).ok_or_else(|| PlacementError::NotPlaced(class.name.clone()))?;
     if !class.allows(&placement.region) {
         return Err(PlacementError::Forbidden(class.name.clone()));
@@ -64,7 +72,7 @@ pub fn replica_set(view: &MeshView, session: &SessionId) -> Result<ReplicaSet, P
         nodes: placed.iter().filter(allowed).copied().collect(),
         write_quorum: class.write_quorum,
         ttl: (class.ttl_s > 0).then(|| Duration::from_secs(class.ttl_s)),
-        group,
+        group: group.clone(),
     })
 }
 
@@ -111,7 +119,7 @@ pub struct Explanation {
 /// [`PlacementError`].
 pub fn explain(view: &MeshView, session: &SessionId) -> Result<Explanation, PlacementError> {
     let set = replica_set(view, session)?;
-    let (_, class) = rule(view, session)?;
+    let class = rule(view, &set.group)?;
     let mut members: Vec<(NodeId, PlacementReason)> = Vec::new();
     for member in view.members.values() {
         let place = set.nodes.iter().position(|node| *node == member.node);
@@ -136,16 +144,14 @@ pub fn explain(view: &MeshView, session: &SessionId) -> Result<Explanation, Plac
     Ok(Explanation { set, members })
 }
 
-fn rule<'a>(view: &'a MeshView, session: &SessionId) -> Result<(GroupId, &'a DataClass), PlacementError> {
-    let group = session.group(GROUP_PREFIXES);
+fn rule<'a>(view: &'a MeshView, group: &GroupId) -> Result<&'a DataClass, PlacementError> {
     let known =
         view.placements.contains_key(&group.cell) || view.aggregators.values().any(|row| row.cell == group.cell);
     if !known && view.cell != Some(group.cell) {
         return Err(PlacementError::UnknownCell(group.cell));
     }
     let policy = view.policy.as_deref().ok_or(PlacementError::NoPolicy)?;
-    let class = policy.class(&group.class).ok_or_else(|| PlacementError::UnknownClass(group.class.clone()))?;
-    Ok((group, class))
+    policy.class(&group.class).ok_or_else(|| PlacementError::UnknownClass(group.class.clone()))
 }
 
 #[cfg(test)]
