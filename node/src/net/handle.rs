@@ -24,7 +24,7 @@ use super::lane::Lane;
 use super::limits::{EVENT_QUEUE, IDLE_TIMEOUT, KEEP_ALIVE, REQUESTS_PER_PEER};
 use super::refusal::Refusals;
 use super::reset::endpoint_config;
-use super::rpc::{Dropped, LinkView, Links, Protocol, RequestError, SendError};
+use super::rpc::{Dropped, LinkError, LinkView, Links, Protocol, RequestError, SendError};
 use super::socket::{MeshSocket, Traffic, bind};
 use super::tasks::Tasks;
 use super::tls::{Door, TlsConfigError};
@@ -149,6 +149,14 @@ impl Net {
     /// Wants a link to a member, without waiting for it.
     pub fn connect(&self, node: NodeId) {
         self.0.links.connect(node);
+    }
+
+    /// Waits for a link to a member, made if there is none. A request that follows finds it, unless it broke meanwhile.
+    ///
+    /// # Errors
+    /// [`LinkError`]; nothing was sent to the member.
+    pub async fn reach(&self, node: NodeId, within: Duration) -> Result<(), LinkError> {
+        self.0.links.reach(node, within).await
     }
 
     /// Ends the link to a member, if there is one; the next message or request makes another.

@@ -36,6 +36,12 @@ pub enum LinkError {
         /// Until the next dial.
         retry_in: Duration,
     },
+    /// The link was not there in time; the dial may go on.
+    #[error("no link within {} ms", .after.as_millis())]
+    Slow {
+        /// The time allowed.
+        after: Duration,
+    },
     /// The dial failed.
     #[error("dial the node")]
     Dial(#[source] DialError),

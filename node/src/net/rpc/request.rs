@@ -50,13 +50,23 @@ impl Links {
             return Err(RequestError::TooLong { got: body.len() });
         }
         let until = Instant::now() + deadline;
+        let link = self.link_within(to, deadline).await.map_err(RequestError::Unreachable)?;
         let exchange = async {
-            let peer = self.slot(to).map_err(RequestError::Unreachable)?;
-            let link = self.link(&peer).await.map_err(RequestError::Unreachable)?;
             let answer = exchange(&link, &protocol, &body, until).await;
             answer.map_err(RequestError::Lost)?.map_err(RequestError::Remote)
         };
         tokio::time::timeout_at(until, exchange).await.unwrap_or(Err(RequestError::Deadline { after: deadline }))
+    }
+
+    /// Waits for a link to a member.
+    pub(in crate::net) async fn reach(&self, to: NodeId, within: Duration) -> Result<(), LinkError> {
+        self.link_within(to, within).await.map(|_link| ())
+    }
+
+    async fn link_within(&self, to: NodeId, within: Duration) -> Result<Arc<Link>, LinkError> {
+        let peer = self.slot(to)?;
+        let link = tokio::time::timeout(within, self.link(&peer)).await;
+        link.unwrap_or(Err(LinkError::Slow { after: within }))
     }
 }
 
