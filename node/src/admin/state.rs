@@ -13,7 +13,7 @@ use crate::api::ApiState;
 use crate::exec::Library;
 use crate::identity::Issuer;
 use crate::net::Net;
-use crate::observe::Counters;
+use crate::observe::{Conditions, Counters};
 use crate::store::MeshStore;
 
 /// Cheap handles on the node, and what does not change while it runs.
@@ -33,6 +33,8 @@ pub struct AdminState {
     pub issuer: Option<Arc<Issuer>>,
     /// What was refused, by reason.
     pub counters: Counters,
+    /// What is wrong with the node while it goes on.
+    pub conditions: Conditions,
     /// What does not change.
     pub about: Arc<About>,
 }

@@ -42,7 +42,7 @@ pub(super) async fn run(data: &Path, arguments: &RunArguments) -> Result<Exit, C
     let enrolled =
         Enrolled::load(folder.layout(), wall().unix_seconds()).map_err(|error| CliError::local("run", error, None))?;
     let store = Store::open(&folder, config.artifacts).map_err(|error| failed(error.into()))?;
-    let peer = Peer::start(&config, folder, store, &enrolled).await.map_err(|error| {
+    let mut peer = Peer::start(&config, folder, store, &enrolled).await.map_err(|error| {
         CliError::local(
             "run",
             error,
@@ -53,10 +53,16 @@ pub(super) async fn run(data: &Path, arguments: &RunArguments) -> Result<Exit, C
     for spec in &arguments.ticket_out {
         write_ticket_file(&peer, spec, arguments.uses).await?;
     }
-    let signal = stop_signal().await.map_err(|error| failed(error.into()))?;
-    tracing::info!(signal, "stopping");
+    let outcome = tokio::select! {
+        signal = stop_signal() => signal.map_err(anyhow::Error::from),
+        room = peer.ended() => Err(anyhow::anyhow!("{room} ended by a fault; see the log, report it, start the node again")),
+    };
+    match &outcome {
+        Ok(signal) => tracing::info!(signal, "stopping"),
+        Err(error) => tracing::error!(%error, "stopping"),
+    }
     peer.stop().await;
-    Ok(Exit::Ok)
+    outcome.map(|_signal| Exit::Ok).map_err(failed)
 }
 
 fn flags(data: &Path, arguments: &RunArguments) -> Flags {

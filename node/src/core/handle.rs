@@ -27,6 +27,10 @@ pub enum CommandError {
     /// The node is stopping. The command may have been obeyed.
     #[error("reach the mesh core: the node is stopping")]
     Stopping,
+    /// The store failed. What was commanded may or may not be there after a restart, and nobody was told of it: make room on
+    /// the disk or replace it, then restart the node.
+    #[error("make it durable: the node's storage failed; restart the node")]
+    Storage,
 }
 
 impl CoreHandle {
@@ -36,8 +40,9 @@ impl CoreHandle {
         let arrival = Arrival::Command { command: Box::new(command), reply };
         self.arrivals.send(arrival).await.map_err(|_closed| CommandError::Stopping)?;
         match answer.await {
-            Ok(Reply::Done) => Ok(()),
-            Ok(Reply::Refused(refusal)) => Err(CommandError::Refused(refusal)),
+            Ok(Ok(Reply::Done)) => Ok(()),
+            Ok(Ok(Reply::Refused(refusal))) => Err(CommandError::Refused(refusal)),
+            Ok(Err(error)) => Err(error),
             Err(_closed) => Err(CommandError::Stopping),
         }
     }

@@ -6,6 +6,8 @@ mod inbox;
 mod outputs;
 mod rows;
 mod task;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub use handle::{CommandError, CoreHandle};
 pub use inbox::CoreInbox;

@@ -1,9 +1,11 @@
 //! What the core wants done, done.
 
 use bytes::Bytes;
-use hedgerow_protocol::core::{Event, Hint, Input, Lane, Output, Row, StoreOp, StoreTable};
+use hedgerow_protocol::core::{Event, Hint, Input, Lane, Output, Reply, Row, StoreOp, StoreTable};
 use hedgerow_protocol::wire;
 
+use super::durability::Fate;
+use super::handle::CommandError;
 use super::task::CoreTask;
 use crate::net;
 use crate::observe::mono;
@@ -13,7 +15,7 @@ use crate::store::{self, RowChange};
 pub const FACTS_TOPIC: &str = "hedgerow/facts/1";
 
 impl CoreTask {
-    /// Carries out one output; those that wait for the disk are put aside.
+    /// Carries out one output, or puts it aside until what it waits for is durable.
     pub(super) async fn carry_out(&mut self, output: Output) {
         let after = match &output {
             Output::Send { after, .. } | Output::Publish { after, .. } | Output::Reply { after, .. } => *after,
@@ -23,7 +25,33 @@ impl CoreTask {
             | Output::Hint(_)
             | Output::Sometimes(_) => None,
         };
-        let Some(output) = self.durability.withhold(after, output) else { return };
+        match self.durability.judge(after, output) {
+            Fate::Leaves(output) => self.release(output).await,
+            Fate::Waits => {}
+            Fate::Void(output) => self.drop_output(output),
+        }
+    }
+
+    /// An output whose condition failed does not leave; whoever waits for an answer hears of that instead.
+    pub(super) fn drop_output(&mut self, output: Output) {
+        match output {
+            Output::Reply { id, .. } => self.reply(id, Err(CommandError::Storage)),
+            other => {
+                tracing::debug!(output = ?std::mem::discriminant(&other), "what a failed promise would have said is dropped")
+            }
+        }
+    }
+
+    fn reply(&mut self, id: u64, answer: Result<Reply, CommandError>) {
+        if let Some(asker) = self.replies.remove(&id)
+            && asker.send(answer).is_err()
+        {
+            tracing::debug!("a command was answered after its asker had left");
+        }
+    }
+
+    /// Carries out an output whose condition holds.
+    pub(super) async fn release(&mut self, output: Output) {
         match output {
             Output::Send { to, lane, message, not_after, .. } => {
                 if not_after.is_some_and(|latest| mono() > latest) {
@@ -47,16 +75,13 @@ impl CoreTask {
                 let statement = statement.sign(&self.statement);
                 self.soon.push_back(Input::Signed { token, statement });
             }
-            Output::Reply { id, reply, .. } => {
-                if let Some(asker) = self.replies.remove(&id)
-                    && asker.send(reply).is_err()
-                {
-                    tracing::debug!("a command was answered after its asker had left");
-                }
-            }
+            Output::Reply { id, reply, .. } => self.reply(id, Ok(reply)),
             Output::Event(event) => log(&event),
             Output::Hint(Hint::Dial { peer, addresses }) => {
-                self.net.learn(peer, &addresses);
+                // A member that has not said where it is may still be where it was found before.
+                if !addresses.is_empty() {
+                    self.net.learn(peer, &addresses);
+                }
                 self.net.connect(peer);
             }
             Output::Hint(Hint::Hangup { peer }) => self.net.hangup(peer),

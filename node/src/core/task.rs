@@ -6,7 +6,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hedgerow_attest::key::SecretKey;
 use hedgerow_attest::root::TrustRoot;
-use hedgerow_protocol::core::{Command, CoreConfig, Input, MeshCore, Output, Snapshot, SnapshotError, StorageFailure};
+use hedgerow_protocol::core::{
+    Command, CoreConfig, Input, MeshCore, Output, Reply, Snapshot, SnapshotError, StorageFailure,
+};
 use hedgerow_protocol::fact::SignedFact;
 use hedgerow_protocol::machine::{Cx, Machine as _};
 use hedgerow_protocol::roster::Roster;
@@ -20,11 +22,14 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::durability::Durability;
-use super::handle::CoreHandle;
+use super::handle::{CommandError, CoreHandle};
 use super::inbox::{Arrival, CoreInbox, INBOX_BOUND};
 use crate::net::{GossipVerdict, Net, Verdict};
-use crate::observe::{Counters, JumpDetector, mono, wall};
+use crate::observe::{Condition, Conditions, Counters, chain, mono, wall};
 use crate::store::{CommitError, LoadError, MeshStore};
+
+/// Where the answer to a command goes.
+pub(super) type Answer = oneshot::Sender<Result<Reply, CommandError>>;
 
 /// What the task is made of.
 #[derive(Debug)]
@@ -43,6 +48,8 @@ pub struct CoreParts {
     pub facts: Vec<SignedFact>,
     /// Where refusals are counted.
     pub counters: Counters,
+    /// Where it is raised that the store failed.
+    pub conditions: Conditions,
     /// 256 bits from the operating system.
     pub seed: [u8; 32],
 }
@@ -69,8 +76,9 @@ pub struct CoreTask {
     pub(super) durability: Durability,
     /// Inputs that outputs led to at once, such as signatures.
     pub(super) soon: VecDeque<Input>,
-    pub(super) replies: BTreeMap<u64, oneshot::Sender<hedgerow_protocol::core::Reply>>,
+    pub(super) replies: BTreeMap<u64, Answer>,
     counters: Counters,
+    conditions: Conditions,
     facts: Vec<SignedFact>,
     rng: ChaCha8Rng,
     arrivals: mpsc::Receiver<Arrival>,
@@ -78,7 +86,6 @@ pub struct CoreTask {
     view: watch::Sender<Arc<MeshView>>,
     roster: watch::Sender<Arc<Roster>>,
     shown: Option<u64>,
-    jumps: JumpDetector,
 }
 
 impl CoreTask {
@@ -106,6 +113,7 @@ impl CoreTask {
             soon: VecDeque::from([Input::Start(Box::new(snapshot))]),
             replies: BTreeMap::new(),
             counters: parts.counters,
+            conditions: parts.conditions,
             facts: parts.facts,
             rng: ChaCha8Rng::from_seed(parts.seed),
             arrivals,
@@ -113,7 +121,6 @@ impl CoreTask {
             view: view_tx,
             roster: roster_tx,
             shown: None,
-            jumps: JumpDetector::new(mono(), wall()),
         };
         Ok((task, handle, CoreInbox(tx)))
     }
@@ -125,8 +132,8 @@ impl CoreTask {
         loop {
             self.settle().await;
             let wake = self.core.next_deadline();
+            // Unbiased: a member that sends without pause must not keep the timers from running.
             tokio::select! {
-                biased;
                 () = stop.cancelled() => return,
                 (token, outcome) = self.durability.next() => self.persisted(token, outcome).await,
                 arrival = self.arrivals.recv() => match arrival {
@@ -168,7 +175,7 @@ impl CoreTask {
         }
     }
 
-    async fn command(&mut self, command: Command, reply: Option<oneshot::Sender<hedgerow_protocol::core::Reply>>) {
+    async fn command(&mut self, command: Command, reply: Option<Answer>) {
         self.next_command += 1;
         let id = self.next_command;
         if let Some(reply) = reply {
@@ -216,16 +223,20 @@ impl CoreTask {
     }
 
     async fn persisted(&mut self, token: hedgerow_protocol::id::Token, outcome: Result<(), CommitError>) {
-        let released = self.durability.release(token);
         match outcome {
             Ok(()) => {
-                for output in released {
-                    self.carry_out(output).await;
+                for output in self.durability.succeeded(token) {
+                    self.release(output).await;
                 }
                 self.step(Input::Persisted(token)).await;
             }
             Err(error) => {
-                tracing::error!(%error, "a promise may not be durable: this node promises nothing more");
+                let error_chain = chain(&error);
+                tracing::error!(error = error_chain, "a promise may not be durable: this node promises nothing more");
+                self.conditions.raise(Condition::MeshStorage);
+                for output in self.durability.failed() {
+                    self.drop_output(output);
+                }
                 self.step(Input::PersistFailed { token, kind: storage_failure(&error) }).await;
             }
         }
@@ -234,9 +245,6 @@ impl CoreTask {
     /// One step: the clocks are read after the input was taken from its queue.
     async fn step(&mut self, input: Input) {
         let (now, wall) = (mono(), wall());
-        if let Some(jump) = self.jumps.look(now, wall) {
-            tracing::warn!(?jump, "the clocks have parted, as after a pause of the machine");
-        }
         let mut out: Vec<Output> = Vec::new();
         self.core.step(&mut Cx { now, wall, rng: &mut self.rng, out: &mut out }, input);
         for output in out {

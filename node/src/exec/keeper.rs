@@ -1,14 +1,15 @@
 //! Keeps the shelf as the placement wants it: what is placed here is brought, verified and warmed; what is not is let go.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::Duration;
+use std::panic::AssertUnwindSafe;
+use std::time::{Duration, Instant};
 
+use futures::FutureExt as _;
 use hedgerow_attest::digest::Sha256Digest;
 use hedgerow_attest::id::NodeId;
 use hedgerow_inference::exec::{ExecLimits, Model};
 use hedgerow_protocol::core::Command;
-use hedgerow_protocol::fact::Health;
+use hedgerow_protocol::fact::{Health, WARM_MAX};
 use hedgerow_protocol::name::ModelRef;
 use hedgerow_protocol::view::MeshView;
 use tokio::task::JoinSet;
@@ -20,12 +21,15 @@ use super::pool::Pool;
 use super::shelf::Shelf;
 use crate::core::CoreHandle;
 use crate::net::Net;
-use crate::observe::chain;
+use crate::observe::{Conditions, chain};
 
 /// How often the queue's depth is told to the core, which tells it with acknowledgements; half the period of probes.
 const TELL_EVERY: Duration = Duration::from_millis(250);
-/// Pause before a model that could not be brought is tried again.
-const RETRY_AFTER: Duration = Duration::from_secs(2);
+/// Pause before a model that could not be loaded is tried again; doubled up to [`RETRY_MAX`], since a model that does not fit
+/// this node fits it no better a moment later.
+const RETRY_MIN: Duration = Duration::from_secs(2);
+/// Longest such pause.
+const RETRY_MAX: Duration = Duration::from_secs(60);
 
 /// What the keeper works with.
 #[derive(Clone, Debug)]
@@ -40,6 +44,8 @@ pub struct KeeperParts {
     pub shelf: Shelf,
     /// Whose queue is told.
     pub pool: Pool,
+    /// For which the node asks to be passed over.
+    pub conditions: Conditions,
     /// What one model may take.
     pub limits: ExecLimits,
 }
@@ -48,14 +54,32 @@ pub struct KeeperParts {
 #[derive(Debug)]
 pub struct Keeper {
     parts: KeeperParts,
-    loads: JoinSet<ModelRef>,
+    loads: JoinSet<(Place, bool)>,
+    retries: BTreeMap<Place, Retry>,
     told: Option<Health>,
+}
+
+/// A model and the very artifact.
+type Place = (ModelRef, Sha256Digest);
+
+/// When a model that could not be loaded is tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Retry {
+    at: Instant,
+    wait: Duration,
+}
+
+impl Retry {
+    fn after(last: Option<Self>, now: Instant) -> Self {
+        let wait = last.map_or(RETRY_MIN, |last| (last.wait * 2).min(RETRY_MAX));
+        Self { at: now + wait, wait }
+    }
 }
 
 impl Keeper {
     /// A keeper that has not begun.
     pub fn new(parts: KeeperParts) -> Self {
-        Self { parts, loads: JoinSet::new(), told: None }
+        Self { parts, loads: JoinSet::new(), retries: BTreeMap::new(), told: None }
     }
 
     /// Follows the view until `stop`.
@@ -70,7 +94,11 @@ impl Keeper {
                     Err(_ended) => return,
                 },
                 Some(loaded) = self.loads.join_next() => match loaded {
-                    Ok(model) => tracing::debug!(%model, "a model's loading has ended"),
+                    Ok((place, true)) => { self.retries.remove(&place); }
+                    Ok((place, false)) => {
+                        let retry = Retry::after(self.retries.get(&place).copied(), Instant::now());
+                        self.retries.insert(place, retry);
+                    }
                     Err(error) => tracing::error!(%error, "a model's loading failed"),
                 },
                 _ = tell.tick() => {
@@ -85,18 +113,23 @@ impl Keeper {
     fn follow(&mut self, view: &MeshView) {
         let wanted = placed_here(view);
         self.parts.shelf.retain(&wanted);
-        for (model, manifest) in wanted {
-            if !self.parts.shelf.has(&model, manifest) && self.loads.len() < LOADS_MAX {
-                self.parts.shelf.fetching(model.clone(), manifest);
-                self.loads.spawn(load(self.parts.clone(), model, manifest));
+        self.retries.retain(|(model, manifest), _| wanted.get(model) == Some(manifest));
+        let now = Instant::now();
+        for place in wanted {
+            let due = self.retries.get(&place).is_none_or(|retry| retry.at <= now);
+            if due && !self.parts.shelf.has(&place) && self.loads.len() < LOADS_MAX {
+                self.parts.shelf.fetching(place.clone());
+                self.loads.spawn(load(self.parts.clone(), place));
             }
         }
     }
 
     /// Tells the core what this node can do, where that has changed.
     async fn tell(&mut self) {
-        let health =
-            Health { queue_depth: self.parts.pool.depth(), warm: self.parts.shelf.warm_models(), ..Health::default() };
+        let mut warm = self.parts.shelf.warm_models();
+        warm.truncate(WARM_MAX);
+        let degraded = self.parts.conditions.degraded();
+        let health = Health { queue_depth: self.parts.pool.depth(), degraded, warm };
         if self.told.as_ref() == Some(&health) {
             return;
         }
@@ -118,19 +151,19 @@ fn placed_here(view: &MeshView) -> BTreeMap<ModelRef, Sha256Digest> {
     mine.map(|(model, placed)| (model.clone(), placed.manifest)).collect()
 }
 
-/// Brings and loads one model; a failure stands on the shelf for [`RETRY_AFTER`] and is tried again by the next look.
-async fn load(parts: KeeperParts, model: ModelRef, manifest: Sha256Digest) -> ModelRef {
-    let outcome = bring_and_load(&parts, manifest).await;
+/// Brings and loads one model; how it ended stands on the shelf, and is said for the next try.
+async fn load(parts: KeeperParts, place: Place) -> (Place, bool) {
+    let (model, manifest) = (&place.0, place.1);
+    // A place whose loading panicked would be on its way for ever.
+    let outcome = AssertUnwindSafe(bring_and_load(&parts, manifest)).catch_unwind().await;
+    let outcome = outcome.unwrap_or_else(|_message| Err("its loading panicked".to_owned()));
     match &outcome {
         Ok(_) => tracing::info!(%model, "a model is warm"),
         Err(reason) => tracing::warn!(%model, reason, "a model could not be loaded"),
     }
-    let failed = outcome.is_err();
-    if failed {
-        tokio::time::sleep(RETRY_AFTER).await;
-    }
-    parts.shelf.settle(&model, manifest, outcome);
-    model
+    let loaded = outcome.is_ok();
+    parts.shelf.settle(&place, outcome);
+    (place, loaded)
 }
 
 async fn bring_and_load(parts: &KeeperParts, manifest: Sha256Digest) -> Result<Model, String> {
@@ -159,7 +192,7 @@ async fn bring_from_anyone(parts: &KeeperParts, manifest: Sha256Digest) -> Resul
     Err(last)
 }
 
-fn holders_first(view: &Arc<MeshView>, manifest: Sha256Digest) -> Vec<NodeId> {
+fn holders_first(view: &MeshView, manifest: Sha256Digest) -> Vec<NodeId> {
     let warm: Vec<NodeId> = view
         .deployments
         .iter()
@@ -170,4 +203,23 @@ fn holders_first(view: &Arc<MeshView>, manifest: Sha256Digest) -> Vec<NodeId> {
         view.members.values().filter(|member| member.node != view.me && member.state.serves()).collect();
     others.sort_by_key(|member| (!warm.contains(&member.node), member.rtt_us.unwrap_or(u64::MAX), member.node));
     others.into_iter().map(|member| member.node).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retries_wait_longer_each_time_up_to_a_bound() {
+        let now = Instant::now();
+        let mut retry = None;
+        let mut waits_s = Vec::new();
+        for _ in 0..7 {
+            let next = Retry::after(retry, now);
+            assert_eq!(next.at, now + next.wait);
+            waits_s.push(next.wait.as_secs());
+            retry = Some(next);
+        }
+        assert_eq!(waits_s, [2, 4, 8, 16, 32, 60, 60]);
+    }
 }

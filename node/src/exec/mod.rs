@@ -5,6 +5,8 @@ mod keeper;
 mod library;
 mod pool;
 mod shelf;
+#[cfg(test)]
+mod testing;
 
 pub use keeper::{Keeper, KeeperParts};
 pub use library::{Library, LibraryError, Shelved};

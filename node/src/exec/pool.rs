@@ -1,6 +1,7 @@
 //! Worker threads that run models, behind one bounded queue.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -46,6 +47,9 @@ pub enum ExecError {
     /// The model refused or failed.
     #[error("run the model")]
     Run(#[source] RunError),
+    /// The model panicked outside of its own boundary; its message went to the panic hook.
+    #[error("run the model: it panicked")]
+    Panicked,
     /// The node is stopping.
     #[error("run a request on a node that stops")]
     Stopping,
@@ -111,7 +115,15 @@ fn work(queue: &Mutex<Receiver<Job>>, depth: &AtomicU32) {
         // The lock is held while waiting, which is what hands jobs to the threads one by one.
         let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(Job { model, inputs, queued, deadline, reply }) = job else { return };
-        let outcome = if reply.is_closed() { Err(ExecError::TooLate) } else { run(&model, inputs, queued, deadline) };
+        let outcome = if reply.is_closed() {
+            Err(ExecError::TooLate)
+        } else {
+            // A thread that ended here would be missed by every later request.
+            let run = AssertUnwindSafe(|| run(&model, inputs, queued, deadline));
+            catch_unwind(run).unwrap_or(Err(ExecError::Panicked))
+        };
+        // The last use of a model that was let go meanwhile frees it here, before anybody is told.
+        drop(model);
         depth.fetch_sub(1, Ordering::Relaxed);
         if reply.send(outcome).is_err() {
             tracing::debug!("a model answered after its asker had left");
@@ -119,7 +131,6 @@ fn work(queue: &Mutex<Receiver<Job>>, depth: &AtomicU32) {
     }
 }
 
-/// `Model::run` contains panics itself.
 fn run(model: &Model, inputs: BTreeMap<String, Tensor>, queued: Instant, deadline: Instant) -> Result<Ran, ExecError> {
     let started = Instant::now();
     if started >= deadline {
@@ -128,3 +139,7 @@ fn run(model: &Model, inputs: BTreeMap<String, Tensor>, queued: Instant, deadlin
     let outputs = model.run(inputs).map_err(ExecError::Run)?;
     Ok(Ran { outputs, queued: started - queued, computed: started.elapsed() })
 }
+
+#[cfg(test)]
+#[path = "pool_tests.rs"]
+mod tests;

@@ -33,77 +33,105 @@ pub struct ShelfRow {
 
 /// The models on this node. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Shelf(Arc<Mutex<BTreeMap<ModelRef, Place>>>);
+pub struct Shelf(Arc<Mutex<Places>>);
 
-#[derive(Debug)]
-struct Place {
-    manifest: Sha256Digest,
-    state: State,
+#[derive(Debug, Default)]
+struct Places {
+    states: BTreeMap<(ModelRef, Sha256Digest), State>,
+    /// Models that have become warm so far.
+    warmed: u64,
 }
 
 #[derive(Debug)]
 enum State {
     Fetching,
-    Warm(Arc<Model>),
+    /// With its number among those that became warm.
+    Warm(Arc<Model>, u64),
     Failed(String),
 }
 
 impl Shelf {
-    /// The warm model of that name: of that version, or of the latest by the order of version texts.
+    /// The warm model of that name and version; of several, or of any version, the one that became warm last, which is the one
+    /// that was deployed last. Texts of versions have no order.
     pub fn warm(&self, name: &ModelName, version: Option<&ModelVersion>) -> Option<WarmModel> {
         let places = self.lock();
-        let mut found = places.iter().rev().filter_map(|(model, place)| match &place.state {
-            State::Warm(runs) => Some(WarmModel { model: model.clone(), manifest: place.manifest, runs: runs.clone() }),
-            State::Fetching | State::Failed(_) => None,
+        let asked = |model: &ModelRef| model.model == *name && version.is_none_or(|version| *version == model.version);
+        let warm = places.states.iter().filter_map(|((model, manifest), state)| match state {
+            State::Warm(runs, number) if asked(model) => Some((number, model, manifest, runs)),
+            State::Warm(..) | State::Fetching | State::Failed(_) => None,
         });
-        found.find(|warm| warm.model.model == *name && version.is_none_or(|version| *version == warm.model.version))
+        let (_, model, manifest, runs) = warm.max_by_key(|(number, ..)| **number)?;
+        Some(WarmModel { model: model.clone(), manifest: *manifest, runs: runs.clone() })
     }
 
     /// The models that answer, in order.
     pub fn warm_models(&self) -> Vec<ModelRef> {
         let places = self.lock();
-        let warm = places.iter().filter(|(_, place)| matches!(place.state, State::Warm(_)));
-        warm.map(|(model, _)| model.clone()).collect()
+        let warm = places.states.iter().filter(|(_, state)| matches!(state, State::Warm(..)));
+        let mut models: Vec<_> = warm.map(|((model, _), _)| model.clone()).collect();
+        models.dedup();
+        models
     }
 
-    /// Everything that is placed here.
+    /// Everything that is on the shelf.
     pub fn rows(&self) -> Vec<ShelfRow> {
-        let row = |(model, place): (&ModelRef, &Place)| {
-            let (state, reason) = match &place.state {
+        let row = |((model, manifest), state): (&(ModelRef, Sha256Digest), &State)| {
+            let (state, reason) = match state {
                 State::Fetching => ("fetching", None),
-                State::Warm(_) => ("warm", None),
+                State::Warm(..) => ("warm", None),
                 State::Failed(reason) => ("failed", Some(reason.clone())),
             };
-            ShelfRow { model: model.clone(), manifest: place.manifest, state, reason }
+            ShelfRow { model: model.clone(), manifest: *manifest, state, reason }
         };
-        self.lock().iter().map(row).collect()
+        self.lock().states.iter().map(row).collect()
     }
 
     /// Whether this very artifact is warm or on its way.
-    pub(super) fn has(&self, model: &ModelRef, manifest: Sha256Digest) -> bool {
-        let places = self.lock();
-        let place = places.get(model).filter(|place| place.manifest == manifest);
-        place.is_some_and(|place| !matches!(place.state, State::Failed(_)))
+    pub(super) fn has(&self, place: &(ModelRef, Sha256Digest)) -> bool {
+        self.lock().states.get(place).is_some_and(|state| !matches!(state, State::Failed(_)))
     }
 
-    pub(super) fn fetching(&self, model: ModelRef, manifest: Sha256Digest) {
-        self.lock().insert(model, Place { manifest, state: State::Fetching });
+    pub(super) fn fetching(&self, place: (ModelRef, Sha256Digest)) {
+        self.lock().states.insert(place, State::Fetching);
     }
 
-    pub(super) fn settle(&self, model: &ModelRef, manifest: Sha256Digest, outcome: Result<Model, String>) {
-        let state = match outcome {
-            Ok(runs) => State::Warm(Arc::new(runs)),
+    /// Notes how a loading ended, unless the place was given up meanwhile.
+    pub(super) fn settle(&self, place: &(ModelRef, Sha256Digest), outcome: Result<Model, String>) {
+        let mut places = self.lock();
+        let Places { states, warmed } = &mut *places;
+        let Some(state) = states.get_mut(place) else { return };
+        *state = match outcome {
+            Ok(runs) => {
+                *warmed += 1;
+                State::Warm(Arc::new(runs), *warmed)
+            }
             Err(reason) => State::Failed(reason),
         };
-        self.lock().insert(model.clone(), Place { manifest, state });
     }
 
-    /// Drops what is not in `wanted`; requests that run finish first, since they hold the model.
+    /// Drops what is not in `wanted`; requests that run finish first, since they hold the model. A warm model goes on
+    /// answering until what is wanted in its place is warm.
     pub(super) fn retain(&self, wanted: &BTreeMap<ModelRef, Sha256Digest>) {
-        self.lock().retain(|model, place| wanted.get(model) == Some(&place.manifest));
+        let mut places = self.lock();
+        let awaited: Vec<ModelName> = wanted
+            .iter()
+            .filter(|(model, manifest)| {
+                let place = ((*model).clone(), **manifest);
+                !matches!(places.states.get(&place), Some(State::Warm(..)))
+            })
+            .map(|(model, _)| model.model.clone())
+            .collect();
+        places.states.retain(|(model, manifest), state| {
+            let stands_in = matches!(state, State::Warm(..)) && awaited.contains(&model.model);
+            wanted.get(model) == Some(manifest) || stands_in
+        });
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<ModelRef, Place>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Places> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+#[path = "shelf_tests.rs"]
+mod tests;

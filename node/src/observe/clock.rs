@@ -4,10 +4,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hedgerow_protocol::time::{Mono, Wall};
 
-/// How far the wall clock may move against the boot clock before the node has to take itself for restarted: a paused or moved
-/// virtual machine wakes with leases that ran out while it stood still.
-pub const WALL_JUMP_MAX: Duration = Duration::from_secs(1);
-
 /// Microseconds since boot, suspend included.
 pub fn mono() -> Mono {
     let now = rustix::time::clock_gettime(boot_clock());
@@ -33,41 +29,9 @@ fn boot_clock() -> rustix::time::ClockId {
     rustix::time::ClockId::Monotonic
 }
 
-/// Notices that wall time and boot time have parted.
-#[derive(Debug)]
-pub struct JumpDetector {
-    /// Wall minus boot time at the last look, in microseconds.
-    offset: i128,
-}
-
-impl JumpDetector {
-    /// Starts from where the two clocks stand.
-    pub fn new(mono: Mono, wall: Wall) -> Self {
-        Self { offset: i128::from(wall.0) - i128::from(mono.0) }
-    }
-
-    /// How far wall time moved against boot time since the last look, where that is more than [`WALL_JUMP_MAX`].
-    pub fn look(&mut self, mono: Mono, wall: Wall) -> Option<Duration> {
-        let offset = i128::from(wall.0) - i128::from(mono.0);
-        let moved = (offset - self.offset).unsigned_abs();
-        self.offset = offset;
-        let moved = Duration::from_micros(u64::try_from(moved).unwrap_or(u64::MAX));
-        (moved > WALL_JUMP_MAX).then_some(moved)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_jump_is_seen_once_and_drift_is_not_a_jump() {
-        let mut detector = JumpDetector::new(Mono(0), Wall(1_000_000));
-        assert_eq!(detector.look(Mono(1_000_000), Wall(2_100_000)), None);
-        assert_eq!(detector.look(Mono(2_000_000), Wall(8_100_000)), Some(Duration::from_secs(5)));
-        assert_eq!(detector.look(Mono(3_000_000), Wall(9_100_000)), None);
-        assert_eq!(detector.look(Mono(4_000_000), Wall(0)), Some(Duration::from_micros(10_100_000)));
-    }
 
     #[test]
     fn the_boot_clock_does_not_go_back() {

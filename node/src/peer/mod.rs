@@ -6,6 +6,7 @@ mod addresses;
 mod serve;
 mod start;
 mod stop;
+mod upkeep;
 
 pub use start::{Peer, PeerStartError};
 pub use stop::stop_signal;

@@ -27,7 +27,7 @@ use crate::route::{DESCRIBE_PROTOCOL, INFER_PROTOCOL, Router};
 use crate::session::{Groups, SESSION_PROTOCOL, Sessions};
 
 /// The rooms to which arrivals go.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Rooms {
     pub(super) inbox: CoreInbox,
     pub(super) core: CoreHandle,
@@ -48,7 +48,7 @@ pub(super) struct Founded {
 }
 
 /// Serves until `stop` or the network's end. Requests run as tasks of their own; the network bounds how many there are.
-pub(super) async fn serve(rooms: Rooms, mut events: mpsc::Receiver<NetEvent>, stop: CancellationToken) {
+pub(super) async fn serve(rooms: Arc<Rooms>, mut events: mpsc::Receiver<NetEvent>, stop: CancellationToken) {
     let mut tasks = JoinSet::new();
     loop {
         let event = tokio::select! {
@@ -68,17 +68,17 @@ pub(super) async fn serve(rooms: Rooms, mut events: mpsc::Receiver<NetEvent>, st
 }
 
 impl Rooms {
-    async fn arrived(&self, event: NetEvent, tasks: &mut JoinSet<()>) {
+    async fn arrived(self: &Arc<Self>, event: NetEvent, tasks: &mut JoinSet<()>) {
         match event {
             NetEvent::LinkUp { peer, rtt_us, member } => {
-                self.inbox.met(member);
-                self.inbox.link(peer, LinkEvent::Up { rtt_us: Some(rtt_us) });
-                self.groups.link(peer, true).await;
+                self.inbox.met(member).await;
+                self.inbox.link(peer, LinkEvent::Up { rtt_us: Some(rtt_us) }).await;
+                self.groups.link(peer, true);
             }
-            NetEvent::LinkRtt { peer, rtt_us } => self.inbox.link(peer, LinkEvent::Rtt { rtt_us }),
+            NetEvent::LinkRtt { peer, rtt_us } => self.inbox.link(peer, LinkEvent::Rtt { rtt_us }).await,
             NetEvent::LinkDown { peer } => {
-                self.inbox.link(peer, LinkEvent::Down);
-                self.groups.link(peer, false).await;
+                self.inbox.link(peer, LinkEvent::Down).await;
+                self.groups.link(peer, false);
             }
             NetEvent::Message { from, lane: Lane::Probe | Lane::Rpc, bytes } => self.inbox.message(from, bytes),
             NetEvent::Message { from, lane: Lane::Session, bytes } => match SyncMessage::decode(&bytes) {

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::addresses::advertised;
 use super::serve::{Founded, Rooms, serve};
+use super::upkeep::upkeep;
 use crate::admin::{About, AdminState, admin_router, bind};
 use crate::api::{self, ApiState};
 use crate::config::Config;
@@ -26,7 +27,7 @@ use crate::core::{CoreInbox, CoreParts, CoreStartError, CoreTask, FACTS_TOPIC};
 use crate::exec::{Keeper, KeeperParts, Library, Pool, PoolStartError, Shelf};
 use crate::identity::Enrolled;
 use crate::net::{Net, NetConfig, NetError, NetEvent, Trust};
-use crate::observe::Counters;
+use crate::observe::{Conditions, Counters, chain};
 use crate::route::Router;
 use crate::session::{Groups, GroupsParts, GroupsStartError, Sessions};
 use crate::store::{DataFolder, LoadError, Store};
@@ -35,7 +36,13 @@ use crate::store::{DataFolder, LoadError, Store};
 #[derive(Debug)]
 pub struct Peer {
     state: AdminState,
-    tasks: JoinSet<()>,
+    /// Each gives its name when it ends.
+    tasks: JoinSet<&'static str>,
+    /// Those that take requests of applications and operators.
+    doors: JoinSet<&'static str>,
+    /// Ends the doors.
+    serving: CancellationToken,
+    /// Ends the rooms.
     stop: CancellationToken,
     groups: Groups,
     store: Store,
@@ -96,22 +103,44 @@ impl Peer {
         store: Store,
         enrolled: &Enrolled,
     ) -> Result<Self, PeerStartError> {
-        let started = Instant::now();
-        let counters = Counters::default();
-        let stop = CancellationToken::new();
-        let mut tasks = JoinSet::new();
-
+        let listeners = Listeners::bind(config, &folder).await?;
         let (trust, trusted) = watch::channel(Arc::new(trust(enrolled)));
         let topics = vec![FACTS_TOPIC.to_owned()];
         let (net, events) =
             Net::start(NetConfig { listen: config.listen, trust: trusted, emulate: config.emulate, topics })?;
-        let listeners = Listeners::bind(config, &folder).await?;
+        let stop = CancellationToken::new();
+        let opened = Opened { listeners, net: net.clone(), events, trust, stop: stop.clone() };
+        match Self::assemble(config, folder, store, enrolled, opened).await {
+            Ok(peer) => Ok(peer),
+            Err(error) => {
+                stop.cancel();
+                net.shutdown().await;
+                Err(error)
+            }
+        }
+    }
 
+    /// Starts the rooms above the network.
+    async fn assemble(
+        config: &Config,
+        folder: DataFolder,
+        store: Store,
+        enrolled: &Enrolled,
+        opened: Opened,
+    ) -> Result<Self, PeerStartError> {
+        let Opened { listeners, net, events, trust, stop } = opened;
+        let started = Instant::now();
+        let (counters, conditions) = (Counters::default(), Conditions::default());
+        let mut tasks = JoinSet::new();
         let boot = BootId(random()?);
-        let (core, handle, inbox) = CoreTask::new(core_parts(enrolled, &store, &net, boot, counters.clone())?)?;
+        let (core, handle, inbox) =
+            CoreTask::new(core_parts(enrolled, &store, &net, boot, (counters.clone(), conditions.clone()))?)?;
         let addresses = advertised(&config.advertise, net.local_addr());
         dial_known(&net, &store)?;
-        tasks.spawn(core.run(stop.clone()));
+        tasks.spawn(named("the mesh core", core.run(stop.clone())));
+        let not_after = enrolled.member.not_after();
+        let upkeep = upkeep(net.clone(), handle.views(), not_after, conditions.clone(), stop.clone());
+        tasks.spawn(named("the upkeep", upkeep));
 
         let groups_parts = GroupsParts {
             me: enrolled.identity.node(),
@@ -121,10 +150,11 @@ impl Peer {
             net: net.clone(),
             roster: handle.rosters(),
             counters: counters.clone(),
+            conditions: conditions.clone(),
             seed: random()?,
         };
         let groups = Groups::new(groups_parts, stop.clone())?;
-        tasks.spawn(groups.clone().follow(handle.views()));
+        tasks.spawn(named("the sessions", groups.clone().follow(handle.views())));
         let sessions = Sessions::new(enrolled.identity.node(), groups.clone(), net.clone(), handle.views());
 
         let library = Library::new(store.artifacts.clone(), store.mesh.clone(), enrolled.root.publishers().clone());
@@ -135,9 +165,10 @@ impl Peer {
             library: library.clone(),
             shelf: shelf.clone(),
             pool: pool.clone(),
+            conditions: conditions.clone(),
             limits: ExecLimits::default(),
         };
-        tasks.spawn(Keeper::new(keeper).run(stop.clone()));
+        tasks.spawn(named("the models", Keeper::new(keeper).run(stop.clone())));
         let router = Router::new(handle.views(), shelf.clone(), pool, net.clone());
 
         let about = About {
@@ -156,9 +187,12 @@ impl Peer {
             root: enrolled.root.clone(),
             issuer: enrolled.issuer.clone().map(Arc::new),
             counters,
+            conditions,
             about: Arc::new(about),
         };
-        let mut peer = Self { state, tasks, stop, groups, store, folder, _trust: trust };
+        let serving = CancellationToken::new();
+        let mut peer =
+            Self { state, tasks, doors: JoinSet::new(), serving, stop, groups, store, folder, _trust: trust };
         peer.serve(events, inbox, listeners, enrolled);
         let announced = peer.state.api.core.command(Command::SetAddresses(addresses)).await;
         announced.map_err(PeerStartError::Announce)?;
@@ -170,22 +204,40 @@ impl Peer {
         &self.state
     }
 
-    /// Stops: says so to the mesh (a stop, not a departure), then ends every room in the opposite order.
+    /// Resolves when a room has ended by itself, which none does but by a fault, with what it was. The node is of no use then.
+    pub async fn ended(&mut self) -> &'static str {
+        let ended = tokio::select! {
+            ended = self.tasks.join_next() => ended,
+            ended = self.doors.join_next() => ended,
+        };
+        match ended {
+            Some(Ok(room)) => room,
+            Some(Err(error)) => {
+                tracing::error!(%error, "a room ended by a fault");
+                "a room of the node"
+            }
+            None => "everything",
+        }
+    }
+
+    /// Stops: says so to the mesh (a stop, not a departure), lets requests end while the network is there, then ends every room.
     pub async fn stop(mut self) {
         let announced = self.state.api.core.command(Command::Stop);
         match tokio::time::timeout(STOP_PATIENCE, announced).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "the stop was not announced"),
+            Ok(Err(error)) => tracing::warn!(error = chain(&error), "the stop was not announced"),
             Err(_elapsed) => tracing::warn!("the stop was not announced in time"),
         }
+        // The announcement is in queues of the network, which closing drops.
+        tokio::time::sleep(FLUSH).await;
+        self.serving.cancel();
+        end(&mut self.doors, "requests", REQUESTS_PATIENCE).await;
         self.state.net.shutdown().await;
         self.stop.cancel();
-        self.groups.ended().await;
-        while let Some(ended) = self.tasks.join_next().await {
-            if let Err(error) = ended {
-                tracing::error!(%error, "a task failed");
-            }
+        if tokio::time::timeout(ROOMS_PATIENCE, self.groups.ended()).await.is_err() {
+            tracing::warn!("sessions did not end in time: the disk does not answer");
         }
+        end(&mut self.tasks, "rooms", ROOMS_PATIENCE).await;
         self.store.close().await;
         if let Err(error) = std::fs::remove_file(self.folder.layout().admin_socket()) {
             tracing::debug!(%error, "the admin socket was not removed");
@@ -205,18 +257,27 @@ impl Peer {
             known: Arc::new(Founded { geneses: enrolled.geneses.clone(), policy: enrolled.policy.clone() }),
             counters: state.counters.clone(),
         };
-        self.tasks.spawn(serve(rooms, events, self.stop.clone()));
+        self.tasks.spawn(named("requests of other nodes", serve(Arc::new(rooms), events, self.stop.clone())));
         let (rest, admin) = (api::router(state.api.clone()), admin_router(state.clone()));
-        let (stop_rest, stop_admin) = (self.stop.clone(), self.stop.clone());
-        self.tasks.spawn(async move {
+        let (stop_rest, stop_admin) = (self.serving.clone(), self.serving.clone());
+        self.doors.spawn(named("REST", async move {
             let served = axum::serve(listeners.rest, rest).with_graceful_shutdown(stop_rest.cancelled_owned());
             ended("REST", served.await);
-        });
-        self.tasks.spawn(async move {
+        }));
+        self.doors.spawn(named("the admin socket", async move {
             let served = axum::serve(listeners.admin, admin).with_graceful_shutdown(stop_admin.cancelled_owned());
             ended("the admin socket", served.await);
-        });
+        }));
     }
+}
+
+/// What is open before any room works with it.
+struct Opened {
+    listeners: Listeners,
+    net: Net,
+    events: mpsc::Receiver<NetEvent>,
+    trust: watch::Sender<Arc<Trust>>,
+    stop: CancellationToken,
 }
 
 /// What is listened on beside the mesh socket.
@@ -253,14 +314,20 @@ fn core_parts(
     store: &Store,
     net: &Net,
     boot: BootId,
-    counters: Counters,
+    (counters, conditions): (Counters, Conditions),
 ) -> Result<CoreParts, PeerStartError> {
     let member = &enrolled.member;
     let statement = enrolled.identity.statement().clone();
     let config =
         CoreConfig::local(enrolled.root.mesh(), member.node(), boot, member.region().clone(), statement.public());
-    let known = store.mesh.certificates()?.into_values().filter_map(|bytes| Certificate::from_bytes(&bytes).ok());
-    let known = known.map(|certificate| SignedFact::Member(Box::new(certificate)));
+    let known =
+        store.mesh.certificates()?.into_iter().filter_map(|(node, bytes)| match Certificate::from_bytes(&bytes) {
+            Ok(certificate) => Some(SignedFact::Member(Box::new(certificate))),
+            Err(error) => {
+                tracing::warn!(%node, %error, "a stored certificate does not read back");
+                None
+            }
+        });
     Ok(CoreParts {
         config,
         root: enrolled.root.clone(),
@@ -269,6 +336,7 @@ fn core_parts(
         store: store.mesh.clone(),
         net: net.clone(),
         counters,
+        conditions,
         seed: random()?,
     })
 }
@@ -299,5 +367,32 @@ fn ended(what: &str, outcome: std::io::Result<()>) {
     }
 }
 
+async fn named(name: &'static str, room: impl Future<Output = ()>) -> &'static str {
+    room.await;
+    name
+}
+
+/// Waits for tasks that were told to end; those that do not are ended.
+async fn end(tasks: &mut JoinSet<&'static str>, what: &str, patience: Duration) {
+    let all = async {
+        while let Some(ended) = tasks.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a room ended by a fault");
+            }
+        }
+    };
+    if tokio::time::timeout(patience, all).await.is_err() {
+        tracing::warn!(left = tasks.len(), "ended {what} that did not end in time");
+        tasks.shutdown().await;
+    }
+}
+
+/// How long messages that were handed to the network get to leave. A guess: queues are empty within milliseconds, and whoever
+/// misses the announcement finds the node gone by its probes.
+const FLUSH: Duration = Duration::from_millis(150);
+/// How long requests that were taken may go on.
+const REQUESTS_PATIENCE: Duration = Duration::from_secs(2);
+/// How long rooms may take to end; they wait for nothing but the disk.
+const ROOMS_PATIENCE: Duration = Duration::from_secs(2);
 /// What the announcement of a stop may take; a command is answered in well under it.
 const STOP_PATIENCE: Duration = Duration::from_secs(1);

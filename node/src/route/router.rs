@@ -1,7 +1,7 @@
 //! Asks the candidates best first until one answers or the time is over.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -12,13 +12,15 @@ use hedgerow_inference::exec::RunError;
 use hedgerow_inference::ir::Signature;
 use hedgerow_inference::tensor::Tensor;
 use hedgerow_protocol::name::{ModelName, ModelRef, ModelVersion};
-use hedgerow_protocol::route::{RankQuery, Ranking, RefusalReason, rank};
+use hedgerow_protocol::route::{Candidate, RankQuery, Ranking, RefusalReason, rank};
 use hedgerow_protocol::view::MeshView;
 use thiserror::Error;
 use tokio::sync::watch;
 
 use super::call::{InferCall, InferReply, RefusalKind, decode, encode};
+use super::hedge::{Ask, hedged};
 use crate::exec::{ExecError, Pool, Shelf};
+use crate::net::limits::REQUEST_DEADLINE_MAX;
 use crate::net::{Net, Protocol, RemoteError, RequestError};
 
 /// The name of inference requests on the rpc lane.
@@ -27,7 +29,7 @@ pub const INFER_PROTOCOL: Protocol = Protocol::new("infer/1");
 /// The name under which peers say what a model takes and gives.
 pub const DESCRIBE_PROTOCOL: Protocol = Protocol::new("describe/1");
 /// How long a peer may take to say it.
-pub const METADATA_PATIENCE: Duration = Duration::from_secs(2);
+const METADATA_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What an application asks.
 #[derive(Clone, Debug)]
@@ -127,64 +129,72 @@ impl Router {
         rank(&self.view.borrow(), &RankQuery { model, version, deadline_us })
     }
 
-    /// Asks the candidates in order. An inference changes nothing, so that the next one may be asked whatever became of the last.
+    /// Asks the candidates, best first. An inference changes nothing, so that the next one may be asked while the last is silent.
     pub async fn infer(&self, request: InferRequest) -> Result<InferAnswer, InferError> {
         let arrived = Instant::now();
-        let until = arrived + request.timeout;
+        let timeout = request.timeout.min(TIMEOUT_MAX);
         let view = self.view.borrow().clone();
-        let ranking = self.ranking(request.model.clone(), request.version.clone(), Some(request.timeout));
+        let deadline_us = Some(u64::try_from(timeout.as_micros()).unwrap_or(u64::MAX));
+        let query = RankQuery { model: request.model.clone(), version: request.version.clone(), deadline_us };
+        let ranking = rank(&view, &query);
         if ranking.candidates.is_empty() {
             return Err(no_candidate(&view, &ranking, request.model));
         }
         let call = InferCall { model: request.model, version: request.version, inputs: request.inputs };
-        let mut body = None;
-        let mut last = String::new();
-        for candidate in &ranking.candidates {
-            let sent = Instant::now();
-            let remaining = until.saturating_duration_since(sent);
-            if remaining.is_zero() {
-                return Err(InferError::Deadline { timeout: request.timeout });
+        let (body, until) = (OnceLock::new(), arrived + timeout);
+        let asks = ranking.candidates.iter().map(|candidate| {
+            let patience = alone(Duration::from_micros(candidate.expected_us), timeout);
+            Ask { patience, ask: self.try_candidate(&view, candidate, &call, &body, until) }
+        });
+        let asks: Vec<_> = asks.collect();
+        let asked = tokio::time::timeout_at(until.into(), hedged(asks)).await;
+        match asked {
+            Ok(Ok(answer)) => answer.map(|answer| InferAnswer { total: arrived.elapsed(), ..answer }),
+            Ok(Err(refusals)) if Instant::now() < until => {
+                let detail = refusals.last().cloned().unwrap_or_default();
+                Err(InferError::Exhausted { asked: ranking.candidates.len(), detail })
             }
-            let reply = if candidate.node == view.me {
-                self.run_here(&call, until).await
-            } else {
-                let body = body.get_or_insert_with(|| Bytes::from(encode(&call))).clone();
-                self.ask(candidate.node, body, remaining).await
-            };
-            match reply {
-                InferReply::Refused { kind: RefusalKind::Request, detail } => {
-                    return Err(InferError::Request { detail });
-                }
-                InferReply::Refused { detail, .. } => last = format!("{}: {detail}", candidate.node.short()),
-                InferReply::Ran { model, manifest, outputs, queue_us, compute_us } => {
-                    let (queue, compute) = (Duration::from_micros(queue_us), Duration::from_micros(compute_us));
-                    let forward = if candidate.hops == 0 {
-                        Duration::ZERO
-                    } else {
-                        sent.elapsed().saturating_sub(queue + compute)
-                    };
-                    let region =
-                        view.members.get(&candidate.node).map_or(&view.region, |member| &member.region).clone();
-                    let (node, hops, total) = (candidate.node, candidate.hops, arrived.elapsed());
-                    return Ok(InferAnswer {
-                        node,
-                        region,
-                        model,
-                        manifest,
-                        outputs,
-                        hops,
-                        queue,
-                        compute,
-                        forward,
-                        total,
-                    });
-                }
+            Ok(Err(_)) | Err(_) => Err(InferError::Deadline { timeout: request.timeout }),
+        }
+    }
+
+    /// Asks one candidate. The error says why another may answer; a request that nobody would take is an answer.
+    async fn try_candidate(
+        &self,
+        view: &MeshView,
+        candidate: &Candidate,
+        call: &InferCall,
+        body: &OnceLock<Bytes>,
+        until: Instant,
+    ) -> Result<Result<InferAnswer, InferError>, String> {
+        let sent = Instant::now();
+        let reply = if candidate.node == view.me {
+            self.run_here(call, until).await
+        } else {
+            let body = body.get_or_init(|| Bytes::from(encode(call))).clone();
+            self.ask(candidate.node, body, until.saturating_duration_since(sent)).await
+        };
+        match reply {
+            InferReply::Refused { kind: RefusalKind::Request, detail } => Ok(Err(InferError::Request { detail })),
+            InferReply::Refused { detail, .. } => Err(format!("{}: {detail}", candidate.node.short())),
+            InferReply::Ran { model, manifest, outputs, queue_us, compute_us } => {
+                let (queue, compute) = (Duration::from_micros(queue_us), Duration::from_micros(compute_us));
+                let away = sent.elapsed().saturating_sub(queue.saturating_add(compute));
+                let member = view.members.get(&candidate.node);
+                Ok(Ok(InferAnswer {
+                    node: candidate.node,
+                    region: member.map_or(&view.region, |member| &member.region).clone(),
+                    model,
+                    manifest,
+                    outputs,
+                    hops: candidate.hops,
+                    queue,
+                    compute,
+                    forward: if candidate.hops == 0 { Duration::ZERO } else { away },
+                    total: Duration::ZERO,
+                }))
             }
         }
-        if Instant::now() >= until {
-            return Err(InferError::Deadline { timeout: request.timeout });
-        }
-        Err(InferError::Exhausted { asked: ranking.candidates.len(), detail: last })
     }
 
     /// Runs a request that another node forwarded: here or not at all.
@@ -251,6 +261,17 @@ impl Router {
     }
 }
 
+/// How long a candidate is asked alone: until it should long have answered, and at most half of all the time. A second
+/// computation costs a node more than a second read does, so that it comes later.
+fn alone(expected: Duration, timeout: Duration) -> Duration {
+    expected.saturating_mul(3).saturating_add(ALONE_MIN).min(timeout / 2)
+}
+
+/// Guess: an inference that takes longer is rare, and its caller is waiting.
+const ALONE_MIN: Duration = Duration::from_millis(750);
+/// Nobody is served longer than the network lets a request live.
+const TIMEOUT_MAX: Duration = REQUEST_DEADLINE_MAX;
+
 /// Whether every node would refuse the request for the same reason.
 fn blames_request(error: &RunError) -> bool {
     match error {
@@ -291,3 +312,7 @@ fn no_candidate(view: &MeshView, ranking: &Ranking, model: ModelName) -> InferEr
     let reasons: Vec<_> = counts.into_iter().map(|(reason, count)| format!("{count} {reason}")).collect();
     InferError::NoCandidate { model, reasons: reasons.join(", ") }
 }
+
+#[cfg(test)]
+#[path = "router_tests.rs"]
+mod tests;

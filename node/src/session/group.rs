@@ -9,7 +9,7 @@ use hedgerow_attest::key::SecretKey;
 use hedgerow_attest::signed::Verified;
 use hedgerow_crdt::frame::SealedFrame;
 use hedgerow_crdt::message::SyncMessage;
-use hedgerow_crdt::replica::{Event, Input, Output, Read, ReadResult, Replica, Write, WriteResult};
+use hedgerow_crdt::replica::{Event, Input, Output, Read, Replica, Write};
 use hedgerow_protocol::id::Token;
 use hedgerow_protocol::machine::{Cx, Machine as _};
 use hedgerow_protocol::placement::ReplicaSet;
@@ -18,9 +18,11 @@ use rand_chacha::ChaCha8Rng;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::answer::{Refused, SessionAnswer};
+use super::links::{LinkCounts, link_changes};
 use super::local::{LocalSession, local_sessions};
 use crate::net::{Lane, Net};
-use crate::observe::{Counters, mono, wall};
+use crate::observe::{Condition, Conditions, Counters, mono, wall};
 use crate::store::{Completion, LogRow, SessionLog};
 
 /// Waiting inputs of one group: a burst of clients; what is beyond waits at the sender.
@@ -30,15 +32,13 @@ pub(super) const GROUP_QUEUE: usize = 256;
 #[derive(Debug)]
 pub(super) enum GroupInput {
     /// A client writes.
-    Write(Write, oneshot::Sender<WriteResult>),
+    Write(Write, oneshot::Sender<SessionAnswer>),
     /// A client reads.
-    Read(Read, oneshot::Sender<ReadResult>),
+    Read(Read, oneshot::Sender<SessionAnswer>),
     /// Another replica speaks.
     Net(NodeId, SyncMessage),
     /// The group's replicas changed.
     Placement(ReplicaSet),
-    /// A link changed.
-    Link(NodeId, bool),
     /// An operator wants to know which sessions there are.
     List(oneshot::Sender<Vec<LocalSession>>),
 }
@@ -51,6 +51,7 @@ pub(super) struct GroupContext {
     pub(super) net: Net,
     pub(super) roster: watch::Receiver<Arc<Roster>>,
     pub(super) counters: Counters,
+    pub(super) conditions: Conditions,
 }
 
 /// One group's replica and what it waits for.
@@ -61,12 +62,17 @@ pub(super) struct GroupTask {
     context: GroupContext,
     rng: ChaCha8Rng,
     inbox: mpsc::Receiver<GroupInput>,
+    links: watch::Receiver<LinkCounts>,
+    /// The links of which the replica was told.
+    linked: LinkCounts,
     soon: VecDeque<Input>,
     /// The replica has at most one persist outstanding.
     persisting: Option<(Token, Completion<u64>)>,
-    writes: BTreeMap<u64, oneshot::Sender<WriteResult>>,
-    reads: BTreeMap<u64, oneshot::Sender<ReadResult>>,
+    writes: BTreeMap<u64, oneshot::Sender<SessionAnswer>>,
+    reads: BTreeMap<u64, oneshot::Sender<SessionAnswer>>,
     next_request: u64,
+    /// The replica answers nothing any more, and what it is asked is certainly not done.
+    broken: bool,
 }
 
 impl GroupTask {
@@ -77,19 +83,23 @@ impl GroupTask {
         start: Input,
         context: GroupContext,
         rng: ChaCha8Rng,
-        inbox: mpsc::Receiver<GroupInput>,
+        (inbox, mut links): (mpsc::Receiver<GroupInput>, watch::Receiver<LinkCounts>),
     ) -> Self {
+        links.mark_changed();
         Self {
             replica,
             index,
             context,
             rng,
             inbox,
+            links,
+            linked: LinkCounts::new(),
             soon: VecDeque::from([start]),
             persisting: None,
             writes: BTreeMap::new(),
             reads: BTreeMap::new(),
             next_request: 0,
+            broken: false,
         }
     }
 
@@ -104,6 +114,10 @@ impl GroupTask {
                 biased;
                 () = stop.cancelled() => return,
                 input = persisted(&mut self.persisting) => self.step(input).await,
+                changed = self.links.changed() => match changed {
+                    Ok(()) => self.relink(),
+                    Err(_ended) => return,
+                },
                 input = self.inbox.recv() => match input {
                     Some(input) => self.take(input).await,
                     None => return,
@@ -118,8 +132,19 @@ impl GroupTask {
         }
     }
 
+    /// Tells the replica what became of the links since it was told last.
+    fn relink(&mut self) {
+        let links = self.links.borrow_and_update().clone();
+        let changes = link_changes(&self.linked, &links);
+        self.soon.extend(changes.into_iter().map(|(peer, up)| Input::Link { peer, up }));
+        self.linked = links;
+    }
+
     async fn take(&mut self, input: GroupInput) {
         let input = match input {
+            GroupInput::Write(_, reply) | GroupInput::Read(_, reply) if self.broken => {
+                return answer(Some(reply), broken());
+            }
             GroupInput::Write(mut write, reply) => {
                 write.request = self.number();
                 self.writes.insert(write.request, reply);
@@ -132,7 +157,6 @@ impl GroupTask {
             }
             GroupInput::Net(from, message) => Input::Net { from, message },
             GroupInput::Placement(set) => Input::Placement(set),
-            GroupInput::Link(peer, up) => Input::Link { peer, up },
             GroupInput::List(reply) => return answer(Some(reply), local_sessions(&self.replica)),
         };
         self.step(input).await;
@@ -169,9 +193,15 @@ impl GroupTask {
                 self.soon.push_back(Input::Signed { token, head });
             }
             Output::VerifyFrame { from, frame } => self.verify(from, frame),
-            Output::WriteReply { request, result } => answer(self.writes.remove(&request), result),
-            Output::ReadReply { request, result } => answer(self.reads.remove(&request), result),
-            Output::Event(event) => log(&event),
+            Output::WriteReply { request, result } => answer(self.writes.remove(&request), result.into()),
+            Output::ReadReply { request, result } => answer(self.reads.remove(&request), result.into()),
+            Output::Event(event) => {
+                if matches!(event, Event::StorageFailed | Event::LogUnreadable { .. }) {
+                    self.broken = true;
+                    self.context.conditions.raise(Condition::SessionStorage);
+                }
+                log(&event);
+            }
         }
     }
 
@@ -205,6 +235,12 @@ async fn persisted(persisting: &mut Option<(Token, Completion<u64>)>) -> Input {
             Input::PersistFailed(token)
         }
     }
+}
+
+/// Another replica may do it, since nothing was done here.
+fn broken() -> SessionAnswer {
+    let detail = "answer for a group whose log failed on this node: nothing was done".to_owned();
+    SessionAnswer::Refused { why: Refused::Later, detail }
 }
 
 fn answer<T>(asker: Option<oneshot::Sender<T>>, answer: T) {

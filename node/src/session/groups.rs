@@ -1,15 +1,17 @@
 //! The groups that this node owns a replica of: which there are follows from the placements, and each has one task.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
 
+use futures::FutureExt as _;
 use hedgerow_attest::id::NodeId;
 use hedgerow_attest::key::SecretKey;
 use hedgerow_crdt::limits::Limits;
 use hedgerow_crdt::message::SyncMessage;
 use hedgerow_crdt::replica::{Input, Replica, ReplicaConfig, Snapshot, SnapshotError};
 use hedgerow_protocol::id::BootId;
-use hedgerow_protocol::placement::ReplicaSet;
+use hedgerow_protocol::placement::{ReplicaSet, group_set};
 use hedgerow_protocol::roster::Roster;
 use hedgerow_protocol::session_id::GroupId;
 use hedgerow_protocol::view::MeshView;
@@ -21,9 +23,10 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::group::{GROUP_QUEUE, GroupContext, GroupInput, GroupTask};
+use super::links::{LinkCounts, note_link};
 use super::local::LocalSession;
 use crate::net::Net;
-use crate::observe::Counters;
+use crate::observe::{Condition, Conditions, Counters};
 use crate::store::{LoadError, SessionLog};
 
 /// What the groups are made of.
@@ -43,6 +46,8 @@ pub struct GroupsParts {
     pub roster: watch::Receiver<Arc<Roster>>,
     /// Where refusals are counted.
     pub counters: Counters,
+    /// Where it is raised that a group answers no more.
+    pub conditions: Conditions,
     /// 256 bits from the operating system.
     pub seed: [u8; 32],
 }
@@ -68,6 +73,7 @@ struct Inner {
     boot: BootId,
     context: GroupContext,
     stop: CancellationToken,
+    links: watch::Sender<LinkCounts>,
     state: Mutex<State>,
 }
 
@@ -78,6 +84,7 @@ struct State {
     stored: BTreeMap<GroupId, Snapshot>,
     tasks: JoinSet<()>,
     rng: ChaCha8Rng,
+    last_link: u64,
 }
 
 #[derive(Debug)]
@@ -101,11 +108,13 @@ impl Groups {
             net: parts.net,
             roster: parts.roster,
             counters: parts.counters,
+            conditions: parts.conditions,
         };
         let groups: Vec<_> = stored.keys().cloned().collect();
-        let state =
-            State { running: BTreeMap::new(), stored, tasks: JoinSet::new(), rng: ChaCha8Rng::from_seed(parts.seed) };
-        let inner = Inner { me: parts.me, boot: parts.boot, context, stop, state: Mutex::new(state) };
+        let rng = ChaCha8Rng::from_seed(parts.seed);
+        let state = State { running: BTreeMap::new(), stored, tasks: JoinSet::new(), rng, last_link: 0 };
+        let links = watch::Sender::new(LinkCounts::new());
+        let inner = Inner { me: parts.me, boot: parts.boot, context, stop, links, state: Mutex::new(state) };
         let this = Self(Arc::new(inner));
         for group in groups {
             this.start(&group);
@@ -117,8 +126,11 @@ impl Groups {
     pub async fn follow(self, mut views: watch::Receiver<Arc<MeshView>>) {
         loop {
             let view = views.borrow_and_update().clone();
-            for set in sets_here(&view, self.0.me) {
+            for set in sets_here(&view) {
                 self.start(&set.group);
+                self.place(set).await;
+            }
+            for set in sets_gone(&view, &self.told()) {
                 self.place(set).await;
             }
             let changed = tokio::select! {
@@ -142,13 +154,10 @@ impl Groups {
         }
     }
 
-    /// Tells every group that a link changed.
-    pub async fn link(&self, peer: NodeId, up: bool) {
-        for inbox in self.inboxes() {
-            if inbox.send(GroupInput::Link(peer, up)).await.is_err() {
-                tracing::debug!("a group has ended");
-            }
-        }
+    /// Tells every group that a link changed, without waiting for any.
+    pub fn link(&self, peer: NodeId, up: bool) {
+        let mut state = self.state();
+        self.0.links.send_modify(|links| note_link(links, &mut state.last_link, peer, up));
     }
 
     /// The sessions that this node holds, by id.
@@ -183,13 +192,18 @@ impl Groups {
         self.state().running.values().map(|running| running.inbox.clone()).collect()
     }
 
+    /// The last set of each group that was told one.
+    fn told(&self) -> Vec<ReplicaSet> {
+        self.state().running.values().filter_map(|running| running.set.clone()).collect()
+    }
+
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.0.state.lock().expect("no holder of the lock panics")
     }
 
     /// Starts a group's task unless it runs.
     fn start(&self, group: &GroupId) {
-        let Inner { me, boot, context, stop, .. } = &*self.0;
+        let Inner { me, boot, context, stop, links, .. } = &*self.0;
         let mut state = self.state();
         if state.running.contains_key(group) {
             return;
@@ -208,13 +222,15 @@ impl Groups {
         let (inbox, arrivals) = mpsc::channel(GROUP_QUEUE);
         let start = Input::Start(Box::new(snapshot));
         let rng = ChaCha8Rng::from_seed(seed);
-        let task = GroupTask::new(Replica::new(config), index, start, context.clone(), rng, arrivals);
-        for link in context.net.links() {
-            if inbox.try_send(GroupInput::Link(link.node, true)).is_err() {
-                tracing::debug!(%group, "a starting group was not told of every link");
+        let ears = (arrivals, links.subscribe());
+        let task = GroupTask::new(Replica::new(config), index, start, context.clone(), rng, ears);
+        let (run, conditions) = (AssertUnwindSafe(task.run(stop.clone())).catch_unwind(), context.conditions.clone());
+        state.tasks.spawn(async move {
+            // The panic's message went to the panic hook. Other groups go on; this one is found elsewhere.
+            if run.await.is_err() {
+                conditions.raise(Condition::GroupEnded);
             }
-        }
-        state.tasks.spawn(task.run(stop.clone()));
+        });
         state.running.insert(group.clone(), Running { inbox, set: None });
     }
 
@@ -235,26 +251,32 @@ impl Groups {
     }
 }
 
-/// The replica sets of all groups that this node is a replica of, or was told to be one of: a group that moved away must hear it.
-fn sets_here(view: &MeshView, me: NodeId) -> Vec<ReplicaSet> {
+/// The sets of all groups that the placements put on this node.
+fn sets_here(view: &MeshView) -> Vec<ReplicaSet> {
     let mut sets = Vec::new();
-    let Some(policy) = view.policy.as_deref() else { return sets };
     for (cell, placement) in &view.placements {
-        for ((class, prefix), nodes) in &placement.groups {
-            let Some(rule) = policy.class(class).filter(|rule| rule.allows(&placement.region)) else { continue };
-            if !nodes.contains(&me) {
-                continue;
+        let mine = placement.groups.iter().filter(|(_, nodes)| nodes.contains(&view.me));
+        for ((class, prefix), _) in mine {
+            match group_set(view, &GroupId { cell: *cell, class: class.clone(), prefix: *prefix }) {
+                Ok(set) => sets.push(set),
+                Err(error) => tracing::debug!(%error, "a group is placed here and must not be"),
             }
-            let allowed: BTreeSet<_> =
-                view.members.values().filter(|member| rule.allows(&member.region)).map(|member| member.node).collect();
-            sets.push(ReplicaSet {
-                group: GroupId { cell: *cell, class: class.clone(), prefix: *prefix },
-                epoch: placement.epoch,
-                nodes: nodes.iter().filter(|node| allowed.contains(node)).copied().collect(),
-                write_quorum: rule.write_quorum,
-                ttl: (rule.ttl_s > 0).then(|| std::time::Duration::from_secs(rule.ttl_s)),
-            });
         }
     }
     sets
 }
+
+/// What groups that were told a set with this node in it have to hear since they are placed elsewhere, or nowhere: from then
+/// on they refuse requests. The log keeps what they hold.
+fn sets_gone(view: &MeshView, told: &[ReplicaSet]) -> Vec<ReplicaSet> {
+    let moved = |told: &ReplicaSet| {
+        let set =
+            group_set(view, &told.group).unwrap_or_else(|_nowhere| ReplicaSet { nodes: Vec::new(), ..told.clone() });
+        (!set.nodes.contains(&view.me)).then_some(set)
+    };
+    told.iter().filter_map(moved).collect()
+}
+
+#[cfg(test)]
+#[path = "groups_tests.rs"]
+mod tests;

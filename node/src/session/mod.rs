@@ -4,6 +4,7 @@ mod answer;
 mod call;
 mod group;
 mod groups;
+mod links;
 mod local;
 mod sessions;
 

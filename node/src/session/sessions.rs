@@ -10,9 +10,10 @@ use hedgerow_crdt::ops::SessionOp;
 use hedgerow_crdt::replica::{Read, Write};
 use hedgerow_protocol::name::{ClassName, Namespace};
 use hedgerow_protocol::placement::{PlacementError, replica_set};
-use hedgerow_protocol::session_id::SessionId;
+use hedgerow_protocol::session_id::{GROUP_PREFIXES, SessionId};
 use hedgerow_protocol::view::{MemberState, MeshView};
 use thiserror::Error;
+use tokio::sync::mpsc::error::SendTimeoutError;
 use tokio::sync::{oneshot, watch};
 
 use super::answer::{Refused, SessionAnswer};
@@ -22,12 +23,15 @@ use super::groups::Groups;
 use super::local::LocalSession;
 use crate::net::{Net, Protocol, RemoteError, RequestError};
 use crate::observe::mono;
+use crate::route::{Ask, hedged, patience};
 
 /// The name of session requests on the rpc lane.
 pub const SESSION_PROTOCOL: Protocol = Protocol::new("session/1");
 
 /// What a forwarded request is given on top of its own time, so that the replica's answer at its deadline still arrives.
 const FORWARD_GRACE: Duration = Duration::from_millis(250);
+/// How far past its deadline a group may answer: one fsync of a slow disk.
+const DISK_GRACE: Duration = Duration::from_secs(2);
 
 /// A write of a client.
 #[derive(Clone, Debug)]
@@ -75,7 +79,7 @@ pub enum SessionError {
     /// A replica was asked and its answer did not come. A write may or may not have been made: read before repeating it.
     #[error("hear a replica out")]
     Unknown(#[source] RequestError),
-    /// A replica of another release answered.
+    /// A replica answered in a form of another release. A write may or may not have been made: upgrade this node.
     #[error("read a replica's answer")]
     Answer,
 }
@@ -143,47 +147,103 @@ impl Sessions {
         self.groups.sessions().await
     }
 
-    /// Tries the replicas nearest first; goes on to the next one only where nothing can have been written.
+    /// Asks the replicas, nearest first.
     async fn route(
         &self,
         session: &SessionId,
         call: &SessionCall,
         request: Request,
     ) -> Result<SessionAnswer, SessionError> {
-        let timeout = match &request {
-            Request::Write(write) => write.timeout,
-            Request::Read(read) => read.timeout,
-        };
-        let until = Instant::now() + timeout;
         let view = self.view.borrow().clone();
         let nodes = nearest_first(&view, &replica_set(&view, session)?.nodes);
         let body = Bytes::from(call.to_bytes());
-        let mut last = None;
-        for node in &nodes {
-            let answer = match &request {
-                _ if *node != self.me => self.ask(*node, body.clone(), until).await,
-                Request::Write(write) => Ok(self.write_here(session, write.clone()).await),
-                Request::Read(read) => Ok(self.read_here(session, read.clone()).await),
+        match request {
+            Request::Write(write) => self.write_somewhere(session, &nodes, &body, write).await,
+            Request::Read(read) => self.read_somewhere(session, &view, &nodes, &body, read).await,
+        }
+    }
+
+    /// A read changes nothing, so that a replica which is slow to answer is overtaken by the next one.
+    async fn read_somewhere(
+        &self,
+        session: &SessionId,
+        view: &MeshView,
+        nodes: &[NodeId],
+        body: &Bytes,
+        read: ReadRequest,
+    ) -> Result<SessionAnswer, SessionError> {
+        let until = Instant::now() + read.timeout;
+        let asks = nodes.iter().map(|node| {
+            let (node, body, read) = (*node, body.clone(), read.clone());
+            let ask = async move {
+                if node == self.me {
+                    let timeout = until.saturating_duration_since(Instant::now());
+                    return useful_read(self.read_here(session, ReadRequest { timeout, ..read }).await);
+                }
+                match self.ask(node, body, until).await {
+                    Ok(answer) => useful_read(answer),
+                    Err(_silent) => Err(None),
+                }
             };
-            match answer {
-                Ok(answer) if answer.is_elsewhere() => last = Some(answer),
-                Ok(answer) => return Ok(answer),
-                Err(Some(error)) if matches!(request, Request::Write(_)) => return Err(SessionError::Unknown(error)),
-                Err(_) => {}
+            Ask { patience: patience(view.members.get(&node).and_then(|member| member.rtt_us)), ask }
+        });
+        let asks: Vec<_> = asks.collect();
+        match hedged(asks).await {
+            Ok(answer) => Ok(answer),
+            Err(refusals) => {
+                refusals.into_iter().flatten().next().ok_or(SessionError::Unreachable { replicas: nodes.len() })
             }
+        }
+    }
+
+    /// Goes on to the next replica only where nothing can have been written. Those that cannot be reached share the time, so
+    /// that one of them does not take all of it.
+    async fn write_somewhere(
+        &self,
+        session: &SessionId,
+        nodes: &[NodeId],
+        body: &Bytes,
+        write: WriteRequest,
+    ) -> Result<SessionAnswer, SessionError> {
+        let until = Instant::now() + write.timeout;
+        let mut last = None;
+        for (place, node) in nodes.iter().enumerate() {
+            let remaining = until.saturating_duration_since(Instant::now());
+            let answer = if *node == self.me {
+                self.write_here(session, WriteRequest { timeout: remaining, ..write.clone() }).await
+            } else {
+                if let Err(error) = self.net.reach(*node, share(remaining, nodes.len() - place)).await {
+                    tracing::debug!(%node, %error, "a replica was passed over");
+                    continue;
+                }
+                match self.ask(*node, body.clone(), until).await {
+                    Ok(answer) => answer,
+                    Err(Unheard::Undone) => continue,
+                    Err(Unheard::Unknown(error)) => return Err(SessionError::Unknown(error)),
+                    Err(Unheard::Unread) => return Err(SessionError::Answer),
+                }
+            };
+            if !answer.is_elsewhere() {
+                return Ok(answer);
+            }
+            last = Some(answer);
         }
         last.ok_or(SessionError::Unreachable { replicas: nodes.len() })
     }
 
-    /// Asks another node; the error is `None` where it certainly did nothing.
-    async fn ask(&self, node: NodeId, body: Bytes, until: Instant) -> Result<SessionAnswer, Option<RequestError>> {
+    /// Asks another node.
+    async fn ask(&self, node: NodeId, body: Bytes, until: Instant) -> Result<SessionAnswer, Unheard> {
         let remaining = until.saturating_duration_since(Instant::now()) + FORWARD_GRACE;
-        let outcome = self.net.request(node, SESSION_PROTOCOL, body, remaining).await;
-        match &outcome {
-            Ok(bytes) => SessionAnswer::from_bytes(bytes).ok_or(None),
-            Err(RequestError::Remote(RemoteError::Deadline | RemoteError::Failed | RemoteError::TooLarge))
-            | Err(RequestError::Deadline { .. } | RequestError::Lost(_)) => Err(outcome.err()),
-            Err(RequestError::TooLong { .. } | RequestError::Unreachable(_) | RequestError::Remote(_)) => Err(None),
+        match self.net.request(node, SESSION_PROTOCOL, body, remaining).await {
+            Ok(bytes) => SessionAnswer::from_bytes(&bytes).ok_or(Unheard::Unread),
+            Err(
+                error @ (RequestError::Remote(RemoteError::Deadline | RemoteError::Failed | RemoteError::TooLarge)
+                | RequestError::Deadline { .. }
+                | RequestError::Lost(_)),
+            ) => Err(Unheard::Unknown(error)),
+            Err(RequestError::TooLong { .. } | RequestError::Unreachable(_) | RequestError::Remote(_)) => {
+                Err(Unheard::Undone)
+            }
         }
     }
 
@@ -191,31 +251,65 @@ impl Sessions {
         let WriteRequest { ops, if_match, quorum, timeout } = request;
         let (reply, answer) = oneshot::channel();
         let write = Write { request: 0, session: session.clone(), ops, if_match, quorum, deadline: mono() + timeout };
-        self.put(session, GroupInput::Write(write, reply)).await;
-        answer.await.map_or_else(|_ended| elsewhere(), Into::into)
+        self.put(session, GroupInput::Write(write, reply), answer, timeout).await
     }
 
     async fn read_here(&self, session: &SessionId, request: ReadRequest) -> SessionAnswer {
         let (reply, answer) = oneshot::channel();
         let read = Read { request: 0, session: session.clone(), min: request.min, deadline: mono() + request.timeout };
-        self.put(session, GroupInput::Read(read, reply)).await;
-        answer.await.map_or_else(|_ended| elsewhere(), Into::into)
+        self.put(session, GroupInput::Read(read, reply), answer, request.timeout).await
     }
 
-    /// Hands a request to its group; where there is none the request is dropped, which its asker sees.
-    async fn put(&self, session: &SessionId, input: GroupInput) {
-        let group = session.group(hedgerow_protocol::session_id::GROUP_PREFIXES);
-        if let Some(inbox) = self.groups.inbox(&group)
-            && inbox.send(input).await.is_err()
-        {
-            tracing::debug!(%group, "a group has ended");
+    /// Hands a request to its group, which answers at the request's deadline unless the disk holds it up.
+    async fn put(
+        &self,
+        session: &SessionId,
+        input: GroupInput,
+        answer: oneshot::Receiver<SessionAnswer>,
+        timeout: Duration,
+    ) -> SessionAnswer {
+        let group = session.group(GROUP_PREFIXES);
+        let Some(inbox) = self.groups.inbox(&group) else {
+            return refused(Refused::Elsewhere, "answer for a group that is not on this node");
+        };
+        match inbox.send_timeout(input, timeout).await {
+            Ok(()) => {}
+            Err(SendTimeoutError::Timeout(_)) => return refused(Refused::Later, "take a request beside all that wait"),
+            Err(SendTimeoutError::Closed(_)) => {
+                return refused(Refused::Later, "answer for a group that has ended here");
+            }
+        }
+        match tokio::time::timeout(timeout + DISK_GRACE, answer).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_ended)) => refused(Refused::Broken, "answer for a group that ended meanwhile"),
+            Err(_elapsed) => refused(Refused::Broken, "write in time: the disk does not answer"),
         }
     }
 }
 
-fn elsewhere() -> SessionAnswer {
-    let detail = "answer for a group that is not on this node".to_owned();
-    SessionAnswer::Refused { why: Refused::Elsewhere, detail }
+/// Why another node's answer is not there.
+enum Unheard {
+    /// It certainly did nothing.
+    Undone,
+    /// It may have done what it was asked.
+    Unknown(RequestError),
+    /// It answered in a form that this release does not know.
+    Unread,
+}
+
+/// An answer to a read, or a reason to ask elsewhere. A replica whose log failed is no reason to go without an answer.
+fn useful_read(answer: SessionAnswer) -> Result<SessionAnswer, Option<SessionAnswer>> {
+    let broken = matches!(answer, SessionAnswer::Refused { why: Refused::Broken, .. });
+    if broken || answer.is_elsewhere() { Err(Some(answer)) } else { Ok(answer) }
+}
+
+/// What one of so many may take of the time that is left.
+fn share(remaining: Duration, among: usize) -> Duration {
+    remaining / u32::try_from(among.max(1)).unwrap_or(u32::MAX)
+}
+
+fn refused(why: Refused, detail: &str) -> SessionAnswer {
+    SessionAnswer::Refused { why, detail: detail.to_owned() }
 }
 
 /// This node first, then those that answer by round trip, then the others: a node that is believed dead may still be the only one left.
@@ -228,3 +322,7 @@ fn nearest_first(view: &MeshView, nodes: &[NodeId]) -> Vec<NodeId> {
     });
     nodes
 }
+
+#[cfg(test)]
+#[path = "sessions_tests.rs"]
+mod tests;

@@ -81,6 +81,7 @@ fn not_announced(error: &CommandError) -> Problem {
     match error {
         CommandError::Refused(_) => Problem::new(StatusCode::CONFLICT, "deployment-refused", chain(error)),
         CommandError::Stopping => Problem::unavailable("stopping", chain(error)),
+        CommandError::Storage => Problem::unavailable("storage", chain(error)),
     }
 }
 

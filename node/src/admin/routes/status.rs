@@ -13,7 +13,9 @@ use crate::session::LocalSession;
 
 pub(in crate::admin) async fn status(State(state): State<AdminState>) -> Json<Status> {
     let view = state.api.core.view();
-    let reasons = reasons(&view);
+    let mut reasons = reasons(&view);
+    let node_state = if reasons.is_empty() { NodeState::Ready } else { NodeState::Starting };
+    reasons.extend(state.conditions.standing().into_iter().map(|condition| condition.told().to_owned()));
     let process = ProcessStatus::read(state.about.started);
     let models = state.api.shelf.rows();
     Json(Status {
@@ -22,7 +24,7 @@ pub(in crate::admin) async fn status(State(state): State<AdminState>) -> Json<St
         mesh: view.mesh.to_string(),
         region: state.about.region.to_string(),
         cell: view.cell.map(|cell| cell.to_string()),
-        state: if reasons.is_empty() { NodeState::Ready } else { NodeState::Starting },
+        state: node_state,
         reasons,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: process.pid,
