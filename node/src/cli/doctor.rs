@@ -10,8 +10,7 @@ use super::output::{OutputFormat, print};
 use crate::admin::wire::{NodeState, Status};
 use crate::admin::{AdminClient, ClientError};
 use crate::identity::Enrolled;
-use crate::observe::chain;
-use crate::observe::wall;
+use crate::observe::{chain, wall};
 use crate::store::Layout;
 
 /// One thing that was looked at.
@@ -26,7 +25,10 @@ struct Finding {
 
 /// Looks at the folder, the membership and the running node; exit code 1 where something is wrong.
 pub(super) async fn run(client: &AdminClient, data: &Path, format: OutputFormat) -> Result<Exit, CliError> {
-    let mut findings = vec![folder(data), membership(data)];
+    let mut findings = vec![folder(data)];
+    if data.exists() {
+        findings.push(membership(data));
+    }
     if findings.iter().all(|finding| finding.ok) {
         findings.extend(node(client).await);
     }
@@ -43,7 +45,7 @@ fn folder(data: &Path) -> Finding {
             "found a mesh with `hedgerow init`, or join one with `hedgerow join TICKET`",
         ),
         Ok(metadata) if metadata.permissions().mode() & 0o077 != 0 => {
-            bad(what, format!("{} is open to others", data.display()), "chmod 700 it")
+            bad(what, format!("{} is open to others", data.display()), &format!("chmod 700 {}", data.display()))
         }
         Ok(_) => good(what, data.display().to_string()),
     }
@@ -60,7 +62,8 @@ fn membership(data: &Path) -> Finding {
                 format!("of mesh {}, region {}, {days} days left", enrolled.root.mesh(), enrolled.member.region()),
             )
         }
-        Err(error) => bad(what, chain(&error), "the text says what to do"),
+        // The errors of this room name their remedies themselves.
+        Err(error) => Finding { what, ok: false, seen: cannot(&error), remedy: None },
     }
 }
 
@@ -68,9 +71,9 @@ async fn node(client: &AdminClient) -> Vec<Finding> {
     let status: Status = match client.get("read the status", "/admin/v1/status").await {
         Ok(status) => status,
         Err(error @ ClientError::NoNode { .. }) => {
-            return vec![bad("node", chain(&error), "start it with `hedgerow run`")];
+            return vec![bad("node", cannot(&error), "start it with `hedgerow run`")];
         }
-        Err(error) => return vec![bad("node", chain(&error), "see its log")],
+        Err(error) => return vec![bad("node", cannot(&error), "see its log")],
     };
     let mut findings = vec![match status.state {
         NodeState::Ready => {
@@ -104,6 +107,11 @@ async fn node(client: &AdminClient) -> Vec<Finding> {
     findings
 }
 
+/// Errors read after "failed to"; a finding is a sentence of its own.
+fn cannot(error: &dyn std::error::Error) -> String {
+    format!("cannot {}", chain(error))
+}
+
 fn good(what: &'static str, seen: String) -> Finding {
     Finding { what, ok: true, seen, remedy: None }
 }
@@ -132,5 +140,19 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let text = told(&[super::folder(&folder.path().join("none"))]);
         assert!(text.starts_with("FAIL  data folder: ") && text.contains("`hedgerow init`"), "{text}");
+    }
+
+    #[test]
+    fn a_folder_of_no_member_is_told_in_one_sentence() {
+        let folder = tempfile::tempdir().unwrap();
+        let finding = membership(folder.path());
+        assert_eq!(
+            told(&[finding]),
+            format!(
+                "FAIL  membership: cannot start: the data folder {} belongs to no mesh; run `hedgerow init` to found one, \
+                 or `hedgerow join TICKET`",
+                folder.path().display()
+            )
+        );
     }
 }

@@ -64,6 +64,14 @@ pub enum CliError {
         /// The exit code that fits.
         exit: Exit,
     },
+    /// The same, where the error is a verb phrase by itself and needs no operation before it.
+    #[error("{cause}")]
+    Own {
+        /// Why it failed.
+        cause: anyhow::Error,
+        /// The command that comes next, where the error does not say it.
+        remedy: Option<&'static str>,
+    },
     /// Standard output does not take what is printed.
     #[error("print the answer")]
     Print(#[source] std::io::Error),
@@ -81,6 +89,11 @@ impl CliError {
         Self::Local { operation, source: source.into(), remedy, exit: Exit::Failed }
     }
 
+    /// A failure whose error is a verb phrase by itself and names its remedy.
+    pub(super) fn own(cause: impl Into<anyhow::Error>) -> Self {
+        Self::Own { cause: cause.into(), remedy: None }
+    }
+
     /// The exit code of the process.
     pub fn exit(&self) -> Exit {
         match self {
@@ -91,10 +104,13 @@ impl CliError {
                 _ => Exit::Failed,
             },
             Self::Local { exit, .. } => *exit,
-            Self::Usage { .. } => Exit::Usage,
-            Self::Node(_) | Self::ReadFile { .. } | Self::Print(_) | Self::PrintJson(_) | Self::PrintYaml(_) => {
-                Exit::Failed
-            }
+            Self::Usage { .. } | Self::Node(ClientError::Form(_)) => Exit::Usage,
+            Self::Node(_)
+            | Self::Own { .. }
+            | Self::ReadFile { .. }
+            | Self::Print(_)
+            | Self::PrintJson(_)
+            | Self::PrintYaml(_) => Exit::Failed,
         }
     }
 
@@ -106,6 +122,8 @@ impl CliError {
             }
             Self::Node(ClientError::Refused { remedy, .. }) | Self::Local { remedy, .. } => remedy.clone(),
             Self::Usage { remedy, .. } => Some((*remedy).to_owned()),
+            Self::Own { remedy, .. } => remedy.map(str::to_owned),
+            Self::Node(ClientError::Form(_)) => Some("write names, tokens and ETags in visible ASCII".to_owned()),
             Self::Node(_) => Some("see what the node is doing with `hedgerow status`".to_owned()),
             Self::ReadFile { .. } | Self::Print(_) | Self::PrintJson(_) | Self::PrintYaml(_) => None,
         }
@@ -117,7 +135,10 @@ impl CliError {
             Self::Usage { what, .. } => format!("hedgerow: {what}"),
             _ => format!("hedgerow: failed to {self}"),
         };
-        let mut cause = std::error::Error::source(self);
+        let mut cause = match self {
+            Self::Own { cause, .. } => cause.source(),
+            _ => std::error::Error::source(self),
+        };
         while let Some(error) = cause {
             text.push_str(": ");
             text.push_str(&error.to_string());
@@ -147,5 +168,7 @@ mod tests {
             error.report(),
             "hedgerow: failed to found a mesh: write root.json: the disk is full\n  next: free some space"
         );
+        let own = CliError::own(anyhow::anyhow!("the disk is full").context("found a mesh"));
+        assert_eq!(own.report(), "hedgerow: failed to found a mesh: the disk is full");
     }
 }

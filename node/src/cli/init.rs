@@ -13,7 +13,9 @@ use crate::observe::wall;
 use crate::store::DataFolder;
 
 /// The class of machine in certificates, until node classes are configured.
-pub(super) const NODE_CLASS: &str = "edge";
+pub(super) fn node_class() -> NodeClass {
+    NodeClass::new("edge").expect("a constant that keeps the rules of names")
+}
 
 /// Makes keys, root and first membership in an empty data folder.
 pub(super) fn run(data: &Path, arguments: &InitArguments) -> Result<Exit, CliError> {
@@ -31,7 +33,7 @@ pub(super) fn run(data: &Path, arguments: &InitArguments) -> Result<Exit, CliErr
 
 /// Takes the data folder for this process.
 pub(super) fn open_folder(data: &Path) -> Result<DataFolder, CliError> {
-    DataFolder::open(data).map_err(|error| CliError::local("use the data folder", error, None))
+    DataFolder::open(data).map_err(CliError::own)
 }
 
 /// Founds a mesh in a folder that belongs to no member yet.
@@ -43,7 +45,7 @@ pub(super) fn found_mesh(folder: &DataFolder, name: &str, region: &str) -> Resul
     let founding = Founding {
         name: MeshName::new(name).map_err(|error| bad(format!("--name {name}: {error}")))?,
         region: Region::new(region).map_err(|error| bad(format!("--region {region}: {error}")))?,
-        class: NodeClass::new(NODE_CLASS).expect("a constant that keeps the rules of names"),
+        class: node_class(),
     };
-    found(folder, &founding, wall().unix_seconds()).map_err(|error| CliError::local("found a mesh", error, None))
+    found(folder, &founding, wall().unix_seconds()).map_err(CliError::own)
 }

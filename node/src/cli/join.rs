@@ -6,14 +6,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hedgerow_attest::name::NodeClass;
 use hedgerow_attest::ticket::Ticket;
 use hedgerow_attest::time::UnixSeconds;
 use tokio::sync::watch;
 
 use super::arguments::JoinArguments;
 use super::failure::{CliError, Exit};
-use super::init::{NODE_CLASS, open_folder};
+use super::init::{node_class, open_folder};
 use super::output::line;
 use crate::config::ArtifactLimits;
 use crate::identity::{Enrolment, JoinRequest, NodeIdentity};
@@ -44,7 +43,7 @@ pub(super) async fn run(data: &Path, arguments: &JoinArguments) -> Result<Exit, 
 pub(super) fn decode(text: &str) -> Result<Ticket, CliError> {
     let refused = |error: hedgerow_attest::ticket::TicketError| {
         let remedy = "ask the issuer for a fresh one: `hedgerow invite > ticket`";
-        CliError::local("use the ticket", error, Some(remedy.to_owned()))
+        CliError::local("join", error, Some(remedy.to_owned()))
     };
     let ticket = Ticket::decode(text.trim()).map_err(refused)?;
     ticket.check(wall().unix_seconds(), None).map_err(refused)?;
@@ -53,9 +52,8 @@ pub(super) fn decode(text: &str) -> Result<Ticket, CliError> {
 
 /// Asks the ticket's issuer at each of its addresses until one answers, and makes the folder that of a member.
 pub(super) async fn redeem(folder: &DataFolder, ticket: &Ticket) -> Result<Enrolment, CliError> {
-    let local = |error: &dyn std::error::Error| CliError::local("join", anyhow::anyhow!(chain(error)), None);
-    let identity = NodeIdentity::load_or_make(folder.layout()).map_err(|error| local(&error))?;
-    let store = Store::open(folder, ArtifactLimits::default()).map_err(|error| local(&error))?;
+    let identity = NodeIdentity::load_or_make(folder.layout()).map_err(CliError::own)?;
+    let store = Store::open(folder, ArtifactLimits::default()).map_err(CliError::own)?;
     let mut tried = Vec::new();
     let mut outcome = None;
     for address in &ticket.addresses {
@@ -73,11 +71,8 @@ pub(super) async fn redeem(folder: &DataFolder, ticket: &Ticket) -> Result<Enrol
             let remedy = "see that it runs and that UDP reaches it; `hedgerow invite` there writes a ticket with its present addresses";
             Err(CliError::local("join", why, Some(remedy.to_owned())))
         }
-        Some(Err(refused)) => Err(local(&refused)),
-        Some(Ok(enrolment)) => match enrolment.save(folder, &store.mesh).await {
-            Ok(()) => Ok(enrolment),
-            Err(error) => Err(local(&error)),
-        },
+        Some(Err(refused)) => Err(CliError::own(refused)),
+        Some(Ok(enrolment)) => enrolment.save(folder, &store.mesh).await.map(|()| enrolment).map_err(CliError::own),
     };
     store.close().await;
     saved
@@ -99,7 +94,7 @@ async fn ask(identity: &NodeIdentity, ticket: &Ticket, address: SocketAddr) -> R
     let listen = SocketAddr::new(unspecified, 0);
     let config = NetConfig { listen, trust: trusted, emulate: false, topics: Vec::new() };
     let (net, _events) = Net::start(config).map_err(|error| chain(&error))?;
-    let class = NodeClass::new(NODE_CLASS).expect("a constant that keeps the rules of names");
+    let class = node_class();
     let request = |exporter: &[u8; 32]| {
         Bytes::from(JoinRequest::new(ticket, identity, class, exporter, wall().unix_seconds()).encode())
     };

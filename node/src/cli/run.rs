@@ -32,23 +32,15 @@ const TICKET_TTL_S: u64 = 86_400;
 pub(super) async fn run(data: &Path, arguments: &RunArguments) -> Result<Exit, CliError> {
     let failed = |error: anyhow::Error| CliError::local("run", error, None);
     if let Some(fd) = arguments.parent_pipe {
-        watch_parent(fd).map_err(|error| failed(error.into()))?;
+        watch_parent(fd).map_err(CliError::own)?;
     }
-    let config =
-        Config::load(&flags(data, arguments)).map_err(|error| CliError::local("configure the node", error, None))?;
-    start_logs(config.log).map_err(|error| failed(error.into()))?;
+    let config = Config::load(&flags(data, arguments)).map_err(CliError::own)?;
+    start_logs(config.log).map_err(|error| CliError::local("start the log", error, None))?;
     let folder = open_folder(data)?;
     become_member(&folder, arguments).await?;
-    let enrolled =
-        Enrolled::load(folder.layout(), wall().unix_seconds()).map_err(|error| CliError::local("run", error, None))?;
-    let store = Store::open(&folder, config.artifacts).map_err(|error| failed(error.into()))?;
-    let mut peer = Peer::start(&config, folder, store, &enrolled).await.map_err(|error| {
-        CliError::local(
-            "run",
-            error,
-            Some("free the port, or choose others with --port-base N (0 picks free ones)".to_owned()),
-        )
-    })?;
+    let enrolled = Enrolled::load(folder.layout(), wall().unix_seconds()).map_err(CliError::own)?;
+    let store = Store::open(&folder, config.artifacts).map_err(CliError::own)?;
+    let mut peer = Peer::start(&config, folder, store, &enrolled).await.map_err(CliError::own)?;
     announce(&peer)?;
     for spec in &arguments.ticket_out {
         write_ticket_file(&peer, spec, arguments.uses).await?;

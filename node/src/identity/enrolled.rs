@@ -51,7 +51,7 @@ pub enum EnrolledError {
         path: PathBuf,
     },
     /// The node's own keys.
-    #[error("start: load the node's identity")]
+    #[error(transparent)]
     Identity(#[from] NodeIdentityError),
     /// A file cannot be read.
     #[error("start: read {}", path.display())]
