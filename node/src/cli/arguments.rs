@@ -1,4 +1,8 @@
 //! What may be typed.
+#![expect(
+    clippy::doc_markdown,
+    reason = "these comments are the help that a terminal shows, where backticks are noise"
+)]
 
 use std::path::PathBuf;
 
@@ -156,6 +160,7 @@ pub(crate) struct NearestArguments {
 #[derive(Debug, Args)]
 pub(crate) struct PingArguments {
     /// A node id (or its first characters), or an address and port
+    #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(crate) target: String,
 }
 
@@ -189,7 +194,7 @@ pub(crate) struct PushArguments {
     /// Also write what is sent to a file
     #[arg(long, value_name = "FILE")]
     pub(crate) bundle_out: Option<PathBuf>,
-    /// Nodes per region
+    /// Nodes per region; 0 withdraws the model
     #[arg(long, default_value_t = 2)]
     pub(crate) replicas: u8,
     /// Regions that hold it; repeatable [default: every region]
@@ -213,7 +218,7 @@ pub(crate) struct InferArguments {
     #[arg(short, long, required = true, value_name = "NAME=VALUE")]
     pub(crate) input: Vec<String>,
     /// How long the answer may take, in milliseconds
-    #[arg(long, default_value_t = 2000, value_name = "MS")]
+    #[arg(long, default_value_t = 2000, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=60_000))]
     pub(crate) timeout_ms: u64,
 }
 
@@ -234,6 +239,7 @@ pub(crate) enum SessionCommand {
 #[derive(Debug, Args)]
 pub(crate) struct SessionKey {
     /// A session id, or a key of your own (made into an id with the class and namespace)
+    #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub(crate) session: String,
     /// Data class of the session
     #[arg(long, default_value = "default")]
@@ -253,7 +259,7 @@ pub(crate) struct SessionPutArguments {
     #[arg(required = true, value_name = "PATH=VALUE")]
     pub(crate) values: Vec<String>,
     /// Replicas that must hold the write durably before it counts [default: the class's]
-    #[arg(long, value_name = "W")]
+    #[arg(long, value_name = "W", value_parser = clap::value_parser!(u8).range(1..))]
     pub(crate) quorum: Option<u8>,
     /// Refuse the write unless the session is still at this ETag
     #[arg(long, value_name = "ETAG")]

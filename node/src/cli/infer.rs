@@ -1,13 +1,22 @@
 //! `hedgerow infer`: one question to the mesh, with what answered it.
 
+use std::time::Duration;
+
 use hyper::Method;
 use serde_json::{Value, json};
 
 use super::arguments::InferArguments;
 use super::failure::{CliError, Exit};
-use super::output::{OutputFormat, columns, milliseconds, print};
+use super::output::{OutputFormat, columns, counted, milliseconds, print, short};
 use super::tensor_file;
 use crate::admin::AdminClient;
+
+/// What a node is given on top of the request's own time.
+const ANSWER_GRACE: Duration = Duration::from_secs(5);
+/// Rows of an output that are printed; `-o json` has all of them.
+const ROWS_SHOWN: usize = 16;
+/// Elements of a row that are printed.
+const ELEMENTS_SHOWN: usize = 16;
 
 /// Sends an Open Inference Protocol v2 request through the node and prints the answer.
 pub(super) async fn run(
@@ -20,6 +29,8 @@ pub(super) async fn run(
     let inputs =
         arguments.input.iter().map(|text| tensor_file::read(text, &metadata)).collect::<Result<Vec<_>, _>>()?;
     let body = json!({ "inputs": inputs, "parameters": { "timeout": arguments.timeout_ms.saturating_mul(1_000) } });
+    // The node answers when the time is over; its answer has a way of its own.
+    let client = client.clone().patience(Duration::from_millis(arguments.timeout_ms) + ANSWER_GRACE);
     let response = client.exchange(Method::POST, &format!("/v2/models/{model}/infer"), &[], body.to_string()).await?;
     let answer: Value = response.json_or_refusal("infer")?;
     print(format, &answer, |answer, _| table(answer))?;
@@ -29,18 +40,19 @@ pub(super) async fn run(
 fn table(answer: &Value) -> String {
     let mut lines = Vec::new();
     for output in answer["outputs"].as_array().into_iter().flatten() {
-        lines.push(describe(output));
+        lines.extend(describe(output));
     }
     let parameters = &answer["parameters"];
     let text = |key: &str| parameters[key].as_str().unwrap_or("-").to_owned();
     let ms = |key: &str| milliseconds(parameters[key].as_f64().map(|us| us / 1_000.0));
-    let node: String = text("hedgerow_node").chars().take(8).collect();
+    let hops = parameters["hedgerow_hops"].as_u64().and_then(|hops| usize::try_from(hops).ok());
     lines.push(format!(
-        "answered by {node} in {}: {} version {}, {} hop(s)",
+        "answered by {} in {}: {} version {}, {}",
+        short(&text("hedgerow_node")),
         text("hedgerow_region"),
         answer["model_name"].as_str().unwrap_or("-"),
         answer["model_version"].as_str().unwrap_or("-"),
-        parameters["hedgerow_hops"],
+        hops.map_or_else(|| "-".to_owned(), |hops| counted(hops, "hop")),
     ));
     lines.push(columns(
         &["QUEUE", "COMPUTE", "FORWARD", "TOTAL"],
@@ -54,10 +66,27 @@ fn table(answer: &Value) -> String {
     lines.join("\n")
 }
 
-/// A row of numbers with its greatest element, which is what a classifier's reader looks for.
-fn describe(output: &Value) -> String {
+/// An output row by row, each with its greatest element, which is what a classifier's reader looks for.
+fn describe(output: &Value) -> Vec<String> {
     let values: Vec<f64> = output["data"].as_array().into_iter().flatten().filter_map(Value::as_f64).collect();
-    let shown: Vec<_> = values.iter().take(16).map(|value| format!("{value:.4}")).collect();
+    let width = output["shape"].as_array().and_then(|shape| shape.last()).and_then(Value::as_u64);
+    let width = width.and_then(|width| usize::try_from(width).ok()).unwrap_or(values.len()).max(1);
+    let head = format!("{} {}:", output["name"].as_str().unwrap_or("-"), output["shape"]);
+    if values.len() <= width {
+        return vec![format!("{head} {}", row(&values))];
+    }
+    let rows = values.chunks(width);
+    let left_out = rows.len().saturating_sub(ROWS_SHOWN);
+    let mut lines = vec![head];
+    lines.extend(rows.take(ROWS_SHOWN).enumerate().map(|(index, values)| format!("  {index:>2}  {}", row(values))));
+    if left_out > 0 {
+        lines.push(format!("      and {left_out} more; `-o json` prints all"));
+    }
+    lines
+}
+
+fn row(values: &[f64]) -> String {
+    let shown: Vec<_> = values.iter().take(ELEMENTS_SHOWN).map(|value| format!("{value:.4}")).collect();
     let more = if values.len() > shown.len() { format!(" … {} in all", values.len()) } else { String::new() };
     let best = values
         .iter()
@@ -65,7 +94,7 @@ fn describe(output: &Value) -> String {
         .max_by(|a, b| a.1.total_cmp(b.1))
         .filter(|_| values.len() > 1)
         .map_or_else(String::new, |(index, _)| format!("  (greatest at {index})"));
-    format!("{} {}: {}{more}{best}", output["name"].as_str().unwrap_or("-"), output["shape"], shown.join(" "))
+    format!("{}{more}{best}", shown.join(" "))
 }
 
 #[cfg(test)]
@@ -75,6 +104,19 @@ mod tests {
     #[test]
     fn the_greatest_element_of_an_output_is_pointed_out() {
         let output = json!({ "name": "probabilities", "shape": [1, 3], "data": [0.1, 0.7, 0.2] });
-        assert_eq!(describe(&output), "probabilities [1,3]: 0.1000 0.7000 0.2000  (greatest at 1)");
+        assert_eq!(describe(&output), ["probabilities [1,3]: 0.1000 0.7000 0.2000  (greatest at 1)"]);
+    }
+
+    #[test]
+    fn several_rows_are_printed_one_by_one() {
+        let output = json!({ "name": "p", "shape": [2, 2], "data": [0.1, 0.9, 0.8, 0.2] });
+        assert_eq!(
+            describe(&output),
+            ["p [2,2]:", "   0  0.1000 0.9000  (greatest at 1)", "   1  0.8000 0.2000  (greatest at 0)"]
+        );
+        let scores = json!({ "name": "score", "shape": [20, 1], "data": vec![0.5; 20] });
+        let lines = describe(&scores);
+        assert_eq!((lines.len(), lines[1].as_str()), (18, "   0  0.5000"));
+        assert_eq!(lines[17], "      and 4 more; `-o json` prints all");
     }
 }

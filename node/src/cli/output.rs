@@ -60,6 +60,16 @@ pub(super) fn columns(header: &[&str], rows: Vec<Vec<String>>) -> String {
     table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
 }
 
+/// `1 node`, `2 nodes`.
+pub(super) fn counted(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
+/// The first characters of an id: enough for people, and for `hedgerow ping`.
+pub(super) fn short(id: &str) -> String {
+    id.chars().take(8).collect()
+}
+
 /// Milliseconds with the precision that a person reads, `-` where nothing was measured.
 pub(super) fn milliseconds(value: Option<f64>) -> String {
     match value {

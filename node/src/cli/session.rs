@@ -18,7 +18,12 @@ pub(super) async fn put(
     let mut set = Map::new();
     for pair in &arguments.values {
         let (path, value) = assignment(pair)?;
-        set.insert(path, value);
+        if set.insert(path, value).is_some() {
+            return Err(CliError::Usage {
+                what: format!("`{pair}` gives a value to a path that has one already"),
+                remedy: "write every path once",
+            });
+        }
     }
     let quorum = arguments.quorum.map_or_else(String::new, |quorum| format!("?quorum={quorum}"));
     let headers: Vec<_> = arguments.if_match.iter().map(|etag| ("if-match", etag.as_str())).collect();
@@ -73,6 +78,12 @@ async fn session_id(client: &AdminClient, key: &SessionKey) -> Result<String, Cl
     if key.session.parse::<hedgerow_protocol::session_id::SessionId>().is_ok() {
         return Ok(key.session.clone());
     }
+    if looks_like_an_id(&key.session) {
+        return Err(CliError::Usage {
+            what: format!("`{}` is a session id that is cut short or mistyped", key.session),
+            remedy: "copy it again, whole; `hedgerow session ls` lists those that this node holds",
+        });
+    }
     let body = json!({ "class": key.class, "namespace": key.namespace, "key": key.session });
     let answer: Value = client.post("name the session", "/mesh/v1/sessions", &body).await?;
     answer["id"].as_str().map(str::to_owned).ok_or_else(|| CliError::Local {
@@ -83,11 +94,17 @@ async fn session_id(client: &AdminClient, key: &SessionKey) -> Result<String, Cl
     })
 }
 
+/// Taken for a key of the caller's own, a damaged id would name another session.
+fn looks_like_an_id(text: &str) -> bool {
+    let cell = text.strip_prefix("1.").and_then(|rest| rest.split('.').next()).unwrap_or_default();
+    cell.len() >= 16 && cell.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'2'..=b'7'))
+}
+
 fn assignment(pair: &str) -> Result<(String, Value), CliError> {
     let Some((path, value)) = pair.split_once('=').filter(|(path, _)| !path.is_empty()) else {
         return Err(CliError::Usage {
             what: format!("`{pair}` is not PATH=VALUE"),
-            remedy: "write for example: hedgerow session put cart-7 item/milk=2",
+            remedy: "write for example: hedgerow session put cart-7 items/milk=2",
         });
     };
     let value = serde_json::from_str(value).unwrap_or_else(|_error| Value::String(value.to_owned()));
@@ -96,12 +113,28 @@ fn assignment(pair: &str) -> Result<(String, Value), CliError> {
 
 fn written(answer: &Value) -> String {
     let text = |key: &str| answer[key].as_str().unwrap_or("-").to_owned();
-    format!("durable on {} of {}\netag   {}\ntoken  {}", answer["acked"], answer["wanted"], text("etag"), text("token"))
+    let (acked, wanted) = (&answer["acked"], &answer["wanted"]);
+    let yet = if acked.as_u64() < wanted.as_u64() { " so far; it is kept and goes on to the others" } else { "" };
+    format!("durable on {acked} of {wanted}{yet}\netag   {}\ntoken  {}", text("etag"), text("token"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_write_below_its_quorum_is_told_as_unfinished() {
+        let answer = |acked| json!({ "acked": acked, "wanted": 2, "etag": "e", "token": "t" });
+        assert_eq!(written(&answer(2)), "durable on 2 of 2\netag   e\ntoken  t");
+        assert!(written(&answer(1)).starts_with("durable on 1 of 2 so far; it is kept"));
+    }
+
+    #[test]
+    fn a_damaged_id_is_not_taken_for_a_key() {
+        assert!(looks_like_an_id("1.pk72scumrbews4xsuiac7jdowqzja6gogzgoodoxxagg6if2twmq.default.app.2xk"));
+        assert!(looks_like_an_id("1.pk72scumrbews4xsui"));
+        assert!(!looks_like_an_id("cart-7") && !looks_like_an_id("1.5") && !looks_like_an_id("2.pk72scumrbews4xsui"));
+    }
 
     #[test]
     fn a_value_that_is_not_json_is_text() {

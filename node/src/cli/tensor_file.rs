@@ -21,7 +21,7 @@ pub(super) fn read(argument: &str, metadata: &Value) -> Result<Value, CliError> 
     };
     let array = match value.strip_prefix('@') {
         Some(path) => from_file(Path::new(path))?,
-        None => from_json(value.as_bytes(), Path::new("the command line"))?,
+        None => from_json(value.as_bytes(), Path::new(&format!("`{argument}`")))?,
     };
     let shape = shape_for(&array, input)?;
     Ok(json!({ "name": name, "datatype": input["datatype"], "shape": shape, "data": array.data }))
@@ -37,7 +37,7 @@ struct Array {
 fn from_file(path: &Path) -> Result<Array, CliError> {
     let read = |source| CliError::ReadFile { path: path.to_owned(), source };
     if std::fs::metadata(path).map_err(read)?.len() > FILE_BYTES_MAX {
-        return Err(unreadable(path, "larger than 64 MiB".to_owned()));
+        return Err(unreadable(path, "larger than 64 MiB"));
     }
     let bytes = std::fs::read(path).map_err(read)?;
     match path.extension().and_then(|extension| extension.to_str()) {
@@ -55,7 +55,7 @@ fn from_png(bytes: &[u8], path: &Path) -> Result<Array, CliError> {
     limits.max_image_width = Some(4096);
     limits.max_image_height = Some(4096);
     reader.limits(limits);
-    let picture = reader.decode().map_err(|error| unreadable(path, error.to_string()))?.into_luma8();
+    let picture = reader.decode().map_err(|error| unreadable(path, &error.to_string()))?.into_luma8();
     Ok(Array {
         shape: vec![i64::from(picture.height()), i64::from(picture.width())],
         data: picture.as_raw().iter().map(|level| f64::from(*level) / 255.0).collect(),
@@ -63,28 +63,32 @@ fn from_png(bytes: &[u8], path: &Path) -> Result<Array, CliError> {
 }
 
 fn from_npy(bytes: &[u8], path: &Path) -> Result<Array, CliError> {
-    let refuse = |error: std::io::Error| unreadable(path, error.to_string());
+    let refuse = |error: std::io::Error| unreadable(path, &format!("not a whole .npy file: {error}"));
     let file = npyz::NpyFile::new(bytes).map_err(refuse)?;
     let shape = file.shape().iter().map(|size| i64::try_from(*size)).collect::<Result<Vec<_>, _>>();
-    let shape = shape.map_err(|_error| unreadable(path, "a dimension is too large".to_owned()))?;
+    let shape = shape.map_err(|_error| unreadable(path, "a dimension is too large"))?;
     if file.order() == npyz::Order::Fortran && shape.len() > 1 {
-        return Err(unreadable(path, "it is in Fortran order; save numpy.ascontiguousarray(x)".to_owned()));
+        return Err(unreadable(path, "it is in Fortran order; save numpy.ascontiguousarray(x)"));
     }
     let data = if let Ok(reader) = file.data::<f32>() {
         reader.map(|value| value.map(f64::from)).collect::<Result<Vec<_>, _>>().map_err(refuse)?
     } else {
         let file = npyz::NpyFile::new(bytes).map_err(refuse)?;
-        let reader =
-            file.data::<f64>().map_err(|_error| unreadable(path, "its elements are neither f4 nor f8".to_owned()))?;
+        let reader = file
+            .data::<f64>()
+            .map_err(|_error| unreadable(path, "its elements are neither f4 nor f8; save x.astype('f4')"))?;
         reader.collect::<Result<Vec<_>, _>>().map_err(refuse)?
     };
+    if data.iter().any(|value| !value.is_finite()) {
+        return Err(unreadable(path, "it holds NaN or an infinity, which a request cannot carry"));
+    }
     Ok(Array { shape, data })
 }
 
 fn from_json(bytes: &[u8], path: &Path) -> Result<Array, CliError> {
-    let value: Value = serde_json::from_slice(bytes).map_err(|error| unreadable(path, error.to_string()))?;
+    let value: Value = serde_json::from_slice(bytes).map_err(|error| unreadable(path, &error.to_string()))?;
     let mut array = Array { shape: Vec::new(), data: Vec::new() };
-    flatten(&value, 0, &mut array).map_err(|what| unreadable(path, what.to_owned()))?;
+    flatten(&value, 0, &mut array).map_err(|what| unreadable(path, what))?;
     Ok(array)
 }
 
@@ -111,33 +115,63 @@ fn flatten(value: &Value, depth: usize, array: &mut Array) -> Result<(), &'stati
     }
 }
 
-/// The shape to send: as written where the ranks agree, else the model's with one unknown dimension solved.
+/// The shape to send: as written where it fits; a flat list takes the model's with one unknown size solved; anything else must
+/// have the model's sizes in their order and may leave out those of 1, as a picture leaves out batch and channel.
 fn shape_for(array: &Array, input: &Value) -> Result<Vec<i64>, CliError> {
     let wanted: Vec<i64> = input["shape"].as_array().into_iter().flatten().filter_map(Value::as_i64).collect();
     let fits = |shape: &[i64]| {
         shape.len() == wanted.len() && shape.iter().zip(&wanted).all(|(have, want)| *want < 0 || have == want)
     };
-    if fits(&array.shape) {
-        return Ok(array.shape.clone());
-    }
+    let shape = match array.shape.as_slice() {
+        shape if fits(shape) => Some(shape.to_vec()),
+        [count] => solved(*count, &wanted),
+        shape => padded(shape, &wanted),
+    };
+    shape.ok_or_else(|| {
+        usage(format!(
+            "input `{}` takes {wanted:?} (-1 is any size), and the value is {:?}",
+            input["name"].as_str().unwrap_or("-"),
+            array.shape
+        ))
+    })
+}
+
+/// The wanted shape with its one unknown size such that it holds `count` elements.
+fn solved(count: i64, wanted: &[i64]) -> Option<Vec<i64>> {
     let fixed: i64 = wanted.iter().filter(|size| **size > 0).product();
-    let count = i64::try_from(array.data.len()).unwrap_or(i64::MAX);
     let unknown = wanted.iter().filter(|size| **size < 0).count();
-    if fixed > 0 && unknown <= 1 && count % fixed == 0 && (unknown == 1 || count == fixed) {
-        return Ok(wanted.iter().map(|size| if *size < 0 { count / fixed } else { *size }).collect());
-    }
-    Err(usage(format!(
-        "input `{}` takes {wanted:?} (-1 is any size), and the value is {:?}",
-        input["name"].as_str().unwrap_or("-"),
-        array.shape
-    )))
+    let whole = fixed > 0 && unknown <= 1 && count % fixed == 0 && (unknown == 1 || count == fixed);
+    whole.then(|| wanted.iter().map(|size| if *size < 0 { count / fixed } else { *size }).collect())
+}
+
+/// The wanted shape filled from its end, with 1 for every size that the value leaves out.
+fn padded(shape: &[i64], wanted: &[i64]) -> Option<Vec<i64>> {
+    let mut given = shape.iter().rev().filter(|size| **size != 1).peekable();
+    let mut filled: Vec<i64> = wanted
+        .iter()
+        .rev()
+        .map(|want| match given.peek() {
+            Some(&&size) if *want != 1 && (*want < 0 || *want == size) => {
+                given.next();
+                size
+            }
+            _ if *want < 0 => 1,
+            _ => *want,
+        })
+        .collect();
+    filled.reverse();
+    let whole = given.next().is_none() && filled.iter().product::<i64>() == shape.iter().product::<i64>();
+    whole.then_some(filled)
 }
 
 fn usage(what: String) -> CliError {
-    CliError::Usage { what, remedy: "write for example: hedgerow infer digits -i image=@seven.png" }
+    CliError::Usage {
+        what,
+        remedy: "see what the model takes with `hedgerow model inspect MODEL`; write -i NAME=@FILE or -i NAME=JSON",
+    }
 }
 
-fn unreadable(path: &Path, why: String) -> CliError {
+fn unreadable(path: &Path, why: &str) -> CliError {
     CliError::Local {
         operation: "read an input",
         source: anyhow::anyhow!("{}: {why}", PathBuf::from(path).display()),
@@ -167,6 +201,18 @@ mod tests {
     fn a_list_of_the_wrong_size_is_refused_with_both_shapes() {
         let message = read("image=[1,2,3]", &metadata()).unwrap_err().report();
         assert!(message.contains("takes [-1, 1, 2, 2]") && message.contains("the value is [3]"), "{message}");
+    }
+
+    #[test]
+    fn a_picture_of_another_size_is_never_taken_for_several() {
+        let wanted = [-1, 1, 28, 28];
+        assert_eq!(padded(&[28, 28], &wanted), Some(vec![1, 1, 28, 28]));
+        assert_eq!(padded(&[5, 28, 28], &wanted), Some(vec![5, 1, 28, 28]));
+        assert_eq!(padded(&[1, 28, 28], &wanted), Some(vec![1, 1, 28, 28]));
+        for other in [&[28, 56][..], &[56, 28], &[784, 1], &[2, 3, 28, 28], &[28, 28, 5]] {
+            assert_eq!(padded(other, &wanted), None, "{other:?}");
+        }
+        assert_eq!((solved(1_568, &wanted), solved(100, &wanted)), (Some(vec![2, 1, 28, 28]), None));
     }
 
     #[test]
