@@ -6,11 +6,12 @@ use std::path::Path;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn;
 use axum::routing::{get, post};
 use hedgerow_inference::artifact::BUNDLE_BYTES_MAX;
 use tokio::net::UnixListener;
 
-use super::routes::{emulation, invites, models, nearest, ping, placement, status};
+use super::routes::{emulation, invites, models, ping, placement, status};
 use super::state::AdminState;
 use crate::api;
 
@@ -20,7 +21,6 @@ pub fn admin_router(state: AdminState) -> Router {
         .route("/admin/v1/status", get(status::status))
         .route("/admin/v1/members", get(status::members))
         .route("/admin/v1/sessions", get(status::sessions))
-        .route("/admin/v1/nearest", get(nearest::nearest))
         .route("/admin/v1/ping", post(ping::ping))
         .route("/admin/v1/invites", post(invites::invite))
         .route("/admin/v1/models", get(models::list).post(models::push))
@@ -29,6 +29,7 @@ pub fn admin_router(state: AdminState) -> Router {
         .route("/admin/v1/placement/{key}", get(placement::explain))
         .route("/admin/v1/emulation", get(emulation::rules).put(emulation::set))
         .layer(DefaultBodyLimit::max(BUNDLE_BYTES_MAX))
+        .layer(from_fn(api::formed))
         .with_state(state.clone());
     api::router(state.api).merge(own)
 }

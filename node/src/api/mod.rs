@@ -2,11 +2,13 @@
 
 mod oip;
 mod problem;
+pub(crate) mod published;
 mod ranking;
+mod rejection;
 mod rest;
 mod state;
 
 pub use problem::{OipProblem, Problem};
-pub(crate) use ranking::ranking_json;
+pub(crate) use rejection::formed;
 pub use rest::router;
 pub use state::ApiState;

@@ -7,6 +7,8 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::json;
 
+use crate::observe::chain;
+
 /// A refusal with its status, what is wrong in words, and what to do about it.
 #[derive(Debug, Serialize)]
 pub struct Problem {
@@ -46,6 +48,11 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, code, detail)
     }
 
+    /// A refusal whose reason is an error that reads after "failed to", told with its causes.
+    pub fn because(status: StatusCode, code: &'static str, error: &dyn std::error::Error) -> Self {
+        Self::new(status, code, format!("cannot {}", chain(error)))
+    }
+
     /// It may work later.
     pub fn unavailable(code: &'static str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail)
@@ -67,7 +74,7 @@ impl IntoResponse for Problem {
     }
 }
 
-/// A [`Problem`] whose body is `{"error": …}`.
+/// A [`Problem`] whose body is `{"error": …}`, beside which our clients find the `remedy`.
 #[derive(Debug)]
 pub struct OipProblem(Problem);
 
@@ -79,11 +86,11 @@ impl From<Problem> for OipProblem {
 
 impl IntoResponse for OipProblem {
     fn into_response(self) -> Response {
-        let error = match self.0.remedy {
-            Some(remedy) => format!("{}; next: {remedy}", self.0.detail),
-            None => self.0.detail,
-        };
-        (self.0.status, Json(json!({ "error": error }))).into_response()
+        let mut body = json!({ "error": self.0.detail });
+        if let Some(remedy) = self.0.remedy {
+            body["remedy"] = remedy.into();
+        }
+        (self.0.status, Json(body)).into_response()
     }
 }
 
@@ -97,6 +104,13 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn an_error_becomes_a_sentence_with_its_causes() {
+        let error = anyhow::anyhow!("the disk is full").context("write the log");
+        let problem = Problem::because(StatusCode::SERVICE_UNAVAILABLE, "storage", error.as_ref());
+        assert_eq!(problem.detail, "cannot write the log: the disk is full");
+    }
+
     #[tokio::test]
     async fn both_forms_carry_the_detail_and_the_remedy() {
         let problem = || Problem::not_found("model-unknown", "no such model").remedy("push it");
@@ -109,6 +123,6 @@ mod tests {
             json!({ "status": 404, "type": "model-unknown", "detail": "no such model", "remedy": "push it" })
         );
         let body = to_bytes(problem().into_oip().into_response().into_body(), 1_000).await.unwrap();
-        assert_eq!(&body[..], br#"{"error":"no such model; next: push it"}"#);
+        assert_eq!(&body[..], br#"{"error":"no such model","remedy":"push it"}"#);
     }
 }

@@ -1,34 +1,31 @@
 //! A ranking of peers as people and programs read it.
 
+use hedgerow_attest::id::NodeId;
 use hedgerow_protocol::route::{Candidate, Ranking, RouteReason};
 use hedgerow_protocol::view::MeshView;
-use serde_json::{Value, json};
 
+use crate::admin::wire::{NearestCandidate, NearestRefused, NearestReport};
 use crate::observe::milliseconds;
 use crate::route::told;
 
 /// Candidates best first with the reason for their place, then everybody else with the reason for theirs.
-pub(crate) fn ranking_json(view: &MeshView, ranking: &Ranking) -> Value {
-    let region = |node| view.members.get(node).map(|member| member.region.to_string());
-    let candidates: Vec<_> = ranking
-        .candidates
-        .iter()
-        .map(|candidate| {
-            json!({
-                "node": candidate.node.to_string(),
-                "region": region(&candidate.node),
-                "hops": candidate.hops,
-                "expected_ms": milliseconds(candidate.expected_us),
-                "reason": reason(candidate),
-            })
-        })
-        .collect();
-    let refused: Vec<_> = ranking
-        .refused
-        .iter()
-        .map(|(node, why)| json!({ "node": node.to_string(), "region": region(node), "reason": told(why) }))
-        .collect();
-    json!({ "candidates": candidates, "refused": refused })
+pub(super) fn report(view: &MeshView, ranking: &Ranking) -> NearestReport {
+    let region = |node: &NodeId| view.members.get(node).map(|member| member.region.to_string());
+    let candidate = |candidate: &Candidate| NearestCandidate {
+        node: candidate.node.to_string(),
+        region: region(&candidate.node),
+        hops: candidate.hops,
+        expected_ms: milliseconds(candidate.expected_us),
+        reason: reason(candidate),
+    };
+    NearestReport {
+        candidates: ranking.candidates.iter().map(candidate).collect(),
+        refused: ranking
+            .refused
+            .iter()
+            .map(|(node, why)| NearestRefused { node: node.to_string(), region: region(node), reason: told(why) })
+            .collect(),
+    }
 }
 
 fn reason(candidate: &Candidate) -> String {

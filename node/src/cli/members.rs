@@ -1,7 +1,7 @@
 //! `hedgerow members`: who is in the mesh, as this node sees it.
 
 use super::failure::{CliError, Exit};
-use super::output::{OutputFormat, columns, milliseconds, print};
+use super::output::{OutputFormat, columns, milliseconds, print, short};
 use crate::admin::AdminClient;
 use crate::admin::wire::MemberRow;
 
@@ -22,7 +22,6 @@ fn table(members: &[MemberRow], wide: bool) -> String {
 }
 
 fn row(member: &MemberRow, wide: bool) -> Vec<String> {
-    let short = |id: &str| id.chars().take(8).collect();
     let list = |items: &[String]| if items.is_empty() { "-".to_owned() } else { items.join(",") };
     let role = match (member.aggregator, member.me) {
         (true, true) => "aggregator, this node",

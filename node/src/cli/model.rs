@@ -1,6 +1,7 @@
 //! `hedgerow model`: lower, sign, push; list, show, check.
 
 use std::path::Path;
+use std::time::Duration;
 
 use data_encoding::BASE64;
 use hedgerow_attest::endorsed::Endorsed;
@@ -14,11 +15,11 @@ use hedgerow_protocol::fact::SignedFact;
 use hedgerow_protocol::name::{ModelName, ModelVersion};
 use hedgerow_protocol::placement::Deployment;
 use hyper::Method;
-use serde_json::Value;
 
 use super::arguments::PushArguments;
 use super::failure::{CliError, Exit};
-use super::output::{OutputFormat, columns, line, print};
+use super::output::{OutputFormat, columns, counted, print};
+use crate::admin::wire::{ModelDetail, ModelPushed, ModelRow, ModelVerified, Size};
 use crate::admin::{AdminClient, DEPLOYMENT_HEADER};
 use crate::identity::load_secrets;
 use crate::observe::wall;
@@ -26,6 +27,8 @@ use crate::store::Layout;
 
 /// An ONNX file larger than this is not read.
 const ONNX_BYTES_MAX: u64 = 2 << 30;
+/// A node checks and stores a bundle of the largest size within this on a slow disk; a guess.
+const PUSH_PATIENCE: Duration = Duration::from_secs(120);
 
 /// Lowers the file on this machine, signs what comes of it, and hands it to the node.
 pub(super) async fn push(
@@ -44,19 +47,19 @@ pub(super) async fn push(
         std::fs::write(path, &bundle).map_err(|error| CliError::local("write the bundle", error, None))?;
     }
     let headers = [("content-type", "application/octet-stream"), (DEPLOYMENT_HEADER, &BASE64.encode(&fact))];
+    let client = client.clone().patience(PUSH_PATIENCE);
     let answer = client.exchange(Method::POST, "/admin/v1/models", &headers, bundle).await?;
-    let answer: Value = answer.json_or_refusal("push the model")?;
-    print(format, &answer, |answer, _| {
-        let text = |key: &str| answer[key].as_str().unwrap_or("-").to_owned();
-        format!(
-            "pushed {} version {}\nmanifest  sha256:{}\nnext      hedgerow nearest {}",
-            text("name"),
-            text("version"),
-            text("digest"),
-            text("name")
-        )
-    })?;
+    let pushed: ModelPushed = answer.json_or_refusal("push the model")?;
+    print(format, &pushed, |pushed, _| announced(pushed))?;
     Ok(Exit::Ok)
+}
+
+fn announced(pushed: &ModelPushed) -> String {
+    let ModelPushed { name, version, digest, replicas, .. } = pushed;
+    match replicas {
+        0 => format!("withdrew {name}: no node is asked to hold it from here on"),
+        _ => format!("pushed {name} version {version}\nmanifest  sha256:{digest}\nnext      hedgerow nearest {name}"),
+    }
 }
 
 fn make_artifact(arguments: &PushArguments) -> Result<Artifact, CliError> {
@@ -99,9 +102,9 @@ fn publisher_key(data: &Path, arguments: &PushArguments) -> Result<SecretKey, Cl
     let path = arguments.key.clone().unwrap_or_else(|| Layout::new(data).publisher_key());
     let remedy =
         "name a publisher's key with --key FILE; the node that founded the mesh has publisher.key in its data folder";
-    let failed = |error: anyhow::Error| CliError::local("load the publisher's key", error, Some(remedy.to_owned()));
-    let secrets = load_secrets(&path).map_err(|error| failed(error.into()))?;
-    secrets.key(SecretPurpose::Publisher).map_err(|error| failed(error.into()))
+    let secrets = load_secrets(&path).map_err(|error| CliError::Own { cause: error.into(), remedy: Some(remedy) })?;
+    let without = |error| CliError::local("load the publisher's key", error, Some(remedy.to_owned()));
+    secrets.key(SecretPurpose::Publisher).map_err(without)
 }
 
 /// The wall clock in seconds counts the revisions, so that a later push holds whoever made it.
@@ -125,20 +128,16 @@ fn deployment(artifact: &Artifact, arguments: &PushArguments) -> Result<Deployme
 
 /// Lists what publishers want served.
 pub(super) async fn list(client: &AdminClient, format: OutputFormat) -> Result<Exit, CliError> {
-    let models: Vec<Value> = client.get("list the models", "/admin/v1/models").await?;
+    let models: Vec<ModelRow> = client.get("list the models", "/admin/v1/models").await?;
     print(format, &models, |models, _| {
-        let row = |model: &Value| {
-            let text = |key: &str| model[key].as_str().unwrap_or("-").to_owned();
-            let regions: Vec<_> = model["regions"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-            let regions = if regions.is_empty() { "all".to_owned() } else { regions.join(",") };
-            let warm = model["warm"].as_array().map_or(0, Vec::len);
+        let row = |model: &ModelRow| {
             vec![
-                text("name"),
-                text("version"),
-                warm.to_string(),
-                model["replicas"].to_string(),
-                regions,
-                text("digest").chars().take(12).collect(),
+                model.name.clone(),
+                model.version.clone(),
+                model.warm.len().to_string(),
+                model.replicas.to_string(),
+                if model.regions.is_empty() { "all".to_owned() } else { model.regions.join(",") },
+                model.digest.chars().take(12).collect(),
             ]
         };
         columns(&["MODEL", "VERSION", "WARM", "PER REGION", "REGIONS", "MANIFEST"], models.iter().map(row).collect())
@@ -148,69 +147,55 @@ pub(super) async fn list(client: &AdminClient, format: OutputFormat) -> Result<E
 
 /// Shows one model.
 pub(super) async fn inspect(client: &AdminClient, name: &str, format: OutputFormat) -> Result<Exit, CliError> {
-    let model: Value = client.get("inspect the model", &format!("/admin/v1/models/{}", in_path(name)?)).await?;
+    let path = format!("/admin/v1/models/{}", in_path(name)?);
+    let model: ModelDetail = client.get("inspect the model", &path).await?;
     print(format, &model, |model, _| described(model))?;
     Ok(Exit::Ok)
 }
 
-fn described(model: &Value) -> String {
-    let text = |key: &str| model[key].as_str().unwrap_or("-").to_owned();
+fn described(model: &ModelDetail) -> String {
+    let ModelDetail { row, signature, operators, parameters } = model;
     let mut lines = vec![
-        format!("model      {} version {}", text("name"), text("version")),
-        format!("manifest   sha256:{}", text("digest")),
-        format!(
-            "warm on    {} node(s), {} per region wanted",
-            model["warm"].as_array().map_or(0, Vec::len),
-            model["replicas"]
-        ),
+        format!("model      {} version {}", row.name, row.version),
+        format!("manifest   sha256:{}", row.digest),
+        format!("warm on    {}, {} per region wanted", counted(row.warm.len(), "node"), row.replicas),
     ];
-    for (title, key) in [("input", "inputs"), ("output", "outputs")] {
-        for value in model["signature"][key].as_array().into_iter().flatten() {
-            let name = value["name"].as_str().unwrap_or("-");
-            lines.push(format!(
-                "{title:<10} {name}: {} {}",
-                value["dtype"].as_str().unwrap_or("-"),
-                shape(&value["shape"])
-            ));
+    let Some(signature) = signature else {
+        lines.push("this node does not hold it".to_owned());
+        return lines.join("\n");
+    };
+    for (title, values) in [("input", &signature.inputs), ("output", &signature.outputs)] {
+        for value in values {
+            lines.push(format!("{title:<10} {}: {} {}", value.name, value.dtype, shape(&value.shape)));
         }
     }
-    if let Some(operators) = model["operators"].as_object() {
+    if let Some(operators) = operators {
         let counts: Vec<_> = operators.iter().map(|(operator, count)| format!("{count} {operator}")).collect();
         lines.push(format!("operators  {}", counts.join(", ")));
-        lines.push(format!("parameters {}", model["parameters"]));
-    } else {
-        lines.push("this node does not hold it".to_owned());
+    }
+    if let Some(parameters) = parameters {
+        lines.push(format!("parameters {parameters}"));
     }
     lines.join("\n")
 }
 
-/// Dimensions as the publisher named them: `{"Fixed": 28}` is 28, `{"Symbol": "batch"}` is batch.
-fn shape(value: &Value) -> String {
-    let dimension = |dimension: &Value| match dimension.as_object().and_then(|object| object.values().next()) {
-        Some(Value::String(name)) => name.clone(),
-        Some(size) => size.to_string(),
-        None => dimension.to_string(),
+/// Dimensions as the publisher named them.
+fn shape(sizes: &[Size]) -> String {
+    let size = |size: &Size| match size {
+        Size::Fixed(size) => size.to_string(),
+        Size::Named(name) => name.clone(),
     };
-    let dimensions: Vec<_> = value.as_array().into_iter().flatten().map(dimension).collect();
-    format!("[{}]", dimensions.join(", "))
+    format!("[{}]", sizes.iter().map(size).collect::<Vec<_>>().join(", "))
 }
 
 /// Has the node check signature and bytes again.
 pub(super) async fn verify(client: &AdminClient, name: &str, format: OutputFormat) -> Result<Exit, CliError> {
     let path = format!("/admin/v1/models/{}/verification", in_path(name)?);
-    let answer: Value = client.get("verify the model", &path).await?;
-    match format {
-        OutputFormat::Table | OutputFormat::Wide => {
-            let text = |key: &str| answer[key].as_str().unwrap_or("-").to_owned();
-            line(&format!(
-                "{} version {}: the signature and every byte hold\nmanifest sha256:{}",
-                text("name"),
-                text("version"),
-                text("digest")
-            ))?;
-        }
-        OutputFormat::Json | OutputFormat::Yaml => print(format, &answer, |answer, _| answer.to_string())?,
-    }
+    let verified: ModelVerified = client.get("verify the model", &path).await?;
+    print(format, &verified, |verified, _| {
+        let ModelVerified { name, version, digest, .. } = verified;
+        format!("{name} version {version}: the signature and every byte hold\nmanifest sha256:{digest}")
+    })?;
     Ok(Exit::Ok)
 }
 
@@ -247,7 +232,21 @@ mod tests {
     }
 
     #[test]
-    fn dimensions_are_shown_as_their_publisher_named_them() {
-        assert_eq!(shape(&json!([{ "Symbol": "batch" }, { "Fixed": 28 }])), "[batch, 28]");
+    fn a_model_is_described_with_the_dimensions_as_their_publisher_named_them() {
+        let value = json!({ "name": "x", "dtype": "FP32", "shape": ["batch", 28] });
+        let mut model = json!({
+            "name": "digits", "version": "1", "digest": "ab", "replicas": 2, "regions": [], "warm": ["n"], "here": true,
+            "signature": { "inputs": [value], "outputs": [] }, "operators": { "Conv": 2 }, "parameters": 7,
+        });
+        let head = "model      digits version 1\nmanifest   sha256:ab\nwarm on    1 node, 2 per region wanted\n";
+        assert_eq!(
+            described(&serde_json::from_value(model.clone()).unwrap()),
+            format!("{head}input      x: FP32 [batch, 28]\noperators  2 Conv\nparameters 7")
+        );
+        for key in ["signature", "operators", "parameters"] {
+            model.as_object_mut().unwrap().remove(key);
+        }
+        let elsewhere = serde_json::from_value(model).unwrap();
+        assert_eq!(described(&elsewhere), format!("{head}this node does not hold it"));
     }
 }

@@ -1,33 +1,48 @@
 //! `hedgerow placement explain`: which nodes hold a session or a model, and why these.
 
-use serde_json::Value;
-
 use super::failure::{CliError, Exit};
-use super::output::{OutputFormat, columns, print};
+use super::output::{OutputFormat, columns, print, short};
 use crate::admin::AdminClient;
+use crate::admin::wire::PlacementReport;
 
 /// Explains the placement of a session id or of a model.
 pub(super) async fn explain(client: &AdminClient, key: &str, format: OutputFormat) -> Result<Exit, CliError> {
     let path = format!("/admin/v1/placement/{}", super::model::in_path(key)?);
-    let answer: Value = client.get("explain the placement", &path).await?;
-    print(format, &answer, |answer, _| table(answer))?;
+    let report: PlacementReport = client.get("explain the placement", &path).await?;
+    print(format, &report, |report, _| table(report))?;
     Ok(Exit::Ok)
 }
 
-fn table(answer: &Value) -> String {
-    let text = |value: &Value| match value {
-        Value::String(text) => text.clone(),
-        Value::Null => "-".to_owned(),
-        other => other.to_string(),
-    };
-    let rows = answer["nodes"].as_array().into_iter().flatten().map(|node| {
-        let id: String = text(&node["node"]).chars().take(8).collect();
-        vec![id, text(&node["region"]), text(&node["verdict"]), text(&node["reason"])]
+fn table(report: &PlacementReport) -> String {
+    let rows = report.nodes.iter().map(|row| {
+        let region = row.region.clone().unwrap_or_else(|| "-".to_owned());
+        vec![short(&row.node), region, row.verdict.clone(), row.reason.clone()]
     });
-    format!(
-        "{}, placement epoch {}\n{}",
-        text(&answer["what"]),
-        text(&answer["epoch"]),
-        columns(&["NODE", "REGION", "VERDICT", "WHY"], rows.collect())
-    )
+    let epoch =
+        report.epoch.map_or_else(|| "nothing placed yet".to_owned(), |epoch| format!("placement epoch {epoch}"));
+    format!("{}, {epoch}\n{}", report.what, columns(&["NODE", "REGION", "VERDICT", "WHY"], rows.collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_asked_about_stands_above_its_nodes() {
+        let row = json!({ "node": "abcdefghijkl", "region": "eu", "verdict": "holds", "reason": "home" });
+        let mut report = json!({ "what": "model digits@1, 2 per region", "epoch": 3, "nodes": [row] });
+        assert_eq!(
+            table(&serde_json::from_value(report.clone()).unwrap()),
+            "model digits@1, 2 per region, placement epoch 3\n\
+             NODE      REGION  VERDICT  WHY\n\
+             abcdefgh  eu      holds    home"
+        );
+        report["epoch"] = serde_json::Value::Null;
+        assert!(
+            table(&serde_json::from_value(report).unwrap())
+                .starts_with("model digits@1, 2 per region, nothing placed yet\n")
+        );
+    }
 }

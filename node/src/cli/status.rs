@@ -1,7 +1,7 @@
 //! `hedgerow status`: what this node is and how it is. Also the health check of a container: it fails unless the node is ready.
 
 use super::failure::{CliError, Exit};
-use super::output::{OutputFormat, print};
+use super::output::{OutputFormat, print, short};
 use crate::admin::AdminClient;
 use crate::admin::wire::{MemberCounts, NodeState, Status};
 
@@ -23,7 +23,7 @@ fn table(status: &Status) -> String {
         format!("members     {}", members(&status.members)),
     ];
     for aggregator in &status.aggregators {
-        let holder: String = aggregator.holder.chars().take(8).collect();
+        let holder = short(&aggregator.holder);
         lines.push(format!("aggregator  {}: {holder}, term {}", aggregator.region, aggregator.term));
     }
     for model in &status.models {

@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 use crate::admin::state::AdminState;
 use crate::api::Problem;
 use crate::identity::{InviteTerms, IssuerError};
-use crate::observe::chain;
 use crate::observe::wall;
 use hedgerow_attest::membership::Roles;
 use hedgerow_attest::region::Region;
@@ -63,10 +62,10 @@ pub async fn write_ticket(state: &AdminState, region: Region, ttl_s: u64, uses: 
     };
     let (id, invite, ticket) = issuer.invite(&terms).map_err(|error| not_issued(&error))?;
     let stored = state.store.add_invite(id, invite, now).await.await;
-    stored.map_err(|error| Problem::unavailable("invite-not-stored", chain(&error)))?;
+    stored.map_err(|error| Problem::because(StatusCode::SERVICE_UNAVAILABLE, "invite-not-stored", &error))?;
     Ok(ticket.encode())
 }
 
 fn not_issued(error: &IssuerError) -> Problem {
-    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "invite-failed", chain(error))
+    Problem::because(StatusCode::INTERNAL_SERVER_ERROR, "invite-failed", error)
 }

@@ -3,7 +3,6 @@
 pub(super) mod emulation;
 pub(super) mod invites;
 pub(super) mod models;
-pub(super) mod nearest;
 pub(super) mod ping;
 pub(super) mod placement;
 pub(super) mod status;

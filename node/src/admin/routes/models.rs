@@ -4,17 +4,16 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
-use data_encoding::BASE64;
+use data_encoding::{BASE64, HEXLOWER};
 use hedgerow_inference::artifact::Bundle;
 use hedgerow_protocol::core::Command;
 use hedgerow_protocol::fact::{Fact, SignedFact, VerifiedFact};
-use hedgerow_protocol::name::ModelName;
 use hedgerow_protocol::placement::Deployment;
 use hedgerow_protocol::view::DeploymentView;
-use serde_json::{Value, json};
 
 use crate::admin::state::AdminState;
-use crate::api::Problem;
+use crate::admin::wire::{ModelDetail, ModelPushed, ModelRow, ModelVerified, Publisher};
+use crate::api::{Problem, published};
 use crate::core::CommandError;
 use crate::exec::LibraryError;
 use crate::observe::{chain, wall};
@@ -27,7 +26,7 @@ pub(in crate::admin) async fn push(
     State(state): State<AdminState>,
     headers: HeaderMap,
     body: Bytes,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<ModelPushed>, Problem> {
     let bundle = Bundle::from_bytes(&body)
         .map_err(|error| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "artifact-refused", chain(&error)))?;
     let shelved = state.library.take(&bundle).await.map_err(|error| not_taken(&error))?;
@@ -44,14 +43,14 @@ pub(in crate::admin) async fn push(
         ));
     }
     state.api.core.command(Command::Announce(Box::new(fact))).await.map_err(|error| not_announced(&error))?;
-    Ok(Json(json!({
-        "name": deployment.model.as_str(),
-        "version": deployment.version.as_str(),
-        "digest": deployment.manifest.to_string(),
-        "revision": deployment.revision,
-        "replicas": deployment.replicas,
-        "regions": regions(&deployment),
-    })))
+    Ok(Json(ModelPushed {
+        name: deployment.model.to_string(),
+        version: deployment.version.to_string(),
+        digest: deployment.manifest.to_string(),
+        revision: deployment.revision,
+        replicas: deployment.replicas,
+        regions: regions(&deployment),
+    }))
 }
 
 fn deployment_fact(state: &AdminState, headers: &HeaderMap) -> Result<VerifiedFact, Problem> {
@@ -71,93 +70,94 @@ fn deployment_fact(state: &AdminState, headers: &HeaderMap) -> Result<VerifiedFa
 
 fn not_taken(error: &LibraryError) -> Problem {
     if error.is_refusal() {
-        return Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "artifact-refused", chain(error))
+        return Problem::because(StatusCode::UNPROCESSABLE_ENTITY, "artifact-refused", error)
             .remedy("push the model again from its ONNX file with a publisher key of this mesh");
     }
-    Problem::unavailable("artifact-not-stored", chain(error))
+    Problem::because(StatusCode::SERVICE_UNAVAILABLE, "artifact-not-stored", error)
 }
 
 fn not_announced(error: &CommandError) -> Problem {
     match error {
-        CommandError::Refused(_) => Problem::new(StatusCode::CONFLICT, "deployment-refused", chain(error)),
-        CommandError::Stopping => Problem::unavailable("stopping", chain(error)),
-        CommandError::Storage => Problem::unavailable("storage", chain(error)),
+        CommandError::Refused(_) => Problem::because(StatusCode::CONFLICT, "deployment-refused", error),
+        CommandError::Stopping => Problem::because(StatusCode::SERVICE_UNAVAILABLE, "stopping", error),
+        CommandError::Storage => Problem::because(StatusCode::SERVICE_UNAVAILABLE, "storage", error),
     }
 }
 
-pub(in crate::admin) async fn list(State(state): State<AdminState>) -> Json<Value> {
+/// Every model that a publisher wants served; withdrawn ones are left out.
+pub(in crate::admin) async fn list(State(state): State<AdminState>) -> Json<Vec<ModelRow>> {
     let view = state.api.core.view();
-    Json(Value::Array(view.deployments.iter().map(row).collect()))
+    Json(view.deployments.iter().filter(|row| row.deployment.replicas > 0).map(row).collect())
 }
 
-fn row(view: &DeploymentView) -> Value {
+fn row(view: &DeploymentView) -> ModelRow {
     let deployment = &view.deployment;
-    json!({
-        "name": deployment.model.as_str(),
-        "version": deployment.version.as_str(),
-        "digest": deployment.manifest.to_string(),
-        "replicas": deployment.replicas,
-        "regions": regions(deployment),
-        "warm": view.warm.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "here": view.mine,
-    })
+    ModelRow {
+        name: deployment.model.to_string(),
+        version: deployment.version.to_string(),
+        digest: deployment.manifest.to_string(),
+        replicas: deployment.replicas,
+        regions: regions(deployment),
+        warm: view.warm.iter().map(ToString::to_string).collect(),
+        here: view.mine,
+    }
 }
 
+/// The row, with what is inside where this node holds the artifact; an artifact that does not open is refused with its reason.
 pub(in crate::admin) async fn inspect(
     State(state): State<AdminState>,
     Path(name): Path<String>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<ModelDetail>, Problem> {
     let deployment = find(&state, &name)?;
-    let mut answer = row(&deployment);
-    let opened = state.library.open(deployment.deployment.manifest).await;
-    let Ok(opened) = opened else {
-        return Ok(Json(answer));
-    };
-    let mut operators = std::collections::BTreeMap::<String, u64>::new();
-    for node in &opened.graph().nodes {
-        *operators.entry(node.operator.name.clone()).or_default() += 1;
+    let row = row(&deployment);
+    match state.library.open(deployment.deployment.manifest).await {
+        Ok(opened) => {
+            let mut operators = std::collections::BTreeMap::<String, u64>::new();
+            for node in &opened.graph().nodes {
+                *operators.entry(node.operator.name.clone()).or_default() += 1;
+            }
+            Ok(Json(ModelDetail {
+                row,
+                signature: Some(opened.signature().into()),
+                operators: Some(operators),
+                parameters: Some(opened.weights().parameters()),
+            }))
+        }
+        Err(error) if error.is_refusal() => Err(not_taken(&error)),
+        Err(_not_here) => Ok(Json(ModelDetail { row, signature: None, operators: None, parameters: None })),
     }
-    answer["signature"] = serde_json::to_value(opened.signature()).unwrap_or(Value::Null);
-    answer["operators"] = json!(operators);
-    answer["parameters"] = json!(opened.weights().parameters());
-    Ok(Json(answer))
 }
 
 /// Reads every byte that this node holds of the model and checks it again.
 pub(in crate::admin) async fn verify(
     State(state): State<AdminState>,
     Path(name): Path<String>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<ModelVerified>, Problem> {
     let deployment = find(&state, &name)?.deployment;
     let envelope = state.library.envelope(deployment.manifest).map_err(|error| not_taken(&error))?;
     match state.library.open(deployment.manifest).await {
-        Ok(_opened) => Ok(Json(json!({
-            "name": deployment.model.as_str(),
-            "version": deployment.version.as_str(),
-            "digest": deployment.manifest.to_string(),
-            "verified": true,
-            "envelope": envelope.and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok()),
-            "publishers": state.root.publishers().keys().map(|(id, key)| json!({
-                "keyid": id.to_string(),
-                "public": data_encoding::HEXLOWER.encode(key.as_bytes()),
-            })).collect::<Vec<_>>(),
-        }))),
-        Err(error) if error.is_refusal() => {
-            Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "artifact-refused", chain(&error)))
-        }
-        Err(error) => Err(Problem::not_found("artifact-not-here", chain(&error))
+        Ok(_opened) => Ok(Json(ModelVerified {
+            name: deployment.model.to_string(),
+            version: deployment.version.to_string(),
+            digest: deployment.manifest.to_string(),
+            verified: true,
+            envelope: envelope.and_then(|bytes| serde_json::from_slice(&bytes).ok()),
+            publishers: publishers(&state),
+        })),
+        Err(error) if error.is_refusal() => Err(not_taken(&error)),
+        Err(error) => Err(Problem::because(StatusCode::NOT_FOUND, "artifact-not-here", &error)
             .remedy(format!("ask a node that holds it: see `hedgerow placement explain {}`", deployment.model))),
     }
 }
 
+fn publishers(state: &AdminState) -> Vec<Publisher> {
+    let keys = state.root.publishers().keys();
+    keys.map(|(id, key)| Publisher { keyid: id.to_string(), public: HEXLOWER.encode(key.as_bytes()) }).collect()
+}
+
 fn find(state: &AdminState, name: &str) -> Result<DeploymentView, Problem> {
-    let unknown = || {
-        Problem::not_found("model-unknown", format!("no model is called '{name}'"))
-            .remedy("list them with `hedgerow model ls`")
-    };
-    let model = ModelName::new(name).map_err(|_error| unknown())?;
-    let view = state.api.core.view();
-    view.deployments.iter().find(|row| row.deployment.model == model).cloned().ok_or_else(unknown)
+    let model = published::model_name(name)?;
+    published::find(&state.api.core.view(), &model, None).cloned().ok_or_else(|| published::unlisted(name))
 }
 
 fn regions(deployment: &Deployment) -> Vec<String> {

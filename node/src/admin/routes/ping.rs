@@ -8,9 +8,9 @@ use axum::extract::State;
 use bytes::Bytes;
 use hedgerow_attest::id::NodeId;
 use serde::Deserialize;
-use serde_json::{Value, json};
 
 use crate::admin::state::AdminState;
+use crate::admin::wire::PingReport;
 use crate::api::Problem;
 use crate::net::{DialError, DialReport, Protocol};
 use crate::observe::chain;
@@ -30,7 +30,7 @@ pub(in crate::admin) struct PingBody {
 pub(in crate::admin) async fn ping(
     State(state): State<AdminState>,
     Json(body): Json<PingBody>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<PingReport>, Problem> {
     match body.target.parse::<SocketAddr>() {
         Ok(address) => Ok(Json(dialled(address, &state.net.dial(address).await))),
         Err(_not_an_address) => ping_member(&state, &body.target).await.map(Json),
@@ -54,47 +54,37 @@ fn member(state: &AdminState, target: &str) -> Result<NodeId, Problem> {
     }
 }
 
-async fn ping_member(state: &AdminState, target: &str) -> Result<Value, Problem> {
+async fn ping_member(state: &AdminState, target: &str) -> Result<PingReport, Problem> {
     let node = member(state, target)?;
     let view = state.api.core.view();
     let address = view.members.get(&node).and_then(|member| member.addresses.first()).map(ToString::to_string);
+    let asked = PingReport { node: Some(node.to_string()), address, ..PingReport::default() };
     if node == view.me {
-        return Ok(json!({ "reached": true, "node": node.to_string(), "address": address, "rtt_ms": 0.0 }));
+        return Ok(PingReport { reached: true, rtt_ms: Some(0.0), ..asked });
     }
     let sent = Instant::now();
     Ok(match state.net.request(node, PING_PROTOCOL, Bytes::from_static(b"ping"), PATIENCE).await {
-        Ok(_echo) => {
-            let rtt_ms = sent.elapsed().as_secs_f64() * 1_000.0;
-            json!({ "reached": true, "node": node.to_string(), "address": address, "rtt_ms": rtt_ms })
+        Ok(_echo) => PingReport { reached: true, rtt_ms: Some(ms(sent.elapsed())), ..asked },
+        Err(error) => {
+            let remedy = "dial its address with `hedgerow ping IP:PORT` to see who answers there".to_owned();
+            PingReport { reason: Some(chain(&error)), remedy: Some(remedy), ..asked }
         }
-        Err(error) => json!({
-            "reached": false,
-            "node": node.to_string(),
-            "address": address,
-            "reason": chain(&error),
-            "remedy": "dial its address with `hedgerow ping IP:PORT` to see who answers there",
-        }),
     })
 }
 
-fn dialled(address: SocketAddr, report: &DialReport) -> Value {
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1_000.0
+}
+
+fn dialled(address: SocketAddr, report: &DialReport) -> PingReport {
     let node = report.theirs.as_ref().and_then(|theirs| theirs.as_ref().ok()).and_then(|answerer| answerer.node);
+    let asked = PingReport { address: Some(address.to_string()), ..PingReport::default() };
     match (&report.outcome, node) {
-        (Ok(()), Some(node)) => json!({
-            "reached": true,
-            "node": node.to_string(),
-            "address": address.to_string(),
-            "rtt_ms": report.rtt.map(|rtt| rtt.as_secs_f64() * 1_000.0),
-        }),
-        (Ok(()), None) => {
-            json!({ "reached": false, "address": address.to_string(), "reason": "whoever answers is no member" })
+        (Ok(()), Some(node)) => {
+            PingReport { reached: true, node: Some(node.to_string()), rtt_ms: report.rtt.map(ms), ..asked }
         }
-        (Err(error), _) => json!({
-            "reached": false,
-            "address": address.to_string(),
-            "reason": chain(error),
-            "remedy": remedy(error),
-        }),
+        (Ok(()), None) => PingReport { reason: Some("whoever answers is no member".to_owned()), ..asked },
+        (Err(error), _) => PingReport { reason: Some(chain(error)), remedy: Some(remedy(error).to_owned()), ..asked },
     }
 }
 

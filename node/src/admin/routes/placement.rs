@@ -6,15 +6,15 @@ use hedgerow_protocol::name::ModelName;
 use hedgerow_protocol::placement::{PlacementReason, explain as explain_session};
 use hedgerow_protocol::session_id::SessionId;
 use hedgerow_protocol::view::MeshView;
-use serde_json::{Value, json};
 
 use crate::admin::state::AdminState;
-use crate::api::Problem;
+use crate::admin::wire::{PlacementReport, PlacementRow};
+use crate::api::{Problem, published};
 
 pub(in crate::admin) async fn explain(
     State(state): State<AdminState>,
     Path(key): Path<String>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<PlacementReport>, Problem> {
     let view = state.api.core.view();
     if let Ok(session) = key.parse::<SessionId>() {
         return of_session(&view, &session).map(Json);
@@ -23,18 +23,18 @@ pub(in crate::admin) async fn explain(
     of_model(&view, &model).map(Json)
 }
 
-fn of_session(view: &MeshView, session: &SessionId) -> Result<Value, Problem> {
+fn of_session(view: &MeshView, session: &SessionId) -> Result<PlacementReport, Problem> {
     let explanation = explain_session(view, session)
         .map_err(|error| Problem::unavailable("session-not-placed", error.to_string()))?;
     let nodes = explanation.members.iter().map(|(node, reason)| {
-        let (verdict, why) = verdict(reason);
-        json!({ "node": node.to_string(), "region": region(view, node), "verdict": verdict, "reason": why })
+        let (verdict, reason) = verdict(reason);
+        PlacementRow { node: node.to_string(), region: region(view, node), verdict: verdict.to_owned(), reason }
     });
-    Ok(json!({
-        "what": format!("session of group {}, W={}", explanation.set.group, explanation.set.write_quorum),
-        "epoch": explanation.set.epoch.0,
-        "nodes": nodes.collect::<Vec<_>>(),
-    }))
+    Ok(PlacementReport {
+        what: format!("session of group {}, W={}", explanation.set.group, explanation.set.write_quorum),
+        epoch: Some(explanation.set.epoch.0),
+        nodes: nodes.collect(),
+    })
 }
 
 fn verdict(reason: &PlacementReason) -> (&'static str, String) {
@@ -49,29 +49,36 @@ fn verdict(reason: &PlacementReason) -> (&'static str, String) {
     }
 }
 
-fn of_model(view: &MeshView, model: &ModelName) -> Result<Value, Problem> {
-    let row =
-        view.deployments.iter().find(|row| row.deployment.model == *model).ok_or_else(|| unknown(model.as_str()))?;
+fn of_model(view: &MeshView, model: &ModelName) -> Result<PlacementReport, Problem> {
+    let row = published::find(view, model, None).ok_or_else(|| unknown(model.as_str()))?;
     let reference = row.deployment.model_ref();
     let nodes = view.members.values().map(|member| {
-        let placed = member.cell.and_then(|cell| view.placements.get(&cell)).and_then(|table| table.models.get(&reference));
+        let placed =
+            member.cell.and_then(|cell| view.placements.get(&cell)).and_then(|table| table.models.get(&reference));
         let place = placed.and_then(|placed| placed.nodes.iter().position(|node| *node == member.node));
         let warm = row.warm.contains(&member.node);
         let (verdict, reason) = match (place, warm) {
             (Some(place), true) => ("holds", format!("place {}, warm", place + 1)),
             (Some(place), false) => ("holds", format!("place {}, not warm yet", place + 1)),
             (None, true) => ("holds", "warm, no longer placed here".to_owned()),
-            (None, false) if !row.deployment.wants(&member.region) => ("refused", "not a region of the deployment".to_owned()),
+            (None, false) if !row.deployment.wants(&member.region) => {
+                ("refused", "not a region of the deployment".to_owned())
+            }
             (None, false) => ("-", "others were ranked before it".to_owned()),
         };
-        json!({ "node": member.node.to_string(), "region": member.region.to_string(), "verdict": verdict, "reason": reason })
+        PlacementRow {
+            node: member.node.to_string(),
+            region: Some(member.region.to_string()),
+            verdict: verdict.to_owned(),
+            reason,
+        }
     });
     let own = view.cell.and_then(|cell| view.placements.get(&cell));
-    Ok(json!({
-        "what": format!("model {reference}, {} per region", row.deployment.replicas),
-        "epoch": own.map(|placement| placement.epoch.0),
-        "nodes": nodes.collect::<Vec<_>>(),
-    }))
+    Ok(PlacementReport {
+        what: format!("model {reference}, {} per region", row.deployment.replicas),
+        epoch: own.map(|placement| placement.epoch.0),
+        nodes: nodes.collect(),
+    })
 }
 
 fn region(view: &MeshView, node: &hedgerow_attest::id::NodeId) -> Option<String> {

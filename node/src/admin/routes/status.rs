@@ -45,7 +45,7 @@ fn reasons(view: &MeshView) -> Vec<String> {
     if view.cell.is_none() {
         reasons.push("the cell of this region is not known yet".to_owned());
     }
-    if !view.members.get(&view.me).is_some_and(|me| me.incarnation.0 > 0) {
+    if view.members.get(&view.me).is_none_or(|me| me.incarnation.0 == 0) {
         reasons.push("this node has not announced itself yet".to_owned());
     }
     reasons

@@ -6,11 +6,11 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use hedgerow_protocol::name::{ModelName, ModelVersion};
 use serde_json::{Value, json};
 
 use crate::api::oip::{self, InferBody, WantedOutput};
 use crate::api::problem::{OipProblem, Problem};
+use crate::api::published;
 use crate::api::state::ApiState;
 use crate::observe::chain;
 use crate::route::{InferAnswer, InferError, InferRequest};
@@ -42,8 +42,11 @@ async fn answer(state: &ApiState, model: &str, version: Option<&str>, body: &[u8
         Problem::bad_request("request-malformed", format!("the body is no inference request: {error}"))
     })?;
     let timeout = timeout(&body)?;
-    let model = super::models::name(model)?;
-    let version = version.map(super::models::version).transpose()?;
+    let model = published::model_name(model)?;
+    let version = version.map(published::model_version).transpose()?;
+    if published::find(&state.core.view(), &model, version.as_ref()).is_none() {
+        return Err(published::unknown(&model, version.as_ref()).into());
+    }
     let inputs = oip::inputs(body.inputs).map_err(|error| Problem::bad_request("input-malformed", chain(&error)))?;
     let request = InferRequest { model, version, inputs, timeout };
     let answer = state.router.infer(request).await.map_err(|error| problem(&error))?;
@@ -98,22 +101,16 @@ fn infer_answer(answer: InferAnswer, id: Option<String>, wanted: &[WantedOutput]
     Ok(body)
 }
 
-/// Statuses as Triton answers them (`serving` conventions of the protocol's clients).
+/// Statuses as Triton answers them.
 fn problem(error: &InferError) -> Problem {
-    let detail = error.to_string();
     match error {
-        InferError::Unknown { model } => {
-            Problem::not_found("model-unknown", format!("Request for unknown model: '{model}' is not found"))
+        InferError::Unknown { model } => published::unknown(model, None),
+        InferError::NoCandidate { model, .. } => {
+            Problem::because(StatusCode::SERVICE_UNAVAILABLE, "model-not-ready", error)
+                .remedy(format!("see who would answer with `hedgerow nearest {model}`"))
         }
-        InferError::NoCandidate { model, .. } => Problem::unavailable("model-not-ready", detail)
-            .remedy(format!("see who would answer with `hedgerow nearest {model}`")),
-        InferError::Request { .. } => Problem::bad_request("request-does-not-fit", detail),
-        InferError::Exhausted { .. } => Problem::unavailable("no-answer", detail),
+        InferError::Request { detail } => Problem::bad_request("request-does-not-fit", detail),
+        InferError::Exhausted { .. } => Problem::because(StatusCode::SERVICE_UNAVAILABLE, "no-answer", error),
         InferError::Deadline { .. } => Problem::new(StatusCode::GATEWAY_TIMEOUT, "deadline", "Request timeout expired"),
     }
-}
-
-/// Names that a path may carry.
-pub(super) fn parse_names(model: &str, version: &str) -> Result<(ModelName, ModelVersion), Problem> {
-    Ok((super::models::name(model)?, super::models::version(version)?))
 }

@@ -3,11 +3,11 @@
 use axum::Json;
 use axum::extract::{Query, State};
 use serde::Deserialize;
-use serde_json::Value;
 
-use crate::admin::wire::MemberRow;
+use crate::admin::wire::{MemberRow, NearestReport};
 use crate::api::problem::Problem;
-use crate::api::ranking::ranking_json;
+use crate::api::published;
+use crate::api::ranking;
 use crate::api::state::ApiState;
 use crate::core::member_rows;
 
@@ -24,7 +24,12 @@ pub(super) async fn members(State(state): State<ApiState>) -> Json<Vec<MemberRow
 pub(super) async fn nearest(
     State(state): State<ApiState>,
     Query(query): Query<NearestQuery>,
-) -> Result<Json<Value>, Problem> {
-    let ranking = state.router.ranking(super::models::name(&query.model)?, None, None);
-    Ok(Json(ranking_json(&state.core.view(), &ranking)))
+) -> Result<Json<NearestReport>, Problem> {
+    let model = published::model_name(&query.model)?;
+    let view = state.core.view();
+    if published::find(&view, &model, None).is_none() {
+        return Err(published::unlisted(&query.model));
+    }
+    let ranking = state.router.ranking(model, None, None);
+    Ok(Json(ranking::report(&view, &ranking)))
 }

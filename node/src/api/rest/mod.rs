@@ -7,10 +7,10 @@ mod sessions;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::StatusCode;
+use axum::middleware::from_fn;
 use axum::routing::{get, post};
 
-use super::problem::Problem;
+use super::rejection::formed;
 use super::state::ApiState;
 
 /// A request's body: a batch of 256 pictures as JSON is about 2 MiB.
@@ -33,14 +33,7 @@ pub fn router(state: ApiState) -> Router {
         .route("/mesh/v1/nearest", get(mesh::nearest))
         .route("/mesh/v1/sessions", post(sessions::name))
         .route("/mesh/v1/sessions/{id}", get(sessions::read).patch(sessions::write))
-        .fallback(async || {
-            Problem::new(StatusCode::NOT_FOUND, "not-found", "Not Found")
-                .remedy("the routes are under /v2 (Open Inference Protocol) and /mesh/v1")
-                .into_oip()
-        })
-        .method_not_allowed_fallback(async || {
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method Not Allowed").into_oip()
-        })
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(from_fn(formed))
         .with_state(state)
 }

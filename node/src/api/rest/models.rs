@@ -9,6 +9,7 @@ use hedgerow_protocol::name::{ModelName, ModelVersion};
 use serde_json::{Value, json};
 
 use crate::api::problem::{OipProblem, Problem};
+use crate::api::published::{find, model_name, model_version, unknown};
 use crate::api::state::ApiState;
 
 pub(super) async fn server() -> Json<Value> {
@@ -29,14 +30,14 @@ pub(super) async fn metadata(
     State(state): State<ApiState>,
     Path(model): Path<String>,
 ) -> Result<Json<Value>, OipProblem> {
-    describe(&state, name(&model)?, None).await
+    describe(&state, model_name(&model)?, None).await
 }
 
 pub(super) async fn metadata_of_version(
     State(state): State<ApiState>,
     Path((model, version)): Path<(String, String)>,
 ) -> Result<Json<Value>, OipProblem> {
-    let (model, version) = super::infer::parse_names(&model, &version)?;
+    let (model, version) = (model_name(&model)?, model_version(&version)?);
     describe(&state, model, Some(version)).await
 }
 
@@ -46,7 +47,13 @@ async fn describe(
     version: Option<ModelVersion>,
 ) -> Result<Json<Value>, OipProblem> {
     let described = state.router.describe(&model, version.as_ref()).await;
-    let (found, signature) = described.ok_or_else(|| unknown(&model))?;
+    let Some((found, signature)) = described else {
+        require(state, &model, version.as_ref())?;
+        let detail = format!("no node that holds model '{model}' answers");
+        return Err(Problem::unavailable("model-not-ready", detail)
+            .remedy(format!("see who would answer with `hedgerow nearest {model}`"))
+            .into_oip());
+    };
     Ok(Json(json!({
         "name": found.model.as_str(),
         "versions": [found.version.as_str()],
@@ -60,23 +67,20 @@ pub(super) async fn model_ready(
     State(state): State<ApiState>,
     Path(model): Path<String>,
 ) -> Result<Response, OipProblem> {
-    answer_ready(&state, name(&model)?, None)
+    answer_ready(&state, &model_name(&model)?, None)
 }
 
 pub(super) async fn version_ready(
     State(state): State<ApiState>,
     Path((model, version)): Path<(String, String)>,
 ) -> Result<Response, OipProblem> {
-    let (model, version) = super::infer::parse_names(&model, &version)?;
-    answer_ready(&state, model, Some(version))
+    let (model, version) = (model_name(&model)?, model_version(&version)?);
+    answer_ready(&state, &model, Some(&version))
 }
 
-fn answer_ready(state: &ApiState, model: ModelName, version: Option<ModelVersion>) -> Result<Response, OipProblem> {
-    let known = state.core.view().deployments.iter().any(|row| row.deployment.model == model);
-    if !known {
-        return Err(unknown(&model));
-    }
-    let ready = !state.router.ranking(model.clone(), version, None).candidates.is_empty();
+fn answer_ready(state: &ApiState, model: &ModelName, version: Option<&ModelVersion>) -> Result<Response, OipProblem> {
+    require(state, model, version)?;
+    let ready = !state.router.ranking(model.clone(), version.cloned(), None).candidates.is_empty();
     Ok((status(ready), Json(json!({ "name": model.as_str(), "ready": ready }))).into_response())
 }
 
@@ -92,22 +96,12 @@ pub(super) async fn index(State(state): State<ApiState>) -> Json<Value> {
     Json(Value::Array(rows.collect()))
 }
 
-/// A model's name out of a path.
-pub(super) fn name(text: &str) -> Result<ModelName, Problem> {
-    ModelName::new(text)
-        .map_err(|error| Problem::bad_request("name-malformed", format!("'{text}' is no model's name: {error}")))
-}
-
-/// A version out of a path.
-pub(super) fn version(text: &str) -> Result<ModelVersion, Problem> {
-    ModelVersion::new(text)
-        .map_err(|error| Problem::bad_request("version-malformed", format!("'{text}' is no version: {error}")))
-}
-
-fn unknown(model: &ModelName) -> OipProblem {
-    Problem::not_found("model-unknown", format!("Request for unknown model: '{model}' is not found"))
-        .remedy("list the models with `hedgerow model ls`")
-        .into_oip()
+/// Whether it is served soon or ever; another refusal than one of a model that nobody knows.
+fn require(state: &ApiState, model: &ModelName, version: Option<&ModelVersion>) -> Result<(), Problem> {
+    match find(&state.core.view(), model, version) {
+        Some(_row) => Ok(()),
+        None => Err(unknown(model, version).remedy("list the models with `hedgerow model ls`")),
+    }
 }
 
 fn status(ready: bool) -> StatusCode {

@@ -10,7 +10,9 @@ use axum::response::{IntoResponse, Response};
 use hedgerow_crdt::etag::{CausalToken, Etag};
 use hedgerow_crdt::ops::{Scalar, SessionOp};
 use hedgerow_protocol::name::{ClassName, Namespace};
+use hedgerow_protocol::placement::{PlacementError, REPLICAS_MAX};
 use hedgerow_protocol::session_id::SessionId;
+use hedgerow_protocol::view::MeshView;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -71,10 +73,10 @@ pub(super) async fn read(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let session = parse_id(&id)?;
-    let min = text_header(&headers, &TOKEN)?
-        .map(|text| text.parse::<CausalToken>())
-        .transpose()
-        .map_err(|error| Problem::bad_request("token-malformed", chain(&error)))?;
+    let min = text_header(&headers, &TOKEN)?.map(|text| text.parse::<CausalToken>()).transpose().map_err(|_error| {
+        Problem::bad_request("token-malformed", format!("{TOKEN} is no causal token of this mesh"))
+            .remedy("give the token of an earlier answer, or none")
+    })?;
     let answer = state.sessions.read(&session, ReadRequest { min, timeout: timeout(&query) }).await;
     respond(answer.map_err(|error| failed(&error))?)
 }
@@ -90,11 +92,29 @@ pub(super) async fn write(
     let if_match = text_header(&headers, &header::IF_MATCH)?
         .map(|text| text.trim().trim_matches('"').parse::<Etag>())
         .transpose()
-        .map_err(|error| Problem::bad_request("etag-malformed", error.to_string()))?;
+        .map_err(|_error| {
+            Problem::bad_request("etag-malformed", "If-Match is no entity tag of this mesh")
+                .remedy("read the session and write with the ETag of the answer")
+        })?;
+    require_quorum(&state.core.view(), &session, query.quorum)?;
     let body: PatchBody = serde_json::from_slice(&body)
         .map_err(|error| Problem::bad_request("request-malformed", format!("the body is no write: {error}")))?;
     let request = WriteRequest { ops: operations(body)?, if_match, quorum: query.quorum, timeout: timeout(&query) };
     respond(state.sessions.write(&session, request).await.map_err(|error| failed(&error))?)
+}
+
+/// A write that no set of replicas could satisfy is refused before it is made; 202 is for those that may still get there.
+fn require_quorum(view: &MeshView, session: &SessionId, quorum: Option<u8>) -> Result<(), Problem> {
+    let class = &session.class;
+    let rule = view.policy.as_deref().and_then(|policy| policy.class(class));
+    let most = rule.map_or(REPLICAS_MAX, |rule| rule.replicas);
+    match quorum {
+        Some(quorum) if !(1..=most).contains(&quorum) => {
+            let detail = format!("a quorum of {quorum} cannot be met: sessions of class {class} have {most} replicas");
+            Err(Problem::bad_request("quorum-out-of-bounds", detail).remedy(format!("ask for 1 to {most}")))
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// Deletions first, then values, then increments: so `{"delete": ["a"], "set": {"a/b": 1}}` replaces a subtree.
@@ -203,7 +223,9 @@ fn respond(answer: SessionAnswer) -> Result<Response, Problem> {
 
 fn refusal(why: Refused, detail: String) -> Problem {
     match why {
-        Refused::Request => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "session-refused", detail),
+        Refused::Request => {
+            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "session-refused", format!("cannot {detail}"))
+        }
         Refused::Elsewhere | Refused::Later => Problem::unavailable("session-later", detail).remedy("try again"),
         Refused::Broken => {
             Problem::unavailable("session-storage", detail).remedy("read through another node before repeating a write")
@@ -212,9 +234,15 @@ fn refusal(why: Refused, detail: String) -> Problem {
 }
 
 fn failed(error: &SessionError) -> Problem {
-    let detail = chain(error);
+    let detail = format!("cannot {}", chain(error));
     match error {
         SessionError::NoCell | SessionError::Unreachable { .. } => Problem::unavailable("session-unreachable", detail),
+        SessionError::Placement(PlacementError::UnknownClass(class)) => Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "class-unknown",
+            format!("the mesh's policy has no class '{class}'"),
+        )
+        .remedy("use one that it has, such as `default`"),
         SessionError::Placement(_) => Problem::unavailable("session-not-placed", detail)
             .remedy("see the mesh's classes and cells with `hedgerow placement explain ID`"),
         SessionError::Unknown(_) => Problem::new(StatusCode::GATEWAY_TIMEOUT, "session-unknown-outcome", detail)

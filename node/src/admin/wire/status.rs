@@ -1,6 +1,4 @@
-//! The JSON of the admin socket, as its server writes it and its clients read it.
-//!
-//! Clients ignore members that they do not know, so that a later node may say more.
+//! What a node is and whom it sees.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -1,0 +1,11 @@
+//! The JSON of the admin socket, as its server writes it and its clients read it.
+//!
+//! Clients ignore members that they do not know, so that a later node may say more.
+
+mod model;
+mod ranking;
+mod status;
+
+pub use model::{ModelDetail, ModelPushed, ModelRow, ModelSignature, ModelVerified, Port, Publisher, Size};
+pub use ranking::{NearestCandidate, NearestRefused, NearestReport, PingReport, PlacementReport, PlacementRow};
+pub use status::{Aggregator, Listening, LocalModel, MemberCounts, MemberRow, NodeState, Status};
