@@ -281,3 +281,7 @@ fn storage_failure(error: &CommitError) -> StorageFailure {
     }
     StorageFailure::Io
 }
+
+#[cfg(test)]
+#[path = "task_tests.rs"]
+mod tests;

@@ -24,6 +24,8 @@ mod reset;
 mod rpc;
 mod socket;
 mod tasks;
+#[cfg(test)]
+pub(crate) mod testing;
 mod tls;
 mod trust;
 

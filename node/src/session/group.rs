@@ -268,3 +268,7 @@ fn log(event: &Event) {
         Event::StorageFailed => tracing::error!("a session log failed"),
     }
 }
+
+#[cfg(test)]
+#[path = "group_tests.rs"]
+mod tests;

@@ -1,0 +1,27 @@
+//! A network without anybody else.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use hedgerow_attest::id::NodeId;
+use hedgerow_attest::key::SecretKey;
+use hedgerow_attest::time::UnixSeconds;
+use tokio::sync::watch;
+
+use super::{Net, NetConfig, Trust};
+
+/// The network of a node that belongs to no mesh, on a free port of loopback. Its events go nowhere.
+pub(crate) fn lonely_net(node: NodeId) -> Net {
+    let trust = Trust {
+        node,
+        transport: Arc::new(SecretKey::from_seed([1; 32])),
+        root: None,
+        own: None,
+        revoked: BTreeSet::new(),
+        clock_floor: UnixSeconds(0),
+    };
+    let (_unchanged, trust) = watch::channel(Arc::new(trust));
+    let listen = "127.0.0.1:0".parse().unwrap();
+    let (net, _events) = Net::start(NetConfig { listen, trust, emulate: false, topics: vec![] }).unwrap();
+    net
+}
