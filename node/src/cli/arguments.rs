@@ -15,10 +15,10 @@ use super::output::OutputFormat;
 #[command(name = "hedgerow", version, max_term_width = 100)]
 pub(crate) struct Cli {
     /// Data folder of the node [default: $XDG_STATE_HOME/hedgerow, else ~/.local/state/hedgerow]
-    #[arg(long, global = true, env = "HEDGEROW_DATA", value_name = "DIR")]
+    #[arg(long, global = true, env = "HEDGEROW_DATA", value_name = "DIR", help_heading = "Everywhere")]
     pub(crate) data: Option<PathBuf>,
     /// How answers are printed
-    #[arg(short, long, global = true, value_enum, default_value_t = OutputFormat::Table)]
+    #[arg(short, long, global = true, value_enum, default_value_t = OutputFormat::Table, help_heading = "Everywhere")]
     pub(crate) output: OutputFormat,
     /// What to do
     #[command(subcommand)]
