@@ -96,8 +96,8 @@ mod tests {
         (takes, outcome): (Duration, Result<u8, &'static str>),
     ) -> Ask<impl Future<Output = Result<u8, &'static str>>> {
         let ask = async move {
-            tokio::time::sleep(takes).await;
-            outcome
+            let silence = tokio::time::timeout(takes, std::future::pending::<()>()).await;
+            silence.map_or(outcome, |()| unreachable!("silence does not end"))
         };
         Ask { patience: Duration::from_millis(100), ask }
     }
