@@ -106,8 +106,8 @@ impl Peer {
         let listeners = Listeners::bind(config, &folder).await?;
         let (trust, trusted) = watch::channel(Arc::new(trust(enrolled)));
         let topics = vec![FACTS_TOPIC.to_owned()];
-        let (net, events) =
-            Net::start(NetConfig { listen: config.listen, trust: trusted, emulate: config.emulate, topics })?;
+        let net = NetConfig { listen: config.listen, trust: trusted, emulate: config.emulate, topics };
+        let (net, events) = Net::start(net).inspect_err(|_refused| remove_socket(&folder))?;
         let stop = CancellationToken::new();
         let opened = Opened { listeners, net: net.clone(), events, trust, stop: stop.clone() };
         match Self::assemble(config, folder, store, enrolled, opened).await {
@@ -239,9 +239,7 @@ impl Peer {
         }
         end(&mut self.tasks, "rooms", ROOMS_PATIENCE).await;
         self.store.close().await;
-        if let Err(error) = std::fs::remove_file(self.folder.layout().admin_socket()) {
-            tracing::debug!(%error, "the admin socket was not removed");
-        }
+        remove_socket(&self.folder);
     }
 
     fn serve(&mut self, events: mpsc::Receiver<NetEvent>, inbox: CoreInbox, listeners: Listeners, enrolled: &Enrolled) {
@@ -268,6 +266,13 @@ impl Peer {
             let served = axum::serve(listeners.admin, admin).with_graceful_shutdown(stop_admin.cancelled_owned());
             ended("the admin socket", served.await);
         }));
+    }
+}
+
+/// Only while the folder is this process's: the socket may be another's afterwards.
+fn remove_socket(folder: &DataFolder) {
+    if let Err(error) = std::fs::remove_file(folder.layout().admin_socket()) {
+        tracing::debug!(%error, "the admin socket was not removed");
     }
 }
 
