@@ -1,0 +1,12 @@
+//! Real nodes: processes of the built binary on loopback, used through their command line, REST and admin socket only.
+
+mod mesh {
+    mod bad_input;
+    mod failover;
+    mod fleet;
+    mod join;
+    mod models;
+    mod replicate;
+    mod restart;
+    mod usage;
+}
