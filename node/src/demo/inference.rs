@@ -28,7 +28,7 @@ pub(super) async fn run(mesh: &DemoMesh, report: &mut Report) -> Result<()> {
 /// Rules around every node's own socket, one for each node of the other region; then each node measures it.
 async fn set_apart(mesh: &DemoMesh) -> Result<String> {
     links::set(mesh, &[]).await?;
-    let (rtt, _) = until("the delay is measured", Duration::from_secs(15), async || {
+    let (rtt, _) = until("the delay is measured", Duration::from_secs(25), async || {
         let mut nearest_far = f64::MAX;
         for row in mesh.node("n1")?.members().await? {
             match row.rtt_ms {

@@ -50,7 +50,7 @@ impl MeshCore {
             return (adoption, None);
         }
         let token = (origin != Origin::Disk && is_durable(kept.key()))
-            .then(|| fx.persist(vec![put_fact(&kept)], matches!(kept.fact(), Fact::Decision(_))));
+            .then(|| fx.persist(vec![put_fact(&kept)], is_promised(kept.key())));
         self.follow(fx, kept.fact(), origin);
         (adoption, token)
     }
@@ -234,6 +234,12 @@ impl MeshCore {
         let near = self.swim.peers().get(node).map(|peer| peer.found.liveness());
         near.or_else(|| self.remote.peers().get(node).map(RemotePeer::shown))
     }
+}
+
+/// Facts that somebody is told are kept, and that nobody would repeat: commands about them are answered when they are on the
+/// disk. What a node says of itself it says again.
+fn is_promised(key: &FactKey) -> bool {
+    !matches!(key, FactKey::Record(_) | FactKey::Accusation(_) | FactKey::Rollup(_))
 }
 
 /// Whether a fact outlives this run: liveness does not.

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Time between two probes of members of other cells. They measure distances; one in turn is enough.
-const PROBE_PERIOD: Duration = Duration::from_secs(1);
+const PROBE_PERIOD: Duration = Duration::from_millis(500);
 
 /// Probes without an answer after which this node doubts a member that its aggregator believes in.
 const MISSES_DOUBT: u32 = 3;
