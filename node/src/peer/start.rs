@@ -103,13 +103,12 @@ impl Peer {
         store: Store,
         enrolled: &Enrolled,
     ) -> Result<Self, PeerStartError> {
-        let listeners = Listeners::bind(config, &folder).await?;
         let (trust, trusted) = watch::channel(Arc::new(trust(enrolled)));
         let topics = vec![FACTS_TOPIC.to_owned()];
-        let net = NetConfig { listen: config.listen, trust: trusted, emulate: config.emulate, topics };
-        let (net, events) = Net::start(net).inspect_err(|_refused| remove_socket(&folder))?;
+        let (net, events) =
+            Net::start(NetConfig { listen: config.listen, trust: trusted, emulate: config.emulate, topics })?;
         let stop = CancellationToken::new();
-        let opened = Opened { listeners, net: net.clone(), events, trust, stop: stop.clone() };
+        let opened = Opened { net: net.clone(), events, trust, stop: stop.clone() };
         match Self::assemble(config, folder, store, enrolled, opened).await {
             Ok(peer) => Ok(peer),
             Err(error) => {
@@ -128,7 +127,8 @@ impl Peer {
         enrolled: &Enrolled,
         opened: Opened,
     ) -> Result<Self, PeerStartError> {
-        let Opened { listeners, net, events, trust, stop } = opened;
+        let Opened { net, events, trust, stop } = opened;
+        let listeners = Listeners::bind(config, &folder).await?;
         let started = Instant::now();
         let (counters, conditions) = (Counters::default(), Conditions::default());
         let mut tasks = JoinSet::new();
@@ -239,7 +239,9 @@ impl Peer {
         }
         end(&mut self.tasks, "rooms", ROOMS_PATIENCE).await;
         self.store.close().await;
-        remove_socket(&self.folder);
+        if let Err(error) = std::fs::remove_file(self.folder.layout().admin_socket()) {
+            tracing::debug!(%error, "the admin socket was not removed");
+        }
     }
 
     fn serve(&mut self, events: mpsc::Receiver<NetEvent>, inbox: CoreInbox, listeners: Listeners, enrolled: &Enrolled) {
@@ -269,16 +271,8 @@ impl Peer {
     }
 }
 
-/// Only while the folder is this process's: the socket may be another's afterwards.
-fn remove_socket(folder: &DataFolder) {
-    if let Err(error) = std::fs::remove_file(folder.layout().admin_socket()) {
-        tracing::debug!(%error, "the admin socket was not removed");
-    }
-}
-
 /// What is open before any room works with it.
 struct Opened {
-    listeners: Listeners,
     net: Net,
     events: mpsc::Receiver<NetEvent>,
     trust: watch::Sender<Arc<Trust>>,
