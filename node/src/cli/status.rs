@@ -24,7 +24,9 @@ fn table(status: &Status) -> String {
     ];
     for aggregator in &status.aggregators {
         let holder = short(&aggregator.holder);
-        lines.push(format!("aggregator  {}: {holder}, term {}", aggregator.region, aggregator.term));
+        let failover = if aggregator.voters > 1 { "" } else { " (no failover)" };
+        let (region, term, voters) = (&aggregator.region, aggregator.term, aggregator.voters);
+        lines.push(format!("aggregator  {region}: {holder}, term {term}, {voters} voter(s){failover}"));
     }
     for model in &status.models {
         let reason = model.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));

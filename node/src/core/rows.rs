@@ -51,6 +51,7 @@ pub fn aggregators(view: &MeshView) -> Vec<Aggregator> {
             cell: row.cell.to_string(),
             holder: row.holder.to_string(),
             term: row.term.0,
+            voters: u64::try_from(row.voters).unwrap_or(u64::MAX),
         })
         .collect()
 }

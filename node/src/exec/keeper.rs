@@ -12,7 +12,7 @@ use hedgerow_protocol::core::Command;
 use hedgerow_protocol::fact::{Health, WARM_MAX};
 use hedgerow_protocol::name::ModelRef;
 use hedgerow_protocol::view::MeshView;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::fetch::bring;
@@ -93,19 +93,28 @@ impl Keeper {
                     Ok(()) => self.follow(&views.borrow_and_update().clone()),
                     Err(_ended) => return,
                 },
-                Some(loaded) = self.loads.join_next() => match loaded {
-                    Ok((place, true)) => { self.retries.remove(&place); }
-                    Ok((place, false)) => {
-                        let retry = Retry::after(self.retries.get(&place).copied(), Instant::now());
-                        self.retries.insert(place, retry);
-                    }
-                    Err(error) => tracing::error!(%error, "a model's loading failed"),
-                },
+                Some(loaded) = self.loads.join_next() => {
+                    self.loaded(loaded);
+                    // At once: a model that is warm here and unknown to the router answers nobody.
+                    self.tell().await;
+                }
                 _ = tell.tick() => {
                     self.follow(&views.borrow().clone());
                     self.tell().await;
                 }
             }
+        }
+    }
+
+    /// Takes the outcome of a load, `true` where the model is warm.
+    fn loaded(&mut self, outcome: Result<(Place, bool), JoinError>) {
+        match outcome {
+            Ok((place, true)) => drop(self.retries.remove(&place)),
+            Ok((place, false)) => {
+                let retry = Retry::after(self.retries.get(&place).copied(), Instant::now());
+                self.retries.insert(place, retry);
+            }
+            Err(error) => tracing::error!(%error, "a model's loading failed"),
         }
     }
 

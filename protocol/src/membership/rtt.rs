@@ -2,8 +2,9 @@
 //!
 //! The window is counted in samples, not in seconds: members that are probed rarely would otherwise have a window of one.
 
-/// Samples that count. A guess: at a probe every few seconds it spans a minute, which outlasts a burst of traffic.
-const WINDOW: usize = 16;
+/// Samples that count. A guess: at a probe every second or two it outlasts a burst of traffic, and a distance that grew by less
+/// than [`DETOUR`] is still noticed within a quarter of a minute.
+const WINDOW: usize = 8;
 
 /// So many samples in a row, each beyond [`DETOUR`] times the least, are another way and not a queue.
 const DETOUR_SAMPLES: usize = 3;

@@ -99,6 +99,9 @@ pub struct Aggregator {
     pub holder: String,
     /// The term of the lease.
     pub term: u64,
+    /// How many nodes vote; with one there is no failover.
+    #[serde(default)]
+    pub voters: u64,
 }
 
 /// A model placed on the answering node.
