@@ -15,7 +15,7 @@ use super::failure::{CliError, Exit};
 use super::init::{node_class, open_folder};
 use super::output::line;
 use crate::config::ArtifactLimits;
-use crate::identity::{Enrolment, JoinRequest, NodeIdentity};
+use crate::identity::{Enrolled, Enrolment, JoinRequest, NodeIdentity};
 use crate::net::{Net, NetConfig, Trust};
 use crate::observe::chain;
 use crate::observe::wall;
@@ -29,14 +29,26 @@ pub(super) async fn run(data: &Path, arguments: &JoinArguments) -> Result<Exit, 
     let ticket = decode(&read_ticket(arguments)?)?;
     let folder = open_folder(data)?;
     if folder.layout().membership().exists() {
-        let why = anyhow::anyhow!("the data folder {} belongs to a member already", data.display());
-        let remedy = "start it with `hedgerow run`, or name another folder with --data DIR";
-        return Err(CliError::local("join", why, Some(remedy.to_owned())));
+        return Err(already_member(&folder, &ticket));
     }
     let enrolment = redeem(&folder, &ticket).await?;
     line(&format!("joined mesh {} as {} in region {}", ticket.mesh, enrolment.member().node(), ticket.region))?;
     line("next: hedgerow run")?;
     Ok(Exit::Ok)
+}
+
+/// A member joins nothing. A ticket of another mesh is told as such, since whoever brought it may have mistaken the folder.
+fn already_member(folder: &DataFolder, ticket: &Ticket) -> CliError {
+    let now = wall().unix_seconds();
+    let own = Enrolled::load(folder.layout(), now).map(|enrolled| enrolled.root.mesh());
+    let remedy = Some("start it with `hedgerow run`, or name another folder with --data DIR".to_owned());
+    match own.map(|own| ticket.check(now, Some(own))) {
+        Ok(Err(other_mesh)) => CliError::local("join", other_mesh, remedy),
+        Ok(Ok(())) | Err(_) => {
+            let root = folder.layout().root().display();
+            CliError::local("join", anyhow::anyhow!("the data folder {root} belongs to a member already"), remedy)
+        }
+    }
 }
 
 /// Reads the text of a ticket and checks what can be checked without asking anybody.

@@ -124,7 +124,7 @@ async fn a_member_stays_in_its_mesh_whatever_ticket_it_is_given() {
     let kept = fs::read(mesh.path("b/membership.bin")).expect("a member");
 
     let foreign = ticket(&mesh, "o", &[]).await;
-    mesh.run("b", &["join", &foreign]).await.refused(1, &["belongs to a member already", "--data"]);
+    mesh.run("b", &["join", &foreign]).await.refused(1, &["ticket of mesh", "this node belongs to mesh", "--data"]);
     assert_eq!(fs::read(mesh.path("b/membership.bin")).expect("a member"), kept);
     fs::write(mesh.path("foreign"), foreign).expect("the ticket");
     let file = mesh.path("foreign").display().to_string();
