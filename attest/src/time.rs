@@ -4,6 +4,10 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use thiserror::Error;
 
+/// Clocks of two nodes may differ by this many seconds before a statement's dates are held against it. One figure for all who
+/// judge dates: a handshake that admits a member whose facts are refused would help nobody.
+pub const CLOCK_SKEW_S: u64 = 300;
+
 const DAY_S: u64 = 86_400;
 
 /// 9999-12-31T23:59:59Z, the last moment that the text form can name.

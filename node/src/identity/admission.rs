@@ -12,10 +12,9 @@ use hedgerow_attest::identity::Identity;
 use hedgerow_attest::key::PublicKey;
 use hedgerow_attest::member::Member;
 use hedgerow_attest::signed::Signed;
-use hedgerow_attest::time::UnixSeconds;
+use hedgerow_attest::time::{CLOCK_SKEW_S, UnixSeconds};
 use hedgerow_protocol::placement::Policy;
 
-use super::CLOCK_SKEW_S;
 use super::answer::{GENESES_MAX, JoinAnswer, KNOWN_MEMBERS_MAX, KnownMember, Welcome};
 use super::issuer::Issuer;
 use super::refusal::JoinRefusal;

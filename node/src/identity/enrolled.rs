@@ -12,11 +12,10 @@ use hedgerow_attest::member::Member;
 use hedgerow_attest::membership::{CERTIFICATE_MAX, Certificate, MembershipError};
 use hedgerow_attest::root::{ROOT_MAX, RootError, TrustRoot};
 use hedgerow_attest::signed::{Domain as _, EnvelopeError, Signed};
-use hedgerow_attest::time::UnixSeconds;
+use hedgerow_attest::time::{CLOCK_SKEW_S, UnixSeconds};
 use hedgerow_protocol::fact::SignedFact;
 use hedgerow_protocol::placement::Policy;
 
-use super::CLOCK_SKEW_S;
 use super::admission::{Admission, GENESIS_FILE_BYTES_MAX};
 use super::issuer::{Issuer, IssuerError};
 use super::keys::{NodeIdentity, NodeIdentityError};

@@ -11,9 +11,8 @@ use hedgerow_attest::member::Member;
 use hedgerow_attest::membership::MembershipError;
 use hedgerow_attest::root::{RootError, TrustRoot};
 use hedgerow_attest::ticket::Ticket;
-use hedgerow_attest::time::UnixSeconds;
+use hedgerow_attest::time::{CLOCK_SKEW_S, UnixSeconds};
 
-use super::CLOCK_SKEW_S;
 use super::answer::{AnswerError, JoinAnswer, KnownMember, Welcome};
 use super::keys::NodeIdentity;
 use super::refusal::JoinRefusal;

@@ -17,9 +17,8 @@ use hedgerow_attest::region::Region;
 use hedgerow_attest::root::TrustRoot;
 use hedgerow_attest::signed::Signed;
 use hedgerow_attest::ticket::{self, Invitation, Ticket};
-use hedgerow_attest::time::UnixSeconds;
+use hedgerow_attest::time::{CLOCK_SKEW_S, UnixSeconds};
 
-use super::CLOCK_SKEW_S;
 use super::keys::NodeIdentity;
 use super::secrets::random;
 use crate::store::Invite;

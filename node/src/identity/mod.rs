@@ -29,6 +29,3 @@ pub use keys::{NodeIdentity, NodeIdentityError};
 pub use refusal::JoinRefusal;
 pub use request::{JoinRequest, REQUEST_BYTES_MAX};
 pub use secrets::{SecretError, load_secrets};
-
-/// Clocks of two nodes may differ by this many seconds before a statement's dates are held against it.
-pub const CLOCK_SKEW_S: u64 = 300;

@@ -42,4 +42,4 @@ pub use refusal::Refusal;
 pub use rpc::{Dropped, FrameError, LinkError, LinkView, Protocol, RemoteError, RequestError, SendError};
 pub use socket::Traffic;
 pub use tls::TlsConfigError;
-pub use trust::{CLOCK_SKEW_S, Trust};
+pub use trust::Trust;

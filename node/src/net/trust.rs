@@ -9,7 +9,7 @@ use hedgerow_attest::key::SecretKey;
 use hedgerow_attest::member::Member;
 use hedgerow_attest::membership::Certificate;
 use hedgerow_attest::root::TrustRoot;
-use hedgerow_attest::time::UnixSeconds;
+use hedgerow_attest::time::{CLOCK_SKEW_S, UnixSeconds};
 use tokio::sync::watch;
 
 use super::certificate::{Presented, TlsIdentity, TlsIdentityError};
@@ -130,6 +130,3 @@ impl Gate {
 fn membership(trust: &Trust) -> Option<Vec<u8>> {
     trust.own.as_ref().map(Certificate::to_bytes)
 }
-
-/// Clocks of two nodes may differ by this much before a statement's dates are held against it.
-pub const CLOCK_SKEW_S: u64 = 300;

@@ -3,10 +3,11 @@
 use super::effects::Effects;
 use super::interface::{Event, Hint};
 use super::mesh_core::{MeshCore, Phase};
-use crate::fact::{Fact, FactKey, Liveness, NodeRecord, NodeState, SKEW_S};
+use crate::fact::{Fact, FactKey, Liveness, NodeRecord, NodeState};
 use crate::view::MemberState;
 use hedgerow_attest::id::NodeId;
 use hedgerow_attest::member::Member;
+use hedgerow_attest::time::CLOCK_SKEW_S;
 use std::sync::Arc;
 
 /// Links that a node wants at most: its observers and observed, and as many of others.
@@ -26,7 +27,8 @@ impl MeshCore {
     /// Forgets members whose certificate ended: until then they stay on the list of those to dial.
     fn expire(&mut self, fx: &mut Effects<'_>) {
         let wall_s = fx.wall.unix_seconds().0;
-        let ended = |member: &&Member| member.not_after().plus_s(SKEW_S).0 < wall_s && member.node() != self.config.me;
+        let ended =
+            |member: &&Member| member.not_after().plus_s(CLOCK_SKEW_S).0 < wall_s && member.node() != self.config.me;
         let ended: Vec<NodeId> = self.roster.members().filter(ended).map(Member::node).collect();
         for node in ended {
             for key in [FactKey::Member(node), FactKey::Record(node), FactKey::Accusation(node)] {

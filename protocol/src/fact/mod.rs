@@ -19,5 +19,5 @@ pub use record::{ADDRESSES_MAX, DEGRADED_MAX, DegradedReason, Health, NodeRecord
 pub use rollup::{CELL_MEMBERS_MAX, Liveness, ROLLUP_MODELS_MAX, Rollup, RollupMember};
 pub use signed::{FACT_MAX, FactDecodeError, SignedFact};
 pub use statement::{SignedStatement, Statement};
+pub(crate) use verified::verify_decision;
 pub use verified::{Fact, FactRefusal, VerifiedFact};
-pub(crate) use verified::{SKEW_S, verify_decision};

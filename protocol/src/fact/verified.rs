@@ -16,11 +16,8 @@ use hedgerow_attest::member::Member;
 use hedgerow_attest::membership::MembershipError;
 use hedgerow_attest::root::TrustRoot;
 use hedgerow_attest::signed::{Domain, EnvelopeError, Signed, Verified, VerifyError};
-use hedgerow_attest::time::UnixSeconds;
+use hedgerow_attest::time::{CLOCK_SKEW_S, UnixSeconds};
 use thiserror::Error;
-
-/// Seconds by which the clocks of issuer and reader may differ.
-pub(crate) const SKEW_S: u64 = 300;
 
 /// What a verified fact says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,7 +116,7 @@ impl SignedFact {
     pub fn verify(self, roster: &Roster, root: &TrustRoot, now: UnixSeconds) -> Result<VerifiedFact, FactRefusal> {
         match self {
             Self::Member(certificate) => {
-                Ok(VerifiedFact::member(certificate.verify(root, now, SKEW_S).map_err(FactRefusal::Membership)?))
+                Ok(VerifiedFact::member(certificate.verify(root, now, CLOCK_SKEW_S).map_err(FactRefusal::Membership)?))
             }
             Self::Record(signed) => {
                 let record = by_node(&signed, roster, |record| record.node)?;
