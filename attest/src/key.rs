@@ -7,6 +7,7 @@ use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -167,6 +168,15 @@ impl<'de> Deserialize<'de> for Signature {
     }
 }
 
+/// Whoever signs: a [`SecretKey`], or in a simulation of thousands of nodes something that costs nothing.
+pub trait Signer {
+    /// The key under which the signatures verify.
+    fn public(&self) -> PublicKey;
+
+    /// Signs exactly these bytes; see [`PublicKey::verify_raw`] on when that is right.
+    fn sign_raw(&self, message: &[u8]) -> Signature;
+}
+
 /// An ed25519 secret key; its memory is wiped when it is dropped, and `Debug` shows the public half only.
 pub struct SecretKey(SigningKey);
 
@@ -193,6 +203,26 @@ impl SecretKey {
     #[must_use]
     pub fn sign_raw(&self, message: &[u8]) -> Signature {
         Signature(self.0.sign(message).to_bytes())
+    }
+}
+
+impl Signer for SecretKey {
+    fn public(&self) -> PublicKey {
+        Self::public(self)
+    }
+
+    fn sign_raw(&self, message: &[u8]) -> Signature {
+        Self::sign_raw(self, message)
+    }
+}
+
+impl<S: Signer> Signer for Arc<S> {
+    fn public(&self) -> PublicKey {
+        S::public(self)
+    }
+
+    fn sign_raw(&self, message: &[u8]) -> Signature {
+        S::sign_raw(self, message)
     }
 }
 

@@ -6,7 +6,7 @@
 //! proof. Byte layout: `docs/trust-formats.md`.
 
 use crate::digest::Sha256Digest;
-use crate::key::{PublicKey, SecretKey, Signature};
+use crate::key::{PublicKey, Signature, Signer};
 use crate::payload;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -95,7 +95,7 @@ impl<T: Domain> Signed<T> {
     /// # Panics
     /// When the encoded value is longer than [`Domain::PAYLOAD_MAX`]; the fields' own bounds have to rule that out.
     #[must_use]
-    pub fn sign(value: &T, key: &SecretKey) -> Self {
+    pub fn sign(value: &T, key: &impl Signer) -> Self {
         let payload = payload::encode(value);
         let signature = key.sign_raw(&payload::message::<T>(&payload));
         Self { signer: key.public(), signature, payload, marker: PhantomData }
@@ -222,7 +222,7 @@ pub struct Verified<T> {
 impl<T: Domain> Verified<T> {
     /// Signs a value with a key of one's own; the result is as trusted as the key.
     #[must_use]
-    pub fn sign_verified(value: &T, key: &SecretKey) -> Self {
+    pub fn sign_verified(value: &T, key: &impl Signer) -> Self {
         let envelope = Signed::sign(value, key);
         let value = envelope.peek().expect("a value that was just encoded decodes");
         Self { value, envelope }

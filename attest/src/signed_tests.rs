@@ -1,4 +1,5 @@
 use super::*;
+use crate::key::SecretKey;
 use crate::text::{Hex, TextForm};
 use proptest::prelude::*;
 

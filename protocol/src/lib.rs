@@ -7,6 +7,7 @@
 //! # Map
 //! - [`machine`]: the shape that all state machines have, and the loop that drives one.
 //! - [`core`]: [`core::MeshCore`], the one machine of a node; its inputs, outputs, commands and what it stores.
+//! - [`defect`]: rules that a simulation can leave out; a node never does.
 //! - [`fact`]: what is signed and travels; [`roster`]: whose signatures are believed.
 //! - [`wire`]: frames and messages; [`election`] and [`register`]: the formats of leases and of decisions.
 //! - [`placement`], [`route`]: pure functions of a [`view`]; [`id`], [`name`], [`session_id`], [`time`]: words.
@@ -50,6 +51,7 @@
 
 mod cell;
 pub mod core;
+pub mod defect;
 pub mod election;
 pub mod fact;
 pub mod id;

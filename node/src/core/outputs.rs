@@ -57,13 +57,13 @@ impl CoreTask {
                 if not_after.is_some_and(|latest| mono() > latest) {
                     return tracing::debug!(%to, "a message was too late to be sent");
                 }
-                if let Err(error) = self.net.send(to, net_lane(lane), Bytes::from(wire::encode(&message))) {
+                if let Err(error) = self.net.send(to, net_lane(lane), Bytes::from(wire::encode(&message.to_wire()))) {
                     tracing::trace!(%to, %error, "a message was not queued");
                 }
             }
             Output::Publish { fact, .. } => {
                 // Gossip is lossy: what it does not take, the exchange of facts brings.
-                if let Err(error) = self.net.publish(FACTS_TOPIC, Bytes::from(fact.to_bytes())) {
+                if let Err(error) = self.net.publish(FACTS_TOPIC, Bytes::from(fact.signed().to_bytes())) {
                     tracing::debug!(%error, "a fact was not published");
                 }
             }

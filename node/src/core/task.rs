@@ -14,7 +14,7 @@ use hedgerow_protocol::machine::{Cx, Machine as _};
 use hedgerow_protocol::roster::Roster;
 use hedgerow_protocol::time::Mono;
 use hedgerow_protocol::view::MeshView;
-use hedgerow_protocol::wire;
+use hedgerow_protocol::wire::{self, Opened};
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng as _;
 use thiserror::Error;
@@ -194,7 +194,12 @@ impl CoreTask {
             }
         };
         match message.verify(from, self.core.roster(), &self.root, wall().unix_seconds()) {
-            Ok(message) => self.step(Input::Net { from, message }).await,
+            Ok(Opened { message, refused }) => {
+                if refused > 0 {
+                    self.counters.add("refusals", "unproven_fact", u64::try_from(refused).unwrap_or(u64::MAX));
+                }
+                self.step(Input::Net { from, message }).await;
+            }
             Err(refusal) => {
                 tracing::debug!(%from, %refusal, "refused a message");
                 self.counters.add("refusals", "unproven_message", 1);

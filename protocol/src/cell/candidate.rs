@@ -4,9 +4,11 @@ use super::ballot::Round;
 use super::state::{Cell, Holding, Outcome, Role, Seat};
 use super::voter::lease;
 use crate::core::Effects;
-use crate::election::{Abandon, Campaign, Denial, LeaseMessage, Promise, VerifiedGrant};
+use crate::defect::Defects;
+use crate::election::{Abandon, Campaign, Denial, Promise, VerifiedGrant};
 use crate::id::Term;
 use crate::time::Mono;
+use crate::wire::VerifiedLease;
 use hedgerow_attest::id::NodeId;
 use std::time::Duration;
 
@@ -16,7 +18,7 @@ const JITTER: Duration = Duration::from_millis(100);
 /// After a failed round a candidate waits this long and as much again at random.
 const BACK_OFF: Duration = Duration::from_millis(200);
 
-impl Cell {
+impl<D: Defects> Cell<D> {
     /// Lets time pass: campaigns when nobody holds the lease, renews and expires an own one. `rivals` is how many voters
     /// that seem alive rank before this node.
     pub(crate) fn tick(&mut self, fx: &mut Effects<'_>, rivals: usize, may_lead: bool, outcomes: &mut Vec<Outcome>) {
@@ -75,7 +77,7 @@ impl Cell {
         seat.role = Role::Asking(Box::new(Round::new(term, nonce, fx.now)));
         let campaign = seat.campaign(term, boot, nonce);
         for voter in seat.electorate().others(&me) {
-            fx.send_after(voter, lease(LeaseMessage::Campaign(campaign.clone())), after);
+            fx.send_after(voter, lease(VerifiedLease::Campaign(campaign.clone())), after);
         }
         fx.sometimes("a campaign for the lease of a cell");
         self.count_own_vote(fx.now, outcomes);
@@ -227,7 +229,7 @@ impl Seat {
         }
         let abandon = Abandon { cell: self.cell, term, boot };
         for voter in self.electorate().others(&me) {
-            fx.send_after(voter, lease(LeaseMessage::Abandon(abandon.clone())), None);
+            fx.send_after(voter, lease(VerifiedLease::Abandon(abandon.clone())), None);
         }
     }
 }

@@ -2,14 +2,15 @@
 
 use super::*;
 use crate::core::{Effects, Output};
-use crate::election::{Campaign, ElectionConfig, Grant, LeaseMessage, Propose, Refusal, VerifiedGrant};
+use crate::defect::Sound;
+use crate::election::{Campaign, ElectionConfig, Grant, Propose, Refusal, VerifiedGrant};
 use crate::fact::Statement;
 use crate::id::{BootId, ConfigEpoch, Generation, Slot, Term, Token};
 use crate::machine::Cx;
 use crate::register::{Acceptance, Configuration, Content, Decision, Head, Value, Voter};
 use crate::roster::Roster;
 use crate::time::{Mono, Wall};
-use crate::wire::Message;
+use crate::wire::{VerifiedLease, VerifiedMessage};
 use hedgerow_attest::id::{CellId, NodeId};
 use hedgerow_attest::signed::{Signed, Verified};
 use hedgerow_attest::testing::SampleMesh;
@@ -41,7 +42,7 @@ impl Table {
         let mut roster = Roster::default();
         roster.found(&birth);
         let node = mesh.member(me, "eu").node();
-        let mut cell = Cell::new(node, BootId([1; 16]), ElectionConfig::local());
+        let mut cell = Cell::new(node, BootId([1; 16]), ElectionConfig::local(), Sound);
         cell.open(at(0), id, &roster);
         let decision = three_voters(&mesh, id).verify(roster.voters_at(&id, Slot(1)).unwrap()).unwrap();
         let mut outcomes = Vec::new();
@@ -72,14 +73,14 @@ impl Table {
     /// The last campaign that it sent, and the write that it waits for.
     fn sent_campaign(&self) -> Option<(Campaign, Token)> {
         self.lease_messages().rev().find_map(|(message, after)| {
-            let LeaseMessage::Campaign(campaign) = message else { return None };
+            let VerifiedLease::Campaign(campaign) = message else { return None };
             Some((campaign.clone(), after?))
         })
     }
 
-    fn lease_messages(&self) -> impl DoubleEndedIterator<Item = (&LeaseMessage, Option<Token>)> {
+    fn lease_messages(&self) -> impl DoubleEndedIterator<Item = (&VerifiedLease, Option<Token>)> {
         self.out.iter().filter_map(|output| {
-            let Output::Send { message: Message::Lease(lease), after, .. } = output else { return None };
+            let Output::Send { message: VerifiedMessage::Lease(lease), after, .. } = output else { return None };
             Some((&**lease, *after))
         })
     }
@@ -156,7 +157,7 @@ fn a_round_that_was_given_up_is_void_and_frees_its_voters() {
     let mut table = Table::seat(0);
     let campaign = table.campaign(at(10_000));
     table.with(at(10_950), |cell, fx, outcomes| cell.tick(fx, 0, true, outcomes));
-    let abandons = table.lease_messages().filter(|(message, _)| matches!(message, LeaseMessage::Abandon(_)));
+    let abandons = table.lease_messages().filter(|(message, _)| matches!(message, VerifiedLease::Abandon(_)));
     assert_eq!(abandons.count(), 2);
     let late = table.grant(&campaign, 1);
     table.receive(at(10_960), late);
@@ -233,14 +234,14 @@ fn an_unfit_value_is_refused_unless_it_was_accepted_before() {
         table.with(now, |cell, fx, _| cell.proposed(fx, proposer, propose(term), fit));
         match table.out.pop() {
             Some(Output::Sign { statement: Statement::Acceptance(acceptance), .. }) => Ok(acceptance.term),
-            Some(Output::Send { message: Message::Lease(lease), .. }) => Err(lease),
+            Some(Output::Send { message: VerifiedMessage::Lease(lease), .. }) => Err(lease),
             other => panic!("neither accepted nor refused: {other:?}"),
         }
     };
-    let unfit = LeaseMessage::Refused(Refusal::Unfit { cell: value.cell, slot: Slot(2) });
+    let unfit = VerifiedLease::Refused(Refusal::Unfit { cell: value.cell, slot: Slot(2) });
     assert_eq!(answer(at(5_000), 2, false), Err(Box::new(unfit)));
     assert_eq!(answer(at(5_000), 2, true), Ok(Term(2)));
     assert_eq!(answer(at(9_100), 3, false), Ok(Term(3)), "another holder has to be able to finish it");
-    let promised = LeaseMessage::Refused(Refusal::Promised { cell: value.cell, term: Term(3) });
+    let promised = VerifiedLease::Refused(Refusal::Promised { cell: value.cell, term: Term(3) });
     assert_eq!(answer(at(20_000), 2, true), Err(Box::new(promised)), "a ballot below the promise");
 }

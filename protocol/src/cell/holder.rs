@@ -4,15 +4,17 @@ use super::ballot::{Electorate, Proposal, Round};
 use super::state::{Cell, Outcome, Role, Seat};
 use super::voter::lease;
 use crate::core::Effects;
-use crate::election::{LeaseMessage, Promise, Propose, Refusal};
+use crate::defect::Defects;
+use crate::election::{Promise, Propose, Refusal};
 use crate::id::Term;
 use crate::register::{Acceptance, Content, Decision, Value};
 use crate::time::Mono;
+use crate::wire::VerifiedLease;
 use hedgerow_attest::id::NodeId;
 use hedgerow_attest::signed::Verified;
 use std::collections::BTreeSet;
 
-impl Cell {
+impl<D: Defects> Cell<D> {
     /// Renews in time, stops in time, and goes on proposing what is not decided yet.
     pub(super) fn keep(&mut self, fx: &mut Effects<'_>, outcomes: &mut Vec<Outcome>) {
         let (me, boot, span) = (self.me, self.boot, self.config.voter_span());
@@ -38,7 +40,7 @@ impl Cell {
         }
         let campaign = seat.campaign(term, boot, nonce);
         for voter in seat.electorate().others(&me) {
-            fx.send_until(voter, lease(LeaseMessage::Campaign(campaign.clone())), None, until);
+            fx.send_until(voter, lease(VerifiedLease::Campaign(campaign.clone())), None, until);
         }
         self.resend(fx);
         self.count_own_vote(fx.now, outcomes);
@@ -114,7 +116,7 @@ impl Cell {
         for voter in seat.electorate().others(&me) {
             if !proposal.acceptances.contains_key(&voter) {
                 // A change of voters must not be heard of before this node itself is bound by it.
-                fx.send_until(voter, lease(LeaseMessage::Propose(propose.clone())), seat.writing, holding.until);
+                fx.send_until(voter, lease(VerifiedLease::Propose(propose.clone())), seat.writing, holding.until);
             }
         }
     }
@@ -162,7 +164,7 @@ impl Cell {
             Refusal::Promised { cell, term } if *cell == seat.cell => seat.learn_term(*term),
             Refusal::Head { cell, head } if *cell == seat.cell && head.slot < seat.head.slot => {
                 if let Some(decision) = &seat.head_decision {
-                    let decided = LeaseMessage::Decided(Box::new(decision.decision().clone()));
+                    let decided = VerifiedLease::Decided(decision.clone());
                     fx.send_after(from, lease(decided), None);
                 }
             }
@@ -180,7 +182,7 @@ impl Cell {
     ) {
         let Some(seat) = self.seat.as_ref() else { return };
         for voter in seat.electorate().others(&self.me) {
-            let decided = LeaseMessage::Decided(Box::new(decision.decision().clone()));
+            let decided = VerifiedLease::Decided(decision.clone());
             fx.send_after(voter, lease(decided), after);
         }
     }

@@ -1,6 +1,7 @@
 //! What the machine of a cell holds, and what moves it from outside of the protocol.
 
 use super::ballot::{Electorate, Proposal, Round};
+use crate::defect::{Defect, Defects, Sound};
 use crate::election::{ElectionConfig, KnownLease, LeaseHint, VoterRecord};
 use crate::id::{BootId, Generation, Term, Token};
 use crate::register::{Acceptance, Configuration, Content, Head, Value, VerifiedDecision};
@@ -14,7 +15,8 @@ const TERM_LEAP: u64 = 1 << 20;
 
 /// This node's part in its cell. Without a cell it does nothing.
 #[derive(Debug)]
-pub(crate) struct Cell {
+pub(crate) struct Cell<D = Sound> {
+    pub(super) defects: D,
     pub(super) me: NodeId,
     pub(super) boot: BootId,
     pub(super) config: ElectionConfig,
@@ -89,9 +91,9 @@ pub(super) struct Holding {
     pub(super) proposal: Option<Proposal>,
 }
 
-impl Cell {
-    pub(crate) fn new(me: NodeId, boot: BootId, config: ElectionConfig) -> Self {
-        Self { me, boot, config, seat: None, restored: BTreeMap::new(), halted: false }
+impl<D: Defects> Cell<D> {
+    pub(crate) fn new(me: NodeId, boot: BootId, config: ElectionConfig, defects: D) -> Self {
+        Self { defects, me, boot, config, seat: None, restored: BTreeMap::new(), halted: false }
     }
 
     /// What was promised and accepted in earlier runs. Before [`Cell::open`].
@@ -106,7 +108,8 @@ impl Cell {
         let promised = record.promise.map_or(Term(0), |promise| promise.term);
         // What a promise to another binds is forgotten by a restart, so it is waited out in full. A promise to this node
         // itself binds nobody: its earlier run is over.
-        let bound = record.promise.is_some_and(|promise| promise.holder != self.me);
+        let forgets = self.defects.has(Defect::NoRestartWait);
+        let bound = record.promise.is_some_and(|promise| promise.holder != self.me) && !forgets;
         self.seat = Some(Seat {
             cell,
             generation: Generation(0),
@@ -231,17 +234,17 @@ impl Cell {
         }
     }
 
-    #[cfg(test)]
+    /// The last term that this node promised anyone.
     pub(crate) fn promised_term(&self) -> Option<Term> {
         self.seat.as_ref()?.record.promise.map(|promise| promise.term)
     }
 
-    #[cfg(test)]
+    /// The end of the register as this node knows it.
     pub(crate) fn head(&self) -> Option<Head> {
         self.seat.as_ref().map(|seat| seat.head)
     }
 
-    #[cfg(test)]
+    /// The value that this node accepted and nobody decided yet.
     pub(crate) fn accepted_digest(&self) -> Option<hedgerow_attest::digest::Sha256Digest> {
         self.seat.as_ref()?.pending().map(Value::digest)
     }

@@ -2,18 +2,17 @@
 
 use super::state::{Cell, Seat};
 use crate::core::{Effects, Lane, put_vote};
-use crate::election::{
-    Abandon, Accepted, Campaign, Denial, Grant, GrantReply, LeaseMessage, Promise, Propose, Refusal,
-};
+use crate::defect::Defects;
+use crate::election::{Abandon, Accepted, Campaign, Denial, Grant, Promise, Propose, Refusal, VerifiedGrant};
 use crate::fact::Statement;
 use crate::id::{BootId, Term, Token};
 use crate::register::{Acceptance, Value};
 use crate::time::{Mono, millis_u32};
-use crate::wire::Message;
+use crate::wire::{VerifiedLease, VerifiedMessage};
 use hedgerow_attest::id::NodeId;
 use hedgerow_attest::signed::Verified;
 
-impl Cell {
+impl<D: Defects> Cell<D> {
     /// A candidate asks for the lease, or a holder for its renewal.
     pub(crate) fn campaign(&mut self, fx: &mut Effects<'_>, from: NodeId, campaign: &Campaign) {
         let (span, me) = (self.config.voter_span(), self.me);
@@ -41,12 +40,12 @@ impl Cell {
             .accepted
             .as_ref()
             .filter(|accepted| grant.accepted == Some((accepted.term, accepted.value.digest())));
-        let reply = GrantReply {
-            grant: grant.envelope().clone(),
-            head: decision.map(|decision| Box::new(decision.decision().clone())),
-            accepted: accepted.map(|accepted| Box::new(accepted.value.clone())),
+        let reply = VerifiedGrant {
+            grant: grant.clone(),
+            head: decision.cloned(),
+            accepted: accepted.map(|accepted| accepted.value.clone()),
         };
-        fx.send_after(to, lease(LeaseMessage::Grant(reply)), after);
+        fx.send_after(to, lease(VerifiedLease::Grant(Box::new(reply))), after);
     }
 
     /// A candidate gave up, or a holder gave back: the promise binds no longer.
@@ -68,7 +67,7 @@ impl Cell {
         let Some(seat) = self.seat_for(value.cell, value.generation) else { return };
         if let Err(answer) = seat.may_accept(from, propose.term, propose.boot, &value, fit, fx.now) {
             if let Some(answer) = answer {
-                fx.send(from, Lane::Rpc, Message::Lease(answer));
+                fx.send(from, Lane::Rpc, VerifiedMessage::Lease(answer));
             }
             return;
         }
@@ -89,7 +88,7 @@ impl Cell {
         let Some(seat) = self.seat.as_mut() else { return };
         let Some((to, after)) = seat.acceptances.remove(&token) else { return };
         if to != me {
-            fx.send_after(to, lease(LeaseMessage::Accepted(acceptance.envelope().clone())), after);
+            fx.send_after(to, lease(VerifiedLease::Accepted(acceptance)), after);
         } else if let Some(after) = after.filter(|after| seat.writing.is_some_and(|writing| *after <= writing)) {
             seat.own_acceptances.push((after, acceptance));
         } else {
@@ -187,9 +186,9 @@ impl Seat {
             nonce: campaign.nonce,
             promised,
             remaining_ms: millis_u32(fx.now.until(bound)),
-            moved: moved.map(|decision| Box::new(decision.decision().clone())),
+            moved: None,
         };
-        fx.send(to, Lane::Rpc, lease(LeaseMessage::Denial(denial)));
+        fx.send(to, Lane::Rpc, lease(VerifiedLease::Denial(denial, moved.cloned())));
     }
 
     /// Whether the proposal may be accepted; if not, what to answer.
@@ -201,30 +200,29 @@ impl Seat {
         value: &Value,
         fit: bool,
         now: Mono,
-    ) -> Result<(), Option<Box<LeaseMessage>>> {
+    ) -> Result<(), Option<Box<VerifiedLease>>> {
         if self.electorate().key_of(&from).is_none() {
             return Err(None);
         }
         if value.slot <= self.head.slot {
-            let decision = self.head_decision.as_ref().map(|decision| Box::new(decision.decision().clone()));
-            return Err(decision.map(|decision| Box::new(LeaseMessage::Decided(decision))));
+            return Err(self.head_decision.clone().map(|decision| Box::new(VerifiedLease::Decided(decision))));
         }
         if value.slot != self.head.slot.next() || value.previous != self.head.digest {
-            return Err(Some(Box::new(LeaseMessage::Refused(Refusal::Head { cell: self.cell, head: self.head }))));
+            return Err(Some(Box::new(VerifiedLease::Refused(Refusal::Head { cell: self.cell, head: self.head }))));
         }
         let asks = Promise { term, holder: from, boot };
         if !self.may_promise(&asks, now) {
             let promised = self.record.promise.map_or(Term(0), |promise| promise.term);
-            return Err(Some(Box::new(LeaseMessage::Refused(Refusal::Promised { cell: self.cell, term: promised }))));
+            return Err(Some(Box::new(VerifiedLease::Refused(Refusal::Promised { cell: self.cell, term: promised }))));
         }
         // What was accepted once is not judged again: another holder may have to finish it.
         if !fit && self.pending() != Some(value) {
-            return Err(Some(Box::new(LeaseMessage::Refused(Refusal::Unfit { cell: self.cell, slot: value.slot }))));
+            return Err(Some(Box::new(VerifiedLease::Refused(Refusal::Unfit { cell: self.cell, slot: value.slot }))));
         }
         Ok(())
     }
 }
 
-pub(super) fn lease(message: LeaseMessage) -> Message {
-    Message::Lease(Box::new(message))
+pub(super) fn lease(message: VerifiedLease) -> VerifiedMessage {
+    VerifiedMessage::Lease(Box::new(message))
 }

@@ -6,6 +6,7 @@ use super::fact_store::Adoption;
 use super::interface::{Event, Output};
 use super::mesh_core::MeshCore;
 use super::snapshot::{Snapshot, delete_fact, put_fact};
+use crate::defect::Defects;
 use crate::fact::{Accusation, Fact, FactKey, Liveness, NodeRecord, NodeState, Rollup, Statement, VerifiedFact};
 use crate::id::{Incarnation, Token};
 use crate::membership::{Finding, RemotePeer};
@@ -24,7 +25,7 @@ pub(super) enum Origin {
     Gossip,
 }
 
-impl MeshCore {
+impl<D: Defects> MeshCore<D> {
     pub(super) fn start(&mut self, fx: &mut Effects<'_>, snapshot: Snapshot) {
         self.fences = snapshot.fences;
         self.cell.restore(snapshot.votes);
@@ -215,7 +216,7 @@ impl MeshCore {
         if matches!(fact.fact(), Fact::Record(_)) {
             self.record_signed(fx, fact);
         } else {
-            fx.push(Output::Publish { fact: fact.signed().clone(), after: None });
+            fx.push(Output::Publish { fact: fact.clone(), after: None });
         }
     }
 

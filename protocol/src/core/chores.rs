@@ -3,6 +3,7 @@
 use super::effects::Effects;
 use super::interface::{Event, Hint};
 use super::mesh_core::{MeshCore, Phase};
+use crate::defect::Defects;
 use crate::fact::{Fact, FactKey, Liveness, NodeRecord, NodeState};
 use crate::view::MemberState;
 use hedgerow_attest::id::NodeId;
@@ -16,7 +17,7 @@ const LINKS_WANTED: usize = 16;
 /// Links that are asked for in one round of chores.
 const DIALS: usize = 4;
 
-impl MeshCore {
+impl<D: Defects> MeshCore<D> {
     pub(super) fn chores(&mut self, fx: &mut Effects<'_>) {
         self.doubtful.extend(self.remote.reconsider(fx.now));
         self.doubtful.extend(self.shown.keys().copied());

@@ -5,9 +5,10 @@ use super::effects::Effects;
 use super::fact_store::Adoption;
 use super::interface::{Command, CommandRefusal, Event, Output, Reply, StorageFailure};
 use super::mesh_core::{MeshCore, Phase};
+use crate::defect::Defects;
 use crate::fact::{ADDRESSES_MAX, DEGRADED_MAX, Health, NodeState, VerifiedFact, WARM_MAX};
 
-impl MeshCore {
+impl<D: Defects> MeshCore<D> {
     pub(super) fn command(&mut self, fx: &mut Effects<'_>, id: u64, command: Command) {
         if matches!(self.phase, Phase::New | Phase::Gone) {
             return refuse(fx, id, CommandRefusal::NotRunning);
@@ -49,10 +50,9 @@ impl MeshCore {
     }
 
     fn announce(&mut self, fx: &mut Effects<'_>, id: u64, fact: VerifiedFact) {
-        let signed = fact.signed().clone();
-        match self.adopt(fx, fact, Origin::Gossip) {
+        match self.adopt(fx, fact.clone(), Origin::Gossip) {
             (Adoption::Fresh, after) => {
-                fx.push(Output::Publish { fact: signed, after });
+                fx.push(Output::Publish { fact, after });
                 fx.push(Output::Reply { id, reply: Reply::Done, after });
             }
             (Adoption::Known, _) => refuse(fx, id, CommandRefusal::Stale),

@@ -6,7 +6,7 @@ use crate::fact::Statement;
 use crate::id::Token;
 use crate::machine::Cx;
 use crate::time::{Mono, Wall};
-use crate::wire::Message;
+use crate::wire::VerifiedMessage;
 use hedgerow_attest::id::NodeId;
 use rand_chacha::ChaCha8Rng;
 use rand_core::Rng as _;
@@ -26,16 +26,16 @@ impl<'a> Effects<'a> {
         Self { now: cx.now, wall: cx.wall, rng: cx.rng, out: cx.out, last }
     }
 
-    pub(crate) fn send(&mut self, to: NodeId, lane: Lane, message: Message) {
+    pub(crate) fn send(&mut self, to: NodeId, lane: Lane, message: VerifiedMessage) {
         self.out.push(Output::Send { to, lane, message, after: None, not_after: None });
     }
 
-    pub(crate) fn send_after(&mut self, to: NodeId, message: Message, after: Option<Token>) {
+    pub(crate) fn send_after(&mut self, to: NodeId, message: VerifiedMessage, after: Option<Token>) {
         self.out.push(Output::Send { to, lane: Lane::Rpc, message, after, not_after: None });
     }
 
     /// For acts of the holder of a lease: a message that waited too long must not leave.
-    pub(crate) fn send_until(&mut self, to: NodeId, message: Message, after: Option<Token>, not_after: Mono) {
+    pub(crate) fn send_until(&mut self, to: NodeId, message: VerifiedMessage, after: Option<Token>, not_after: Mono) {
         self.out.push(Output::Send { to, lane: Lane::Rpc, message, after, not_after: Some(not_after) });
     }
 

@@ -3,9 +3,9 @@
 use super::effects::Effects;
 use super::fact_store::{FactStore, bucket, difference};
 use super::interface::Lane;
-use crate::fact::{SignedFact, VerifiedFact};
+use crate::fact::VerifiedFact;
 use crate::time::Mono;
-use crate::wire::{DIGEST_ENTRIES_MAX, ExchangeMessage, FactEntry, Message, PUSH_FACTS_MAX, SUMMARY_BUCKETS};
+use crate::wire::{DIGEST_ENTRIES_MAX, FactEntry, PUSH_FACTS_MAX, SUMMARY_BUCKETS, VerifiedExchange, VerifiedMessage};
 use hedgerow_attest::id::NodeId;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -41,8 +41,8 @@ impl Exchange {
 
 /// Opens a comparison.
 pub(crate) fn summarise(fx: &mut Effects<'_>, facts: &FactStore, to: NodeId) {
-    let summary = ExchangeMessage::Summary { buckets: facts.summary() };
-    fx.send(to, Lane::Probe, Message::Exchange(summary));
+    let summary = VerifiedExchange::Summary(facts.summary());
+    fx.send(to, Lane::Probe, VerifiedMessage::Exchange(summary));
 }
 
 /// Answers a summary with what is here in the buckets that differ.
@@ -56,8 +56,8 @@ pub(crate) fn on_summary(fx: &mut Effects<'_>, facts: &FactStore, from: NodeId, 
         entries.retain(|entry| mask >> bucket(entry.key) & 1 == 1);
     }
     if mask != 0 && entries.len() <= DIGEST_ENTRIES_MAX {
-        let digest = ExchangeMessage::Digest { buckets: mask, entries };
-        fx.send(from, Lane::Rpc, Message::Exchange(digest));
+        let digest = VerifiedExchange::Digest { buckets: mask, entries };
+        fx.send(from, Lane::Rpc, VerifiedMessage::Exchange(digest));
     }
 }
 
@@ -74,7 +74,7 @@ pub(crate) fn on_digest(fx: &mut Effects<'_>, facts: &FactStore, from: NodeId, m
         theirs.values().filter(|theirs| mine.get(&theirs.key).is_none_or(|mine| mine.version < theirs.version));
     let keys: Vec<u64> = missing_here.map(|entry| entry.key).take(DIGEST_ENTRIES_MAX).collect();
     if !keys.is_empty() {
-        fx.send(from, Lane::Rpc, Message::Exchange(ExchangeMessage::Pull { keys }));
+        fx.send(from, Lane::Rpc, VerifiedMessage::Exchange(VerifiedExchange::Pull(keys)));
     }
 }
 
@@ -87,10 +87,10 @@ pub(crate) fn on_pull(fx: &mut Effects<'_>, facts: &FactStore, from: NodeId, key
 
 /// Sends facts in as many messages as they need, in the order given.
 pub(crate) fn push<'f>(fx: &mut Effects<'_>, to: NodeId, facts: impl IntoIterator<Item = &'f VerifiedFact>) {
-    let mut page: Vec<SignedFact> = Vec::new();
+    let mut page: Vec<VerifiedFact> = Vec::new();
     let mut bytes = 0;
     for fact in facts {
-        page.push(fact.signed().clone());
+        page.push(fact.clone());
         bytes += fact.signed().to_bytes().len();
         if bytes >= PUSH_BYTES || page.len() == PUSH_FACTS_MAX {
             send_page(fx, to, std::mem::take(&mut page));
@@ -102,6 +102,6 @@ pub(crate) fn push<'f>(fx: &mut Effects<'_>, to: NodeId, facts: impl IntoIterato
     }
 }
 
-fn send_page(fx: &mut Effects<'_>, to: NodeId, facts: Vec<SignedFact>) {
-    fx.send(to, Lane::Rpc, Message::Exchange(ExchangeMessage::Push { facts }));
+fn send_page(fx: &mut Effects<'_>, to: NodeId, facts: Vec<VerifiedFact>) {
+    fx.send(to, Lane::Rpc, VerifiedMessage::Exchange(VerifiedExchange::Push(facts)));
 }

@@ -1,12 +1,12 @@
 //! What goes into the mesh core, and what comes out of it.
 
 use super::snapshot::{Snapshot, StoreOp};
-use crate::fact::{Health, SignedFact, SignedStatement, Statement, VerifiedFact};
+use crate::fact::{Health, SignedStatement, Statement, VerifiedFact};
 use crate::id::{ConfigEpoch, Incarnation, PlacementEpoch, Term, Token};
 use crate::placement::TableFault;
 use crate::time::Mono;
 use crate::view::MemberState;
-use crate::wire::{Message, VerifiedMessage};
+use crate::wire::VerifiedMessage;
 use hedgerow_attest::id::{CellId, NodeId};
 use hedgerow_attest::member::Member;
 use std::net::SocketAddr;
@@ -19,7 +19,7 @@ pub enum Input {
     Start(Box<Snapshot>),
     /// The deadline was reached, or might have been.
     Tick,
-    /// A message of a member, decoded and verified ([`Message::verify`]).
+    /// A message of a member, decoded and verified ([`crate::wire::Message::verify`]).
     Net {
         /// The member at the other end of the link.
         from: NodeId,
@@ -118,8 +118,8 @@ pub enum Output {
         to: NodeId,
         /// How.
         lane: Lane,
-        /// What; [`crate::wire::encode`] makes the frame.
-        message: Message,
+        /// What; [`VerifiedMessage::to_wire`] and [`crate::wire::encode`] make the frame.
+        message: VerifiedMessage,
         /// Not before that token's operations are durable.
         after: Option<Token>,
         /// Not after that moment.
@@ -127,8 +127,8 @@ pub enum Output {
     },
     /// Publish a fact by gossip.
     Publish {
-        /// The fact.
-        fact: SignedFact,
+        /// The fact; [`VerifiedFact::signed`] is what travels.
+        fact: VerifiedFact,
         /// Not before that token's operations are durable.
         after: Option<Token>,
     },

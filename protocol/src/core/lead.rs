@@ -6,6 +6,7 @@ use super::interface::{Event, Output};
 use super::mesh_core::MeshCore;
 use super::snapshot::{Fence, put_fence};
 use crate::cell::Outcome;
+use crate::defect::Defects;
 use crate::election::{Grant, LeaseHint};
 use crate::fact::{
     CELL_MEMBERS_MAX, Liveness, NodeState, ROLLUP_MODELS_MAX, Rollup, RollupMember, Statement, VerifiedFact,
@@ -29,7 +30,7 @@ pub(super) struct Lead {
     pub(super) next_thought: Mono,
 }
 
-impl MeshCore {
+impl<D: Defects> MeshCore<D> {
     pub(super) fn tick_cell(&mut self, fx: &mut Effects<'_>) {
         let mut outcomes = Vec::new();
         let may_lead = self.own.state == NodeState::Up;
@@ -145,10 +146,9 @@ impl MeshCore {
     /// A proposal of this node's own was decided.
     fn decided_here(&mut self, fx: &mut Effects<'_>, decision: &VerifiedDecision) {
         let fact = VerifiedFact::decision(decision.clone());
-        let signed = fact.signed().clone();
-        let (_, after) = self.adopt(fx, fact, Origin::Gossip);
+        let (_, after) = self.adopt(fx, fact.clone(), Origin::Gossip);
         self.cell.tell_decided(fx, decision, after);
-        fx.push(Output::Publish { fact: signed, after });
+        fx.push(Output::Publish { fact, after });
     }
 
     /// Remembers the highest fence seen, across restarts.
@@ -234,7 +234,3 @@ impl MeshCore {
 
 /// Shortest time between two thoughts about what the register should decide next.
 const THOUGHT_GAP: std::time::Duration = std::time::Duration::from_millis(500);
-
-#[cfg(test)]
-#[path = "inspect.rs"]
-mod inspect;

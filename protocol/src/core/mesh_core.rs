@@ -9,6 +9,7 @@ use super::interface::{Input, LinkEvent, Output};
 use super::own_record::OwnRecord;
 use super::snapshot::Fence;
 use crate::cell::Cell;
+use crate::defect::{Defects, Sound};
 use crate::fact::SignedStatement;
 use crate::id::{PolicyVersion, Token};
 use crate::machine::{Cx, Machine};
@@ -28,7 +29,7 @@ const JUMP_US: u64 = 1_000_000;
 
 /// One node's mesh core. Feed it [`Input::Start`] first.
 #[derive(Debug)]
-pub struct MeshCore {
+pub struct MeshCore<D = Sound> {
     pub(super) config: CoreConfig,
     pub(super) root: TrustRoot,
     pub(super) roster: Arc<Roster>,
@@ -40,11 +41,11 @@ pub struct MeshCore {
     /// What the rollups of other cells say about their leases.
     pub(super) aggregates: BTreeMap<CellId, Aggregate>,
     pub(super) own: OwnRecord,
-    pub(super) swim: Swim,
+    pub(super) swim: Swim<D>,
     pub(super) remote: Remote,
     pub(super) contacts: Contacts,
     pub(super) exchange: Exchange,
-    pub(super) cell: Cell,
+    pub(super) cell: Cell<D>,
     pub(super) phase: Phase,
     pub(super) last_token: Token,
     pub(super) next_chore: Mono,
@@ -75,6 +76,14 @@ impl MeshCore {
     /// A core that waits for [`Input::Start`].
     #[must_use]
     pub fn new(config: CoreConfig, root: TrustRoot) -> Self {
+        Self::with_defects(config, root, Sound)
+    }
+}
+
+impl<D: Defects> MeshCore<D> {
+    /// The same, built without some of the rules.
+    #[must_use]
+    pub fn with_defects(config: CoreConfig, root: TrustRoot, defects: D) -> Self {
         Self {
             roster: Arc::default(),
             facts: FactStore::default(),
@@ -83,11 +92,11 @@ impl MeshCore {
             fences: BTreeMap::new(),
             aggregates: BTreeMap::new(),
             own: OwnRecord::default(),
-            swim: Swim::new(config.swim),
+            swim: Swim::new(config.swim, defects),
             remote: Remote::new(config.stale),
             contacts: Contacts::default(),
             exchange: Exchange::new(config.exchange),
-            cell: Cell::new(config.me, config.boot, config.election),
+            cell: Cell::new(config.me, config.boot, config.election, defects),
             phase: Phase::New,
             last_token: Token(0),
             next_chore: Mono(0),
@@ -178,7 +187,7 @@ impl MeshCore {
 /// Time between looks at what time alone changes.
 const CHORE_PERIOD: std::time::Duration = std::time::Duration::from_secs(1);
 
-impl Machine for MeshCore {
+impl<D: Defects> Machine for MeshCore<D> {
     type Input = Input;
     type Output = Output;
 

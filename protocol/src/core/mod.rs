@@ -12,6 +12,7 @@ mod config;
 mod effects;
 mod exchange;
 mod fact_store;
+mod inspect;
 mod interface;
 mod lead;
 mod mesh_core;
@@ -20,6 +21,7 @@ mod place;
 mod receive;
 mod snapshot;
 mod view;
+mod voters;
 
 pub use crate::membership::SwimConfig;
 pub use config::CoreConfig;

@@ -6,6 +6,7 @@ use super::exchange;
 use super::interface::{Event, Output};
 use super::mesh_core::{MeshCore, Phase};
 use super::snapshot::put_incarnation;
+use crate::defect::Defects;
 use crate::fact::{Fact, FactKey, Health, NodeRecord, NodeState, Statement, VerifiedFact};
 use crate::id::{Incarnation, Token};
 use crate::time::Wall;
@@ -62,7 +63,7 @@ impl OwnRecord {
     }
 }
 
-impl MeshCore {
+impl<D: Defects> MeshCore<D> {
     /// Raises the incarnation past the stored one; nothing is sent before that is durable.
     pub(super) fn raise_at_start(&mut self, fx: &mut Effects<'_>, stored: Incarnation) {
         self.own.incarnation = stored.next();
@@ -114,7 +115,7 @@ impl MeshCore {
 
     /// This node's own record came back signed.
     pub(super) fn record_signed(&mut self, fx: &mut Effects<'_>, fact: &VerifiedFact) {
-        fx.push(Output::Publish { fact: fact.signed().clone(), after: None });
+        fx.push(Output::Publish { fact: fact.clone(), after: None });
         let mut told = std::mem::take(&mut self.own.doubters);
         if let Fact::Record(record) = fact.fact()
             && matches!(record.state, NodeState::Stopping | NodeState::Left)

@@ -3,23 +3,21 @@
 use super::effects::Effects;
 use super::interface::Event;
 use super::mesh_core::MeshCore;
+use crate::defect::Defects;
 use crate::fact::{CELL_MEMBERS_MAX, Fact, FactKey, NodeState, VerifiedFact};
 use crate::id::PlacementEpoch;
-use crate::placement::{Candidate, Deployment, Inputs, PlacementTable, Rules, TableFault, choose, draw, verify_table};
-use crate::register::{Configuration, Content, Value, Voter};
+use crate::placement::{Candidate, Deployment, Inputs, PlacementTable, Rules, TableFault, choose, verify_table};
+use crate::register::{Content, Value, Voter};
 use crate::time::Mono;
 use hedgerow_attest::id::{CellId, NodeId};
 use hedgerow_attest::member::Member;
 use hedgerow_attest::membership::Role;
 use std::collections::BTreeMap;
 
-/// Voters that a sole voter makes of a cell.
-const FIRST_VOTERS: usize = 3;
-
 /// Shares of node classes of which nothing is known.
 const WEIGHT: u32 = 4;
 
-impl MeshCore {
+impl<D: Defects> MeshCore<D> {
     /// What this holder proposes next, if anything: voters first, since they are what keeps the rest.
     pub(super) fn next_content(&self, now: Mono) -> Option<Content> {
         let cell = self.roster.cell_of(&self.config.region)?;
@@ -40,26 +38,6 @@ impl MeshCore {
         });
         let same = previous.map_or_else(|| table.is_empty(), |previous| previous.places_like(&table));
         (!same).then_some(Content::Placement(table))
-    }
-
-    /// From one voter to three, as soon as three members are ready. No other change at this point.
-    fn growth(&self, now: Mono, voters: &Configuration) -> Option<Configuration> {
-        let [sole] = voters.voters.as_slice() else { return None };
-        if sole.node != self.config.me {
-            return None;
-        }
-        let ready = self.swim.peers().iter().filter(|(_, peer)| self.is_settled(now, peer.serves_since));
-        let members = ready.filter_map(|(node, _)| self.roster.member(node));
-        let mut voters_to_be: Vec<&Member> = members.filter(|member| member.roles().contains(Role::Voter)).collect();
-        voters_to_be.sort_by_key(|member| draw(b"voter", &member.node(), 1));
-        let others = voters_to_be.iter().take(FIRST_VOTERS - 1);
-        let others: Vec<Voter> = others.map(|member| Voter { node: member.node(), key: *member.statement() }).collect();
-        let enough = others.len() == FIRST_VOTERS - 1;
-        enough.then(|| Configuration::majority(voters.epoch.next(), [vec![*sole], others].concat()))
-    }
-
-    fn is_settled(&self, now: Mono, serves_since: Option<Mono>) -> bool {
-        serves_since.is_some_and(|since| now.since(since) >= self.config.election.settle)
     }
 
     /// Members among whom is chosen: those that settled, and those that hold something and are not gone for long.

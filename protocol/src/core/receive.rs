@@ -4,8 +4,9 @@ use super::effects::Effects;
 use super::exchange;
 use super::interface::Lane;
 use super::mesh_core::MeshCore;
+use crate::defect::Defects;
 use crate::fact::{FactKey, Liveness, NodeState, VerifiedFact};
-use crate::wire::{Load, Message, ProbeMessage, Suspicion, VerifiedExchange, VerifiedMessage};
+use crate::wire::{Load, ProbeMessage, Suspicion, VerifiedExchange, VerifiedMessage};
 use hedgerow_attest::id::NodeId;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ const TELL_EVERY: Duration = Duration::from_secs(1);
 /// Of so many exchanges, one is with a member of another cell.
 const ABROAD_ONE_IN: usize = 4;
 
-impl MeshCore {
+impl<D: Defects> MeshCore<D> {
     pub(super) fn receive(&mut self, fx: &mut Effects<'_>, from: NodeId, message: VerifiedMessage) {
         if !self.is_running() || from == self.config.me {
             return;
@@ -71,13 +72,13 @@ impl MeshCore {
             lease: self.lease_hint(fx.now),
             suspects: self.swim.suspects(),
         };
-        fx.send(to, Lane::Probe, Message::Probe(ack));
+        fx.send(to, Lane::Probe, VerifiedMessage::Probe(ack));
     }
 
     /// A member that looks for this node asks this node.
     fn acknowledge_for(&self, fx: &mut Effects<'_>, to: NodeId, nonce: u64) {
         let tell = ProbeMessage::Tell { nonce, target: self.config.me, reached: true };
-        fx.send(to, Lane::Probe, Message::Probe(tell));
+        fx.send(to, Lane::Probe, VerifiedMessage::Probe(tell));
     }
 
     fn compare(&mut self, fx: &mut Effects<'_>, from: NodeId, exchange: VerifiedExchange) {
@@ -87,7 +88,7 @@ impl MeshCore {
                 exchange::on_digest(fx, &self.facts, from, buckets, &entries);
             }
             VerifiedExchange::Pull(keys) => exchange::on_pull(fx, &self.facts, from, &keys),
-            VerifiedExchange::Push { facts, refused: _ } => {
+            VerifiedExchange::Push(facts) => {
                 for fact in facts {
                     self.adopt(fx, fact, super::adopt::Origin::Gossip);
                 }

@@ -1,6 +1,7 @@
 //! Making the view.
 
 use super::mesh_core::MeshCore;
+use crate::defect::Defects;
 use crate::fact::{Health, NodeRecord};
 use crate::name::ModelRef;
 use crate::placement::{Deployment, PlacementTable};
@@ -12,7 +13,7 @@ use hedgerow_attest::region::Region;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-impl MeshCore {
+impl<D: Defects> MeshCore<D> {
     /// What this node believes. Its cost grows with the members and the groups of the placements; make it when
     /// [`MeshCore::view_version`] changed, not per request.
     #[must_use]

@@ -6,7 +6,7 @@ use super::rollup::Rollup;
 use super::verified::VerifiedFact;
 use crate::election::Grant;
 use crate::register::Acceptance;
-use hedgerow_attest::key::SecretKey;
+use hedgerow_attest::key::Signer;
 use hedgerow_attest::signed::Verified;
 
 /// A statement of this node, to be signed by its driver: machines hold no keys.
@@ -38,7 +38,7 @@ pub enum SignedStatement {
 impl Statement {
     /// Signs with the node's statement key; the driver's whole part in it.
     #[must_use]
-    pub fn sign(&self, key: &SecretKey) -> SignedStatement {
+    pub fn sign(&self, key: &impl Signer) -> SignedStatement {
         let fact = |fact| SignedStatement::Fact(Box::new(fact));
         match self {
             Self::Record(record) => fact(VerifiedFact::record(Verified::sign_verified(&**record, key))),

@@ -6,17 +6,15 @@ use super::record::{NodeRecord, NodeState};
 use super::rollup::Rollup;
 use super::signed::SignedFact;
 use crate::placement::{Deployment, Policy};
-use crate::register::{Content, Decision, DecisionError, VerifiedDecision};
-use crate::roster::Roster;
+use crate::register::{Content, DecisionError, VerifiedDecision};
 use hedgerow_attest::digest::Sha256Digest;
 use hedgerow_attest::endorsed::{Endorsed, EndorsedError};
-use hedgerow_attest::genesis::{Birth, Genesis, GenesisError};
+use hedgerow_attest::genesis::{Birth, GenesisError};
 use hedgerow_attest::id::{CellId, NodeId};
 use hedgerow_attest::member::Member;
 use hedgerow_attest::membership::MembershipError;
-use hedgerow_attest::root::TrustRoot;
 use hedgerow_attest::signed::{Domain, EnvelopeError, Signed, Verified, VerifyError};
-use hedgerow_attest::time::{CLOCK_SKEW_S, UnixSeconds};
+use std::sync::Arc;
 use thiserror::Error;
 
 /// What a verified fact says.
@@ -40,9 +38,13 @@ pub enum Fact {
     Decision(VerifiedDecision),
 }
 
-/// A fact whose author had the right to say it and did. It can be made by verification and by signing only.
+/// A fact whose author had the right to say it and did. It can be made by verification and by signing only. Clones share
+/// their contents.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VerifiedFact {
+pub struct VerifiedFact(Arc<Proven>);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Proven {
     key: FactKey,
     version: FactVersion,
     fact: Fact,
@@ -108,115 +110,33 @@ impl FactRefusal {
     }
 }
 
-impl SignedFact {
-    /// Checks that whoever had to sign did, and that the fact keeps the rules of its kind.
-    ///
-    /// # Errors
-    /// [`FactRefusal`]; see [`FactRefusal::may_heal`].
-    pub fn verify(self, roster: &Roster, root: &TrustRoot, now: UnixSeconds) -> Result<VerifiedFact, FactRefusal> {
-        match self {
-            Self::Member(certificate) => {
-                Ok(VerifiedFact::member(certificate.verify(root, now, CLOCK_SKEW_S).map_err(FactRefusal::Membership)?))
-            }
-            Self::Record(signed) => {
-                let record = by_node(&signed, roster, |record| record.node)?;
-                let region = member(roster, &record.node)?.region();
-                if region == &record.region { Ok(VerifiedFact::record(record)) } else { Err(FactRefusal::IllFormed) }
-            }
-            Self::Accusation(signed) => {
-                let accusation = by_node(&signed, roster, |accusation| accusation.accuser)?;
-                member(roster, &accusation.accused)?;
-                Ok(VerifiedFact::accusation(accusation))
-            }
-            Self::Genesis(signed) => genesis(&signed, roster, root),
-            Self::Rollup(signed) => rollup(&signed, roster),
-            Self::Policy(endorsed) => {
-                let policy = endorsed.verify_threshold(root.policy()).map_err(FactRefusal::Endorsement)?;
-                if policy.is_well_formed() {
-                    Ok(VerifiedFact::policy(policy, endorsed))
-                } else {
-                    Err(FactRefusal::IllFormed)
-                }
-            }
-            Self::Deployment(endorsed) => {
-                let deployment = endorsed.verify_threshold(root.publishers()).map_err(FactRefusal::Endorsement)?;
-                Ok(VerifiedFact::deployment(deployment, endorsed))
-            }
-            Self::Decision(decision) => Ok(VerifiedFact::decision(verify_decision(*decision, roster)?)),
-        }
-    }
-}
-
-/// Checks a decision against the voters that are in force at its slot as far as the roster knows.
-pub(crate) fn verify_decision(decision: Decision, roster: &Roster) -> Result<VerifiedDecision, FactRefusal> {
-    let cell = decision.value.cell;
-    let voters = roster.voters_at(&cell, decision.value.slot).ok_or(FactRefusal::UnknownCell(cell))?;
-    decision.verify(voters).map_err(|error| match error {
-        DecisionError::Configuration { found, expected } if found > expected => FactRefusal::Voters(error),
-        DecisionError::Configuration { .. }
-        | DecisionError::Change
-        | DecisionError::Stray(_)
-        | DecisionError::Signature(_)
-        | DecisionError::Malformed
-        | DecisionError::Quorum => FactRefusal::Decision(error),
-    })
-}
-
-fn genesis(signed: &Signed<Genesis>, roster: &Roster, root: &TrustRoot) -> Result<VerifiedFact, FactRefusal> {
-    let claimed = signed.peek().map_err(FactRefusal::Malformed)?;
-    let issuer = member(roster, &root.genesis_issuer(&claimed.region))?;
-    Birth::open(signed, root, issuer).map(VerifiedFact::genesis).map_err(FactRefusal::Genesis)
-}
-
-fn rollup(signed: &Signed<Rollup>, roster: &Roster) -> Result<VerifiedFact, FactRefusal> {
-    let rollup = by_node(signed, roster, |rollup| rollup.holder)?;
-    let cell = roster.cell(&rollup.cell).ok_or(FactRefusal::UnknownCell(rollup.cell))?;
-    let voters = cell.configuration(rollup.config_epoch).ok_or(FactRefusal::UnknownCell(rollup.cell))?;
-    if !voters.has(&rollup.holder) {
-        return Err(FactRefusal::NotItsAuthor { author: rollup.holder, subject: rollup.holder });
-    }
-    if cell.region() != &rollup.region || !rollup.members.is_sorted_by(|a, b| a.node < b.node) {
-        return Err(FactRefusal::IllFormed);
-    }
-    Ok(VerifiedFact::rollup(rollup))
-}
-
-fn member<'a>(roster: &'a Roster, node: &NodeId) -> Result<&'a Member, FactRefusal> {
-    roster.member(node).ok_or(FactRefusal::UnknownAuthor(*node))
-}
-
-fn by_node<T: Domain>(
-    signed: &Signed<T>,
-    roster: &Roster,
-    author: fn(&T) -> NodeId,
-) -> Result<Verified<T>, FactRefusal> {
-    let claimed = author(&signed.peek().map_err(FactRefusal::Malformed)?);
-    signed.verify(member(roster, &claimed)?.statement()).map_err(FactRefusal::Signature)
-}
-
 impl VerifiedFact {
+    fn proven(proven: Proven) -> Self {
+        Self(Arc::new(proven))
+    }
+
     /// What it is about.
     #[must_use]
     pub fn key(&self) -> &FactKey {
-        &self.key
+        &self.0.key
     }
 
     /// Of two facts with one key the higher version holds.
     #[must_use]
     pub fn version(&self) -> FactVersion {
-        self.version
+        self.0.version
     }
 
     /// What it says.
     #[must_use]
     pub fn fact(&self) -> &Fact {
-        &self.fact
+        &self.0.fact
     }
 
     /// The fact to pass on, to be checked again where it arrives.
     #[must_use]
     pub fn signed(&self) -> &SignedFact {
-        &self.signed
+        &self.0.signed
     }
 
     /// The fact that this node is a member, from a certificate that was verified.
@@ -226,7 +146,7 @@ impl VerifiedFact {
         let tie = member.issuer().as_bytes().first_chunk::<8>().map_or(0, |first| u64::from_be_bytes(*first));
         let version = FactVersion { major: u64::from(member.rotations()), minor: member.serial(), tie };
         let signed = SignedFact::Member(Box::new(member.certificate().clone()));
-        Self { key: FactKey::Member(member.node()), version, fact: Fact::Member(member), signed }
+        Self::proven(Proven { key: FactKey::Member(member.node()), version, fact: Fact::Member(member), signed })
     }
 
     pub(crate) fn record(record: Verified<NodeRecord>) -> Self {
@@ -235,7 +155,12 @@ impl VerifiedFact {
         // A departure outlives whatever the node signs afterwards.
         let major = if record.state == NodeState::Left { u64::MAX } else { record.incarnation.0 };
         let version = FactVersion { major, minor: record.seq, tie };
-        Self { key: FactKey::Record(record.node), version, fact: Fact::Record(record.into_inner()), signed }
+        Self::proven(Proven {
+            key: FactKey::Record(record.node),
+            version,
+            fact: Fact::Record(record.into_inner()),
+            signed,
+        })
     }
 
     pub(crate) fn accusation(accusation: Verified<Accusation>) -> Self {
@@ -243,7 +168,7 @@ impl VerifiedFact {
         // One accuser's word is as good as another's: with equal versions the first to arrive stays.
         let version = FactVersion { major: accusation.incarnation.0, minor: 0, tie: 0 };
         let key = FactKey::Accusation(accusation.accused);
-        Self { key, version, fact: Fact::Accusation(accusation.into_inner()), signed }
+        Self::proven(Proven { key, version, fact: Fact::Accusation(accusation.into_inner()), signed })
     }
 
     pub(crate) fn rollup(rollup: Verified<Rollup>) -> Self {
@@ -251,7 +176,12 @@ impl VerifiedFact {
         // Generations number recoveries and stay far below 2^16, terms far below 2^48.
         let major = rollup.generation.0.saturating_mul(1 << 48).saturating_add(rollup.term.0);
         let version = FactVersion { major, minor: rollup.window, tie: tie(rollup.envelope()) };
-        Self { key: FactKey::Rollup(rollup.cell), version, fact: Fact::Rollup(rollup.into_inner()), signed }
+        Self::proven(Proven {
+            key: FactKey::Rollup(rollup.cell),
+            version,
+            fact: Fact::Rollup(rollup.into_inner()),
+            signed,
+        })
     }
 
     /// The birth of a cell, from a genesis that was verified.
@@ -259,21 +189,26 @@ impl VerifiedFact {
     pub fn genesis(birth: Birth) -> Self {
         let signed = SignedFact::Genesis(birth.genesis().envelope().clone());
         let version = FactVersion { major: 0, minor: 0, tie: 0 };
-        Self { key: FactKey::Genesis(birth.cell()), version, fact: Fact::Genesis(birth), signed }
+        Self::proven(Proven { key: FactKey::Genesis(birth.cell()), version, fact: Fact::Genesis(birth), signed })
     }
 
-    fn policy(policy: Policy, endorsed: Endorsed<Policy>) -> Self {
+    pub(super) fn policy(policy: Policy, endorsed: Endorsed<Policy>) -> Self {
         let digest = endorsed.payload_digest();
         let version = FactVersion { major: policy.version.0, minor: 0, tie: hash64(digest.as_bytes()) };
         let key = FactKey::Policy(policy.version);
-        Self { key, version, fact: Fact::Policy(policy, digest), signed: SignedFact::Policy(endorsed) }
+        Self::proven(Proven { key, version, fact: Fact::Policy(policy, digest), signed: SignedFact::Policy(endorsed) })
     }
 
-    fn deployment(deployment: Deployment, endorsed: Endorsed<Deployment>) -> Self {
+    pub(super) fn deployment(deployment: Deployment, endorsed: Endorsed<Deployment>) -> Self {
         let tie = hash64(endorsed.payload_digest().as_bytes());
         let version = FactVersion { major: deployment.revision, minor: 0, tie };
         let key = FactKey::Deployment(deployment.model.clone());
-        Self { key, version, fact: Fact::Deployment(deployment), signed: SignedFact::Deployment(endorsed) }
+        Self::proven(Proven {
+            key,
+            version,
+            fact: Fact::Deployment(deployment),
+            signed: SignedFact::Deployment(endorsed),
+        })
     }
 
     pub(crate) fn decision(decision: VerifiedDecision) -> Self {
@@ -285,7 +220,7 @@ impl VerifiedFact {
         let (major, minor) = (decision.value.generation.0, decision.value.slot.0);
         let version = FactVersion { major, minor, tie: hash64(decision.digest().as_bytes()) };
         let signed = SignedFact::Decision(Box::new(decision.decision().clone()));
-        Self { key, version, fact: Fact::Decision(decision), signed }
+        Self::proven(Proven { key, version, fact: Fact::Decision(decision), signed })
     }
 }
 

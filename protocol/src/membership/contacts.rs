@@ -4,7 +4,7 @@ use super::rtt::RttWindow;
 use crate::core::{Effects, Lane};
 use crate::id::Incarnation;
 use crate::time::{Mono, micros};
-use crate::wire::{Load, Message, ProbeMessage, Suspicion};
+use crate::wire::{Load, ProbeMessage, Suspicion, VerifiedMessage};
 use hedgerow_attest::id::NodeId;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -65,7 +65,7 @@ impl Contacts {
             self.pings.pop_first();
         }
         self.pings.insert(nonce, (to, now));
-        fx.send(to, Lane::Probe, Message::Probe(ProbeMessage::Ping { nonce, belief, suspects }));
+        fx.send(to, Lane::Probe, VerifiedMessage::Probe(ProbeMessage::Ping { nonce, belief, suspects }));
         nonce
     }
 

@@ -4,10 +4,11 @@ use super::config::SwimConfig;
 use super::contacts::Contacts;
 use super::peer::{Found, Peer};
 use crate::core::{Effects, Lane};
+use crate::defect::{Defect, Defects, Sound};
 use crate::fact::{Liveness, NodeState};
 use crate::id::Incarnation;
 use crate::time::Mono;
-use crate::wire::{Message, ProbeMessage, SUSPECTS_MAX, Suspicion};
+use crate::wire::{ProbeMessage, SUSPECTS_MAX, Suspicion, VerifiedMessage};
 use hedgerow_attest::id::NodeId;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -56,7 +57,8 @@ pub(super) struct Relay {
 
 /// The members of the own cell, and the probes that are under way.
 #[derive(Debug)]
-pub(crate) struct Swim {
+pub(crate) struct Swim<D = Sound> {
+    pub(super) defects: D,
     pub(super) config: SwimConfig,
     pub(super) peers: BTreeMap<NodeId, Peer>,
     pub(super) round: Option<Round>,
@@ -71,9 +73,10 @@ pub(crate) struct Swim {
     pub(super) local_health: u32,
 }
 
-impl Swim {
-    pub(crate) fn new(config: SwimConfig) -> Self {
+impl<D: Defects> Swim<D> {
+    pub(crate) fn new(config: SwimConfig, defects: D) -> Self {
         Self {
+            defects,
             config,
             peers: BTreeMap::new(),
             round: None,
@@ -183,7 +186,7 @@ impl Swim {
         helpers.truncate(self.config.indirect);
         for helper in &helpers {
             let ask = ProbeMessage::Ask { nonce: round.nonce, target: round.target };
-            fx.send(*helper, Lane::Probe, Message::Probe(ask));
+            fx.send(*helper, Lane::Probe, VerifiedMessage::Probe(ask));
         }
         helpers.len()
     }
@@ -234,7 +237,7 @@ impl Swim {
         let now = fx.now;
         for relay in self.relays.extract_if(.., |relay| now >= relay.gives_up) {
             let tell = ProbeMessage::Tell { nonce: relay.nonce, target: relay.target, reached: false };
-            fx.send(relay.origin, Lane::Probe, Message::Probe(tell));
+            fx.send(relay.origin, Lane::Probe, VerifiedMessage::Probe(tell));
         }
     }
 
@@ -246,7 +249,7 @@ impl Swim {
             let belief = Suspicion { liveness: Liveness::Suspect, ..self.belief(&node) };
             let Some(peer) = self.peers.get_mut(&node) else { continue };
             let sent = if let Found::Verifying { sent, .. } = peer.found { sent } else { 0 };
-            if sent < self.config.verify_probes {
+            if sent < self.config.verify_probes && !self.defects.has(Defect::SkippedVerification) {
                 contacts.ping(fx, node, belief, Vec::new());
                 let patience = contacts.patience(&node, self.config.timeout) * (1 + self.local_health);
                 peer.found = Found::Verifying { sent: sent + 1, next: fx.now + patience };

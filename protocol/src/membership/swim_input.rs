@@ -4,10 +4,11 @@ use super::contacts::Contacts;
 use super::peer::{Found, Peer};
 use super::swim::{Finding, LOCAL_HEALTH_MAX, Relay, Swim, UNDOUBTED};
 use crate::core::{Effects, Lane};
+use crate::defect::Defects;
 use crate::fact::{Accusation, NodeRecord, NodeState};
 use crate::id::Incarnation;
 use crate::time::Mono;
-use crate::wire::{Message, ProbeMessage};
+use crate::wire::{ProbeMessage, VerifiedMessage};
 use hedgerow_attest::id::NodeId;
 use std::collections::BTreeSet;
 
@@ -20,7 +21,7 @@ const URGENT_MAX: usize = 32;
 /// Share of a period after which a helper says that it failed (Lifeguard's nack, at 80 % of the time).
 const NACK_PERCENT: u32 = 60;
 
-impl Swim {
+impl<D: Defects> Swim<D> {
     /// The record of a member of this cell, which the member signed. It opens the way back from down; alive it is when
     /// it is heard.
     pub(crate) fn record(&mut self, record: &NodeRecord, now: Mono, findings: &mut Vec<Finding>) {
@@ -130,7 +131,7 @@ impl Swim {
         }
         for relay in self.relays.extract_if(.., |relay| relay.ping == nonce && relay.target == from) {
             let tell = ProbeMessage::Tell { nonce: relay.nonce, target: relay.target, reached: true };
-            fx.send(relay.origin, Lane::Probe, Message::Probe(tell));
+            fx.send(relay.origin, Lane::Probe, VerifiedMessage::Probe(tell));
         }
     }
 

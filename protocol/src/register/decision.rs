@@ -10,6 +10,7 @@ use hedgerow_attest::signed::{Signed, VerifyError};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::ops::Deref;
+use std::sync::Arc;
 use thiserror::Error;
 
 /// Acceptances that a decision may carry: those of the voters before and after a change.
@@ -59,9 +60,12 @@ pub enum DecisionError {
     Quorum,
 }
 
-/// A decision whose quorum was checked.
+/// A decision whose quorum was checked. Clones share their contents.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VerifiedDecision {
+pub struct VerifiedDecision(Arc<Certified>);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Certified {
     decision: Decision,
     digest: Sha256Digest,
 }
@@ -70,13 +74,13 @@ impl VerifiedDecision {
     /// The digest of the value.
     #[must_use]
     pub fn digest(&self) -> Sha256Digest {
-        self.digest
+        self.0.digest
     }
 
     /// The decision to pass on; the proof is checked again where it arrives.
     #[must_use]
     pub fn decision(&self) -> &Decision {
-        &self.decision
+        &self.0.decision
     }
 }
 
@@ -84,7 +88,7 @@ impl Deref for VerifiedDecision {
     type Target = Decision;
 
     fn deref(&self) -> &Decision {
-        &self.decision
+        &self.0.decision
     }
 }
 
@@ -118,6 +122,6 @@ impl Decision {
         if !in_force.is_quorum(&voters) || next.is_some_and(|next| !next.is_quorum(&voters)) {
             return Err(DecisionError::Quorum);
         }
-        Ok(VerifiedDecision { decision: self, digest })
+        Ok(VerifiedDecision(Arc::new(Certified { decision: self, digest })))
     }
 }

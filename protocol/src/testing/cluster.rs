@@ -3,12 +3,11 @@
 use super::judge::Judge;
 use super::node::TestNode;
 use crate::core::{Command, Input, LinkEvent, Output};
-use crate::election::LeaseMessage;
 use crate::fact::{SignedFact, VerifiedFact};
 use crate::id::Token;
 use crate::machine::{Cx, Machine as _};
 use crate::view::{MemberState, MeshView};
-use crate::wire::{self, Message};
+use crate::wire::{self, Opened, VerifiedLease, VerifiedMessage};
 use hedgerow_attest::digest::Sha256Digest;
 use hedgerow_attest::id::NodeId;
 use hedgerow_attest::testing::SampleMesh;
@@ -149,16 +148,16 @@ impl Cluster {
         match output {
             Output::Send { to, message, not_after, .. } => {
                 let late = not_after.is_some_and(|limit| self.nodes[node].mono(now) > limit);
-                if let Message::Lease(lease) = &message
-                    && let LeaseMessage::Grant(reply) = &**lease
+                if let VerifiedMessage::Lease(lease) = &message
+                    && let VerifiedLease::Grant(reply) = &**lease
                 {
-                    self.judge.granted(self.seed, &reply.grant.peek().expect("a grant of this run"));
+                    self.judge.granted(self.seed, &reply.grant);
                 }
                 if let Some(&to) = self.by_id.get(&to).filter(|_| !late) {
-                    self.transmit(node, to, wire::encode(&message));
+                    self.transmit(node, to, wire::encode(&message.to_wire()));
                 }
             }
-            Output::Publish { fact, .. } => self.gossip(node, &fact),
+            Output::Publish { fact, .. } => self.gossip(node, fact.signed()),
             Output::Persist { token, ops, sync: _ } => {
                 self.nodes[node].disk.write(ops);
                 self.unsynced.entry(node).or_default().insert(token);
@@ -250,7 +249,7 @@ impl Cluster {
                 let message = wire::decode(&bytes).expect("an honest node's frame");
                 let core = &self.nodes[to].core;
                 let now = self.nodes[to].wall(self.now).unix_seconds();
-                if let Ok(message) = message.verify(sender, core.roster(), core.root(), now) {
+                if let Ok(Opened { message, .. }) = message.verify(sender, core.roster(), core.root(), now) {
                     self.step(to, Input::Net { from: sender, message });
                 }
             }

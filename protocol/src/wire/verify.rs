@@ -1,71 +1,16 @@
 //! The door from a message that was read to one that a machine accepts.
 
-use super::message::{ExchangeMessage, FactEntry, Message, ProbeMessage, SUMMARY_BUCKETS};
-use crate::election::{Abandon, Campaign, Denial, GrantReply, LeaseMessage, Propose, Refusal, VerifiedGrant};
-use crate::fact::{Fact, FactRefusal, SignedFact, VerifiedFact, verify_decision};
-use crate::register::{Acceptance, VerifiedDecision};
+use super::message::{ExchangeMessage, Message};
+use super::verified::{VerifiedExchange, VerifiedLease, VerifiedMessage};
+use crate::election::{GrantReply, LeaseMessage, VerifiedGrant};
+use crate::fact::{Fact, FactRefusal, SignedFact, verify_decision};
 use crate::roster::Roster;
 use hedgerow_attest::id::NodeId;
 use hedgerow_attest::root::TrustRoot;
-use hedgerow_attest::signed::{EnvelopeError, Verified, VerifyError};
+use hedgerow_attest::signed::{EnvelopeError, VerifyError};
 use hedgerow_attest::time::UnixSeconds;
 use std::borrow::Cow;
 use thiserror::Error;
-
-/// A message whose signatures were checked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum VerifiedMessage {
-    /// Carries no signatures.
-    Probe(ProbeMessage),
-    /// With facts instead of claims.
-    Exchange(VerifiedExchange),
-    /// With proven grants, acceptances and decisions.
-    Lease(Box<VerifiedLease>),
-}
-
-/// An exchange whose facts were checked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum VerifiedExchange {
-    /// As in [`ExchangeMessage::Summary`].
-    Summary([u64; SUMMARY_BUCKETS]),
-    /// As in [`ExchangeMessage::Digest`].
-    Digest {
-        /// The buckets listed in full, one bit each.
-        buckets: u16,
-        /// Their entries.
-        entries: Vec<FactEntry>,
-    },
-    /// As in [`ExchangeMessage::Pull`].
-    Pull(Vec<u64>),
-    /// The facts of [`ExchangeMessage::Push`] that hold, in an order in which each can be adopted.
-    Push {
-        /// Those that hold.
-        facts: Vec<VerifiedFact>,
-        /// How many did not and never will; count them against the sender.
-        refused: usize,
-    },
-}
-
-/// A message of an election whose signatures were checked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum VerifiedLease {
-    /// From a candidate or holder.
-    Campaign(Campaign),
-    /// From a voter.
-    Grant(Box<VerifiedGrant>),
-    /// From a voter, with the certificate of its configuration where it sent one and it verified.
-    Denial(Denial, Option<VerifiedDecision>),
-    /// From a candidate or holder.
-    Abandon(Abandon),
-    /// From the holder.
-    Propose(Propose),
-    /// From a voter.
-    Accepted(Verified<Acceptance>),
-    /// From a voter.
-    Refused(Refusal),
-    /// From a holder or voter.
-    Decided(VerifiedDecision),
-}
 
 /// Why a message is dropped; nothing in it is used.
 #[derive(Debug, Error)]
@@ -90,6 +35,15 @@ pub enum MessageRefusal {
     Decision(#[source] FactRefusal),
 }
 
+/// A message that passed the door.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    /// What a machine may hear.
+    pub message: VerifiedMessage,
+    /// Facts of a push that do not hold and never will; count them against the sender.
+    pub refused: usize,
+}
+
 impl Message {
     /// Checks every signature in a message that `from` sent over its own link.
     ///
@@ -101,24 +55,32 @@ impl Message {
         roster: &Roster,
         root: &TrustRoot,
         now: UnixSeconds,
-    ) -> Result<VerifiedMessage, MessageRefusal> {
-        Ok(match self {
+    ) -> Result<Opened, MessageRefusal> {
+        let mut refused = 0;
+        let message = match self {
             Self::Probe(probe) => VerifiedMessage::Probe(probe),
             Self::Exchange(exchange) => VerifiedMessage::Exchange(match exchange {
                 ExchangeMessage::Summary { buckets } => VerifiedExchange::Summary(buckets),
                 ExchangeMessage::Digest { buckets, entries } => VerifiedExchange::Digest { buckets, entries },
                 ExchangeMessage::Pull { keys } => VerifiedExchange::Pull(keys),
-                ExchangeMessage::Push { facts } => push(facts, roster, root, now),
+                ExchangeMessage::Push { facts } => push(facts, roster, root, now, &mut refused),
             }),
             Self::Lease(lease) => VerifiedMessage::Lease(Box::new(verify_lease(*lease, from, roster)?)),
-        })
+        };
+        Ok(Opened { message, refused })
     }
 }
 
 /// Facts may depend on others of the same push, so what is believed widens as it goes.
-fn push(facts: Vec<SignedFact>, roster: &Roster, root: &TrustRoot, now: UnixSeconds) -> VerifiedExchange {
+fn push(
+    facts: Vec<SignedFact>,
+    roster: &Roster,
+    root: &TrustRoot,
+    now: UnixSeconds,
+    refused: &mut usize,
+) -> VerifiedExchange {
     let mut roster = Cow::Borrowed(roster);
-    let (mut verified, mut refused) = (Vec::with_capacity(facts.len()), 0);
+    let mut verified = Vec::with_capacity(facts.len());
     for signed in facts {
         match signed.verify(&roster, root, now) {
             Ok(fact) => {
@@ -128,10 +90,10 @@ fn push(facts: Vec<SignedFact>, roster: &Roster, root: &TrustRoot, now: UnixSeco
                 verified.push(fact);
             }
             Err(refusal) if refusal.may_heal() => {}
-            Err(_hopeless) => refused += 1,
+            Err(_hopeless) => *refused += 1,
         }
     }
-    VerifiedExchange::Push { facts: verified, refused }
+    VerifiedExchange::Push(verified)
 }
 
 fn verify_lease(lease: LeaseMessage, from: NodeId, roster: &Roster) -> Result<VerifiedLease, MessageRefusal> {

@@ -1,0 +1,92 @@
+//! Whether an author had the right to say what it said, as far as one node knows; signatures are another matter.
+
+use super::record::NodeRecord;
+use super::rollup::Rollup;
+use super::signed::SignedFact;
+use super::verified::{Fact, FactRefusal, VerifiedFact};
+use crate::register::{Content, DecisionError, VerifiedDecision};
+use crate::roster::Roster;
+use hedgerow_attest::id::NodeId;
+use hedgerow_attest::key::PublicKey;
+use hedgerow_attest::member::Member;
+use hedgerow_attest::root::TrustRoot;
+
+impl VerifiedFact {
+    /// Whether a node with this roster would believe the fact, which was verified elsewhere in the same process: whose
+    /// signature counts differs from node to node, whether it holds does not.
+    ///
+    /// # Errors
+    /// [`FactRefusal`], as [`SignedFact::verify`] would.
+    pub fn stands(&self, roster: &Roster, root: &TrustRoot) -> Result<(), FactRefusal> {
+        match (self.fact(), self.signed()) {
+            (Fact::Record(record), SignedFact::Record(signed)) => {
+                is_signed_by(&record.node, signed.claimed_signer(), roster)?;
+                stands_record(record, roster)
+            }
+            (Fact::Accusation(accusation), SignedFact::Accusation(signed)) => {
+                is_signed_by(&accusation.accuser, signed.claimed_signer(), roster)?;
+                member(roster, &accusation.accused).map(|_known| ())
+            }
+            (Fact::Rollup(rollup), SignedFact::Rollup(signed)) => {
+                is_signed_by(&rollup.holder, signed.claimed_signer(), roster)?;
+                stands_rollup(rollup, roster)
+            }
+            (Fact::Genesis(birth), _) => member(roster, &root.genesis_issuer(&birth.genesis().region)).map(|_known| ()),
+            (Fact::Decision(decision), _) => stands_decision(decision, roster),
+            (Fact::Member(_) | Fact::Policy(..) | Fact::Deployment(_), _) => Ok(()),
+            (Fact::Record(_) | Fact::Accusation(_) | Fact::Rollup(_), _) => Err(FactRefusal::IllFormed),
+        }
+    }
+}
+
+/// Whether a decision is one of the voters that are in force at its slot as far as the roster knows.
+pub(crate) fn stands_decision(decision: &VerifiedDecision, roster: &Roster) -> Result<(), FactRefusal> {
+    let cell = decision.value.cell;
+    let voters = roster.voters_at(&cell, decision.value.slot).ok_or(FactRefusal::UnknownCell(cell))?;
+    if decision.config_epoch != voters.epoch {
+        let (found, expected) = (decision.config_epoch, voters.epoch);
+        return Err(refusal(DecisionError::Configuration { found, expected }));
+    }
+    match &decision.value.content {
+        Content::Configuration(next) if !voters.may_become(next) => Err(refusal(DecisionError::Change)),
+        Content::Configuration(_) | Content::Placement(_) => Ok(()),
+    }
+}
+
+pub(super) fn stands_record(record: &NodeRecord, roster: &Roster) -> Result<(), FactRefusal> {
+    if member(roster, &record.node)?.region() == &record.region { Ok(()) } else { Err(FactRefusal::IllFormed) }
+}
+
+pub(super) fn stands_rollup(rollup: &Rollup, roster: &Roster) -> Result<(), FactRefusal> {
+    let cell = roster.cell(&rollup.cell).ok_or(FactRefusal::UnknownCell(rollup.cell))?;
+    let voters = cell.configuration(rollup.config_epoch).ok_or(FactRefusal::UnknownCell(rollup.cell))?;
+    if !voters.has(&rollup.holder) {
+        return Err(FactRefusal::NotItsAuthor { author: rollup.holder, subject: rollup.holder });
+    }
+    if cell.region() != &rollup.region || !rollup.members.is_sorted_by(|a, b| a.node < b.node) {
+        return Err(FactRefusal::IllFormed);
+    }
+    Ok(())
+}
+
+/// What a broken certificate means for the fact that carries it.
+pub(super) fn refusal(error: DecisionError) -> FactRefusal {
+    match error {
+        DecisionError::Configuration { found, expected } if found > expected => FactRefusal::Voters(error),
+        DecisionError::Configuration { .. }
+        | DecisionError::Change
+        | DecisionError::Stray(_)
+        | DecisionError::Signature(_)
+        | DecisionError::Malformed
+        | DecisionError::Quorum => FactRefusal::Decision(error),
+    }
+}
+
+pub(super) fn member<'a>(roster: &'a Roster, node: &NodeId) -> Result<&'a Member, FactRefusal> {
+    roster.member(node).ok_or(FactRefusal::UnknownAuthor(*node))
+}
+
+fn is_signed_by(node: &NodeId, signer: &PublicKey, roster: &Roster) -> Result<(), FactRefusal> {
+    let author = member(roster, node)?;
+    if author.statement() == signer { Ok(()) } else { Err(FactRefusal::UnknownAuthor(*node)) }
+}

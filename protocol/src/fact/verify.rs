@@ -1,0 +1,80 @@
+//! The door from a signed fact to a verified one.
+
+use super::rollup::Rollup;
+use super::signed::SignedFact;
+use super::standing::{member, refusal, stands_record, stands_rollup};
+use super::verified::{FactRefusal, VerifiedFact};
+use crate::register::{Decision, VerifiedDecision};
+use crate::roster::Roster;
+use hedgerow_attest::genesis::{Birth, Genesis};
+use hedgerow_attest::id::NodeId;
+use hedgerow_attest::root::TrustRoot;
+use hedgerow_attest::signed::{Domain, Signed, Verified};
+use hedgerow_attest::time::{CLOCK_SKEW_S, UnixSeconds};
+
+impl SignedFact {
+    /// Checks that whoever had to sign did, and that the fact keeps the rules of its kind.
+    ///
+    /// # Errors
+    /// [`FactRefusal`]; see [`FactRefusal::may_heal`].
+    pub fn verify(self, roster: &Roster, root: &TrustRoot, now: UnixSeconds) -> Result<VerifiedFact, FactRefusal> {
+        match self {
+            Self::Member(certificate) => {
+                Ok(VerifiedFact::member(certificate.verify(root, now, CLOCK_SKEW_S).map_err(FactRefusal::Membership)?))
+            }
+            Self::Record(signed) => {
+                let record = by_node(&signed, roster, |record| record.node)?;
+                stands_record(&record, roster)?;
+                Ok(VerifiedFact::record(record))
+            }
+            Self::Accusation(signed) => {
+                let accusation = by_node(&signed, roster, |accusation| accusation.accuser)?;
+                member(roster, &accusation.accused)?;
+                Ok(VerifiedFact::accusation(accusation))
+            }
+            Self::Genesis(signed) => genesis(&signed, roster, root),
+            Self::Rollup(signed) => rollup(&signed, roster),
+            Self::Policy(endorsed) => {
+                let policy = endorsed.verify_threshold(root.policy()).map_err(FactRefusal::Endorsement)?;
+                if policy.is_well_formed() {
+                    Ok(VerifiedFact::policy(policy, endorsed))
+                } else {
+                    Err(FactRefusal::IllFormed)
+                }
+            }
+            Self::Deployment(endorsed) => {
+                let deployment = endorsed.verify_threshold(root.publishers()).map_err(FactRefusal::Endorsement)?;
+                Ok(VerifiedFact::deployment(deployment, endorsed))
+            }
+            Self::Decision(decision) => Ok(VerifiedFact::decision(verify_decision(*decision, roster)?)),
+        }
+    }
+}
+
+/// Checks a decision against the voters that are in force at its slot as far as the roster knows.
+pub(crate) fn verify_decision(decision: Decision, roster: &Roster) -> Result<VerifiedDecision, FactRefusal> {
+    let cell = decision.value.cell;
+    let voters = roster.voters_at(&cell, decision.value.slot).ok_or(FactRefusal::UnknownCell(cell))?;
+    decision.verify(voters).map_err(refusal)
+}
+
+fn genesis(signed: &Signed<Genesis>, roster: &Roster, root: &TrustRoot) -> Result<VerifiedFact, FactRefusal> {
+    let claimed = signed.peek().map_err(FactRefusal::Malformed)?;
+    let issuer = member(roster, &root.genesis_issuer(&claimed.region))?;
+    Birth::open(signed, root, issuer).map(VerifiedFact::genesis).map_err(FactRefusal::Genesis)
+}
+
+fn rollup(signed: &Signed<Rollup>, roster: &Roster) -> Result<VerifiedFact, FactRefusal> {
+    let rollup = by_node(signed, roster, |rollup| rollup.holder)?;
+    stands_rollup(&rollup, roster)?;
+    Ok(VerifiedFact::rollup(rollup))
+}
+
+fn by_node<T: Domain>(
+    signed: &Signed<T>,
+    roster: &Roster,
+    author: fn(&T) -> NodeId,
+) -> Result<Verified<T>, FactRefusal> {
+    let claimed = author(&signed.peek().map_err(FactRefusal::Malformed)?);
+    signed.verify(member(roster, &claimed)?.statement()).map_err(FactRefusal::Signature)
+}
