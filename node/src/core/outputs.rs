@@ -102,6 +102,10 @@ pub(super) fn core_rows(rows: Vec<store::Row>) -> Vec<Row> {
 fn row_change(op: StoreOp) -> RowChange {
     match op {
         StoreOp::Put { table, key, value } => RowChange::Put { table: table_number(table), key, value },
+        StoreOp::Keep(fact) => {
+            let (table, key, value) = StoreOp::put_fact(&fact);
+            RowChange::Put { table: table_number(table), key, value }
+        }
         StoreOp::Delete { table, key } => RowChange::Delete { table: table_number(table), key },
     }
 }

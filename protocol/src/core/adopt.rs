@@ -5,7 +5,7 @@ use super::effects::Effects;
 use super::fact_store::Adoption;
 use super::interface::{Event, Output};
 use super::mesh_core::MeshCore;
-use super::snapshot::{Snapshot, delete_fact, put_fact};
+use super::snapshot::{Snapshot, StoreOp, delete_fact};
 use crate::defect::Defects;
 use crate::fact::{Accusation, Fact, FactKey, Liveness, NodeRecord, NodeState, Rollup, Statement, VerifiedFact};
 use crate::id::{Incarnation, Token};
@@ -51,7 +51,7 @@ impl<D: Defects> MeshCore<D> {
             return (adoption, None);
         }
         let token = (origin != Origin::Disk && is_durable(kept.key()))
-            .then(|| fx.persist(vec![put_fact(&kept)], is_promised(kept.key())));
+            .then(|| fx.persist(vec![StoreOp::Keep(kept.clone())], is_promised(kept.key())));
         self.follow(fx, kept.fact(), origin);
         (adoption, token)
     }

@@ -4,9 +4,11 @@ use crate::core::MeshCore;
 use crate::defect::Defects;
 use crate::fact::{Fact, FactKey};
 use crate::id::Term;
-use crate::register::{Head, VerifiedDecision};
+use crate::register::{Configuration, Head, VerifiedDecision};
 use crate::time::Mono;
+use crate::view::MemberState;
 use hedgerow_attest::digest::Sha256Digest;
+use hedgerow_attest::id::{CellId, NodeId};
 
 impl<D: Defects> MeshCore<D> {
     /// The term and the end of this node's lease, while it runs.
@@ -39,5 +41,28 @@ impl<D: Defects> MeshCore<D> {
         let cell = self.roster.cell_of(&self.config.region)?;
         let Fact::Decision(decision) = self.facts.get(&FactKey::Placement(cell))?.fact() else { return None };
         Some((decision.clone(), self.cell.head()?))
+    }
+
+    /// How every known member is seen, without making a view.
+    pub fn member_states(&self) -> impl Iterator<Item = (NodeId, MemberState)> + '_ {
+        self.shown.iter().map(|(node, state)| (*node, *state))
+    }
+
+    /// How one member is seen.
+    #[must_use]
+    pub fn member_state_of(&self, node: &NodeId) -> Option<MemberState> {
+        self.shown.get(node).copied()
+    }
+
+    /// The voters of the own cell, as far as is known.
+    #[must_use]
+    pub fn voters(&self) -> Option<&Configuration> {
+        self.cell.voters()
+    }
+
+    /// The cell of this node.
+    #[must_use]
+    pub fn own_cell(&self) -> Option<CellId> {
+        self.roster.cell_of(&self.config.region)
     }
 }

@@ -39,6 +39,8 @@ pub enum StoreOp {
         /// What.
         value: Vec<u8>,
     },
+    /// Keep a fact, replacing the one with its key; [`StoreOp::put_fact`] has the row.
+    Keep(VerifiedFact),
     /// Remove, if it is there.
     Delete {
         /// Where.
@@ -46,6 +48,14 @@ pub enum StoreOp {
         /// Under which key.
         key: Vec<u8>,
     },
+}
+
+impl StoreOp {
+    /// The row of a fact: [`StoreTable::Facts`], the key, the signed bytes.
+    #[must_use]
+    pub fn put_fact(fact: &VerifiedFact) -> Row {
+        (StoreTable::Facts, fact.key().to_bytes(), fact.signed().to_bytes())
+    }
 }
 
 /// One stored row.
@@ -110,19 +120,12 @@ impl Snapshot {
         let mut snapshot = Self::default();
         let mut facts = BTreeMap::new();
         for (table, key, value) in rows {
-            match table {
-                StoreTable::Incarnation => snapshot.incarnation = read(table, &value)?,
-                StoreTable::Votes => {
-                    snapshot.votes.insert(cell(table, &key)?, read(table, &value)?);
-                }
-                StoreTable::Fences => {
-                    snapshot.fences.insert(cell(table, &key)?, read(table, &value)?);
-                }
-                StoreTable::Facts => {
-                    let fact_key: FactKey =
-                        postcard::from_bytes(&key).map_err(|_refused| SnapshotError::Malformed { table })?;
-                    facts.insert(fact_key, SignedFact::from_bytes(&value).map_err(SnapshotError::Fact)?);
-                }
+            if table == StoreTable::Facts {
+                let fact_key: FactKey =
+                    postcard::from_bytes(&key).map_err(|_refused| SnapshotError::Malformed { table })?;
+                facts.insert(fact_key, SignedFact::from_bytes(&value).map_err(SnapshotError::Fact)?);
+            } else {
+                snapshot.restore(table, &key, &value)?;
             }
         }
         let mut roster = Roster::default();
@@ -138,16 +141,43 @@ impl Snapshot {
         }
         Ok(snapshot)
     }
+
+    /// Rebuilds from rows of other tables and from facts that never left the memory of this process, as a simulated disk
+    /// keeps them.
+    ///
+    /// # Errors
+    /// [`SnapshotError`], for the rows.
+    pub fn from_memory(
+        rows: impl IntoIterator<Item = Row>,
+        mut facts: Vec<VerifiedFact>,
+    ) -> Result<Self, SnapshotError> {
+        let mut snapshot = Self::default();
+        for (table, key, value) in rows {
+            snapshot.restore(table, &key, &value)?;
+        }
+        facts.sort_by(|a, b| a.key().cmp(b.key()));
+        snapshot.facts = facts;
+        Ok(snapshot)
+    }
+
+    fn restore(&mut self, table: StoreTable, key: &[u8], value: &[u8]) -> Result<(), SnapshotError> {
+        match table {
+            StoreTable::Incarnation => self.incarnation = read(table, value)?,
+            StoreTable::Votes => {
+                self.votes.insert(cell(table, key)?, read(table, value)?);
+            }
+            StoreTable::Fences => {
+                self.fences.insert(cell(table, key)?, read(table, value)?);
+            }
+            StoreTable::Facts => return Err(SnapshotError::Malformed { table }),
+        }
+        Ok(())
+    }
 }
 
 /// The row that keeps the incarnation.
 pub(crate) fn put_incarnation(incarnation: Incarnation) -> StoreOp {
     StoreOp::Put { table: StoreTable::Incarnation, key: Vec::new(), value: write(&incarnation) }
-}
-
-/// The row that keeps a fact.
-pub(crate) fn put_fact(fact: &VerifiedFact) -> StoreOp {
-    StoreOp::Put { table: StoreTable::Facts, key: fact.key().to_bytes(), value: fact.signed().to_bytes() }
 }
 
 /// The removal of a fact.

@@ -11,6 +11,7 @@ const CELL: CellId = CellId::from_bytes([7; 32]);
 fn row(op: StoreOp) -> Row {
     match op {
         StoreOp::Put { table, key, value } => (table, key, value),
+        StoreOp::Keep(fact) => StoreOp::put_fact(&fact),
         StoreOp::Delete { .. } => panic!("a row is put"),
     }
 }
@@ -29,9 +30,9 @@ fn every_row_comes_back_whatever_the_order() {
     let member = VerifiedFact::member(mesh.member(0, "eu"));
     let birth = VerifiedFact::genesis(mesh.birth("eu", &mesh.member(0, "eu")));
     let mut rows: Vec<Row> = [
-        put_fact(&birth),
+        StoreOp::Keep(birth.clone()),
         put_fence(&CELL, &fence),
-        put_fact(&member),
+        StoreOp::Keep(member.clone()),
         put_vote(&CELL, &vote),
         put_incarnation(Incarnation(6)),
     ]
@@ -62,7 +63,7 @@ fn a_damaged_store_is_refused_and_not_forgotten() {
     assert_eq!(error((incarnation, vec![], vec![])), "malformed row in table Incarnation");
     assert_eq!(error((incarnation, vec![], vec![1, 6, 6])), "malformed row in table Incarnation");
     assert_eq!(error((votes, vec![7; 31], vec![1, 0, 0])), "malformed row in table Votes");
-    let (table, key, mut value) = row(put_fact(&VerifiedFact::member(SampleMesh::new(1).member(3, "eu"))));
+    let (table, key, mut value) = row(StoreOp::Keep(VerifiedFact::member(SampleMesh::new(1).member(3, "eu"))));
     // Inside the issuer's signature.
     value[60] ^= 1;
     assert_eq!(error((table, key, value)), "stored fact that does not hold");
@@ -71,7 +72,7 @@ fn a_damaged_store_is_refused_and_not_forgotten() {
 #[test]
 fn facts_that_time_made_void_are_dropped_and_counted() {
     let mesh = SampleMesh::new(1);
-    let rows = [put_fact(&VerifiedFact::member(mesh.member(3, "eu")))].map(row);
+    let rows = [StoreOp::Keep(VerifiedFact::member(mesh.member(3, "eu")))].map(row);
     let later = SampleMesh::NOW.plus_s(40 * 24 * 3_600);
     let snapshot = Snapshot::from_rows(rows, mesh.root(), later).expect("an ended certificate is no damage");
     assert_eq!((snapshot.facts.len(), snapshot.expired), (0, 1));

@@ -22,6 +22,10 @@ impl Disk {
                 StoreOp::Put { table, key, value } => {
                     self.durable.insert((table, key), value);
                 }
+                StoreOp::Keep(fact) => {
+                    let (table, key, value) = StoreOp::put_fact(&fact);
+                    self.durable.insert((table, key), value);
+                }
                 StoreOp::Delete { table, key } => {
                     self.durable.remove(&(table, key));
                 }
