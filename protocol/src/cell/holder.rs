@@ -7,7 +7,7 @@ use crate::core::Effects;
 use crate::defect::Defects;
 use crate::election::{Promise, Propose, Refusal};
 use crate::id::Term;
-use crate::register::{Acceptance, Content, Decision, Value};
+use crate::register::{Acceptance, Content, Value, VerifiedDecision};
 use crate::time::Mono;
 use crate::wire::VerifiedLease;
 use hedgerow_attest::id::NodeId;
@@ -145,15 +145,10 @@ impl<D: Defects> Cell<D> {
         proposal.acceptances.insert(from, acceptance);
         let voters: BTreeSet<NodeId> = proposal.acceptances.keys().copied().collect();
         if electorate.decides(&voters) {
-            let decision = Decision {
-                value: proposal.value.clone(),
-                term,
-                config_epoch: in_force.epoch,
-                acceptances: proposal.acceptances.values().map(|accepted| accepted.envelope().clone()).collect(),
-            };
+            let acceptances: Vec<Verified<Acceptance>> = proposal.acceptances.values().cloned().collect();
+            let decision = VerifiedDecision::reached(proposal.value.clone(), term, in_force, &acceptances);
             holding.proposal = None;
-            let verified = decision.verify(in_force).expect("a quorum of verified acceptances was just counted");
-            outcomes.push(Outcome::Decided(Box::new(verified)));
+            outcomes.push(Outcome::Decided(Box::new(decision.expect("a quorum of acceptances was just counted"))));
         }
     }
 

@@ -44,16 +44,21 @@ impl<D: Defects> MeshCore<D> {
     }
 
     /// Asks for links to members that have none: those that are down too, since nobody else dials them, and at once
-    /// while most of the cell is out of sight.
+    /// while most of the cell is out of sight. A member of whom nothing but its certificate is known is dialled as well:
+    /// after a restart of the whole cell two groups that found each other first would never meet.
     fn want_links(&self, fx: &mut Effects<'_>) {
         let linked = self.shown.keys().filter(|node| self.contacts.of(node).linked).count();
         let redial = self.swim.is_isolated() || fx.below(5) == 0;
-        let wanted = |node: &&NodeId| {
-            let down = self.liveness(node) == Some(Liveness::Down);
-            let unlinked = **node != self.config.me && !self.contacts.of(node).linked && !self.has_left(node);
-            unlinked && if down { redial } else { linked < LINKS_WANTED }
+        let wanted = |node: &NodeId| {
+            let unlinked = *node != self.config.me && !self.contacts.of(node).linked && !self.has_left(node);
+            let needed = match self.liveness(node) {
+                None => true,
+                Some(Liveness::Down) => redial,
+                Some(Liveness::Alive | Liveness::Suspect) => linked < LINKS_WANTED,
+            };
+            unlinked && needed
         };
-        let mut peers: Vec<NodeId> = self.shown.keys().filter(wanted).copied().collect();
+        let mut peers: Vec<NodeId> = self.roster.members().map(Member::node).filter(wanted).collect();
         fx.shuffle(&mut peers);
         for peer in peers.into_iter().take(DIALS) {
             let addresses = self.record(&peer).map(|record| record.addresses.clone()).unwrap_or_default();
@@ -105,3 +110,7 @@ impl<D: Defects> MeshCore<D> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "chores_tests.rs"]
+mod tests;

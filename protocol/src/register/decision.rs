@@ -6,7 +6,7 @@ use crate::id::{ConfigEpoch, Term};
 use hedgerow_attest::bounded::bounded_vec;
 use hedgerow_attest::digest::Sha256Digest;
 use hedgerow_attest::id::NodeId;
-use hedgerow_attest::signed::{Signed, VerifyError};
+use hedgerow_attest::signed::{Signed, Verified, VerifyError};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::ops::Deref;
@@ -71,6 +71,26 @@ struct Certified {
 }
 
 impl VerifiedDecision {
+    /// The decision that these acceptances make of a value.
+    ///
+    /// # Errors
+    /// [`DecisionError`] when they do not.
+    pub(crate) fn reached(
+        value: Value,
+        term: Term,
+        in_force: &Configuration,
+        acceptances: &[Verified<Acceptance>],
+    ) -> Result<Self, DecisionError> {
+        let next = match &value.content {
+            Content::Configuration(next) => Some(next.clone()),
+            Content::Placement(_) => None,
+        };
+        let envelopes = acceptances.iter().map(|accepted| accepted.envelope().clone()).collect();
+        let decision = Decision { value, term, config_epoch: in_force.epoch, acceptances: envelopes };
+        let digest = decision.count(acceptances, in_force, next.as_ref())?;
+        Ok(Self(Arc::new(Certified { decision, digest })))
+    }
+
     /// The digest of the value.
     #[must_use]
     pub fn digest(&self) -> Sha256Digest {
@@ -106,22 +126,36 @@ impl Decision {
             Content::Configuration(next) => Some(next),
             Content::Placement(_) => None,
         };
+        let mut accepted = Vec::with_capacity(self.acceptances.len());
+        for signed in &self.acceptances {
+            let voter = signed.peek().map_err(|_refused| DecisionError::Malformed)?.voter;
+            let key = in_force.key_of(&voter).or_else(|| next.and_then(|next| next.key_of(&voter)));
+            let key = key.ok_or(DecisionError::Stray(voter))?;
+            accepted.push(signed.verify(&key).map_err(DecisionError::Signature)?);
+        }
+        let digest = self.count(&accepted, in_force, next)?;
+        Ok(VerifiedDecision(Arc::new(Certified { decision: self, digest })))
+    }
+
+    /// Whether these acceptances, whose signatures were checked, decide the value; its digest if they do.
+    fn count(
+        &self,
+        acceptances: &[Verified<Acceptance>],
+        in_force: &Configuration,
+        next: Option<&Configuration>,
+    ) -> Result<Sha256Digest, DecisionError> {
         let digest = self.value.digest();
         let mut voters = BTreeSet::new();
-        for signed in &self.acceptances {
-            let claimed = signed.peek().map_err(|_refused| DecisionError::Malformed)?;
-            let voter = claimed.voter;
-            let key = in_force.key_of(&voter).or_else(|| next.and_then(|next| next.key_of(&voter)));
-            let accepted = signed.verify(&key.ok_or(DecisionError::Stray(voter))?).map_err(DecisionError::Signature)?;
+        for accepted in acceptances {
             let subject = (accepted.cell, accepted.generation, accepted.slot, accepted.value, accepted.term);
             if subject != (self.value.cell, self.value.generation, self.value.slot, digest, self.term) {
-                return Err(DecisionError::Stray(voter));
+                return Err(DecisionError::Stray(accepted.voter));
             }
-            voters.insert(voter);
+            voters.insert(accepted.voter);
         }
         if !in_force.is_quorum(&voters) || next.is_some_and(|next| !next.is_quorum(&voters)) {
             return Err(DecisionError::Quorum);
         }
-        Ok(VerifiedDecision(Arc::new(Certified { decision: self, digest })))
+        Ok(digest)
     }
 }

@@ -1,0 +1,57 @@
+//! Tests of whom a node asks to be linked to.
+
+use super::super::{Command, CoreConfig, Hint, Input, MeshCore, Output, Snapshot};
+use crate::id::BootId;
+use crate::machine::{Cx, Machine as _};
+use crate::time::{Mono, Wall};
+use hedgerow_attest::id::NodeId;
+use hedgerow_attest::testing::SampleMesh;
+use rand_chacha::ChaCha8Rng;
+use rand_core::SeedableRng as _;
+use std::collections::BTreeSet;
+
+/// Whom node 1 asks to be linked to while time passes and nobody answers; it knows the certificates of nodes 0 to 6.
+fn dialled() -> (SampleMesh, BTreeSet<NodeId>) {
+    let mesh = SampleMesh::new(1);
+    let (me, key) = (mesh.member(1, "eu"), mesh.keys(1).statement);
+    let config =
+        CoreConfig::local(mesh.root().mesh(), me.node(), BootId([7; 16]), me.region().clone(), *me.statement());
+    let mut core = MeshCore::new(config, mesh.root().clone());
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let mut dialled = BTreeSet::new();
+    let mut inputs = vec![Input::Start(Box::<Snapshot>::default())];
+    for number in 0..7 {
+        inputs.insert(0, Input::Command { id: 1, command: Command::AddMember(mesh.member(number, "eu")) });
+    }
+    for now in 1..8 {
+        while let Some(input) = inputs.pop() {
+            let mut out = Vec::new();
+            let (now, wall) = (Mono(now * 1_000_000), Wall(SampleMesh::NOW.0 * 1_000_000 + now * 1_000_000));
+            core.step(&mut Cx { now, wall, rng: &mut rng, out: &mut out }, input);
+            for output in out {
+                match output {
+                    Output::Persist { token, .. } => inputs.push(Input::Persisted(token)),
+                    Output::Sign { token, statement } => {
+                        inputs.push(Input::Signed { token, statement: statement.sign(&key) });
+                    }
+                    Output::Hint(Hint::Dial { peer, .. }) => drop(dialled.insert(peer)),
+                    Output::Hint(Hint::Hangup { .. })
+                    | Output::Send { .. }
+                    | Output::Publish { .. }
+                    | Output::Reply { .. }
+                    | Output::Event(_)
+                    | Output::Sometimes(_) => {}
+                }
+            }
+        }
+        inputs.push(Input::Tick);
+    }
+    (mesh, dialled)
+}
+
+#[test]
+fn members_of_whom_only_the_certificate_is_known_are_dialled() {
+    let (mesh, dialled) = dialled();
+    let others = [0, 2, 3, 4, 5, 6].map(|number| mesh.member(number, "eu").node());
+    assert_eq!(dialled, BTreeSet::from(others));
+}
