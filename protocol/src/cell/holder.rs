@@ -172,7 +172,7 @@ impl<D: Defects> Cell<D> {
     pub(crate) fn tell_decided(
         &self,
         fx: &mut Effects<'_>,
-        decision: &crate::register::VerifiedDecision,
+        decision: &VerifiedDecision,
         after: Option<crate::id::Token>,
     ) {
         let Some(seat) = self.seat.as_ref() else { return };
