@@ -7,6 +7,7 @@
 //! # Map
 //! - [`machine`]: the shape that all state machines have, and the loop that drives one.
 //! - [`core`]: [`core::MeshCore`], the one machine of a node; its inputs, outputs, commands and what it stores.
+//! - [`coords`]: where nodes lie in the network, so that distances can be guessed before they are measured.
 //! - [`defect`]: rules that a simulation can leave out; a node never does.
 //! - [`fact`]: what is signed and travels; [`roster`]: whose signatures are believed.
 //! - [`wire`]: frames and messages; [`election`] and [`register`]: the formats of leases and of decisions.
@@ -50,6 +51,7 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 mod cell;
+pub mod coords;
 pub mod core;
 pub mod defect;
 pub mod election;
