@@ -34,6 +34,7 @@ pub(crate) fn view(members: &[(u8, Vec<SocketAddr>)]) -> MeshView {
         addresses: addresses.clone(),
         health: Health::default(),
         rtt_us: None,
+        estimate_us: None,
         heard_ms_ago: None,
     };
     let cart = DataClass { name: cart(), replicas: 2, write_quorum: 2, regions: vec![], personal: false, ttl_s: 0 };

@@ -32,6 +32,10 @@ const C_C: f64 = 0.25;
 /// without gravity, and predicted as well.
 const RHO: f64 = 256_000.0;
 
+/// The largest error of either end with which an estimate is told. A guess; a newcomer in a network at rest is better after
+/// some twenty observations.
+const ERROR_TOLD: f64 = 0.5;
+
 const ERROR_LEAST: f64 = ERROR_MIN as f64 / 1_000.0;
 const ERROR_MOST: f64 = ERROR_MAX as f64 / 1_000.0;
 
@@ -113,6 +117,14 @@ impl<D: Defects> Coordinates<D> {
         self.adjustment.predicted(rtt - self.position.distance(&there), usual);
         moved += self.position.sink(gravity(self.position.eccentricity()));
         Observation::Moved { by_us: u64::from(whole(moved).unsigned_abs()), bounded: correction.abs() > limit }
+    }
+
+    /// The round trip to expect to a node at `theirs`, in microseconds; nothing while this node or that one expects its
+    /// predictions to be off by more than half.
+    #[must_use]
+    pub fn estimate_rtt_us(&self, theirs: &Coordinate) -> Option<u64> {
+        let sure = self.error <= ERROR_TOLD && theirs.error() <= ERROR_TOLD;
+        sure.then(|| self.own().estimate_rtt_us(theirs))
     }
 
     /// Where this node lies, for others.

@@ -1,5 +1,6 @@
 //! What the rollup of a cell says about its lease.
 
+use crate::coords::Coordinate;
 use crate::fact::Rollup;
 use crate::id::{ConfigEpoch, Generation, Term};
 use crate::time::Mono;
@@ -13,6 +14,8 @@ pub(super) struct Aggregate {
     pub(super) term: Term,
     pub(super) config_epoch: ConfigEpoch,
     pub(super) heard: Mono,
+    /// Where the holder says that it lies.
+    pub(super) place: Option<Coordinate>,
 }
 
 impl Aggregate {
@@ -23,6 +26,7 @@ impl Aggregate {
             term: rollup.term,
             config_epoch: rollup.config_epoch,
             heard: Mono(0),
+            place: rollup.place,
         }
     }
 

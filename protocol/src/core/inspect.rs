@@ -1,5 +1,6 @@
 //! What the judge of a simulation may see of a core; nothing is decided by it.
 
+use crate::coords::Coordinate;
 use crate::core::MeshCore;
 use crate::defect::Defects;
 use crate::fact::{Fact, FactKey};
@@ -58,6 +59,12 @@ impl<D: Defects> MeshCore<D> {
     #[must_use]
     pub fn voters(&self) -> Option<&Configuration> {
         self.cell.voters()
+    }
+
+    /// Where this node lies in the network, as it tells others.
+    #[must_use]
+    pub fn coordinate(&self) -> Coordinate {
+        self.coords.own()
     }
 
     /// The cell of this node.

@@ -201,6 +201,7 @@ impl<D: Defects> MeshCore<D> {
             window: self.lead.window,
             holder: self.config.me,
             at: fx.wall,
+            place: Some(self.coords.own()),
             models,
             members,
         };

@@ -9,6 +9,7 @@ use super::interface::{Input, LinkEvent, Output};
 use super::own_record::OwnRecord;
 use super::snapshot::Fence;
 use crate::cell::Cell;
+use crate::coords::Coordinates;
 use crate::defect::{Defects, Sound};
 use crate::fact::SignedStatement;
 use crate::id::{PolicyVersion, Token};
@@ -44,6 +45,7 @@ pub struct MeshCore<D = Sound> {
     pub(super) swim: Swim<D>,
     pub(super) remote: Remote,
     pub(super) contacts: Contacts,
+    pub(super) coords: Coordinates<D>,
     pub(super) exchange: Exchange,
     pub(super) cell: Cell<D>,
     pub(super) phase: Phase,
@@ -95,6 +97,7 @@ impl<D: Defects> MeshCore<D> {
             swim: Swim::new(config.swim, defects),
             remote: Remote::new(config.stale),
             contacts: Contacts::default(),
+            coords: Coordinates::with_defects(defects),
             exchange: Exchange::new(config.exchange),
             cell: Cell::new(config.me, config.boot, config.election, defects),
             phase: Phase::New,
@@ -123,7 +126,7 @@ impl<D: Defects> MeshCore<D> {
         &self.root
     }
 
-    /// Changes whenever [`MeshCore::view`] would differ in more than times.
+    /// Changes whenever [`MeshCore::view`] would differ in more than times and estimates.
     #[must_use]
     pub fn view_version(&self) -> u64 {
         self.view_version
@@ -240,5 +243,6 @@ impl<D: Defects> Machine for MeshCore<D> {
         }
         hasher.update(&self.next_deadline().unwrap_or_default().0.to_be_bytes());
         self.cell.digest(hasher);
+        self.coords.digest(hasher);
     }
 }

@@ -4,6 +4,7 @@ use super::effects::Effects;
 use super::exchange;
 use super::interface::Lane;
 use super::mesh_core::MeshCore;
+use crate::coords::{Coordinate, Observation};
 use crate::defect::Defects;
 use crate::fact::{FactKey, Liveness, NodeState, VerifiedFact};
 use crate::wire::{Load, ProbeMessage, Suspicion, VerifiedExchange, VerifiedMessage};
@@ -42,14 +43,17 @@ impl<D: Defects> MeshCore<D> {
                 self.swim.shared_suspicions(from, &suspects, &me, &mut self.findings);
                 self.acknowledge(fx, from, nonce);
             }
-            ProbeMessage::Ack { nonce, incarnation: _, load, lease, suspects } => {
+            ProbeMessage::Ack { nonce, incarnation: _, load, lease, suspects, at } => {
                 let before = self.contacts.of(&from);
-                if self.contacts.acknowledged(from, nonce, load, fx.now).is_some() {
+                if let Some(rtt_us) = self.contacts.acknowledged(from, nonce, load, fx.now) {
                     let after = self.contacts.of(&from);
                     if before.load != after.load || is_news(before.rtt.least_us(), after.rtt.least_us()) {
                         self.touch();
                     }
                     self.swim.acknowledged(fx, from, nonce);
+                    if let Some(at) = at {
+                        self.place_by(fx, from, &at, rtt_us);
+                    }
                 }
                 self.swim.shared_suspicions(from, &suspects, &me, &mut self.findings);
                 if let Some(hint) = lease {
@@ -71,8 +75,18 @@ impl<D: Defects> MeshCore<D> {
             load: Load { queue_depth: self.own.health.queue_depth },
             lease: self.lease_hint(fx.now),
             suspects: self.swim.suspects(),
+            at: Some(self.coords.own()),
         };
         fx.send(to, Lane::Probe, VerifiedMessage::Probe(ack));
+    }
+
+    /// This node's own measurement, and where the other end says that it lies, move this node's coordinate.
+    fn place_by(&mut self, fx: &mut Effects<'_>, from: NodeId, at: &Coordinate, rtt_us: u64) {
+        let draw = fx.random();
+        match self.coords.observe(from, at, rtt_us, draw) {
+            Observation::Moved { bounded: true, .. } => fx.sometimes("a coordinate was kept from moving farther"),
+            Observation::Moved { bounded: false, .. } | Observation::Refused(_) => {}
+        }
     }
 
     /// A member that looks for this node asks this node.

@@ -60,8 +60,15 @@ impl<D: Defects> MeshCore<D> {
             addresses: record.addresses.clone(),
             health: self.health(&node, record),
             rtt_us: contact.rtt.least_us(),
+            estimate_us: if contact.rtt.least_us().is_some() { None } else { self.estimate_us(member) },
             heard_ms_ago: contact.heard.map(|heard| micros(now.since(heard)) / 1000),
         })
+    }
+
+    /// By the coordinate of the aggregator of its cell: of a member that was never measured nothing else is known.
+    fn estimate_us(&self, member: &Member) -> Option<u64> {
+        let cell = self.roster.cell_of(member.region()).filter(|_| member.node() != self.config.me)?;
+        self.coords.estimate_rtt_us(self.aggregates.get(&cell)?.place.as_ref()?)
     }
 
     fn member_state(&self, node: &NodeId, now: Mono) -> Option<MemberState> {

@@ -1,5 +1,6 @@
 //! What the aggregator of a cell says about it to the rest of the mesh.
 
+use crate::coords::Coordinate;
 use crate::id::{ConfigEpoch, Generation, Incarnation, Term};
 use crate::name::ModelRef;
 use crate::time::Wall;
@@ -34,6 +35,8 @@ pub struct Rollup {
     pub holder: NodeId,
     /// When it was signed, by the holder's wall clock.
     pub at: Wall,
+    /// Where the holder lies, and so, roughly, every member of a cell of near nodes; nothing where it keeps no coordinate.
+    pub place: Option<Coordinate>,
     /// Models that are warm somewhere in the cell, by name and version; the first [`ROLLUP_MODELS_MAX`] of them.
     #[serde(deserialize_with = "bounded_vec::<_, _, ROLLUP_MODELS_MAX>")]
     pub models: Vec<ModelRef>,

@@ -1,6 +1,7 @@
 //! Facts of version 1, frozen byte for byte, and the door from signed to verified.
 
 use super::*;
+use crate::coords::Coordinates;
 use crate::fact::{
     FactKey, FactRefusal, FactVersion, Health, Liveness, NodeState, RollupMember, SignedStatement, Statement,
     VerifiedFact,
@@ -81,6 +82,7 @@ fn facts(mesh: &SampleMesh) -> Vec<SignedFact> {
         window: 5,
         holder: mesh.member(1, "eu").node(),
         at: Wall(7),
+        place: Some(Coordinates::new().own()),
         models: vec![digits()],
         members: vec![row],
     };
@@ -166,7 +168,7 @@ const FROZEN: [&str; 8] = [
     "8a29cee4af14d447",
     "b29a58397c1775ca",
     "19b750fc977c600c",
-    "dfe5abb97bcaf326",
+    "9034eb4247f2b0c7",
     "a814cc065a6a96f0",
     "34e61b7e55105230",
 ];

@@ -37,6 +37,7 @@ fn view(regions: Vec<Region>) -> MeshView {
         addresses: vec![],
         health: crate::fact::Health::default(),
         rtt_us: None,
+        estimate_us: None,
         heard_ms_ago: None,
     };
     let class = DataClass { name: cart(), replicas: 2, write_quorum: 2, regions, personal: false, ttl_s: 60 };

@@ -28,6 +28,7 @@ fn member(n: u8, rtt_us: Option<u64>, queue_depth: u32) -> MemberView {
         addresses: vec![],
         health: Health { queue_depth, degraded: vec![], warm: vec![digits("1")] },
         rtt_us,
+        estimate_us: None,
         heard_ms_ago: Some(0),
     }
 }

@@ -26,11 +26,13 @@ pub(crate) struct Faults {
     pub(crate) loss_percent: u64,
     pub(crate) delay_us: (u64, u64),
     pub(crate) sync_us: (u64, u64),
+    /// Added between regions.
+    pub(crate) far_us: u64,
 }
 
 impl Default for Faults {
     fn default() -> Self {
-        Self { loss_percent: 0, delay_us: (500, 3_000), sync_us: (1_000, 8_000) }
+        Self { loss_percent: 0, delay_us: (500, 3_000), sync_us: (1_000, 8_000), far_us: 0 }
     }
 }
 
@@ -180,7 +182,8 @@ impl Cluster {
         let lost = self.below(100) < self.faults.loss_percent || self.cuts.contains(&(from, to));
         if !lost {
             let (least, most) = self.faults.delay_us;
-            let at = self.now + least + self.below(most - least);
+            let far = self.nodes[from].member.region() != self.nodes[to].member.region();
+            let at = self.now + least + self.below(most - least) + u64::from(far) * self.faults.far_us;
             self.push(at, Happening::Frame { from, to, bytes });
         }
     }

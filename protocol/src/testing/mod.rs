@@ -2,6 +2,7 @@
 //! purpose. A run is a function of its seed.
 
 mod cluster;
+mod coords_tests;
 mod disk;
 mod judge;
 mod node;

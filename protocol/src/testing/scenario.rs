@@ -20,7 +20,7 @@ impl Cluster {
         cluster
     }
 
-    fn form(&mut self, regions: &[&str]) {
+    pub(crate) fn form(&mut self, regions: &[&str]) {
         let mut founded = BTreeSet::new();
         for (node, region) in regions.iter().enumerate() {
             self.start(node);

@@ -59,6 +59,9 @@ pub struct MemberView {
     pub health: Health,
     /// The smallest round trip that this node measured to it within the last minute, in microseconds.
     pub rtt_us: Option<u64>,
+    /// The round trip to expect where none was measured, in microseconds: by network coordinates, and only as good as the
+    /// word of others. For shortlists; it never overrules a measurement.
+    pub estimate_us: Option<u64>,
     /// Milliseconds since this node itself last heard from it; nothing if it never did in this run.
     pub heard_ms_ago: Option<u64>,
 }

@@ -1,6 +1,7 @@
 //! Frames and messages of version 1, frozen byte for byte.
 
 use super::*;
+use crate::coords::{ADJUSTMENT_MAX, COMPONENT_MAX, Coordinate, CoordinateWire, DIMENSIONS, ERROR_MAX, HEIGHT_MAX};
 use crate::election::{Abandon, Campaign, Denial, Grant, GrantReply, LeaseHint, LeaseMessage, Propose, Refusal};
 use crate::fact::{Accusation, FactVersion, Liveness, SignedFact};
 use crate::id::{BootId, ConfigEpoch, Generation, Incarnation, Slot, Term};
@@ -67,9 +68,11 @@ fn probes() -> Vec<ProbeMessage> {
     };
     let suspects = vec![(node(3), Incarnation(1))];
     let load = Load { queue_depth: 9 };
+    let at = CoordinateWire { vector: [-5_120, 733, 0, 64, -63, 2_100, 9, -1], height: 48, adjustment: -17, error: 83 };
+    let at = Some(Coordinate::try_from(at).unwrap());
     vec![
         ProbeMessage::Ping { nonce: 300, belief, suspects: suspects.clone() },
-        ProbeMessage::Ack { nonce: 300, incarnation: Incarnation(7), load, lease: Some(lease), suspects },
+        ProbeMessage::Ack { nonce: 300, incarnation: Incarnation(7), load, lease: Some(lease), suspects, at },
         ProbeMessage::Ask { nonce: 301, target: node(3) },
         ProbeMessage::Tell { nonce: 301, target: node(3), reached: true },
     ]
@@ -132,7 +135,7 @@ fn the_frames_of_version_1_are_frozen() {
 /// The first eight bytes of the blake3 digest of each frame of `messages()`.
 const FROZEN: [&str; 18] = [
     "067b438b813e14d1",
-    "c5b38b5cd4959ccc",
+    "54d13d7cb98c3c51",
     "f121570e99fef123",
     "280f1ac79d4747df",
     "bfec829d4de33b14",
@@ -169,8 +172,12 @@ fn what_is_no_frame_is_told_apart() {
 #[test]
 fn the_largest_probe_fits_a_datagram() {
     let mut ack = probes().swap_remove(1);
-    if let ProbeMessage::Ack { nonce, suspects, .. } = &mut ack {
+    if let ProbeMessage::Ack { nonce, suspects, at, .. } = &mut ack {
         *nonce = u64::MAX;
+        let vector = [COMPONENT_MAX.cast_signed(); DIMENSIONS];
+        let adjustment = ADJUSTMENT_MAX.cast_signed();
+        let far = CoordinateWire { vector, height: HEIGHT_MAX, adjustment, error: ERROR_MAX };
+        *at = Some(Coordinate::try_from(far).unwrap());
         *suspects = vec![(node(3), Incarnation(u64::MAX)); crate::wire::SUSPECTS_MAX];
     }
     let summary = ExchangeMessage::Summary { buckets: [u64::MAX; 16] };

@@ -1,5 +1,6 @@
 //! The messages of wire version 1. Their encoding is frozen by fixtures; later versions get types of their own.
 
+use crate::coords::Coordinate;
 use crate::election::{LeaseHint, LeaseMessage};
 use crate::fact::{FactVersion, Liveness, SignedFact};
 use crate::id::Incarnation;
@@ -57,6 +58,8 @@ pub enum ProbeMessage {
         /// Members that the sender itself could not reach.
         #[serde(deserialize_with = "bounded_vec::<_, _, SUSPECTS_MAX>")]
         suspects: Vec<(NodeId, Incarnation)>,
+        /// Where the sender says that it lies; nothing where it keeps no coordinate.
+        at: Option<Coordinate>,
     },
     /// Please ping that member for me.
     Ask {
