@@ -34,6 +34,9 @@ fn reason(candidate: &Candidate) -> String {
         RouteReason::Measured { rtt_us, queue_depth } => {
             format!("measured round trip {:.2} ms, queue of {queue_depth}", milliseconds(*rtt_us))
         }
+        RouteReason::Estimated { rtt_us, queue_depth } => {
+            format!("estimated round trip {:.2} ms, none measured yet, queue of {queue_depth}", milliseconds(*rtt_us))
+        }
         RouteReason::Unmeasured { queue_depth } => format!("no round trip measured yet, queue of {queue_depth}"),
         RouteReason::Degraded(reason) => format!("asks to be passed over: {reason:?}").to_lowercase(),
     }

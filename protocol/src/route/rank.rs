@@ -50,7 +50,14 @@ pub enum RouteReason {
         /// Requests that wait or run there.
         queue_depth: u32,
     },
-    /// Nobody measured a round trip to it from here yet.
+    /// By the round trip that coordinates predict and its queue: nobody measured one from here yet.
+    Estimated {
+        /// The prediction, in microseconds.
+        rtt_us: u64,
+        /// Requests that wait or run there.
+        queue_depth: u32,
+    },
+    /// Nobody measured a round trip to it from here yet, and none is predicted.
     Unmeasured {
         /// Requests that wait or run there.
         queue_depth: u32,
@@ -93,12 +100,23 @@ pub fn rank(view: &MeshView, query: &RankQuery) -> Ranking {
             Err(reason) => ranking.refused.push((member.node, reason)),
         }
     }
-    let degraded = |reason: &RouteReason| matches!(reason, RouteReason::Degraded(_));
-    ranking.candidates.sort_by(|a, b| {
-        let key = |c: &Candidate| (degraded(&c.reason), c.expected_us, c.hops, c.node);
-        key(a).cmp(&key(b))
+    ranking.candidates.sort_by_key(|candidate| {
+        let (degraded, hearsay_us) = match candidate.reason {
+            RouteReason::Here | RouteReason::Measured { .. } => (false, 0),
+            RouteReason::Estimated { rtt_us, .. } => (false, rtt_us),
+            RouteReason::Unmeasured { .. } => (false, u64::MAX),
+            RouteReason::Degraded(_) => (true, 0),
+        };
+        (degraded, candidate.expected_us, hearsay_us, candidate.hops, candidate.node)
     });
     ranking
+}
+
+/// What a round trip counts for that was not measured. Coordinates are hearsay: they may put a node farther away than is
+/// assumed, and decide between two of which nothing else is known, but they bring none nearer; or else whoever lied about
+/// its place would be asked before those who were measured.
+fn assumed_us(estimate_us: Option<u64>) -> u64 {
+    estimate_us.unwrap_or(0).max(RTT_UNMEASURED_US)
 }
 
 fn judge(view: &MeshView, member: &MemberView, query: &RankQuery) -> Result<Candidate, RefusalReason> {
@@ -114,16 +132,17 @@ fn judge(view: &MeshView, member: &MemberView, query: &RankQuery) -> Result<Cand
     }
     let here = member.node == view.me;
     let queue_depth = member.health.queue_depth;
-    let rtt_us = if here { 0 } else { member.rtt_us.unwrap_or(RTT_UNMEASURED_US) };
+    let rtt_us = if here { 0 } else { member.rtt_us.unwrap_or_else(|| assumed_us(member.estimate_us)) };
     let expected_us = rtt_us.saturating_add(u64::from(queue_depth) * QUEUED_US);
     if query.deadline_us.is_some_and(|deadline_us| expected_us >= deadline_us) {
         return Err(RefusalReason::TooLate { expected_us });
     }
-    let reason = match (member.health.degraded.first(), member.rtt_us) {
-        (Some(&reason), _) => RouteReason::Degraded(reason),
-        (None, _) if here => RouteReason::Here,
-        (None, Some(rtt_us)) => RouteReason::Measured { rtt_us, queue_depth },
-        (None, None) => RouteReason::Unmeasured { queue_depth },
+    let reason = match (member.health.degraded.first(), member.rtt_us, member.estimate_us) {
+        (Some(&reason), _, _) => RouteReason::Degraded(reason),
+        (None, _, _) if here => RouteReason::Here,
+        (None, Some(rtt_us), _) => RouteReason::Measured { rtt_us, queue_depth },
+        (None, None, Some(rtt_us)) => RouteReason::Estimated { rtt_us, queue_depth },
+        (None, None, None) => RouteReason::Unmeasured { queue_depth },
     };
     Ok(Candidate { node: member.node, hops: u8::from(!here), expected_us, reason })
 }

@@ -87,6 +87,31 @@ fn nearness_and_queues_decide_and_every_refusal_has_a_reason() {
 }
 
 #[test]
+fn an_estimate_orders_the_unmeasured_and_overrules_no_measurement() {
+    let guessed = |n, estimate_us| MemberView { estimate_us: Some(estimate_us), ..member(n, None, 0) };
+    let measured = |n, rtt_us| MemberView { estimate_us: Some(1), ..member(n, Some(rtt_us), 0) };
+    let view = view(vec![
+        guessed(1, 90_000),
+        member(2, None, 0),
+        guessed(3, 7_000),
+        guessed(4, 10),
+        measured(5, 50_000),
+        measured(6, 60_000),
+    ]);
+    let candidate = |n, expected_us, reason| Candidate { node: node(n), hops: 1, expected_us, reason };
+    let estimated = |rtt_us| RouteReason::Estimated { rtt_us, queue_depth: 0 };
+    let expected = vec![
+        candidate(5, 50_000, RouteReason::Measured { rtt_us: 50_000, queue_depth: 0 }),
+        candidate(4, 50_000, estimated(10)),
+        candidate(3, 50_000, estimated(7_000)),
+        candidate(2, 50_000, RouteReason::Unmeasured { queue_depth: 0 }),
+        candidate(6, 60_000, RouteReason::Measured { rtt_us: 60_000, queue_depth: 0 }),
+        candidate(1, 90_000, estimated(90_000)),
+    ];
+    assert_eq!(rank(&view, &query(None, None)), Ranking { candidates: expected, refused: vec![] });
+}
+
+#[test]
 fn a_degraded_node_comes_last_and_a_late_one_not_at_all() {
     let mut tired = member(1, Some(10), 0);
     tired.health.degraded = vec![DegradedReason::DISK];
