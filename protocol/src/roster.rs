@@ -1,8 +1,9 @@
 //! Who belongs to the mesh and who votes in its cells: everything that signatures are checked against.
 
+use crate::defect::Defects;
 use crate::fact::Fact;
 use crate::id::{ConfigEpoch, Slot};
-use crate::register::{Configuration, Content, VerifiedDecision, Voter};
+use crate::register::{Configuration, Content, VerifiedDecision, Voter, Waiver};
 use hedgerow_attest::genesis::Birth;
 use hedgerow_attest::id::{CellId, NodeId};
 use hedgerow_attest::key::PublicKey;
@@ -22,6 +23,7 @@ pub struct Roster {
     members: BTreeMap<NodeId, Member>,
     peers: BTreeMap<PeerId, NodeId>,
     cells: BTreeMap<CellId, CellBook>,
+    waiver: Waiver,
 }
 
 /// The birth of one cell and its voter sets since.
@@ -33,6 +35,11 @@ pub struct CellBook {
 }
 
 impl Roster {
+    /// An empty roster by which certificates are judged without the rules that these defects leave out.
+    pub(crate) fn waiving<D: Defects>(defects: D) -> Self {
+        Self { waiver: Waiver::of(defects), ..Self::default() }
+    }
+
     /// Takes a member in, unless a certificate that supersedes this one is known. True when anything changed.
     pub fn admit(&mut self, member: &Member) -> bool {
         let known = self.members.get(&member.node());
@@ -129,6 +136,11 @@ impl Roster {
     pub fn voters_at(&self, cell: &CellId, slot: Slot) -> Option<&Configuration> {
         let before = ..slot.max(Slot(1));
         self.cells.get(cell)?.configurations.range(before).next_back().map(|(_, configuration)| configuration)
+    }
+
+    /// Which rules of certificates are left out: none, but in a simulation.
+    pub(crate) fn waiver(&self) -> Waiver {
+        self.waiver
     }
 
     /// The key with which a voter of that cell signs: the one that its latest voter set names, else that of its certificate.

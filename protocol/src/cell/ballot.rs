@@ -1,5 +1,6 @@
 //! One round of asking for votes, and one proposal.
 
+use crate::defect::{Defect, Defects};
 use crate::id::Term;
 use crate::register::{Acceptance, Configuration, Content, Value};
 use crate::time::Mono;
@@ -26,8 +27,16 @@ impl Electorate {
         Self { in_force: in_force.clone(), pending }
     }
 
-    pub(super) fn decides(&self, votes: &BTreeSet<NodeId>) -> bool {
-        self.in_force.is_quorum(votes) && self.pending.as_ref().is_none_or(|pending| pending.is_quorum(votes))
+    pub(super) fn decides<D: Defects>(&self, defects: D, votes: &BTreeSet<NodeId>) -> bool {
+        match &self.pending {
+            Some(pending) if defects.has(Defect::VotersReplaced) => pending.is_quorum(votes),
+            Some(pending) => self.in_force.is_quorum(votes) && pending.is_quorum(votes),
+            None => self.in_force.is_quorum(votes),
+        }
+    }
+
+    pub(super) fn has(&self, node: &NodeId) -> bool {
+        self.key_of(node).is_some()
     }
 
     pub(super) fn key_of(&self, node: &NodeId) -> Option<PublicKey> {
@@ -49,14 +58,16 @@ pub(super) struct Round {
     pub(super) nonce: u64,
     /// Read before anything was sent: the lease is counted from here.
     pub(super) asked: Mono,
+    /// When it is given up.
+    pub(super) ends: Mono,
     pub(super) votes: BTreeSet<NodeId>,
     /// The accepted value of the highest term among the grants.
     pub(super) accepted: Option<(Term, Value)>,
 }
 
 impl Round {
-    pub(super) fn new(term: Term, nonce: u64, asked: Mono) -> Self {
-        Self { term, nonce, asked, votes: BTreeSet::new(), accepted: None }
+    pub(super) fn new(term: Term, nonce: u64, asked: Mono, ends: Mono) -> Self {
+        Self { term, nonce, asked, ends, votes: BTreeSet::new(), accepted: None }
     }
 
     /// Notes what a voter had accepted.

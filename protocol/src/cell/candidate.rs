@@ -1,10 +1,10 @@
 //! This node as a candidate for the lease.
 
 use super::ballot::Round;
-use super::state::{Cell, Holding, Outcome, Role, Seat};
+use super::state::{Cell, Holding, Outcome, Role, Seat, Standing};
 use super::voter::lease;
 use crate::core::Effects;
-use crate::defect::Defects;
+use crate::defect::{Defect, Defects};
 use crate::election::{Abandon, Campaign, Denial, Promise, VerifiedGrant};
 use crate::id::Term;
 use crate::time::Mono;
@@ -19,19 +19,19 @@ const JITTER: Duration = Duration::from_millis(100);
 const BACK_OFF: Duration = Duration::from_millis(200);
 
 impl<D: Defects> Cell<D> {
-    /// Lets time pass: campaigns when nobody holds the lease, renews and expires an own one. `rivals` is how many voters
-    /// that seem alive rank before this node.
-    pub(crate) fn tick(&mut self, fx: &mut Effects<'_>, rivals: usize, may_lead: bool, outcomes: &mut Vec<Outcome>) {
+    /// Lets time pass: campaigns when nobody holds the lease, renews and expires an own one.
+    pub(crate) fn tick(&mut self, fx: &mut Effects<'_>, standing: Standing, outcomes: &mut Vec<Outcome>) {
+        self.in_view = standing.in_view;
         if self.halted {
             return;
         }
         let Some(seat) = self.seat.as_ref() else { return };
         match &seat.role {
             Role::Holding(_) => self.keep(fx, outcomes),
-            Role::Asking(round) if fx.now >= round.asked + self.config.campaign => self.give_up_round(fx),
+            Role::Asking(round) if fx.now >= round.ends => self.give_up_round(fx),
             Role::Asking(_) => {}
-            Role::Idle if !may_lead || !seat.in_force.has(&self.me) => {}
-            Role::Idle => self.watch_vacancy(fx, rivals, outcomes),
+            Role::Idle if !standing.may_lead || !seat.in_force.has(&self.me) => {}
+            Role::Idle => self.watch_vacancy(fx, standing.rivals, outcomes),
         }
     }
 
@@ -40,7 +40,7 @@ impl<D: Defects> Cell<D> {
         let known = seat.known.map_or(Mono(0), |known| known.until);
         let own = if self.own_promise_binds(seat) { seat.until } else { Mono(0) };
         let vacancy = seat.vacancy.unwrap_or(Mono(0));
-        known.max(own).max(seat.blocked_until).max(vacancy).max(seat.back_off)
+        known.max(own).max(seat.blocked_until).max(vacancy).max(seat.pause())
     }
 
     fn own_promise_binds(&self, seat: &Seat) -> bool {
@@ -61,7 +61,7 @@ impl<D: Defects> Cell<D> {
         // A sole voter competes with nobody.
         let alone = seat.in_force.voters.len() == 1;
         let start = *seat.vacancy.get_or_insert_with(|| if alone { fx.now } else { fx.now + step + fx.jitter(JITTER) });
-        if fx.now >= start.max(seat.back_off) {
+        if fx.now >= start.max(seat.pause()) {
             seat.vacancy = None;
             self.ask(fx, outcomes);
         }
@@ -70,11 +70,13 @@ impl<D: Defects> Cell<D> {
     /// Asks every voter for the lease, itself first: the promise to itself is durable before anyone hears of the term.
     fn ask(&mut self, fx: &mut Effects<'_>, outcomes: &mut Vec<Outcome>) {
         let (me, boot, span) = (self.me, self.boot, self.config.voter_span());
+        let resumes = self.defects.has(Defect::RestartTakenForRenewal);
         let Some(seat) = self.seat.as_mut() else { return };
-        let term = seat.max_term.next();
+        let former = seat.record.promise.filter(|former| resumes && former.holder == me && former.boot != boot);
+        let term = former.map_or(seat.max_term.next(), |former| former.term);
         let nonce = fx.random();
         let after = seat.promise(fx, Promise { term, holder: me, boot }, span);
-        seat.role = Role::Asking(Box::new(Round::new(term, nonce, fx.now)));
+        seat.role = Role::Asking(Box::new(Round::new(term, nonce, fx.now, fx.now + self.config.campaign)));
         let campaign = seat.campaign(term, boot, nonce);
         for voter in seat.electorate().others(&me) {
             fx.send_after(voter, lease(VerifiedLease::Campaign(campaign.clone())), after);
@@ -86,8 +88,14 @@ impl<D: Defects> Cell<D> {
     fn give_up_round(&mut self, fx: &mut Effects<'_>) {
         let (me, boot) = (self.me, self.boot);
         let Some(seat) = self.seat.as_mut() else { return };
-        let Role::Asking(round) = std::mem::replace(&mut seat.role, Role::Idle) else { return };
+        let Role::Asking(mut round) = std::mem::replace(&mut seat.role, Role::Idle) else { return };
         seat.release(fx, me, boot, round.term);
+        let grace = round.asked + self.config.lease;
+        if self.defects.has(Defect::GrantAfterReleaseCounted) && round.ends < grace {
+            round.ends = grace;
+            seat.role = Role::Asking(round);
+            return;
+        }
         let pause = fx.now + BACK_OFF + fx.jitter(BACK_OFF * 2);
         seat.back_off = seat.back_off.max(pause);
         fx.sometimes("a campaign without a quorum");
@@ -118,7 +126,7 @@ impl<D: Defects> Cell<D> {
             && round.nonce == denial.nonce
         {
             let remaining = Duration::from_millis(u64::from(denial.remaining_ms)).min(self.config.voter_span());
-            seat.back_off = seat.back_off.max(fx.now + remaining + fx.jitter(JITTER));
+            seat.denied_until = seat.denied_until.max(fx.now + remaining + fx.jitter(JITTER));
         }
     }
 
@@ -166,33 +174,42 @@ impl<D: Defects> Cell<D> {
             Role::Idle => None,
         };
         let Some(round) = round else { return };
-        if votes && (promise.term, promise.holder, promise.boot) == (round.term, me, boot) {
+        let same_run = promise.boot == boot || self.defects.has(Defect::RestartTakenForRenewal);
+        if votes && same_run && (promise.term, promise.holder) == (round.term, me) {
             round.votes.insert(me);
             self.count(now, outcomes);
         }
     }
 
     fn count(&mut self, now: Mono, outcomes: &mut Vec<Outcome>) {
-        let span = self.config.holder_span();
+        let (span, defects, in_view) = (self.config.holder_span(), self.defects, self.in_view);
         let Some(seat) = self.seat.as_mut() else { return };
         let electorate = seat.electorate();
+        let decides = |round: &Round| match defects.has(Defect::QuorumOfOwnView) {
+            false => electorate.decides(defects, &round.votes),
+            true => round.votes.len() * 2 > in_view,
+        };
+        let until = |round: &Round| match defects.has(Defect::LeaseFromReceipt) {
+            false => round.asked + span,
+            true => now + span,
+        };
         match &mut seat.role {
-            Role::Asking(round) if electorate.decides(&round.votes) => {
-                let until = round.asked + span;
+            Role::Asking(round) if decides(round) => {
+                let until = until(round);
                 if until <= now {
                     return;
                 }
                 let (term, accepted) = (round.term, round.accepted.take());
                 let next_renewal = round.asked + self.config.renew;
-                let inherited = seat.inherit(accepted);
+                let inherited = seat.inherit(accepted).filter(|_value| !defects.has(Defect::AcceptedNotReproposed));
                 let holding = Holding { term, until, next_renewal, renewal: None, inherited, proposal: None };
                 seat.role = Role::Holding(Box::new(holding));
                 seat.vacancy = None;
                 outcomes.push(Outcome::Acquired(term));
             }
             Role::Holding(holding) => {
-                if let Some(round) = holding.renewal.take_if(|round| electorate.decides(&round.votes)) {
-                    holding.until = holding.until.max(round.asked + span);
+                if let Some(round) = holding.renewal.take_if(|round| decides(round)) {
+                    holding.until = holding.until.max(until(&round));
                 }
             }
             Role::Asking(_) | Role::Idle => {}
@@ -201,6 +218,11 @@ impl<D: Defects> Cell<D> {
 }
 
 impl Seat {
+    /// How long this candidate has reason to wait, vacancy or not.
+    fn pause(&self) -> Mono {
+        self.back_off.max(self.denied_until)
+    }
+
     pub(super) fn campaign(&self, term: Term, boot: crate::id::BootId, nonce: u64) -> Campaign {
         Campaign {
             cell: self.cell,

@@ -30,6 +30,8 @@ struct Table {
     outcomes: Vec<Outcome>,
 }
 
+const LEADS: Standing = Standing { may_lead: true, rivals: 0, in_view: 3 };
+
 fn at(ms: u64) -> Mono {
     Mono(ms * 1_000)
 }
@@ -62,9 +64,9 @@ impl Table {
 
     /// Lets it campaign; returns the campaign that it sent, its promise to itself being durable.
     fn campaign(&mut self, now: Mono) -> Campaign {
-        self.with(now, |cell, fx, outcomes| cell.tick(fx, 0, true, outcomes));
+        self.with(now, |cell, fx, outcomes| cell.tick(fx, LEADS, outcomes));
         let start = now + Duration::from_millis(100);
-        self.with(start, |cell, fx, outcomes| cell.tick(fx, 0, true, outcomes));
+        self.with(start, |cell, fx, outcomes| cell.tick(fx, LEADS, outcomes));
         let token = self.token;
         self.with(start, |cell, fx, outcomes| cell.persisted(fx.now, token, outcomes));
         self.sent_campaign().expect("a campaign that waits for the promise behind it").0
@@ -156,7 +158,7 @@ fn a_grant_counts_once_from_a_voter_and_for_its_own_round_only() {
 fn a_round_that_was_given_up_is_void_and_frees_its_voters() {
     let mut table = Table::seat(0);
     let campaign = table.campaign(at(10_000));
-    table.with(at(10_950), |cell, fx, outcomes| cell.tick(fx, 0, true, outcomes));
+    table.with(at(10_950), |cell, fx, outcomes| cell.tick(fx, LEADS, outcomes));
     let abandons = table.lease_messages().filter(|(message, _)| matches!(message, VerifiedLease::Abandon(_)));
     assert_eq!(abandons.count(), 2);
     let late = table.grant(&campaign, 1);
@@ -167,8 +169,8 @@ fn a_round_that_was_given_up_is_void_and_frees_its_voters() {
 #[test]
 fn its_own_vote_counts_when_it_is_durable() {
     let mut table = Table::seat(0);
-    table.with(at(10_000), |cell, fx, outcomes| cell.tick(fx, 0, true, outcomes));
-    table.with(at(10_100), |cell, fx, outcomes| cell.tick(fx, 0, true, outcomes));
+    table.with(at(10_000), |cell, fx, outcomes| cell.tick(fx, LEADS, outcomes));
+    table.with(at(10_100), |cell, fx, outcomes| cell.tick(fx, LEADS, outcomes));
     let written = table.token;
     let (campaign, after) = table.sent_campaign().expect("a campaign that waits for the promise behind it");
     assert_eq!(after, written);

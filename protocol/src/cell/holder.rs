@@ -4,10 +4,10 @@ use super::ballot::{Electorate, Proposal, Round};
 use super::state::{Cell, Outcome, Role, Seat};
 use super::voter::lease;
 use crate::core::Effects;
-use crate::defect::Defects;
+use crate::defect::{Defect, Defects};
 use crate::election::{Promise, Propose, Refusal};
 use crate::id::Term;
-use crate::register::{Acceptance, Content, Value, VerifiedDecision};
+use crate::register::{Acceptance, Content, Value, VerifiedDecision, Waiver};
 use crate::time::Mono;
 use crate::wire::VerifiedLease;
 use hedgerow_attest::id::NodeId;
@@ -22,7 +22,7 @@ impl<D: Defects> Cell<D> {
         let Some(seat) = self.seat.as_mut() else { return };
         let Role::Holding(holding) = &mut seat.role else { return };
         let (term, until) = (holding.term, holding.until);
-        if fx.now >= until {
+        if fx.now >= until && !self.defects.has(Defect::StaleHolderActs) {
             seat.role = Role::Idle;
             outcomes.push(Outcome::Lost(term));
             return;
@@ -31,11 +31,11 @@ impl<D: Defects> Cell<D> {
             return;
         }
         let nonce = fx.random();
-        holding.renewal = Some(Round::new(term, nonce, fx.now));
+        holding.renewal = Some(Round::new(term, nonce, fx.now, fx.now + renew));
         holding.next_renewal = fx.now + renew;
         let promise = Promise { term, holder: me, boot };
         // Its own promise may have moved on to a later candidate, whose term it then knows to be higher.
-        if seat.may_promise(&promise, fx.now) {
+        if seat.may_promise(self.defects, &promise, fx.now) {
             seat.promise(fx, promise, span);
         }
         let campaign = seat.campaign(term, boot, nonce);
@@ -48,8 +48,9 @@ impl<D: Defects> Cell<D> {
 
     /// Whether the holder may propose something of its own.
     pub(crate) fn is_free_to_propose(&self) -> bool {
+        let exchanges = self.defects.has(Defect::AcceptedReplacedAtSameTerm);
         match self.seat.as_ref().map(|seat| &seat.role) {
-            Some(Role::Holding(holding)) => holding.proposal.is_none() && holding.inherited.is_none(),
+            Some(Role::Holding(holding)) => (holding.proposal.is_none() || exchanges) && holding.inherited.is_none(),
             Some(Role::Asking(_) | Role::Idle) | None => false,
         }
     }
@@ -67,12 +68,13 @@ impl<D: Defects> Cell<D> {
         }
     }
 
-    /// Proposes the next slot.
+    /// Proposes the next slot, where nothing else is under way for it.
     pub(crate) fn propose(&mut self, fx: &mut Effects<'_>, content: Content) {
-        if !self.is_free_to_propose() {
+        let Some(seat) = self.seat.as_ref().filter(|_| self.is_free_to_propose()) else { return };
+        let Role::Holding(holding) = &seat.role else { return };
+        if holding.proposal.as_ref().is_some_and(|open| open.value.content == content) {
             return;
         }
-        let Some(seat) = self.seat.as_ref() else { return };
         let value = Value {
             cell: seat.cell,
             generation: seat.generation,
@@ -94,7 +96,7 @@ impl<D: Defects> Cell<D> {
             acceptances: std::collections::BTreeMap::new(),
         });
         // The proposer accepts in the same step: from here on it counts the voters before and after a change.
-        if seat.may_promise(&promise, fx.now) {
+        if seat.may_promise(self.defects, &promise, fx.now) {
             let (token, after) = seat.accept(fx, promise, value, span, me);
             seat.acceptances.insert(token, (me, after));
         }
@@ -129,6 +131,7 @@ impl<D: Defects> Cell<D> {
         acceptance: Verified<Acceptance>,
         outcomes: &mut Vec<Outcome>,
     ) {
+        let defects = self.defects;
         let Some(seat) = self.seat.as_mut() else { return };
         let (cell, generation, in_force) = (seat.cell, seat.generation, &seat.in_force);
         let Role::Holding(holding) = &mut seat.role else { return };
@@ -144,9 +147,12 @@ impl<D: Defects> Cell<D> {
         }
         proposal.acceptances.insert(from, acceptance);
         let voters: BTreeSet<NodeId> = proposal.acceptances.keys().copied().collect();
-        if electorate.decides(&voters) {
+        let placement = matches!(proposal.value.content, Content::Placement(_));
+        let alone = placement && defects.has(Defect::HolderSignsAlone);
+        if electorate.decides(defects, &voters) || alone {
             let acceptances: Vec<Verified<Acceptance>> = proposal.acceptances.values().cloned().collect();
-            let decision = VerifiedDecision::reached(proposal.value.clone(), term, in_force, &acceptances);
+            let waiver = Waiver::of(defects);
+            let decision = VerifiedDecision::reached(proposal.value.clone(), term, in_force, &acceptances, waiver);
             holding.proposal = None;
             outcomes.push(Outcome::Decided(Box::new(decision.expect("a quorum of acceptances was just counted"))));
         }

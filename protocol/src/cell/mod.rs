@@ -12,7 +12,7 @@ mod holder;
 mod state;
 mod voter;
 
-pub(crate) use state::{Cell, Outcome};
+pub(crate) use state::{Cell, Outcome, Standing};
 
 #[cfg(test)]
 #[path = "cell_tests.rs"]

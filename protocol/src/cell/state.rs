@@ -23,6 +23,19 @@ pub(crate) struct Cell<D = Sound> {
     pub(super) seat: Option<Seat>,
     restored: BTreeMap<CellId, VoterRecord>,
     pub(super) halted: bool,
+    /// How many members of the cell this node saw alive at the last tick, itself among them. Nothing sound counts it.
+    pub(super) in_view: usize,
+}
+
+/// What the core knows of this node and the other voters, for one tick.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Standing {
+    /// Whether this node may lead: it means to stay.
+    pub(crate) may_lead: bool,
+    /// How many voters that seem alive rank before it.
+    pub(crate) rivals: usize,
+    /// How many members of the cell seem alive, itself among them.
+    pub(crate) in_view: usize,
 }
 
 /// What became of the cell in a step, for the core to act on.
@@ -50,6 +63,8 @@ pub(super) struct Seat {
     pub(super) record: VoterRecord,
     /// Until when the promise binds.
     pub(super) until: Mono,
+    /// Whoever was promised gave it back: a request of its that was still under way renews nothing.
+    pub(super) released: bool,
     /// Until when nothing is granted but renewals: after a restart, a jump of the clocks, or as a new voter.
     pub(super) blocked_until: Mono,
     /// The last write of `record`, while it is not durable.
@@ -60,6 +75,8 @@ pub(super) struct Seat {
     /// Since when nobody is known to hold the lease, and how long this candidate waits from there.
     pub(super) vacancy: Option<Mono>,
     pub(super) back_off: Mono,
+    /// Until when a voter said that it is bound; an `Abandon` may end that sooner.
+    pub(super) denied_until: Mono,
     /// Grants that wait for their signature, by token.
     pub(super) grants: BTreeMap<Token, (NodeId, Option<Token>)>,
     /// Acceptances that wait for their signature, by token.
@@ -93,7 +110,7 @@ pub(super) struct Holding {
 
 impl<D: Defects> Cell<D> {
     pub(crate) fn new(me: NodeId, boot: BootId, config: ElectionConfig, defects: D) -> Self {
-        Self { defects, me, boot, config, seat: None, restored: BTreeMap::new(), halted: false }
+        Self { defects, me, boot, config, seat: None, restored: BTreeMap::new(), halted: false, in_view: 1 }
     }
 
     /// What was promised and accepted in earlier runs. Before [`Cell::open`].
@@ -119,6 +136,7 @@ impl<D: Defects> Cell<D> {
             in_force_decision: None,
             record,
             until: Mono(0),
+            released: false,
             blocked_until: if bound { now + self.config.voter_span() } else { Mono(0) },
             writing: None,
             role: Role::Idle,
@@ -126,6 +144,7 @@ impl<D: Defects> Cell<D> {
             known: None,
             vacancy: None,
             back_off: Mono(0),
+            denied_until: Mono(0),
             grants: BTreeMap::new(),
             acceptances: BTreeMap::new(),
             own_acceptances: Vec::new(),
@@ -134,7 +153,7 @@ impl<D: Defects> Cell<D> {
 
     /// A slot of a register was decided and adopted.
     pub(crate) fn decided(&mut self, now: Mono, decision: &VerifiedDecision, outcomes: &mut Vec<Outcome>) {
-        let (me, span) = (self.me, self.config.voter_span());
+        let (me, span, headless) = (self.me, self.config.voter_span(), self.defects.has(Defect::NewVoterWithoutHead));
         let Some(seat) = self.seat.as_mut().filter(|seat| seat.cell == decision.value.cell) else { return };
         if (decision.value.generation, decision.value.slot) <= (seat.head.generation, seat.head.slot) {
             return;
@@ -149,7 +168,8 @@ impl<D: Defects> Cell<D> {
         let joins = next.has(&me) && !seat.in_force.has(&me);
         seat.in_force = next.clone();
         seat.in_force_decision = Some(decision.clone());
-        if joins && seat.record.promise.is_none() {
+        let took_part = seat.record.promise.is_some_and(|promise| promise.term >= decision.term);
+        if joins && !took_part && !headless {
             // What the voters before promised is not known here.
             seat.blocked_until = seat.blocked_until.max(now + span);
         }
@@ -234,6 +254,14 @@ impl<D: Defects> Cell<D> {
         }
     }
 
+    /// The term under which this node acts as the holder.
+    pub(crate) fn acts_under(&self, now: Mono) -> Option<Term> {
+        match &self.seat.as_ref()?.role {
+            Role::Holding(holding) if self.defects.has(Defect::StaleHolderActs) => Some(holding.term),
+            Role::Holding(_) | Role::Asking(_) | Role::Idle => self.holds(now).map(|(term, _)| term),
+        }
+    }
+
     /// The last term that this node promised anyone.
     pub(crate) fn promised_term(&self) -> Option<Term> {
         self.seat.as_ref()?.record.promise.map(|promise| promise.term)
@@ -257,8 +285,9 @@ impl<D: Defects> Cell<D> {
     pub(crate) fn next_deadline(&self) -> Mono {
         let Some(seat) = self.seat.as_ref().filter(|_| !self.halted) else { return Mono(u64::MAX) };
         match &seat.role {
+            Role::Holding(holding) if self.defects.has(Defect::StaleHolderActs) => holding.next_renewal,
             Role::Holding(holding) => holding.until.min(holding.next_renewal),
-            Role::Asking(round) => round.asked + self.config.campaign,
+            Role::Asking(round) => round.ends,
             Role::Idle if !seat.in_force.has(&self.me) => Mono(u64::MAX),
             Role::Idle => self.earliest_campaign(seat),
         }

@@ -1,11 +1,12 @@
 //! This node as a voter: promises and acceptances.
 
-use super::state::{Cell, Seat};
+use super::ballot::Electorate;
+use super::state::{Cell, Role, Seat};
 use crate::core::{Effects, Lane, put_vote};
-use crate::defect::Defects;
+use crate::defect::{Defect, Defects};
 use crate::election::{Abandon, Accepted, Campaign, Denial, Grant, Promise, Propose, Refusal, VerifiedGrant};
 use crate::fact::Statement;
-use crate::id::{BootId, Term, Token};
+use crate::id::{Term, Token};
 use crate::register::{Acceptance, Value};
 use crate::time::{Mono, millis_u32};
 use crate::wire::{VerifiedLease, VerifiedMessage};
@@ -15,16 +16,19 @@ use hedgerow_attest::signed::Verified;
 impl<D: Defects> Cell<D> {
     /// A candidate asks for the lease, or a holder for its renewal.
     pub(crate) fn campaign(&mut self, fx: &mut Effects<'_>, from: NodeId, campaign: &Campaign) {
-        let (span, me) = (self.config.voter_span(), self.me);
+        let (span, me, defects) = (self.config.voter_span(), self.me, self.defects);
         let Some(seat) = self.seat_for(campaign.cell, campaign.generation) else { return };
-        if seat.electorate().key_of(&from).is_none() {
+        let ahead = defects.has(Defect::NewVoterWithoutHead) && campaign.config_epoch > seat.in_force.epoch;
+        // Whether this node votes is for the candidate to know: it may count a change that was not proposed here yet.
+        if !ahead && !seat.electorate().has(&from) {
             return;
         }
         let asks = Promise { term: campaign.term, holder: from, boot: campaign.boot };
-        if campaign.config_epoch != seat.in_force.epoch || !seat.may_promise(&asks, fx.now) {
+        let counted_alike = ahead || campaign.config_epoch == seat.in_force.epoch;
+        if !counted_alike || !seat.may_promise(defects, &asks, fx.now) {
             return seat.deny(fx, from, campaign);
         }
-        let after = seat.promise(fx, asks, span);
+        let after = seat.promise(fx, asks, span).filter(|_write| !defects.has(Defect::TermNotPersisted));
         let grant = seat.grant(campaign, from, me);
         let token = fx.sign(Statement::Grant(Box::new(grant)));
         seat.grants.insert(token, (from, after));
@@ -52,8 +56,11 @@ impl<D: Defects> Cell<D> {
     pub(crate) fn abandoned(&mut self, now: Mono, from: NodeId, abandon: &Abandon) {
         let Some(seat) = self.seat.as_mut().filter(|seat| seat.cell == abandon.cell) else { return };
         let given_up = Promise { term: abandon.term, holder: from, boot: abandon.boot };
+        // Whoever was bound by it is free, as this voter is.
+        seat.denied_until = now;
         if seat.record.promise == Some(given_up) {
             seat.until = now;
+            seat.released = true;
         }
         if let Some(known) = seat.known.as_mut().filter(|known| known.holder == from && known.term == abandon.term) {
             known.until = now;
@@ -63,15 +70,18 @@ impl<D: Defects> Cell<D> {
     /// The holder proposes the next slot. `fit` is whether the value keeps the rules as far as this node knows them.
     pub(crate) fn proposed(&mut self, fx: &mut Effects<'_>, from: NodeId, propose: Propose, fit: bool) {
         let value = *propose.value;
-        let (span, me) = (self.config.voter_span(), self.me);
+        let (span, me, defects) = (self.config.voter_span(), self.me, self.defects);
         let Some(seat) = self.seat_for(value.cell, value.generation) else { return };
-        if let Err(answer) = seat.may_accept(from, propose.term, propose.boot, &value, fit, fx.now) {
+        let promise = Promise { term: propose.term, holder: from, boot: propose.boot };
+        if !Electorate::over(&seat.in_force, Some(&value)).has(&me) {
+            return;
+        }
+        if let Err(answer) = seat.may_accept(defects, &promise, &value, fit, fx.now) {
             if let Some(answer) = answer {
                 fx.send(from, Lane::Rpc, VerifiedMessage::Lease(answer));
             }
             return;
         }
-        let promise = Promise { term: propose.term, holder: from, boot: propose.boot };
         let (token, after) = seat.accept(fx, promise, value, span, me);
         seat.acceptances.insert(token, (from, after));
     }
@@ -104,26 +114,29 @@ impl<D: Defects> Cell<D> {
 
 impl Seat {
     /// Whether nothing that was promised, or forgotten, stands against this promise.
-    pub(super) fn may_promise(&self, asks: &Promise, now: Mono) -> bool {
-        let Some(promise) = self.record.promise else {
-            // A voter since lately: it inherits the term of the decision that made it one.
-            let inherited = self.head_decision.as_ref().map_or(Term(0), |decision| decision.term);
-            return now >= self.blocked_until && asks.term >= inherited;
-        };
-        if promise == *asks {
-            return true;
+    pub(super) fn may_promise<D: Defects>(&self, defects: D, asks: &Promise, now: Mono) -> bool {
+        // A voter inherits the terms of those before it: no candidate is behind the last decision and yet in time.
+        let inherited = self.head_decision.as_ref().map_or(Term(0), |decision| decision.term);
+        let in_time = asks.term >= inherited || defects.has(Defect::NewVoterWithoutHead);
+        let Some(promise) = self.record.promise else { return in_time && now >= self.blocked_until };
+        let former_run = (promise.term, promise.holder) == (asks.term, asks.holder);
+        if promise == *asks || (former_run && defects.has(Defect::RestartTakenForRenewal)) {
+            return !self.released;
         }
         // Another run of the same node does not compete with its former one, which is over.
         let free = now >= self.until || promise.holder == asks.holder;
-        free && now >= self.blocked_until && promise.term < asks.term
+        in_time && free && now >= self.blocked_until && promise.term < asks.term
     }
 
     /// Makes the promise; returns the write that has to come before anyone hears of it.
     pub(super) fn promise(&mut self, fx: &mut Effects<'_>, asks: Promise, span: std::time::Duration) -> Option<Token> {
         self.until = fx.now + span;
         self.max_term = self.max_term.max(asks.term);
-        if self.record.promise != Some(asks) {
+        // One term of one holder is promised to one run of it.
+        let promised = self.record.promise.map(|promise| (promise.term, promise.holder));
+        if promised != Some((asks.term, asks.holder)) {
             self.record.promise = Some(asks);
+            self.released = false;
             self.write(fx);
         }
         self.writing
@@ -179,7 +192,12 @@ impl Seat {
 
     fn deny(&self, fx: &mut Effects<'_>, to: NodeId, campaign: &Campaign) {
         let promised = self.record.promise.map_or(self.max_term, |promise| promise.term.max(self.max_term));
-        let bound = self.until.max(self.blocked_until);
+        // A rival that still asks is free when its round ends.
+        let bound = match &self.role {
+            Role::Asking(round) => round.ends,
+            Role::Holding(_) | Role::Idle => self.until,
+        };
+        let bound = bound.max(self.blocked_until);
         let moved = self.in_force_decision.as_ref().filter(|_| campaign.config_epoch < self.in_force.epoch);
         let denial = Denial {
             cell: self.cell,
@@ -192,32 +210,36 @@ impl Seat {
     }
 
     /// Whether the proposal may be accepted; if not, what to answer.
-    fn may_accept(
+    fn may_accept<D: Defects>(
         &self,
-        from: NodeId,
-        term: Term,
-        boot: BootId,
+        defects: D,
+        asks: &Promise,
         value: &Value,
         fit: bool,
         now: Mono,
     ) -> Result<(), Option<Box<VerifiedLease>>> {
-        if self.electorate().key_of(&from).is_none() {
+        let refused = |refusal| Err(Some(Box::new(VerifiedLease::Refused(refusal))));
+        let headless = defects.has(Defect::NewVoterWithoutHead) && value.slot > self.head.slot;
+        if !headless && !self.electorate().has(&asks.holder) {
             return Err(None);
         }
         if value.slot <= self.head.slot {
             return Err(self.head_decision.clone().map(|decision| Box::new(VerifiedLease::Decided(decision))));
         }
-        if value.slot != self.head.slot.next() || value.previous != self.head.digest {
-            return Err(Some(Box::new(VerifiedLease::Refused(Refusal::Head { cell: self.cell, head: self.head }))));
+        if !headless && (value.slot != self.head.slot.next() || value.previous != self.head.digest) {
+            return refused(Refusal::Head { cell: self.cell, head: self.head });
         }
-        let asks = Promise { term, holder: from, boot };
-        if !self.may_promise(&asks, now) {
+        let exchanged = self.record.accepted.as_ref().is_some_and(|accepted| {
+            let rivals = accepted.value.slot == value.slot && accepted.value != *value;
+            rivals && accepted.term >= asks.term && !defects.has(Defect::AcceptedReplacedAtSameTerm)
+        });
+        if exchanged || !self.may_promise(defects, asks, now) {
             let promised = self.record.promise.map_or(Term(0), |promise| promise.term);
-            return Err(Some(Box::new(VerifiedLease::Refused(Refusal::Promised { cell: self.cell, term: promised }))));
+            return refused(Refusal::Promised { cell: self.cell, term: promised });
         }
         // What was accepted once is not judged again: another holder may have to finish it.
-        if !fit && self.pending() != Some(value) {
-            return Err(Some(Box::new(VerifiedLease::Refused(Refusal::Unfit { cell: self.cell, slot: value.slot }))));
+        if !fit && !headless && self.pending() != Some(value) {
+            return refused(Refusal::Unfit { cell: self.cell, slot: value.slot });
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use super::fact_store::Adoption;
 use super::interface::{Event, Output};
 use super::mesh_core::MeshCore;
 use super::snapshot::{Snapshot, StoreOp, delete_fact};
-use crate::defect::Defects;
+use crate::defect::{Defect, Defects};
 use crate::fact::{Accusation, Fact, FactKey, Liveness, NodeRecord, NodeState, Rollup, Statement, VerifiedFact};
 use crate::id::{Incarnation, Token};
 use crate::membership::{Finding, RemotePeer};
@@ -76,7 +76,8 @@ impl<D: Defects> MeshCore<D> {
             }
             Fact::Rollup(rollup) => {
                 let fence = self.fences.get(&rollup.cell).copied().unwrap_or_default();
-                (rollup.generation, rollup.term) >= (fence.generation, fence.term)
+                let stale = (rollup.generation, rollup.term) < (fence.generation, fence.term);
+                !stale || self.defects.has(Defect::StaleHolderActs)
             }
             // Nobody else speaks for this node; what it said in an earlier run is behind it.
             Fact::Record(record) => record.node != self.config.me || record.boot == self.config.boot,

@@ -4,7 +4,7 @@ use crate::coords::Coordinate;
 use crate::core::MeshCore;
 use crate::defect::Defects;
 use crate::fact::{Fact, FactKey};
-use crate::id::Term;
+use crate::id::{Generation, Slot, Term};
 use crate::register::{Configuration, Head, VerifiedDecision};
 use crate::time::Mono;
 use crate::view::MemberState;
@@ -22,6 +22,19 @@ impl<D: Defects> MeshCore<D> {
     #[must_use]
     pub fn promised_term(&self) -> Option<Term> {
         self.cell.promised_term()
+    }
+
+    /// The end of its cell's register as this node knows it.
+    #[must_use]
+    pub fn register_head(&self) -> Option<Head> {
+        self.cell.head()
+    }
+
+    /// The highest exclusive act of a cell that this node saw.
+    #[must_use]
+    pub fn fence(&self, cell: &CellId) -> (Generation, Slot, Term) {
+        let fence = self.fences.get(cell).copied().unwrap_or_default();
+        (fence.generation, fence.slot, fence.term)
     }
 
     /// The value that this node accepted and nobody decided yet.

@@ -5,7 +5,7 @@ use super::effects::Effects;
 use super::interface::{Event, Output};
 use super::mesh_core::MeshCore;
 use super::snapshot::{Fence, put_fence};
-use crate::cell::Outcome;
+use crate::cell::{Outcome, Standing};
 use crate::defect::Defects;
 use crate::election::{Grant, LeaseHint};
 use crate::fact::{
@@ -33,16 +33,19 @@ pub(super) struct Lead {
 impl<D: Defects> MeshCore<D> {
     pub(super) fn tick_cell(&mut self, fx: &mut Effects<'_>) {
         let mut outcomes = Vec::new();
-        let may_lead = self.own.state == NodeState::Up;
-        let rivals = self.rivals();
-        self.cell.tick(fx, rivals, may_lead, &mut outcomes);
+        let standing = Standing {
+            may_lead: self.own.state == NodeState::Up,
+            rivals: self.rivals(),
+            in_view: 1 + self.swim.peers().values().filter(|peer| peer.is_observer()).count(),
+        };
+        self.cell.tick(fx, standing, &mut outcomes);
         self.settle(fx, outcomes);
         self.lead_on(fx);
     }
 
     /// What a holder does besides renewing.
     fn lead_on(&mut self, fx: &mut Effects<'_>) {
-        let Some((term, _)) = self.cell.holds(fx.now) else { return };
+        let Some(term) = self.cell.acts_under(fx.now) else { return };
         self.cell.propose_inherited(fx);
         if fx.now >= self.lead.next_thought && self.cell.is_free_to_propose() {
             self.lead.next_thought = fx.now + THOUGHT_GAP;

@@ -31,6 +31,7 @@ const JUMP_US: u64 = 1_000_000;
 /// One node's mesh core. Feed it [`Input::Start`] first.
 #[derive(Debug)]
 pub struct MeshCore<D = Sound> {
+    pub(super) defects: D,
     pub(super) config: CoreConfig,
     pub(super) root: TrustRoot,
     pub(super) roster: Arc<Roster>,
@@ -87,7 +88,8 @@ impl<D: Defects> MeshCore<D> {
     #[must_use]
     pub fn with_defects(config: CoreConfig, root: TrustRoot, defects: D) -> Self {
         Self {
-            roster: Arc::default(),
+            defects,
+            roster: Arc::new(Roster::waiving(defects)),
             facts: FactStore::default(),
             policies: BTreeMap::new(),
             placements: BTreeMap::new(),

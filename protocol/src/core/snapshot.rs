@@ -1,5 +1,6 @@
 //! What the core keeps on disk, and how it comes back from there.
 
+use crate::defect::{Defects, Sound};
 use crate::election::VoterRecord;
 use crate::fact::{FactDecodeError, FactKey, FactRefusal, SignedFact, VerifiedFact};
 use crate::id::{Generation, Incarnation, Slot, Term};
@@ -117,6 +118,19 @@ impl Snapshot {
         root: &TrustRoot,
         now: UnixSeconds,
     ) -> Result<Self, SnapshotError> {
+        Self::from_rows_with_defects(rows, root, now, Sound)
+    }
+
+    /// The same for a core built without some of the rules, which may have stored what no other would believe.
+    ///
+    /// # Errors
+    /// As [`Snapshot::from_rows`].
+    pub fn from_rows_with_defects<D: Defects>(
+        rows: impl IntoIterator<Item = Row>,
+        root: &TrustRoot,
+        now: UnixSeconds,
+        defects: D,
+    ) -> Result<Self, SnapshotError> {
         let mut snapshot = Self::default();
         let mut facts = BTreeMap::new();
         for (table, key, value) in rows {
@@ -128,7 +142,7 @@ impl Snapshot {
                 snapshot.restore(table, &key, &value)?;
             }
         }
-        let mut roster = Roster::default();
+        let mut roster = Roster::waiving(defects);
         for signed in facts.into_values() {
             match signed.verify(&roster, root, now) {
                 Ok(fact) => {

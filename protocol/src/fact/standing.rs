@@ -48,7 +48,7 @@ pub(crate) fn stands_decision(decision: &VerifiedDecision, roster: &Roster) -> R
         return Err(refusal(DecisionError::Configuration { found, expected }));
     }
     match &decision.value.content {
-        Content::Configuration(next) if !voters.may_become(next) => Err(refusal(DecisionError::Change)),
+        Content::Configuration(next) if !roster.waiver().allows(voters, next) => Err(refusal(DecisionError::Change)),
         Content::Configuration(_) | Content::Placement(_) => Ok(()),
     }
 }

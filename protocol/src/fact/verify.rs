@@ -55,7 +55,7 @@ impl SignedFact {
 pub(crate) fn verify_decision(decision: Decision, roster: &Roster) -> Result<VerifiedDecision, FactRefusal> {
     let cell = decision.value.cell;
     let voters = roster.voters_at(&cell, decision.value.slot).ok_or(FactRefusal::UnknownCell(cell))?;
-    decision.verify(voters).map_err(refusal)
+    decision.verify_waiving(voters, roster.waiver()).map_err(refusal)
 }
 
 fn genesis(signed: &Signed<Genesis>, roster: &Roster, root: &TrustRoot) -> Result<VerifiedFact, FactRefusal> {

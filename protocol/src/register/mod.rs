@@ -10,5 +10,6 @@ mod decision;
 mod value;
 
 pub use configuration::{Configuration, VOTERS_MAX, Voter};
+pub(crate) use decision::Waiver;
 pub use decision::{Decision, DecisionError, VerifiedDecision};
 pub use value::{Acceptance, Content, Head, Value};

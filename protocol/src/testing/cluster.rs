@@ -1,14 +1,15 @@
 //! The cluster: nodes, an event queue, and the faults between them.
 
+use super::censor::{Censor, Fate, Kind};
+use super::judge::Invariant;
 use super::judge::Judge;
-use super::node::TestNode;
-use crate::core::{Command, Input, LinkEvent, Output};
-use crate::fact::{SignedFact, VerifiedFact};
+use super::node::{Planted, TestNode};
+use crate::core::{Input, Output};
+use crate::defect::Defect;
+use crate::fact::SignedFact;
 use crate::id::Token;
 use crate::machine::{Cx, Machine as _};
-use crate::view::{MemberState, MeshView};
-use crate::wire::{self, Opened, VerifiedLease, VerifiedMessage};
-use hedgerow_attest::digest::Sha256Digest;
+use crate::wire::{self, Opened, VerifiedMessage};
 use hedgerow_attest::id::NodeId;
 use hedgerow_attest::testing::SampleMesh;
 use rand_chacha::ChaCha8Rng;
@@ -54,23 +55,35 @@ pub(crate) struct Cluster {
     pub(crate) sometimes: BTreeMap<&'static str, u64>,
     /// Frames from the first to the second are lost.
     pub(crate) cuts: BTreeSet<(usize, usize)>,
+    /// Decides over single frames, where a test does.
+    pub(crate) censor: Option<Censor>,
+    /// Frames that the censor withheld, with sender and receiver.
+    pub(crate) withheld: Vec<(usize, usize, Vec<u8>)>,
+    /// Where a defect is planted, violations are collected, not asserted.
+    planted: Planted,
     queue: BinaryHeap<Reverse<(u64, u64)>>,
     happenings: BTreeMap<u64, Happening>,
     order: u64,
     rng: ChaCha8Rng,
     by_id: BTreeMap<NodeId, usize>,
     /// Per node: outputs that wait for a token.
-    held: BTreeMap<(usize, Token), Vec<Output>>,
-    unsynced: BTreeMap<usize, BTreeSet<Token>>,
-    next_command: u64,
+    pub(super) held: BTreeMap<(usize, Token), Vec<Output>>,
+    pub(super) unsynced: BTreeMap<usize, BTreeSet<Token>>,
+    pub(super) next_command: u64,
 }
 
 impl Cluster {
     /// Nodes 0.. in these regions, not started. Node 0 is the issuer.
     pub(crate) fn new(seed: u64, regions: &[&str]) -> Self {
+        Self::with_defect(seed, regions, None)
+    }
+
+    /// The same, of nodes built with that defect.
+    pub(crate) fn with_defect(seed: u64, regions: &[&str], defect: Option<Defect>) -> Self {
         let mesh = SampleMesh::new(1);
-        let nodes: Vec<TestNode> =
-            regions.iter().zip(0..).map(|(region, number)| TestNode::new(&mesh, number, region, seed)).collect();
+        let planted = Planted(defect);
+        let node = |(region, number): (&&str, u32)| TestNode::new(&mesh, number, region, seed, planted);
+        let nodes: Vec<TestNode> = regions.iter().zip(0..).map(node).collect();
         let by_id = nodes.iter().enumerate().map(|(index, node)| (node.id(), index)).collect();
         Self {
             seed,
@@ -81,6 +94,9 @@ impl Cluster {
             judge: Judge::default(),
             sometimes: BTreeMap::new(),
             cuts: BTreeSet::new(),
+            censor: None,
+            withheld: Vec::new(),
+            planted,
             queue: BinaryHeap::new(),
             happenings: BTreeMap::new(),
             order: 0,
@@ -106,11 +122,21 @@ impl Cluster {
         let mut rng = n.rng.clone();
         n.core.step(&mut Cx { now: mono, wall, rng: &mut rng, out: &mut out }, input);
         n.rng = rng;
+        for output in &out {
+            self.judge.emitted(now, node, &self.nodes[node], output);
+        }
         for output in out {
             self.carry_out(node, output);
         }
-        self.judge.look(self.seed, now, node, &self.nodes[node]);
+        self.judge.look(now, node, &self.nodes[node]);
+        let excused = self.planted != Planted(None);
+        assert!(excused || self.judge.violations.is_empty(), "seed {}: {:?}", self.seed, self.judge.violations);
         self.schedule_tick(node);
+    }
+
+    /// Whether that was broken so far.
+    pub(crate) fn broke(&self, invariant: Invariant) -> bool {
+        self.judge.violations.iter().any(|violation| violation.invariant == invariant)
     }
 
     fn schedule_tick(&mut self, node: usize) {
@@ -150,13 +176,9 @@ impl Cluster {
         match output {
             Output::Send { to, message, not_after, .. } => {
                 let late = not_after.is_some_and(|limit| self.nodes[node].mono(now) > limit);
-                if let VerifiedMessage::Lease(lease) = &message
-                    && let VerifiedLease::Grant(reply) = &**lease
-                {
-                    self.judge.granted(self.seed, &reply.grant);
-                }
                 if let Some(&to) = self.by_id.get(&to).filter(|_| !late) {
-                    self.transmit(node, to, wire::encode(&message.to_wire()));
+                    self.judge.sent(now, &message);
+                    self.transmit(node, to, &message);
                 }
             }
             Output::Publish { fact, .. } => self.gossip(node, fact.signed()),
@@ -178,13 +200,26 @@ impl Cluster {
         }
     }
 
-    fn transmit(&mut self, from: usize, to: usize, bytes: Vec<u8>) {
+    fn transmit(&mut self, from: usize, to: usize, message: &VerifiedMessage) {
+        let fate = self.censor.as_mut().map_or(Fate::Pass, |censor| censor(from, to, Kind::of(message)));
+        let bytes = wire::encode(&message.to_wire());
         let lost = self.below(100) < self.faults.loss_percent || self.cuts.contains(&(from, to));
-        if !lost {
-            let (least, most) = self.faults.delay_us;
-            let far = self.nodes[from].member.region() != self.nodes[to].member.region();
-            let at = self.now + least + self.below(most - least) + u64::from(far) * self.faults.far_us;
-            self.push(at, Happening::Frame { from, to, bytes });
+        let (least, most) = self.faults.delay_us;
+        let far = self.nodes[from].member.region() != self.nodes[to].member.region();
+        let at = self.now + least + self.below(most - least) + u64::from(far) * self.faults.far_us;
+        match fate {
+            Fate::Withhold => self.withheld.push((from, to, bytes)),
+            Fate::Lose => {}
+            Fate::Pass | Fate::Delay(_) if lost => {}
+            Fate::Pass => self.push(at, Happening::Frame { from, to, bytes }),
+            Fate::Delay(more) => self.push(at + more, Happening::Frame { from, to, bytes }),
+        }
+    }
+
+    /// Delivers what the censor withheld.
+    pub(crate) fn deliver_withheld(&mut self) {
+        for (from, to, bytes) in std::mem::take(&mut self.withheld) {
+            self.push(self.now, Happening::Frame { from, to, bytes });
         }
     }
 
@@ -286,112 +321,5 @@ impl Cluster {
                 self.carry_out(node, output);
             }
         }
-    }
-
-    /// Starts a node: what its disk holds, and links to all who are up, as its transport would make them.
-    pub(crate) fn start(&mut self, node: usize) {
-        let mesh = &self.mesh;
-        let snapshot = self.nodes[node].reboot(mesh);
-        self.step(node, Input::Start(Box::new(snapshot)));
-        let issuer = self.mesh.member(0, self.nodes[0].member.region().as_str());
-        let own = self.nodes[node].member.clone();
-        for member in [issuer, own] {
-            self.command(node, Command::AddMember(member));
-        }
-        self.run_for(10 * MS);
-        for other in 0..self.nodes.len() {
-            if other != node && self.nodes[other].up {
-                self.connect(node, other);
-            }
-        }
-    }
-
-    /// A link between two nodes comes up: each learns the other's certificate in the handshake.
-    pub(crate) fn connect(&mut self, a: usize, b: usize) {
-        if self.cuts.contains(&(a, b)) || self.cuts.contains(&(b, a)) {
-            return;
-        }
-        for (here, there) in [(a, b), (b, a)] {
-            let member = self.nodes[there].member.clone();
-            let peer = member.node();
-            self.command(here, Command::AddMember(member));
-            self.step(here, Input::Link { peer, event: LinkEvent::Up { rtt_us: None } });
-        }
-    }
-
-    pub(crate) fn command(&mut self, node: usize, command: Command) {
-        self.next_command += 1;
-        let id = self.next_command;
-        self.step(node, Input::Command { id, command });
-    }
-
-    /// Kills a node: what was not synced is gone.
-    pub(crate) fn kill(&mut self, node: usize) {
-        self.judge.ended(self.now, node);
-        self.nodes[node].up = false;
-        self.nodes[node].disk.crash();
-        self.held.retain(|(of, _), _| *of != node);
-        self.unsynced.remove(&node);
-    }
-
-    /// Cuts both directions between two groups.
-    pub(crate) fn cut(&mut self, left: &[usize], right: &[usize]) {
-        for (&a, &b) in left.iter().flat_map(|a| right.iter().map(move |b| (a, b))) {
-            self.cuts.extend([(a, b), (b, a)]);
-        }
-    }
-
-    /// From here on a node's clock runs fast or slow by so many millionths.
-    pub(crate) fn set_drift(&mut self, node: usize, ppm: i64) {
-        let now = self.now;
-        self.nodes[node].drift(now, ppm);
-        self.nodes[node].tick_at = None;
-        self.step(node, Input::Tick);
-    }
-
-    pub(crate) fn heal(&mut self) {
-        self.cuts.clear();
-    }
-
-    pub(crate) fn announce(&mut self, node: usize, fact: VerifiedFact) {
-        self.command(node, Command::Announce(Box::new(fact)));
-    }
-
-    /// The digest of the value that a node accepted and nobody decided yet.
-    pub(crate) fn accepted_by(&self, node: usize) -> Option<Sha256Digest> {
-        self.nodes[node].core.accepted_digest()
-    }
-
-    /// The digest of the last placement that a node knows to be decided in its cell.
-    pub(crate) fn decided_digest(&self, node: usize) -> Option<Sha256Digest> {
-        self.nodes[node].core.decided_digest()
-    }
-
-    pub(crate) fn view(&self, node: usize) -> MeshView {
-        let node = &self.nodes[node];
-        node.core.view(node.mono(self.now))
-    }
-
-    /// Of everything that any node's later decisions depend on.
-    pub(crate) fn digest(&self) -> blake3::Hash {
-        let mut hasher = blake3::Hasher::new();
-        for node in &self.nodes {
-            node.core.digest(&mut hasher);
-        }
-        hasher.finalize()
-    }
-
-    pub(crate) fn up(&self) -> impl Iterator<Item = usize> + '_ {
-        (0..self.nodes.len()).filter(|node| self.nodes[*node].up)
-    }
-
-    /// How `node` sees `of`.
-    pub(crate) fn sees(&self, node: usize, of: usize) -> Option<MemberState> {
-        self.view(node).members.get(&self.nodes[of].id()).map(|member| member.state)
-    }
-
-    /// Whether every running node sees every running node alive.
-    pub(crate) fn is_converged(&self) -> bool {
-        self.up().all(|a| self.up().all(|b| self.sees(a, b) == Some(MemberState::Alive)))
     }
 }

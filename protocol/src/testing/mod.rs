@@ -1,13 +1,16 @@
 //! A mesh of cores under one virtual clock: real signatures, real frames, and links, disks and clocks that fail on
 //! purpose. A run is a function of its seed.
 
+mod censor;
 mod cluster;
+mod control;
 mod coords_tests;
 mod disk;
 mod judge;
 mod node;
 mod scenario;
 
+mod defect_tests;
 mod election_tests;
 mod membership_tests;
 mod placement_tests;

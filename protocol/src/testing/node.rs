@@ -2,6 +2,7 @@
 
 use super::disk::Disk;
 use crate::core::{CoreConfig, Event, MeshCore, Snapshot};
+use crate::defect::{Defect, Defects};
 use crate::id::BootId;
 use crate::time::{Mono, Wall};
 use hedgerow_attest::id::NodeId;
@@ -11,11 +12,22 @@ use hedgerow_attest::testing::SampleMesh;
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng as _;
 
+/// One defect, or none, chosen when a cluster is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Planted(pub(crate) Option<Defect>);
+
+impl Defects for Planted {
+    fn has(self, defect: Defect) -> bool {
+        self.0 == Some(defect)
+    }
+}
+
 /// A node, running or not.
 pub(crate) struct TestNode {
+    planted: Planted,
     pub(crate) member: Member,
     pub(crate) statement: SecretKey,
-    pub(crate) core: MeshCore,
+    pub(crate) core: MeshCore<Planted>,
     pub(crate) disk: Disk,
     pub(crate) up: bool,
     /// Counts its runs; events of earlier ones are stale.
@@ -34,12 +46,13 @@ pub(crate) struct TestNode {
 }
 
 impl TestNode {
-    pub(crate) fn new(mesh: &SampleMesh, number: u32, region: &str, seed: u64) -> Self {
+    pub(crate) fn new(mesh: &SampleMesh, number: u32, region: &str, seed: u64, planted: Planted) -> Self {
         let member = mesh.member(number, region);
         let statement = mesh.keys(number).statement;
         let rng = ChaCha8Rng::seed_from_u64(seed ^ u64::from(number) << 32);
-        let core = MeshCore::new(config(mesh, &member, 0), mesh.root().clone());
+        let core = MeshCore::with_defects(config(mesh, &member, 0), mesh.root().clone(), planted);
         Self {
+            planted,
             member,
             statement,
             core,
@@ -63,10 +76,11 @@ impl TestNode {
     /// A fresh core for the next run, and what the disk still holds.
     pub(crate) fn reboot(&mut self, mesh: &SampleMesh) -> Snapshot {
         self.run += 1;
-        self.core = MeshCore::new(config(mesh, &self.member, self.run), mesh.root().clone());
+        let config = config(mesh, &self.member, self.run);
+        self.core = MeshCore::with_defects(config, mesh.root().clone(), self.planted);
         self.up = true;
         self.tick_at = None;
-        Snapshot::from_rows(self.disk.rows(), mesh.root(), SampleMesh::NOW)
+        Snapshot::from_rows_with_defects(self.disk.rows(), mesh.root(), SampleMesh::NOW, self.planted)
             .expect("the disk loses rows and changes none")
     }
 
