@@ -35,6 +35,15 @@ impl Electorate {
         }
     }
 
+    /// Whether the voters would decide if these did not vote.
+    fn may_decide_without(&self, absent: impl Fn(&NodeId) -> bool) -> bool {
+        let sets = std::iter::once(&self.in_force).chain(&self.pending);
+        sets.into_iter().all(|set| {
+            let present = set.voters.iter().map(|voter| voter.node).filter(|node| !absent(node)).collect();
+            set.is_quorum(&present)
+        })
+    }
+
     pub(super) fn has(&self, node: &NodeId) -> bool {
         self.key_of(node).is_some()
     }
@@ -58,16 +67,35 @@ pub(super) struct Round {
     pub(super) nonce: u64,
     /// Read before anything was sent: the lease is counted from here.
     pub(super) asked: Mono,
+    /// When those who have not answered are asked once more.
+    pub(super) retry: Mono,
     /// When it is given up.
     pub(super) ends: Mono,
+    /// How many rounds it is without a pause, itself counted.
+    pub(super) rounds: u8,
     pub(super) votes: BTreeSet<NodeId>,
+    /// Who refused, and when it is free by its own word.
+    pub(super) refused: BTreeMap<NodeId, Mono>,
     /// The accepted value of the highest term among the grants.
     pub(super) accepted: Option<(Term, Value)>,
 }
 
 impl Round {
     pub(super) fn new(term: Term, nonce: u64, asked: Mono, ends: Mono) -> Self {
-        Self { term, nonce, asked, ends, votes: BTreeSet::new(), accepted: None }
+        let (votes, refused) = (BTreeSet::new(), BTreeMap::new());
+        Self { term, nonce, asked, retry: ends, ends, rounds: 1, votes, refused, accepted: None }
+    }
+
+    /// If those who refused leave no quorum: from when on enough of them are free.
+    pub(super) fn hopeless_until(&self, electorate: &Electorate) -> Option<Mono> {
+        let remain =
+            |at: Mono| electorate.may_decide_without(|node| self.refused.get(node).is_some_and(|free| *free > at));
+        if electorate.may_decide_without(|node| self.refused.contains_key(node)) {
+            return None;
+        }
+        let mut times: Vec<Mono> = self.refused.values().copied().collect();
+        times.sort_unstable();
+        times.into_iter().find(|at| remain(*at))
     }
 
     /// Notes what a voter had accepted.

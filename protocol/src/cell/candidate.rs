@@ -1,12 +1,12 @@
 //! This node as a candidate for the lease.
 
 use super::ballot::Round;
-use super::state::{Cell, Holding, Outcome, Role, Seat, Standing};
+use super::state::{Cell, Outcome, Role, Seat, Standing};
 use super::voter::lease;
 use crate::core::Effects;
 use crate::defect::{Defect, Defects};
-use crate::election::{Abandon, Campaign, Denial, Promise, VerifiedGrant};
-use crate::id::Term;
+use crate::election::{Abandon, Campaign, Denial, Promise};
+use crate::id::{BootId, Term, Token};
 use crate::time::Mono;
 use crate::wire::VerifiedLease;
 use hedgerow_attest::id::NodeId;
@@ -17,6 +17,13 @@ const JITTER: Duration = Duration::from_millis(100);
 
 /// After a failed round a candidate waits this long and as much again at random.
 const BACK_OFF: Duration = Duration::from_millis(200);
+
+/// Rounds that follow each other without a pause, each under a term that the voters of the one before demanded.
+const ROUNDS_MAX: u8 = 4;
+
+/// Candidates that take turns; those ranked after them wait until two leases have passed (four that are cut off in one
+/// direction must not keep everybody else from asking).
+const RANKS: usize = 4;
 
 impl<D: Defects> Cell<D> {
     /// Lets time pass: campaigns when nobody holds the lease, renews and expires an own one.
@@ -29,9 +36,9 @@ impl<D: Defects> Cell<D> {
         match &seat.role {
             Role::Holding(_) => self.keep(fx, outcomes),
             Role::Asking(round) if fx.now >= round.ends => self.give_up_round(fx),
-            Role::Asking(_) => {}
+            Role::Asking(_) => self.ask_once_more(fx, outcomes),
             Role::Idle if !standing.may_lead || !seat.in_force.has(&self.me) => {}
-            Role::Idle => self.watch_vacancy(fx, standing.rivals, outcomes),
+            Role::Idle => self.watch_vacancy(fx, standing, outcomes),
         }
     }
 
@@ -39,50 +46,79 @@ impl<D: Defects> Cell<D> {
     pub(super) fn earliest_campaign(&self, seat: &Seat) -> Mono {
         let known = seat.known.map_or(Mono(0), |known| known.until);
         let own = if self.own_promise_binds(seat) { seat.until } else { Mono(0) };
-        let vacancy = seat.vacancy.unwrap_or(Mono(0));
-        known.max(own).max(seat.blocked_until).max(vacancy).max(seat.pause())
+        let turn = seat.vacancy.map_or(Mono(0), |vacancy| vacancy.turn);
+        known.max(own).max(seat.blocked_until).max(turn).max(seat.pause())
     }
 
     fn own_promise_binds(&self, seat: &Seat) -> bool {
         seat.record.promise.is_some_and(|promise| promise.holder != self.me)
     }
 
-    fn watch_vacancy(&mut self, fx: &mut Effects<'_>, rivals: usize, outcomes: &mut Vec<Outcome>) {
+    fn watch_vacancy(&mut self, fx: &mut Effects<'_>, standing: Standing, outcomes: &mut Vec<Outcome>) {
         let Some(seat) = self.seat.as_ref() else { return };
-        let known = seat.known.is_some_and(|known| known.until > fx.now);
+        let known = seat.known.is_some_and(|known| known.until > fx.now && Some(known.holder) != standing.down);
         let bound = self.own_promise_binds(seat) && seat.until > fx.now;
         let waits = known || bound || seat.blocked_until > fx.now;
-        let step = self.config.rank_step * u32::try_from(rivals).unwrap_or(u32::MAX);
+        let turn = if standing.rivals < RANKS {
+            self.config.rank_step * u32::try_from(standing.rivals).unwrap_or(u32::MAX)
+        } else {
+            self.config.lease * 2
+        };
         let Some(seat) = self.seat.as_mut() else { return };
         if waits {
             seat.vacancy = None;
             return;
         }
-        // A sole voter competes with nobody.
+        // A sole voter competes with nobody. Who ranks before this node is seen otherwise as time goes on.
         let alone = seat.in_force.voters.len() == 1;
-        let start = *seat.vacancy.get_or_insert_with(|| if alone { fx.now } else { fx.now + step + fx.jitter(JITTER) });
-        if fx.now >= start.max(seat.pause()) {
+        let vacancy = seat.vacancy.get_or_insert_with(|| {
+            let jitter = if alone { Duration::ZERO } else { fx.jitter(JITTER) };
+            Vacancy { since: fx.now + jitter, turn: fx.now }
+        });
+        vacancy.turn = vacancy.since + turn;
+        if fx.now >= vacancy.turn.max(seat.pause()) {
             seat.vacancy = None;
-            self.ask(fx, outcomes);
+            self.ask(fx, 1, outcomes);
         }
     }
 
     /// Asks every voter for the lease, itself first: the promise to itself is durable before anyone hears of the term.
-    fn ask(&mut self, fx: &mut Effects<'_>, outcomes: &mut Vec<Outcome>) {
+    fn ask(&mut self, fx: &mut Effects<'_>, rounds: u8, outcomes: &mut Vec<Outcome>) {
         let (me, boot, span) = (self.me, self.boot, self.config.voter_span());
         let resumes = self.defects.has(Defect::RestartTakenForRenewal);
         let Some(seat) = self.seat.as_mut() else { return };
         let former = seat.record.promise.filter(|former| resumes && former.holder == me && former.boot != boot);
         let term = former.map_or(seat.max_term.next(), |former| former.term);
-        let nonce = fx.random();
         let after = seat.promise(fx, Promise { term, holder: me, boot }, span);
-        seat.role = Role::Asking(Box::new(Round::new(term, nonce, fx.now, fx.now + self.config.campaign)));
-        let campaign = seat.campaign(term, boot, nonce);
-        for voter in seat.electorate().others(&me) {
-            fx.send_after(voter, lease(VerifiedLease::Campaign(campaign.clone())), after);
-        }
+        let mut round = Round::new(term, fx.random(), fx.now, fx.now + self.config.campaign);
+        round.retry = fx.now + self.config.retry;
+        round.rounds = rounds;
+        seat.send_campaign(fx, me, boot, &round, after, round.ends);
+        seat.role = Role::Asking(Box::new(round));
         fx.sometimes("a campaign for the lease of a cell");
         self.count_own_vote(fx.now, outcomes);
+    }
+
+    /// Messages are lost: who has not answered is asked once more, and so is who refused and is free by its own word. A
+    /// voter that gave the term away is asked for a higher one.
+    fn ask_once_more(&mut self, fx: &mut Effects<'_>, outcomes: &mut Vec<Outcome>) {
+        let (me, boot, retry) = (self.me, self.boot, self.config.retry);
+        let Some(seat) = self.seat.as_mut() else { return };
+        let (highest, after) = (seat.max_term, seat.writing);
+        let Role::Asking(round) = &mut seat.role else { return };
+        if fx.now < round.retry {
+            return;
+        }
+        let refusals = round.refused.len();
+        round.refused.retain(|_, free| *free > fx.now);
+        if round.refused.len() < refusals && highest >= round.term && round.rounds < ROUNDS_MAX {
+            let rounds = round.rounds + 1;
+            fx.sometimes("a campaign under a term that the voters had given away");
+            return self.ask(fx, rounds, outcomes);
+        }
+        round.retry = fx.now + retry;
+        let round = round.clone();
+        seat.send_campaign(fx, me, boot, &round, after, round.ends);
     }
 
     fn give_up_round(&mut self, fx: &mut Effects<'_>) {
@@ -92,7 +128,7 @@ impl<D: Defects> Cell<D> {
         seat.release(fx, me, boot, round.term);
         let grace = round.asked + self.config.lease;
         if self.defects.has(Defect::GrantAfterReleaseCounted) && round.ends < grace {
-            round.ends = grace;
+            (round.ends, round.retry) = (grace, grace);
             seat.role = Role::Asking(round);
             return;
         }
@@ -107,7 +143,7 @@ impl<D: Defects> Cell<D> {
         let Some(seat) = self.seat.as_mut() else { return };
         match std::mem::replace(&mut seat.role, Role::Idle) {
             Role::Holding(holding) => {
-                seat.release(fx, me, boot, holding.term);
+                seat.release(fx, me, boot, holding.asks);
                 outcomes.push(Outcome::Lost(holding.term));
             }
             Role::Asking(round) => seat.release(fx, me, boot, round.term),
@@ -116,105 +152,47 @@ impl<D: Defects> Cell<D> {
     }
 
     /// A voter refused. What it knows of terms and voters is worth having.
-    pub(crate) fn denied(&mut self, fx: &mut Effects<'_>, denial: &Denial) {
+    pub(crate) fn denied(&mut self, fx: &mut Effects<'_>, from: NodeId, denial: &Denial) {
         let Some(seat) = self.seat.as_mut().filter(|seat| seat.cell == denial.cell) else { return };
-        let leap = seat.max_term.0.saturating_add(1 << 20);
-        if denial.promised.0 <= leap {
-            seat.max_term = seat.max_term.max(denial.promised);
-        }
-        if let Role::Asking(round) = &seat.role
-            && round.nonce == denial.nonce
-        {
-            let remaining = Duration::from_millis(u64::from(denial.remaining_ms)).min(self.config.voter_span());
-            seat.denied_until = seat.denied_until.max(fx.now + remaining + fx.jitter(JITTER));
-        }
-    }
-
-    /// A voter granted. The caller has adopted the head that came with it.
-    pub(crate) fn granted(&mut self, now: Mono, reply: VerifiedGrant, outcomes: &mut Vec<Outcome>) {
-        let (me, boot) = (self.me, self.boot);
-        let Some(seat) = self.seat.as_mut() else { return };
-        let VerifiedGrant { grant, head: _, accepted } = reply;
-        let subject = (grant.cell, grant.generation, grant.config_epoch, grant.candidate, grant.boot);
-        if subject != (seat.cell, seat.generation, seat.in_force.epoch, me, boot) {
-            return;
-        }
-        if seat.electorate().key_of(&grant.voter) != Some(*grant.signer()) {
-            return;
-        }
-        // A head that could not be proven, or an accepted value that did not come along: the vote is no use.
-        let behind = grant.head.slot > seat.head.slot;
-        let next = seat.head.slot.next();
-        let pending = grant.accepted.filter(|_| grant.head.slot == seat.head.slot);
-        if behind || (pending.is_some() && accepted.is_none()) {
-            return;
-        }
-        let round = match &mut seat.role {
-            Role::Asking(round) => Some(&mut **round),
-            Role::Holding(holding) => holding.renewal.as_mut(),
-            Role::Idle => None,
-        };
-        let Some(round) = round.filter(|round| (round.term, round.nonce) == (grant.term, grant.nonce)) else { return };
-        round.votes.insert(grant.voter);
-        if let (Some((term, _)), Some(value)) = (pending, accepted.filter(|value| value.slot == next)) {
-            round.note(term, value);
-        }
-        self.count(now, outcomes);
-    }
-
-    /// Counts this node's own vote once the promise behind it is durable.
-    pub(super) fn count_own_vote(&mut self, now: Mono, outcomes: &mut Vec<Outcome>) {
-        let (me, boot) = (self.me, self.boot);
-        let Some(seat) = self.seat.as_mut().filter(|seat| seat.writing.is_none()) else { return };
-        let Some(promise) = seat.record.promise else { return };
-        let votes = seat.in_force.has(&me);
-        let round = match &mut seat.role {
-            Role::Asking(round) => Some(&mut **round),
-            Role::Holding(holding) => holding.renewal.as_mut(),
-            Role::Idle => None,
-        };
-        let Some(round) = round else { return };
-        let same_run = promise.boot == boot || self.defects.has(Defect::RestartTakenForRenewal);
-        if votes && same_run && (promise.term, promise.holder) == (round.term, me) {
-            round.votes.insert(me);
-            self.count(now, outcomes);
-        }
-    }
-
-    fn count(&mut self, now: Mono, outcomes: &mut Vec<Outcome>) {
-        let (span, defects, in_view) = (self.config.holder_span(), self.defects, self.in_view);
-        let Some(seat) = self.seat.as_mut() else { return };
+        seat.learn_term(denial.promised);
+        let remaining = Duration::from_millis(u64::from(denial.remaining_ms)).min(self.config.voter_span());
         let electorate = seat.electorate();
-        let decides = |round: &Round| match defects.has(Defect::QuorumOfOwnView) {
-            false => electorate.decides(defects, &round.votes),
-            true => round.votes.len() * 2 > in_view,
-        };
-        let until = |round: &Round| match defects.has(Defect::LeaseFromReceipt) {
-            false => round.asked + span,
-            true => now + span,
-        };
         match &mut seat.role {
-            Role::Asking(round) if decides(round) => {
-                let until = until(round);
-                if until <= now {
-                    return;
-                }
-                let (term, accepted) = (round.term, round.accepted.take());
-                let next_renewal = round.asked + self.config.renew;
-                let inherited = seat.inherit(accepted).filter(|_value| !defects.has(Defect::AcceptedNotReproposed));
-                let holding = Holding { term, until, next_renewal, renewal: None, inherited, proposal: None };
-                seat.role = Role::Holding(Box::new(holding));
-                seat.vacancy = None;
-                outcomes.push(Outcome::Acquired(term));
-            }
-            Role::Holding(holding) => {
-                if let Some(round) = holding.renewal.take_if(|round| decides(round)) {
-                    holding.until = holding.until.max(until(&round));
+            Role::Asking(round) if round.nonce == denial.nonce => {
+                let free = fx.now + remaining;
+                round.refused.insert(from, free);
+                round.retry = round.retry.min(free + fx.jitter(JITTER));
+                if let Some(free) = round.hopeless_until(&electorate) {
+                    self.hopeless(fx, free);
                 }
             }
-            Role::Asking(_) | Role::Idle => {}
+            Role::Holding(holding) if holding.last_nonce == denial.nonce => {
+                holding.outranked |= denial.promised >= holding.asks && remaining.is_zero();
+            }
+            Role::Asking(_) | Role::Holding(_) | Role::Idle => {}
         }
     }
+
+    /// Too many refused for a quorum. If they are free, all that was wrong is the term; else this round is over.
+    fn hopeless(&mut self, fx: &mut Effects<'_>, free: Mono) {
+        let Some(seat) = self.seat.as_mut() else { return };
+        let Role::Asking(round) = &mut seat.role else { return };
+        if free <= fx.now && round.rounds < ROUNDS_MAX {
+            round.retry = fx.now;
+        } else {
+            seat.denied_until = seat.denied_until.max(free + fx.jitter(JITTER));
+            self.give_up_round(fx);
+        }
+    }
+}
+
+/// A time in which nobody is known to hold the lease.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Vacancy {
+    /// Since when, and a little more at random.
+    since: Mono,
+    /// When it is this candidate's turn.
+    turn: Mono,
 }
 
 impl Seat {
@@ -223,30 +201,35 @@ impl Seat {
         self.back_off.max(self.denied_until)
     }
 
-    pub(super) fn campaign(&self, term: Term, boot: crate::id::BootId, nonce: u64) -> Campaign {
-        Campaign {
+    /// Asks those voters who have not answered in this round.
+    pub(super) fn send_campaign(
+        &self,
+        fx: &mut Effects<'_>,
+        me: NodeId,
+        boot: BootId,
+        round: &Round,
+        after: Option<Token>,
+        not_after: Mono,
+    ) {
+        let campaign = Campaign {
             cell: self.cell,
             generation: self.generation,
             config_epoch: self.in_force.epoch,
-            term,
+            term: round.term,
             boot,
-            nonce,
+            nonce: round.nonce,
             head: self.head.slot,
+        };
+        for voter in self.electorate().others(&me) {
+            if !round.votes.contains(&voter) && !round.refused.contains_key(&voter) {
+                fx.send_until(voter, lease(VerifiedLease::Campaign(campaign.clone())), after, not_after);
+            }
         }
     }
 
-    /// Of what the voters and this node itself accepted, the value of the highest term (Paxos, phase 2a).
-    fn inherit(&self, granted: Option<(Term, crate::register::Value)>) -> Option<crate::register::Value> {
-        let own = self.record.accepted.as_ref().filter(|accepted| accepted.value.slot == self.head.slot.next());
-        let own = own.map(|accepted| (accepted.term, accepted.value.clone()));
-        match (own, granted) {
-            (Some(own), Some(granted)) => Some(if granted.0 > own.0 { granted.1 } else { own.1 }),
-            (own, granted) => own.or(granted).map(|(_, value)| value),
-        }
-    }
-
-    fn release(&mut self, fx: &mut Effects<'_>, me: NodeId, boot: crate::id::BootId, term: Term) {
-        if self.record.promise == Some(Promise { term, holder: me, boot }) {
+    /// Frees every voter that promised this run anything up to that term.
+    pub(super) fn release(&mut self, fx: &mut Effects<'_>, me: NodeId, boot: BootId, term: Term) {
+        if self.record.promise.is_some_and(|promise| (promise.holder, promise.boot) == (me, boot)) {
             self.until = fx.now;
         }
         let abandon = Abandon { cell: self.cell, term, boot };

@@ -3,7 +3,7 @@
 use super::*;
 use crate::core::{Effects, Output};
 use crate::defect::Sound;
-use crate::election::{Campaign, ElectionConfig, Grant, Propose, Refusal, VerifiedGrant};
+use crate::election::{Campaign, Denial, ElectionConfig, Grant, Propose, Refusal, VerifiedGrant};
 use crate::fact::Statement;
 use crate::id::{BootId, ConfigEpoch, Generation, Slot, Term, Token};
 use crate::machine::Cx;
@@ -16,6 +16,7 @@ use hedgerow_attest::signed::{Signed, Verified};
 use hedgerow_attest::testing::SampleMesh;
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng as _;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// One seat in a cell that node 0 founded and whose voters are nodes 0, 1 and 2 from the first moment on.
@@ -30,7 +31,7 @@ struct Table {
     outcomes: Vec<Outcome>,
 }
 
-const LEADS: Standing = Standing { may_lead: true, rivals: 0, in_view: 3 };
+const LEADS: Standing = Standing { may_lead: true, rivals: 0, in_view: 3, down: None };
 
 fn at(ms: u64) -> Mono {
     Mono(ms * 1_000)
@@ -72,12 +73,19 @@ impl Table {
         self.sent_campaign().expect("a campaign that waits for the promise behind it").0
     }
 
-    /// The last campaign that it sent, and the write that it waits for.
+    /// The last campaign that it sent, if it waits for a write.
     fn sent_campaign(&self) -> Option<(Campaign, Token)> {
-        self.lease_messages().rev().find_map(|(message, after)| {
+        let (campaign, after) = self.last_campaign();
+        Some((campaign, after?))
+    }
+
+    /// The last campaign that it sent, and the write that it waits for.
+    fn last_campaign(&self) -> (Campaign, Option<Token>) {
+        let sent = self.lease_messages().rev().find_map(|(message, after)| {
             let VerifiedLease::Campaign(campaign) = message else { return None };
-            Some((campaign.clone(), after?))
-        })
+            Some((campaign.clone(), after))
+        });
+        sent.expect("it asked")
     }
 
     fn lease_messages(&self) -> impl DoubleEndedIterator<Item = (&VerifiedLease, Option<Token>)> {
@@ -102,6 +110,26 @@ impl Table {
         };
         let grant = Verified::sign_verified(&grant, &self.mesh.keys(voter).statement);
         VerifiedGrant { grant, head: None, accepted: None }
+    }
+
+    /// A voter refuses; returns the campaigns that this node sends in that moment, by term and receiver.
+    fn refuse(&mut self, now: Mono, campaign: &Campaign, voter: u32, promised: u64, remaining_ms: u32) {
+        let (cell, nonce) = (self.id, campaign.nonce);
+        let denial = Denial { cell, nonce, promised: Term(promised), remaining_ms, moved: None };
+        let from = self.node(voter);
+        self.with(now, |cell, fx, _| cell.denied(fx, from, &denial));
+    }
+
+    /// Lets time pass; returns the campaigns that this node sent in it, by term and receiver.
+    fn tick(&mut self, now: Mono) -> Vec<(Term, NodeId)> {
+        self.out.clear();
+        self.with(now, |cell, fx, outcomes| cell.tick(fx, LEADS, outcomes));
+        let sent = self.out.iter().filter_map(|output| {
+            let Output::Send { to, message: VerifiedMessage::Lease(lease), .. } = output else { return None };
+            let VerifiedLease::Campaign(campaign) = &**lease else { return None };
+            Some((campaign.term, *to))
+        });
+        sent.collect()
     }
 
     fn receive(&mut self, now: Mono, grant: VerifiedGrant) {
@@ -164,6 +192,68 @@ fn a_round_that_was_given_up_is_void_and_frees_its_voters() {
     let late = table.grant(&campaign, 1);
     table.receive(at(10_960), late);
     assert_eq!((table.outcomes.len(), table.cell.holds(at(10_960))), (0, None));
+}
+
+#[test]
+fn who_did_not_answer_is_asked_once_more() {
+    let mut table = Table::seat(0);
+    let campaign = table.campaign(at(10_000));
+    let (one, two) = (table.node(1), table.node(2));
+    assert_eq!(table.tick(at(10_349)), []);
+    assert_eq!(table.tick(at(10_350)).len(), 2);
+    table.refuse(at(10_360), &campaign, 1, 0, 3_000);
+    assert_eq!(table.tick(at(10_600)), [(Term(2), two)], "the other said for how long it is bound");
+    let grant = table.grant(&campaign, 2);
+    table.receive(at(10_610), grant);
+    assert_eq!(table.outcomes, [Outcome::Acquired(Term(2))]);
+    let renewal: BTreeSet<_> = table.tick(at(11_100)).into_iter().collect();
+    assert_eq!(renewal, BTreeSet::from([(Term(2), one), (Term(2), two)]));
+    assert_eq!(table.tick(at(11_350)).len(), 2, "a renewal that is lost is repeated");
+}
+
+#[test]
+fn a_hopeless_round_ends_at_once() {
+    let mut table = Table::seat(0);
+    let campaign = table.campaign(at(10_000));
+    table.refuse(at(10_110), &campaign, 1, 0, 3_000);
+    table.refuse(at(10_120), &campaign, 2, 0, 2_000);
+    let abandons = table.lease_messages().filter(|(message, _)| matches!(message, VerifiedLease::Abandon(_)));
+    assert_eq!(abandons.count(), 2);
+    assert_eq!(table.tick(at(12_119)), [], "nobody is free before");
+    let again = table.tick(at(12_400));
+    assert_eq!(again.iter().map(|(term, _)| *term).collect::<Vec<_>>(), [Term(3), Term(3)]);
+}
+
+#[test]
+fn a_term_that_was_given_away_is_exchanged_for_a_higher_one_at_once() {
+    let mut table = Table::seat(0);
+    let campaign = table.campaign(at(10_000));
+    table.refuse(at(10_110), &campaign, 1, 7, 0);
+    table.refuse(at(10_120), &campaign, 2, 4, 0);
+    let again = table.tick(at(10_120));
+    assert_eq!(again.iter().map(|(term, _)| *term).collect::<Vec<_>>(), [Term(8), Term(8)]);
+}
+
+#[test]
+fn a_holder_wins_back_a_voter_under_a_higher_term_and_goes_on_meanwhile() {
+    let mut table = Table::seat(0);
+    let campaign = table.campaign(at(10_000));
+    let grant = table.grant(&campaign, 1);
+    table.receive(at(10_110), grant);
+    assert_eq!(table.tick(at(11_100)).len(), 2);
+    let (renewal, _) = table.last_campaign();
+    table.refuse(at(11_110), &renewal, 2, 5, 0);
+    assert_eq!(table.tick(at(12_100)).iter().map(|(term, _)| *term).collect::<Vec<_>>(), [Term(6), Term(6)]);
+    assert_eq!(table.cell.holds(at(12_100)).map(|(term, _)| term), Some(Term(2)));
+    let (raised, after) = table.last_campaign();
+    assert_eq!(after, Some(table.token), "its promise to itself comes first");
+    let grant = table.grant(&raised, 2);
+    table.receive(at(12_110), grant);
+    assert_eq!(table.cell.holds(at(12_110)).map(|(term, _)| term), Some(Term(2)), "its own vote is not written");
+    let token = table.token;
+    table.with(at(12_120), |cell, fx, outcomes| cell.persisted(fx.now, token, outcomes));
+    assert_eq!(table.cell.holds(at(12_120)), Some((Term(6), at(12_100 + 3_960))));
+    assert_eq!(table.outcomes, [Outcome::Acquired(Term(2)), Outcome::Acquired(Term(6))]);
 }
 
 #[test]

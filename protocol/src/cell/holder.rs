@@ -1,12 +1,11 @@
 //! This node as the holder: it renews, and proposes what the register decides next.
 
 use super::ballot::{Electorate, Proposal, Round};
-use super::state::{Cell, Outcome, Role, Seat};
+use super::state::{Cell, Outcome, Role};
 use super::voter::lease;
 use crate::core::Effects;
 use crate::defect::{Defect, Defects};
 use crate::election::{Promise, Propose, Refusal};
-use crate::id::Term;
 use crate::register::{Acceptance, Content, Value, VerifiedDecision, Waiver};
 use crate::time::Mono;
 use crate::wire::VerifiedLease;
@@ -15,33 +14,51 @@ use hedgerow_attest::signed::Verified;
 use std::collections::BTreeSet;
 
 impl<D: Defects> Cell<D> {
-    /// Renews in time, stops in time, and goes on proposing what is not decided yet.
+    /// Renews in time, stops in time, and goes on asking and proposing where no answer came.
     pub(super) fn keep(&mut self, fx: &mut Effects<'_>, outcomes: &mut Vec<Outcome>) {
-        let (me, boot, span) = (self.me, self.boot, self.config.voter_span());
-        let renew = self.config.renew;
+        let (me, boot) = (self.me, self.boot);
         let Some(seat) = self.seat.as_mut() else { return };
         let Role::Holding(holding) = &mut seat.role else { return };
-        let (term, until) = (holding.term, holding.until);
-        if fx.now >= until && !self.defects.has(Defect::StaleHolderActs) {
+        if fx.now >= holding.until && !self.defects.has(Defect::StaleHolderActs) {
+            let (term, asks) = (holding.term, holding.asks);
             seat.role = Role::Idle;
+            seat.release(fx, me, boot, asks);
             outcomes.push(Outcome::Lost(term));
-            return;
+        } else if fx.now >= holding.next_renewal {
+            self.renew(fx, outcomes);
+        } else if fx.now >= holding.next_retry {
+            holding.next_retry = fx.now + self.config.retry;
+            if let Some(round) = holding.renewal.clone() {
+                let (after, until) = (seat.writing, holding.until);
+                seat.send_campaign(fx, me, boot, &round, after, until);
+            }
+            self.resend(fx);
         }
-        if fx.now < holding.next_renewal {
-            return;
+    }
+
+    fn renew(&mut self, fx: &mut Effects<'_>, outcomes: &mut Vec<Outcome>) {
+        let (me, boot, span) = (self.me, self.boot, self.config.voter_span());
+        let Some(seat) = self.seat.as_mut() else { return };
+        let highest = seat.max_term;
+        let Role::Holding(holding) = &mut seat.role else { return };
+        if std::mem::take(&mut holding.outranked) {
+            // A voter that gave this term away is won back under a higher one; the lease goes on meanwhile.
+            holding.asks = highest.max(holding.asks).next();
+            fx.sometimes("a holder asked for a higher term");
         }
-        let nonce = fx.random();
-        holding.renewal = Some(Round::new(term, nonce, fx.now, fx.now + renew));
-        holding.next_renewal = fx.now + renew;
-        let promise = Promise { term, holder: me, boot };
+        let round = Round::new(holding.asks, fx.random(), fx.now, fx.now + self.config.renew);
+        holding.next_renewal = round.ends;
+        holding.next_retry = fx.now + self.config.retry;
+        holding.last_nonce = round.nonce;
+        holding.renewal = Some(round.clone());
+        let (raises, until) = (holding.asks > holding.term, holding.until);
+        let promise = Promise { term: round.term, holder: me, boot };
         // Its own promise may have moved on to a later candidate, whose term it then knows to be higher.
+        let mut after = None;
         if seat.may_promise(self.defects, &promise, fx.now) {
-            seat.promise(fx, promise, span);
+            after = seat.promise(fx, promise, span).filter(|_write| raises);
         }
-        let campaign = seat.campaign(term, boot, nonce);
-        for voter in seat.electorate().others(&me) {
-            fx.send_until(voter, lease(VerifiedLease::Campaign(campaign.clone())), None, until);
-        }
+        seat.send_campaign(fx, me, boot, &round, after, until);
         self.resend(fx);
         self.count_own_vote(fx.now, outcomes);
     }
@@ -90,6 +107,7 @@ impl<D: Defects> Cell<D> {
         let Some(seat) = self.seat.as_mut() else { return };
         let Role::Holding(holding) = &mut seat.role else { return };
         let promise = Promise { term: holding.term, holder: me, boot };
+        holding.next_retry = fx.now + self.config.retry;
         holding.proposal = Some(Proposal {
             digest: value.digest(),
             value: value.clone(),
@@ -185,14 +203,6 @@ impl<D: Defects> Cell<D> {
         for voter in seat.electorate().others(&self.me) {
             let decided = VerifiedLease::Decided(decision.clone());
             fx.send_after(voter, lease(decided), after);
-        }
-    }
-}
-
-impl Seat {
-    fn learn_term(&mut self, term: Term) {
-        if term.0 <= self.max_term.0.saturating_add(1 << 20) {
-            self.max_term = self.max_term.max(term);
         }
     }
 }

@@ -8,6 +8,7 @@
 
 mod ballot;
 mod candidate;
+mod count;
 mod holder;
 mod state;
 mod voter;

@@ -1,6 +1,7 @@
 //! What the machine of a cell holds, and what moves it from outside of the protocol.
 
 use super::ballot::{Electorate, Proposal, Round};
+use super::candidate::Vacancy;
 use crate::defect::{Defect, Defects, Sound};
 use crate::election::{ElectionConfig, KnownLease, LeaseHint, VoterRecord};
 use crate::id::{BootId, Generation, Term, Token};
@@ -34,6 +35,8 @@ pub(crate) struct Standing {
     pub(crate) may_lead: bool,
     /// How many voters that seem alive rank before it.
     pub(crate) rivals: usize,
+    /// The holder known last, if it is known to be down.
+    pub(crate) down: Option<NodeId>,
     /// How many members of the cell seem alive, itself among them.
     pub(crate) in_view: usize,
 }
@@ -72,8 +75,7 @@ pub(super) struct Seat {
     pub(super) role: Role,
     pub(super) max_term: Term,
     pub(super) known: Option<KnownLease>,
-    /// Since when nobody is known to hold the lease, and how long this candidate waits from there.
-    pub(super) vacancy: Option<Mono>,
+    pub(super) vacancy: Option<Vacancy>,
     pub(super) back_off: Mono,
     /// Until when a voter said that it is bound; an `Abandon` may end that sooner.
     pub(super) denied_until: Mono,
@@ -101,11 +103,35 @@ pub(super) enum Role {
 pub(super) struct Holding {
     pub(super) term: Term,
     pub(super) until: Mono,
+    /// The term that it asks for when it renews: a higher one than it holds where a voter gave the term that it holds away.
+    pub(super) asks: Term,
+    /// A voter that is free refused the last renewal for its term.
+    pub(super) outranked: bool,
     pub(super) next_renewal: Mono,
+    /// When the open renewal and the open proposal are sent again to those who have not answered.
+    pub(super) next_retry: Mono,
+    pub(super) last_nonce: u64,
     pub(super) renewal: Option<Round>,
     /// What has to be proposed before anything else: a dead holder may have decided it.
     pub(super) inherited: Option<Value>,
     pub(super) proposal: Option<Proposal>,
+}
+
+impl Holding {
+    pub(super) fn new(term: Term, until: Mono, next_renewal: Mono, inherited: Option<Value>) -> Self {
+        Self {
+            term,
+            until,
+            asks: term,
+            outranked: false,
+            next_renewal,
+            next_retry: next_renewal,
+            last_nonce: 0,
+            renewal: None,
+            inherited,
+            proposal: None,
+        }
+    }
 }
 
 impl<D: Defects> Cell<D> {
@@ -285,9 +311,13 @@ impl<D: Defects> Cell<D> {
     pub(crate) fn next_deadline(&self) -> Mono {
         let Some(seat) = self.seat.as_ref().filter(|_| !self.halted) else { return Mono(u64::MAX) };
         match &seat.role {
-            Role::Holding(holding) if self.defects.has(Defect::StaleHolderActs) => holding.next_renewal,
-            Role::Holding(holding) => holding.until.min(holding.next_renewal),
-            Role::Asking(round) => round.ends,
+            Role::Holding(holding) => {
+                let waits = holding.renewal.is_some() || holding.proposal.is_some();
+                let retry = if waits { holding.next_retry } else { Mono(u64::MAX) };
+                let ends = if self.defects.has(Defect::StaleHolderActs) { Mono(u64::MAX) } else { holding.until };
+                ends.min(holding.next_renewal).min(retry)
+            }
+            Role::Asking(round) => round.ends.min(round.retry),
             Role::Idle if !seat.in_force.has(&self.me) => Mono(u64::MAX),
             Role::Idle => self.earliest_campaign(seat),
         }
@@ -326,6 +356,12 @@ impl Seat {
     /// Whose votes this node counts.
     pub(super) fn electorate(&self) -> Electorate {
         Electorate::over(&self.in_force, self.pending())
+    }
+
+    pub(super) fn learn_term(&mut self, term: Term) {
+        if term.0 <= self.max_term.0.saturating_add(TERM_LEAP) {
+            self.max_term = self.max_term.max(term);
+        }
     }
 
     /// The value that this node accepted for the next slot.

@@ -55,14 +55,14 @@ impl<D: Defects> Cell<D> {
     /// A candidate gave up, or a holder gave back: the promise binds no longer.
     pub(crate) fn abandoned(&mut self, now: Mono, from: NodeId, abandon: &Abandon) {
         let Some(seat) = self.seat.as_mut().filter(|seat| seat.cell == abandon.cell) else { return };
-        let given_up = Promise { term: abandon.term, holder: from, boot: abandon.boot };
         // Whoever was bound by it is free, as this voter is.
         seat.denied_until = now;
-        if seat.record.promise == Some(given_up) {
+        let run = (from, abandon.boot);
+        if seat.record.promise.is_some_and(|given| (given.holder, given.boot) == run && given.term <= abandon.term) {
             seat.until = now;
             seat.released = true;
         }
-        if let Some(known) = seat.known.as_mut().filter(|known| known.holder == from && known.term == abandon.term) {
+        if let Some(known) = seat.known.as_mut().filter(|known| known.holder == from && known.term <= abandon.term) {
             known.until = now;
         }
     }

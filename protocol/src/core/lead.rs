@@ -2,21 +2,21 @@
 
 use super::adopt::Origin;
 use super::effects::Effects;
-use super::interface::{Event, Output};
+use super::interface::{Event, Lane, Output};
 use super::mesh_core::MeshCore;
 use super::snapshot::{Fence, put_fence};
 use crate::cell::{Outcome, Standing};
 use crate::defect::Defects;
 use crate::election::{Grant, LeaseHint};
 use crate::fact::{
-    CELL_MEMBERS_MAX, Liveness, NodeState, ROLLUP_MODELS_MAX, Rollup, RollupMember, Statement, VerifiedFact,
+    CELL_MEMBERS_MAX, FactKey, Liveness, NodeState, ROLLUP_MODELS_MAX, Rollup, RollupMember, Statement, VerifiedFact,
 };
-use crate::id::{Term, Token};
+use crate::id::{ConfigEpoch, Slot, Term, Token};
 use crate::name::ModelRef;
 use crate::placement::draw;
 use crate::register::{Acceptance, VerifiedDecision};
 use crate::time::Mono;
-use crate::wire::VerifiedLease;
+use crate::wire::{VerifiedExchange, VerifiedLease, VerifiedMessage};
 use hedgerow_attest::id::{CellId, NodeId};
 use hedgerow_attest::signed::Verified;
 use std::collections::BTreeSet;
@@ -36,6 +36,11 @@ impl<D: Defects> MeshCore<D> {
         let standing = Standing {
             may_lead: self.own.state == NodeState::Up,
             rivals: self.rivals(),
+            down: self
+                .cell
+                .known(fx.now)
+                .map(|known| known.holder)
+                .filter(|holder| self.liveness(holder) == Some(Liveness::Down)),
             in_view: 1 + self.swim.peers().values().filter(|peer| peer.is_observer()).count(),
         };
         self.cell.tick(fx, standing, &mut outcomes);
@@ -59,7 +64,10 @@ impl<D: Defects> MeshCore<D> {
     pub(super) fn lease(&mut self, fx: &mut Effects<'_>, from: NodeId, message: VerifiedLease) {
         let mut outcomes = Vec::new();
         match message {
-            VerifiedLease::Campaign(campaign) => self.cell.campaign(fx, from, &campaign),
+            VerifiedLease::Campaign(campaign) => {
+                self.catch_up(fx, from, &campaign.cell, campaign.config_epoch, campaign.head);
+                self.cell.campaign(fx, from, &campaign);
+            }
             VerifiedLease::Grant(mut reply) => {
                 if let Some(head) = reply.head.take() {
                     self.adopt(fx, VerifiedFact::decision(head), Origin::Gossip);
@@ -67,13 +75,15 @@ impl<D: Defects> MeshCore<D> {
                 self.cell.granted(fx.now, *reply, &mut outcomes);
             }
             VerifiedLease::Denial(denial, moved) => {
-                self.cell.denied(fx, &denial);
+                self.cell.denied(fx, from, &denial);
                 if let Some(moved) = moved {
                     self.adopt(fx, VerifiedFact::decision(moved), Origin::Gossip);
                 }
             }
             VerifiedLease::Abandon(abandon) => self.cell.abandoned(fx.now, from, &abandon),
             VerifiedLease::Propose(propose) => {
+                let before = Slot(propose.value.slot.0.saturating_sub(1));
+                self.catch_up(fx, from, &propose.value.cell, propose.config_epoch, before);
                 let fit = self.is_fit(&propose.value);
                 self.cell.proposed(fx, from, propose, fit);
             }
@@ -84,6 +94,19 @@ impl<D: Defects> MeshCore<D> {
             }
         }
         self.settle(fx, outcomes);
+    }
+
+    /// Asks somebody who knows more of the register of the own cell for it, voter sets first.
+    fn catch_up(&self, fx: &mut Effects<'_>, from: NodeId, cell: &CellId, epoch: ConfigEpoch, head: Slot) {
+        let (Some(voters), Some(known)) = (self.cell.voters(), self.cell.head()) else { return };
+        if self.roster.cell_of(&self.config.region) != Some(*cell) || (epoch <= voters.epoch && head <= known.slot) {
+            return;
+        }
+        let missing = (voters.epoch.0 + 1..=epoch.0).take(VOTER_SETS_ASKED);
+        let sets = missing.map(|epoch| FactKey::Configuration(*cell, ConfigEpoch(epoch)));
+        let keys = sets.chain([FactKey::Placement(*cell)]).map(|key| key.hash()).collect();
+        fx.send(from, Lane::Rpc, VerifiedMessage::Exchange(VerifiedExchange::Pull(keys)));
+        fx.sometimes("a voter asked for what it had missed of the register");
     }
 
     pub(super) fn signed_grant(&mut self, fx: &mut Effects<'_>, token: Token, grant: &Verified<Grant>) {
@@ -165,16 +188,16 @@ impl<D: Defects> MeshCore<D> {
         }
     }
 
-    /// Voters that seem alive and rank before this node.
+    /// Voters that seem alive, would lead, and rank before this node.
     fn rivals(&self) -> usize {
         let (me, Some(voters)) = (self.config.me, self.cell.voters()) else { return 0 };
-        let rank = |node: &NodeId| draw(b"aggregator", node, 1);
-        let alive = |node: &NodeId| self.liveness(node) == Some(Liveness::Alive);
-        voters
-            .voters
-            .iter()
-            .filter(|voter| voter.node != me && alive(&voter.node) && rank(&voter.node) < rank(&me))
-            .count()
+        let before = |node: &NodeId| lead_rank(node) < lead_rank(&me);
+        voters.voters.iter().filter(|voter| before(&voter.node) && self.would_lead(&voter.node)).count()
+    }
+
+    fn would_lead(&self, node: &NodeId) -> bool {
+        let peer = self.swim.peers().get(node);
+        peer.is_some_and(|peer| peer.found.liveness() == Liveness::Alive && peer.said == NodeState::Up)
     }
 
     /// Tells the mesh how the cell is: at once when somebody is seen otherwise, and every few seconds anyway.
@@ -236,5 +259,13 @@ impl<D: Defects> MeshCore<D> {
     }
 }
 
+/// Voter sets that a node asks for at once; the rest follows with the next question.
+const VOTER_SETS_ASKED: usize = 16;
+
 /// Shortest time between two thoughts about what the register should decide next.
 const THOUGHT_GAP: std::time::Duration = std::time::Duration::from_millis(500);
+
+/// The order in which candidates take turns; the lower, the sooner.
+fn lead_rank(node: &NodeId) -> u64 {
+    draw(b"aggregator", node, 1)
+}

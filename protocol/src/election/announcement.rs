@@ -51,12 +51,14 @@ impl KnownLease {
         }
     }
 
-    /// Whether `self` says more than `known`: a later fence, or the same with later voters or a longer life.
+    /// Whether `self` says more than `known`: a later fence, or the same with later voters or a life that was renewed. A
+    /// hint that grew by its journey alone says nothing: passed round and round it would keep a dead holder's lease alive.
     pub(crate) fn supersedes(&self, known: Option<&Self>) -> bool {
         known.is_none_or(|known| {
             let (mine, theirs) = ((self.generation, self.term), (known.generation, known.term));
             let same = mine == theirs && self.holder == known.holder;
-            mine > theirs || (same && (self.config_epoch, self.until) > (known.config_epoch, known.until))
+            let renewed = self.until > known.until + JOURNEY;
+            mine > theirs || (same && (self.config_epoch > known.config_epoch || renewed))
         })
     }
 
@@ -73,6 +75,9 @@ impl KnownLease {
         }
     }
 }
+
+/// By how much a hint may age on its way without being news; well below the time between renewals.
+const JOURNEY: Duration = Duration::from_millis(300);
 
 #[cfg(test)]
 mod tests {
@@ -104,8 +109,9 @@ mod tests {
     fn the_later_fence_wins_and_a_rival_of_the_same_term_does_not() {
         assert!(known(4, 0).supersedes(Some(&known(3, 9))));
         assert!(!known(3, 9).supersedes(Some(&known(4, 0))));
-        assert!(known(3, 9).supersedes(Some(&known(3, 8))));
-        let rival = KnownLease { holder: NodeId::from_bytes([3; 32]), ..known(3, 99) };
+        assert!(known(3, 1_000_000).supersedes(Some(&known(3, 8))));
+        assert!(!known(3, 200_000).supersedes(Some(&known(3, 8))), "a journey is no renewal");
+        let rival = KnownLease { holder: NodeId::from_bytes([3; 32]), ..known(3, 9_000_000) };
         assert!(!rival.supersedes(Some(&known(3, 9))));
     }
 }

@@ -15,6 +15,9 @@ pub struct ElectionConfig {
     pub rate_bound_permille: u32,
     /// How long a candidate waits for each better-ranked voter that it believes to be alive.
     pub rank_step: Duration,
+    /// How long an answer of a voter may take before it is asked once more: beyond any round trip, and several times
+    /// within a campaign and between renewals, so that a lost message costs little.
+    pub retry: Duration,
     /// How long a campaign waits for grants before it gives up.
     pub campaign: Duration,
     /// How long three members must have been alive together before the sole voter makes them voters.
@@ -30,6 +33,7 @@ impl ElectionConfig {
             renew: Duration::from_secs(1),
             rate_bound_permille: 10,
             rank_step: Duration::from_millis(400),
+            retry: Duration::from_millis(250),
             campaign: Duration::from_millis(800),
             settle: Duration::from_secs(1),
         }

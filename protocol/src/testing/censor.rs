@@ -56,5 +56,20 @@ impl Fate {
     }
 }
 
-/// Sender, receiver and kind of a frame to its fate.
-pub(crate) type Censor = Box<dyn FnMut(usize, usize, Kind) -> Fate>;
+/// A frame that is about to leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Frame {
+    pub(crate) now: u64,
+    pub(crate) from: usize,
+    pub(crate) to: usize,
+    pub(crate) kind: Kind,
+}
+
+impl Frame {
+    pub(crate) fn is(&self, from: usize, to: usize, kind: Kind) -> bool {
+        (self.from, self.to, self.kind) == (from, to, kind)
+    }
+}
+
+/// Decides over single frames.
+pub(crate) type Censor = Box<dyn FnMut(Frame) -> Fate>;

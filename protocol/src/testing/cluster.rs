@@ -1,6 +1,6 @@
 //! The cluster: nodes, an event queue, and the faults between them.
 
-use super::censor::{Censor, Fate, Kind};
+use super::censor::{Censor, Fate, Frame, Kind};
 use super::judge::Invariant;
 use super::judge::Judge;
 use super::node::{Planted, TestNode};
@@ -201,7 +201,8 @@ impl Cluster {
     }
 
     fn transmit(&mut self, from: usize, to: usize, message: &VerifiedMessage) {
-        let fate = self.censor.as_mut().map_or(Fate::Pass, |censor| censor(from, to, Kind::of(message)));
+        let frame = Frame { now: self.now, from, to, kind: Kind::of(message) };
+        let fate = self.censor.as_mut().map_or(Fate::Pass, |censor| censor(frame));
         let bytes = wire::encode(&message.to_wire());
         let lost = self.below(100) < self.faults.loss_percent || self.cuts.contains(&(from, to));
         let (least, most) = self.faults.delay_us;

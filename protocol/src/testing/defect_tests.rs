@@ -25,7 +25,7 @@ fn convicts(defect: Defect, invariant: Invariant, schedule: fn(&mut Cluster)) {
     assert!(caught * 2 >= SEEDS, "{defect:?} was caught by {invariant:?} in {caught} of {SEEDS} runs");
 }
 
-const SEEDS: u64 = 6;
+const SEEDS: u64 = 4;
 
 /// Three voters, one of them the holder, and a placement.
 fn led(seed: u64, defect: Option<Defect>) -> Cluster {
@@ -96,12 +96,17 @@ fn a_quorum_of_those_that_are_seen() {
 fn a_lease_that_counts_from_the_answer() {
     convicts(Defect::LeaseFromReceipt, Invariant::OneHolderAtATime, |cluster| {
         let (holder, one, other) = roles(cluster);
-        // One voter hears the holder and nobody hears it; the other answers late.
-        cluster.censor = Some(Box::new(move |from, to, kind| match (from, to, kind) {
-            (from, to, Kind::Grant) if (from, to) == (one, holder) => Fate::Lose,
-            (from, to, Kind::Grant) if (from, to) == (other, holder) => Fate::Delay(900 * MS),
-            (from, to, Kind::Campaign) if (from, to) == (holder, one) => Fate::Lose,
-            _ => Fate::Pass,
+        // One voter does not hear the holder. The other hears it once a second, and is late to answer.
+        let mut heard = 0;
+        cluster.censor = Some(Box::new(move |frame| {
+            if frame.is(other, holder, Kind::Grant) {
+                return Fate::Delay(900 * MS);
+            }
+            let deaf = frame.is(holder, other, Kind::Campaign) && frame.now < heard + 900 * MS;
+            if frame.is(holder, other, Kind::Campaign) && !deaf {
+                heard = frame.now;
+            }
+            Fate::Lose.when(deaf || frame.is(holder, one, Kind::Campaign))
         }));
         cluster.run_for(4 * S);
         // Just after an answer left, the holder is alone.
@@ -120,9 +125,11 @@ fn a_lease_that_counts_from_the_answer() {
 fn asked_of(cluster: &mut Cluster, voter: usize) -> Rc<Cell<u64>> {
     let count = Rc::new(Cell::new(0));
     let (seen, mut before) = (Rc::clone(&count), cluster.censor.take());
-    cluster.censor = Some(Box::new(move |from, to, kind| {
-        seen.set(seen.get() + u64::from((to, kind) == (voter, Kind::Campaign)));
-        before.as_mut().map_or(Fate::Pass, |before| before(from, to, kind))
+    cluster.censor = Some(Box::new(move |frame| {
+        let fate = before.as_mut().map_or(Fate::Pass, |before| before(frame));
+        let asked = (frame.to, frame.kind) == (voter, Kind::Campaign) && fate == Fate::Pass;
+        seen.set(seen.get() + u64::from(asked));
+        fate
     }));
     count
 }
@@ -188,6 +195,35 @@ fn a_holder_that_signs_alone() {
 }
 
 #[test]
+fn a_value_exchanged_in_the_middle_of_a_term() {
+    convicts(Defect::AcceptedReplacedAtSameTerm, Invariant::OneValuePerSlot, |cluster| {
+        let (holder, one, other) = roles(cluster);
+        let before = slot(cluster, holder);
+        // One voter accepts the first value, and the holder does not hear of it.
+        cluster.cut(&[other], &[holder, one]);
+        cluster.censor = Some(Box::new(move |frame| Fate::Lose.when(frame.is(one, holder, Kind::Accepted))));
+        another_policy(cluster, holder, 2);
+        cluster.run_until_holds(2 * S, "one voter accepted", |c| c.accepted_by(one).is_some());
+        cluster.run_for(20 * MS);
+        // The other is there for the second value, if one comes, and the holder dies when it is decided.
+        cluster.heal();
+        cluster.cut(&[one], &[holder, other]);
+        another_policy(cluster, holder, 3);
+        let start = cluster.now;
+        while slot(cluster, holder) == before && cluster.now < start + 2 * S {
+            cluster.run_for(MS / 4);
+        }
+        cluster.kill(holder);
+        cluster.heal();
+        another_policy(cluster, one, 4);
+        // The one with the first value leads.
+        cluster.censor =
+            Some(Box::new(move |frame| Fate::Lose.when(frame.from == other && frame.kind == Kind::Campaign)));
+        cluster.run_until_holds(40 * S, "the others decide", |c| slot(c, one) > before);
+    });
+}
+
+#[test]
 fn a_voter_that_runs_ahead_of_the_register() {
     convicts(Defect::NewVoterWithoutHead, Invariant::OneValuePerSlot, |cluster| {
         let (holder, one, other) = roles(cluster);
@@ -195,9 +231,8 @@ fn a_voter_that_runs_ahead_of_the_register() {
         // One voter hears proposals and is asked for the lease; what was decided does not reach it.
         cluster.cut(&[other], &[holder, one]);
         cluster.nodes[one].deaf_to_gossip = true;
-        cluster.censor = Some(Box::new(move |from, to, kind| {
-            let news = kind == Kind::Decided || (kind == Kind::Exchange && (from, to) == (holder, one));
-            Fate::Lose.when(news)
+        cluster.censor = Some(Box::new(move |frame| {
+            Fate::Lose.when(frame.kind == Kind::Decided || frame.is(holder, one, Kind::Exchange))
         }));
         for version in [2, 3] {
             another_policy(cluster, holder, version);
@@ -222,7 +257,8 @@ fn a_restart_taken_for_a_renewal() {
     convicts(Defect::RestartTakenForRenewal, Invariant::OneHolderAtATime, |cluster| {
         let (holder, one, other) = roles(cluster);
         // The holder stops; one voter hears of it late, the other at once and then sees nobody.
-        cluster.censor = Some(Box::new(move |_, to, kind| Fate::Withhold.when((to, kind) == (one, Kind::Abandon))));
+        cluster.censor =
+            Some(Box::new(move |frame| Fate::Withhold.when(frame.to == one && frame.kind == Kind::Abandon)));
         cluster.command(holder, Command::Stop);
         cluster.run_for(20 * MS);
         cluster.kill(holder);
@@ -246,9 +282,9 @@ fn a_grant_that_arrives_after_the_release() {
         let given_up = Rc::new(Cell::new(false));
         let seen = Rc::clone(&given_up);
         cluster.kill(holder);
-        cluster.censor = Some(Box::new(move |_, _, kind| {
-            seen.set(seen.get() || kind == Kind::Abandon);
-            Fate::Withhold.when(kind == Kind::Grant && !seen.get())
+        cluster.censor = Some(Box::new(move |frame| {
+            seen.set(seen.get() || frame.kind == Kind::Abandon);
+            Fate::Withhold.when(frame.kind == Kind::Grant && !seen.get())
         }));
         cluster.run_until_holds(10 * S, "a round was given up", |_| given_up.get());
         let withheld = std::mem::take(&mut cluster.withheld);
