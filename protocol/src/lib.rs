@@ -65,6 +65,7 @@ pub mod register;
 pub mod roster;
 pub mod route;
 pub mod session_id;
+mod sorted;
 pub mod time;
 pub mod view;
 pub mod wire;

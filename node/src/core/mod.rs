@@ -11,6 +11,6 @@ pub(crate) mod testing;
 
 pub use handle::{CommandError, CoreHandle};
 pub use inbox::CoreInbox;
-pub use outputs::FACTS_TOPIC;
+pub use outputs::MESH_TOPIC;
 pub use rows::{aggregators, member_counts, member_rows};
 pub use task::{CoreParts, CoreStartError, CoreTask};

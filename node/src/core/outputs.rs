@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use hedgerow_protocol::core::{Event, Hint, Input, Lane, Output, Reply, Row, StoreOp, StoreTable};
+use hedgerow_protocol::fact::Scope;
 use hedgerow_protocol::wire;
 
 use super::durability::Fate;
@@ -11,8 +12,16 @@ use crate::net;
 use crate::observe::mono;
 use crate::store::{self, RowChange};
 
-/// The topic of every fact of the mesh; the endpoint is the mesh's own, so that the topic need not name it.
-pub const FACTS_TOPIC: &str = "hedgerow/facts/1";
+/// The topic of the facts that everybody has to know; the endpoint is the mesh's own, so that the topic need not name it.
+pub const MESH_TOPIC: &str = "hedgerow/mesh/1";
+
+/// The topic of the facts of that scope.
+fn topic(scope: Scope) -> String {
+    match scope {
+        Scope::Mesh | Scope::Directory => MESH_TOPIC.to_owned(),
+        Scope::Cell(cell) => format!("hedgerow/cell/1/{cell}"),
+    }
+}
 
 impl CoreTask {
     /// Carries out one output, or puts it aside until what it waits for is durable.
@@ -23,6 +32,8 @@ impl CoreTask {
             | Output::Sign { .. }
             | Output::Event(_)
             | Output::Hint(_)
+            | Output::Follow(_)
+            | Output::Unfollow(_)
             | Output::Sometimes(_) => None,
         };
         match self.durability.judge(after, output) {
@@ -61,9 +72,19 @@ impl CoreTask {
                     tracing::trace!(%to, %error, "a message was not queued");
                 }
             }
-            Output::Publish { fact, .. } => {
+            Output::Follow(scope) => {
+                if let Err(error) = self.net.subscribe(&topic(scope)) {
+                    tracing::warn!(%error, ?scope, "gossip is not heard and comes by exchange alone");
+                }
+            }
+            Output::Unfollow(scope) => {
+                if let Err(error) = self.net.unsubscribe(&topic(scope)) {
+                    tracing::debug!(%error, ?scope, "gossip of no use goes on being heard");
+                }
+            }
+            Output::Publish { scope, fact, .. } => {
                 // Gossip is lossy: what it does not take, the exchange of facts brings.
-                if let Err(error) = self.net.publish(FACTS_TOPIC, Bytes::from(fact.signed().to_bytes())) {
+                if let Err(error) = self.net.publish(&topic(scope), Bytes::from(fact.signed().to_bytes())) {
                     tracing::debug!(%error, "a fact was not published");
                 }
             }
@@ -160,6 +181,13 @@ fn log(event: &Event) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cell_has_a_topic_of_its_own_and_rollups_have_none() {
+        let cell = Scope::Cell(hedgerow_attest::id::CellId::from_bytes([7; 32]));
+        let named = "hedgerow/cell/1/a4dqobyha4dqobyha4dqobyha4dqobyha4dqobyha4dqobyha4dq";
+        assert_eq!([Scope::Mesh, Scope::Directory, cell].map(topic), [MESH_TOPIC, MESH_TOPIC, named]);
+    }
 
     #[test]
     fn every_table_has_a_number_of_its_own_and_unknown_rows_stay() {

@@ -98,7 +98,7 @@ impl CoreTask {
         if snapshot.expired > 0 {
             tracing::info!(facts = snapshot.expired, "stored facts have ended meanwhile");
         }
-        let core = MeshCore::new(parts.config, (*parts.root).clone());
+        let core = MeshCore::new(parts.config, Arc::clone(&parts.root));
         let (tx, arrivals) = mpsc::channel(INBOX_BOUND);
         let (view_tx, view) = watch::channel(Arc::new(core.view(mono())));
         let (roster_tx, roster) = watch::channel(core.roster().clone());

@@ -210,6 +210,14 @@ impl Net {
         self.0.ctl.subscribe(topic)
     }
 
+    /// Drops a gossip topic.
+    ///
+    /// # Errors
+    /// [`PublishError`] when the queue is full.
+    pub fn unsubscribe(&self, topic: &str) -> Result<(), PublishError> {
+        self.0.ctl.unsubscribe(topic)
+    }
+
     /// A diagnostic handshake: shows our membership to whoever answers and reports both judgements.
     pub async fn dial(&self, address: SocketAddr) -> DialReport {
         self.0.dialer.diagnose(address).await

@@ -23,7 +23,7 @@ use super::upkeep::upkeep;
 use crate::admin::{About, AdminState, admin_router, bind};
 use crate::api::{self, ApiState};
 use crate::config::Config;
-use crate::core::{CoreInbox, CoreParts, CoreStartError, CoreTask, FACTS_TOPIC};
+use crate::core::{CoreInbox, CoreParts, CoreStartError, CoreTask, MESH_TOPIC};
 use crate::exec::{Keeper, KeeperParts, Library, Pool, PoolStartError, Shelf};
 use crate::identity::Enrolled;
 use crate::net::{Net, NetConfig, NetError, NetEvent, Trust};
@@ -104,7 +104,7 @@ impl Peer {
         enrolled: &Enrolled,
     ) -> Result<Self, PeerStartError> {
         let (trust, trusted) = watch::channel(Arc::new(trust(enrolled)));
-        let topics = vec![FACTS_TOPIC.to_owned()];
+        let topics = vec![MESH_TOPIC.to_owned()];
         let (net, events) =
             Net::start(NetConfig { listen: config.listen, trust: trusted, emulate: config.emulate, topics })?;
         let stop = CancellationToken::new();

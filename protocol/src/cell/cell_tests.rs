@@ -43,7 +43,7 @@ impl Table {
         let birth = mesh.birth("eu", &mesh.member(0, "eu"));
         let id = birth.cell();
         let mut roster = Roster::default();
-        roster.found(&birth);
+        roster.charter(&crate::fact::VerifiedFact::genesis(birth));
         let node = mesh.member(me, "eu").node();
         let mut cell = Cell::new(node, BootId([1; 16]), ElectionConfig::local(), Sound);
         cell.open(at(0), id, &roster);

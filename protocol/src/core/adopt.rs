@@ -2,17 +2,18 @@
 
 use super::aggregate::Aggregate;
 use super::effects::Effects;
-use super::fact_store::Adoption;
 use super::interface::{Event, Output};
 use super::mesh_core::MeshCore;
+use super::shelf::Adoption;
 use super::snapshot::{Snapshot, StoreOp, delete_fact};
 use crate::defect::{Defect, Defects};
-use crate::fact::{Accusation, Fact, FactKey, Liveness, NodeRecord, NodeState, Rollup, Statement, VerifiedFact};
+use crate::fact::{
+    Accusation, Fact, FactKey, Founding, Liveness, NodeRecord, NodeState, Rollup, Statement, VerifiedFact,
+};
 use crate::id::{Incarnation, Token};
 use crate::membership::{Finding, RemotePeer};
 use crate::register::{Content, VerifiedDecision};
 use crate::time::Mono;
-use hedgerow_attest::genesis::Birth;
 use hedgerow_attest::id::NodeId;
 use std::sync::Arc;
 
@@ -30,7 +31,7 @@ impl<D: Defects> MeshCore<D> {
         self.fences = snapshot.fences;
         self.cell.restore(snapshot.votes);
         for fact in snapshot.facts {
-            self.adopt(fx, fact, Origin::Disk);
+            self.adopt(fx, &fact, Origin::Disk);
         }
         self.raise_at_start(fx, snapshot.incarnation);
     }
@@ -39,20 +40,19 @@ impl<D: Defects> MeshCore<D> {
     pub(super) fn adopt(
         &mut self,
         fx: &mut Effects<'_>,
-        fact: VerifiedFact,
+        fact: &VerifiedFact,
         origin: Origin,
     ) -> (Adoption, Option<Token>) {
-        if !self.is_of_use(&fact) {
+        if !self.is_of_use(fact) {
             return (Adoption::Known, None);
         }
-        let kept = fact.clone();
-        let adoption = self.facts.adopt(fact);
+        let adoption = self.shelve(fact);
         if adoption != Adoption::Fresh {
             return (adoption, None);
         }
-        let token = (origin != Origin::Disk && is_durable(kept.key()))
-            .then(|| fx.persist(vec![StoreOp::Keep(kept.clone())], is_promised(kept.key())));
-        self.follow(fx, kept.fact(), origin);
+        let token = (origin != Origin::Disk && is_durable(fact.key()))
+            .then(|| fx.persist(vec![StoreOp::Keep(fact.clone())], is_promised(fact.key())));
+        self.follow(fx, fact.fact(), origin);
         (adoption, token)
     }
 
@@ -91,7 +91,7 @@ impl<D: Defects> MeshCore<D> {
                 Arc::make_mut(&mut self.roster).admit(member);
                 self.touch();
             }
-            Fact::Genesis(birth) => self.follow_birth(fx, birth, origin),
+            Fact::Genesis(founding) => self.follow_birth(fx, founding, origin),
             Fact::Record(record) => self.follow_record(fx.now, record),
             Fact::Accusation(accusation) if accusation.accused == self.config.me => {
                 self.refute(fx, accusation.incarnation, Some(accusation.accuser));
@@ -108,33 +108,41 @@ impl<D: Defects> MeshCore<D> {
         }
     }
 
-    fn follow_birth(&mut self, fx: &mut Effects<'_>, birth: &Birth, origin: Origin) {
-        let region = &birth.genesis().region;
-        let before = self.roster.cell_of(region);
-        Arc::make_mut(&mut self.roster).found(birth);
-        let kept = self.roster.cell_of(region);
-        if let (Some(before), Some(kept)) = (before, kept) {
-            let other = if kept == birth.cell() { before } else { birth.cell() };
+    /// The roster knows the birth already.
+    fn follow_birth(&mut self, fx: &mut Effects<'_>, founding: &Founding, origin: Origin) {
+        let (cell, region) = (founding.birth().cell(), founding.region());
+        let of_region = self.roster.cells().filter(|(_, book)| book.region() == region);
+        let former = of_region.map(|(cell, _)| cell).find(|known| *known != cell);
+        if let Some(former) = former {
+            let (kept, other) = (former.min(cell), former.max(cell));
             fx.event(Event::TwoBirths { kept, other });
         }
         self.touch();
-        if *region == self.config.region && before != kept {
-            if let Some(cell) = kept {
-                self.cell.open(fx.now, cell, &self.roster);
-            }
+        if former.is_some_and(|former| former < cell) {
+            return;
+        }
+        if *region == self.config.region {
+            self.home = Some(cell);
+            self.cell.open(fx.now, cell, &self.roster);
+            self.settle_region(fx, region, former);
             if origin != Origin::Disk {
                 self.speak(fx);
             }
+        } else {
+            self.settle_region(fx, region, former);
         }
     }
 
-    fn follow_record(&mut self, now: Mono, record: &NodeRecord) {
+    pub(super) fn follow_record(&mut self, now: Mono, record: &NodeRecord) {
         let node = record.node;
         let accusation = FactKey::Accusation(node);
         let answered =
             |known: &VerifiedFact| known.version().major < record.incarnation.0 || record.state == NodeState::Left;
         if self.facts.get(&accusation).is_some_and(answered) {
             self.facts.remove(&accusation);
+        }
+        if !self.keeps_member(&record.region) {
+            return;
         }
         if node != self.config.me {
             if record.region == self.config.region {
@@ -174,7 +182,6 @@ impl<D: Defects> MeshCore<D> {
         });
         match &value.content {
             Content::Configuration(next) => {
-                Arc::make_mut(&mut self.roster).configure(decision);
                 let (cell, epoch, voters) = (value.cell, next.epoch, next.voters.len());
                 fx.event(Event::VotersChanged { cell, epoch, voters });
                 self.touch();
@@ -210,15 +217,20 @@ impl<D: Defects> MeshCore<D> {
 
     /// A statement of this node's own came back signed and is a fact.
     pub(super) fn signed_fact(&mut self, fx: &mut Effects<'_>, fact: &VerifiedFact) {
-        let (adoption, _) = self.adopt(fx, fact.clone(), Origin::Gossip);
+        let (adoption, _) = self.adopt(fx, fact, Origin::Gossip);
         if adoption != Adoption::Fresh {
             return;
         }
         if matches!(fact.fact(), Fact::Record(_)) {
             self.record_signed(fx, fact);
         } else {
-            fx.push(Output::Publish { fact: fact.clone(), after: None });
+            self.publish(fx, fact, None);
         }
+    }
+
+    /// Tells those who have to know.
+    pub(super) fn publish(&self, fx: &mut Effects<'_>, fact: &VerifiedFact, after: Option<Token>) {
+        fx.push(Output::Publish { scope: self.scope(fact), fact: fact.clone(), after });
     }
 
     /// Removes a fact that something else made void.

@@ -38,6 +38,8 @@ fn dialled() -> (SampleMesh, BTreeSet<NodeId>) {
                     Output::Hint(Hint::Hangup { .. })
                     | Output::Send { .. }
                     | Output::Publish { .. }
+                    | Output::Follow(_)
+                    | Output::Unfollow(_)
                     | Output::Reply { .. }
                     | Output::Event(_)
                     | Output::Sometimes(_) => {}

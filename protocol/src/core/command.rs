@@ -2,9 +2,9 @@
 
 use super::adopt::Origin;
 use super::effects::Effects;
-use super::fact_store::Adoption;
 use super::interface::{Command, CommandRefusal, Event, Output, Reply, StorageFailure};
 use super::mesh_core::{MeshCore, Phase};
+use super::shelf::Adoption;
 use crate::defect::Defects;
 use crate::fact::{ADDRESSES_MAX, DEGRADED_MAX, Health, NodeState, VerifiedFact, WARM_MAX};
 
@@ -26,10 +26,10 @@ impl<D: Defects> MeshCore<D> {
                 done(fx, id);
             }
             Command::AddMember(member) => {
-                self.adopt(fx, VerifiedFact::member(member), Origin::Gossip);
+                self.adopt(fx, &VerifiedFact::member(member), Origin::Gossip);
                 done(fx, id);
             }
-            Command::Announce(fact) => self.announce(fx, id, *fact),
+            Command::Announce(fact) => self.announce(fx, id, &fact),
             Command::Stop => self.say(fx, id, NodeState::Stopping),
             Command::Drain => self.say(fx, id, NodeState::Draining),
             Command::Leave => self.say(fx, id, NodeState::Left),
@@ -49,10 +49,10 @@ impl<D: Defects> MeshCore<D> {
         done(fx, id);
     }
 
-    fn announce(&mut self, fx: &mut Effects<'_>, id: u64, fact: VerifiedFact) {
-        match self.adopt(fx, fact.clone(), Origin::Gossip) {
-            (Adoption::Fresh, after) => {
-                fx.push(Output::Publish { fact, after });
+    fn announce(&mut self, fx: &mut Effects<'_>, id: u64, fact: &VerifiedFact) {
+        match self.adopt(fx, fact, Origin::Gossip) {
+            (Adoption::Fresh | Adoption::Elsewhere, after) => {
+                self.publish(fx, fact, after);
                 fx.push(Output::Reply { id, reply: Reply::Done, after });
             }
             (Adoption::Known, _) => refuse(fx, id, CommandRefusal::Stale),

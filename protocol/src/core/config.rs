@@ -32,6 +32,9 @@ pub struct CoreConfig {
     pub rollup: Duration,
     /// Shortest time between two rollups, so that a storm of changes is told once.
     pub rollup_gap: Duration,
+    /// Other cells whose members this node knows one by one; of the rest it knows the rollup. More cost memory and gossip, and
+    /// fewer cost a hop: requests to a cell that is not among them go to one of its contacts. 0 for very large meshes.
+    pub detail_cells: usize,
     /// How long a replica must be gone before what it holds is placed elsewhere. A restart or a pause moves nothing.
     pub repair: Duration,
     /// Silence after which a node of another cell is doubted; after twice as long it is taken for down.
@@ -53,6 +56,7 @@ impl CoreConfig {
             exchange: Duration::from_secs(5),
             rollup: Duration::from_secs(5),
             rollup_gap: Duration::from_millis(500),
+            detail_cells: 8,
             repair: Duration::from_secs(30),
             stale: Duration::from_secs(15),
         }

@@ -1,13 +1,14 @@
 //! Anti-entropy: gossip loses facts, so every few seconds two nodes compare what they know and make up the difference.
 
 use super::effects::Effects;
-use super::fact_store::{FactStore, bucket, difference};
 use super::interface::Lane;
-use crate::fact::VerifiedFact;
+use super::shelf::{Buckets, bucket, entry};
+use crate::fact::{Scope, VerifiedFact};
 use crate::time::Mono;
-use crate::wire::{DIGEST_ENTRIES_MAX, FactEntry, PUSH_FACTS_MAX, SUMMARY_BUCKETS, VerifiedExchange, VerifiedMessage};
+use crate::wire::{
+    DIGEST_ENTRIES_MAX, FactEntry, PUSH_FACTS_MAX, SUMMARY_BUCKETS, ScopeRoot, VerifiedExchange, VerifiedMessage,
+};
 use hedgerow_attest::id::NodeId;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Bytes of facts in one push; with the largest fact on top it stays below a frame.
@@ -40,15 +41,14 @@ impl Exchange {
 }
 
 /// Opens a comparison.
-pub(crate) fn summarise(fx: &mut Effects<'_>, facts: &FactStore, to: NodeId) {
-    let summary = VerifiedExchange::Summary(facts.summary());
+pub(crate) fn summarise(fx: &mut Effects<'_>, to: NodeId, scope: Scope, summary: Buckets, others: Vec<ScopeRoot>) {
+    let summary = VerifiedExchange::Summary { scope, buckets: summary.0, others };
     fx.send(to, Lane::Probe, VerifiedMessage::Exchange(summary));
 }
 
 /// Answers a summary with what is here in the buckets that differ.
-pub(crate) fn on_summary(fx: &mut Effects<'_>, facts: &FactStore, from: NodeId, theirs: &[u64; SUMMARY_BUCKETS]) {
-    let mut mask = difference(&facts.summary(), theirs);
-    let mut entries: Vec<FactEntry> = facts.entries(mask).map(|(entry, _)| entry).collect();
+pub(crate) fn list(fx: &mut Effects<'_>, to: NodeId, scope: Scope, mut mask: u16, mine: &[&VerifiedFact]) {
+    let mut entries: Vec<FactEntry> = mine.iter().map(|fact| entry(fact)).collect();
     // Too much for one message: leave whole buckets for another time, and which ones to chance.
     while entries.len() > DIGEST_ENTRIES_MAX && mask.count_ones() > 1 {
         let bit = fx.below(SUMMARY_BUCKETS);
@@ -56,33 +56,42 @@ pub(crate) fn on_summary(fx: &mut Effects<'_>, facts: &FactStore, from: NodeId, 
         entries.retain(|entry| mask >> bucket(entry.key) & 1 == 1);
     }
     if mask != 0 && entries.len() <= DIGEST_ENTRIES_MAX {
-        let digest = VerifiedExchange::Digest { buckets: mask, entries };
-        fx.send(from, Lane::Rpc, VerifiedMessage::Exchange(digest));
+        let digest = VerifiedExchange::Digest { scope, buckets: mask, entries };
+        fx.send(to, Lane::Rpc, VerifiedMessage::Exchange(digest));
     }
 }
 
-/// Answers a digest: sends what the other side lacks, asks for what this one does.
-pub(crate) fn on_digest(fx: &mut Effects<'_>, facts: &FactStore, from: NodeId, mask: u16, theirs: &[FactEntry]) {
-    let theirs: BTreeMap<u64, FactEntry> = theirs.iter().map(|entry| (entry.key, *entry)).collect();
-    let mine: BTreeMap<u64, FactEntry> = facts.entries(mask).map(|(entry, _)| (entry.key, entry)).collect();
-    let missing_there = facts
-        .entries(mask)
-        .filter(|(entry, _)| theirs.get(&entry.key).is_none_or(|theirs| theirs.version < entry.version));
-    let push_list: Vec<&VerifiedFact> = missing_there.filter_map(|(_, key)| facts.get(key)).collect();
-    push(fx, from, push_list);
-    let missing_here =
-        theirs.values().filter(|theirs| mine.get(&theirs.key).is_none_or(|mine| mine.version < theirs.version));
-    let keys: Vec<u64> = missing_here.map(|entry| entry.key).take(DIGEST_ENTRIES_MAX).collect();
+/// Answers a digest: sends what the other side lacks, asks for what this one does. `mine` is what is here in the buckets of
+/// the digest, by the hashes of keys.
+pub(crate) fn level(
+    fx: &mut Effects<'_>,
+    from: NodeId,
+    scope: Scope,
+    mine: &[&VerifiedFact],
+    mut theirs: Vec<FactEntry>,
+) {
+    theirs.sort_unstable_by_key(|entry| entry.key);
+    let version_there = |hash| {
+        let place = theirs.binary_search_by_key(&hash, |entry| entry.key).ok()?;
+        theirs.get(place).map(|entry| entry.version)
+    };
+    let version_here = |hash| {
+        let place = mine.binary_search_by_key(&hash, |fact| fact.hash()).ok()?;
+        mine.get(place).map(|fact| fact.version())
+    };
+    let newer_here = mine.iter().filter(|fact| version_there(fact.hash()).is_none_or(|theirs| theirs < fact.version()));
+    push_in_order(fx, from, newer_here.copied().collect());
+    let newer_there = theirs.iter().filter(|entry| version_here(entry.key).is_none_or(|mine| mine < entry.version));
+    let keys: Vec<u64> = newer_there.map(|entry| entry.key).take(DIGEST_ENTRIES_MAX).collect();
     if !keys.is_empty() {
-        fx.send(from, Lane::Rpc, VerifiedMessage::Exchange(VerifiedExchange::Pull(keys)));
+        fx.send(from, Lane::Rpc, VerifiedMessage::Exchange(VerifiedExchange::Pull { scope, keys }));
     }
 }
 
-/// Answers a pull.
-pub(crate) fn on_pull(fx: &mut Effects<'_>, facts: &FactStore, from: NodeId, keys: &[u64]) {
-    let mut wanted: Vec<&VerifiedFact> = keys.iter().filter_map(|key| facts.by_hash(*key)).collect();
-    wanted.sort_by(|a, b| a.key().cmp(b.key()));
-    push(fx, from, wanted);
+/// Sends facts, those first on which others depend.
+pub(crate) fn push_in_order(fx: &mut Effects<'_>, to: NodeId, mut facts: Vec<&VerifiedFact>) {
+    facts.sort_by(|a, b| a.key().cmp(b.key()));
+    push(fx, to, facts);
 }
 
 /// Sends facts in as many messages as they need, in the order given.

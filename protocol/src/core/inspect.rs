@@ -52,7 +52,7 @@ impl<D: Defects> MeshCore<D> {
     /// The same, and the end of the register.
     #[must_use]
     pub fn decided_placement(&self) -> Option<(VerifiedDecision, Head)> {
-        let cell = self.roster.cell_of(&self.config.region)?;
+        let cell = self.home?;
         let Fact::Decision(decision) = self.facts.get(&FactKey::Placement(cell))?.fact() else { return None };
         Some((decision.clone(), self.cell.head()?))
     }
@@ -83,6 +83,6 @@ impl<D: Defects> MeshCore<D> {
     /// The cell of this node.
     #[must_use]
     pub fn own_cell(&self) -> Option<CellId> {
-        self.roster.cell_of(&self.config.region)
+        self.home
     }
 }

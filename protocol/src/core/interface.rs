@@ -1,7 +1,7 @@
 //! What goes into the mesh core, and what comes out of it.
 
 use super::snapshot::{Snapshot, StoreOp};
-use crate::fact::{Health, SignedStatement, Statement, VerifiedFact};
+use crate::fact::{Health, Scope, SignedStatement, Statement, VerifiedFact};
 use crate::id::{ConfigEpoch, Incarnation, PlacementEpoch, Term, Token};
 use crate::placement::TableFault;
 use crate::time::Mono;
@@ -125,8 +125,14 @@ pub enum Output {
         /// Not after that moment.
         not_after: Option<Mono>,
     },
+    /// Take the gossip topic of that scope; the topic of [`Scope::Mesh`] is taken from the start.
+    Follow(Scope),
+    /// Drop it again.
+    Unfollow(Scope),
     /// Publish a fact by gossip.
     Publish {
+        /// On whose topic; that of [`Scope::Directory`] is that of [`Scope::Mesh`].
+        scope: Scope,
         /// The fact; [`VerifiedFact::signed`] is what travels.
         fact: VerifiedFact,
         /// Not before that token's operations are durable.

@@ -2,14 +2,15 @@
 
 use super::adopt::Origin;
 use super::effects::Effects;
-use super::interface::{Event, Lane, Output};
+use super::interface::{Event, Lane};
 use super::mesh_core::MeshCore;
 use super::snapshot::{Fence, put_fence};
 use crate::cell::{Outcome, Standing};
 use crate::defect::Defects;
 use crate::election::{Grant, LeaseHint};
 use crate::fact::{
-    CELL_MEMBERS_MAX, FactKey, Liveness, NodeState, ROLLUP_MODELS_MAX, Rollup, RollupMember, Statement, VerifiedFact,
+    CELL_MEMBERS_MAX, FactKey, Liveness, NodeState, ROLLUP_MODELS_MAX, Rollup, RollupMember, Scope, Statement,
+    VerifiedFact,
 };
 use crate::id::{ConfigEpoch, Slot, Term, Token};
 use crate::name::ModelRef;
@@ -70,14 +71,14 @@ impl<D: Defects> MeshCore<D> {
             }
             VerifiedLease::Grant(mut reply) => {
                 if let Some(head) = reply.head.take() {
-                    self.adopt(fx, VerifiedFact::decision(head), Origin::Gossip);
+                    self.adopt(fx, &VerifiedFact::decision(head, &self.roster), Origin::Gossip);
                 }
                 self.cell.granted(fx.now, *reply, &mut outcomes);
             }
             VerifiedLease::Denial(denial, moved) => {
                 self.cell.denied(fx, from, &denial);
                 if let Some(moved) = moved {
-                    self.adopt(fx, VerifiedFact::decision(moved), Origin::Gossip);
+                    self.adopt(fx, &VerifiedFact::decision(moved, &self.roster), Origin::Gossip);
                 }
             }
             VerifiedLease::Abandon(abandon) => self.cell.abandoned(fx.now, from, &abandon),
@@ -90,7 +91,7 @@ impl<D: Defects> MeshCore<D> {
             VerifiedLease::Accepted(acceptance) => self.cell.accepted(fx.now, from, acceptance, &mut outcomes),
             VerifiedLease::Refused(refusal) => self.cell.refused(fx, from, &refusal),
             VerifiedLease::Decided(decision) => {
-                self.adopt(fx, VerifiedFact::decision(decision), Origin::Gossip);
+                self.adopt(fx, &VerifiedFact::decision(decision, &self.roster), Origin::Gossip);
             }
         }
         self.settle(fx, outcomes);
@@ -104,8 +105,10 @@ impl<D: Defects> MeshCore<D> {
         }
         let missing = (voters.epoch.0 + 1..=epoch.0).take(VOTER_SETS_ASKED);
         let sets = missing.map(|epoch| FactKey::Configuration(*cell, ConfigEpoch(epoch)));
-        let keys = sets.chain([FactKey::Placement(*cell)]).map(|key| key.hash()).collect();
-        fx.send(from, Lane::Rpc, VerifiedMessage::Exchange(VerifiedExchange::Pull(keys)));
+        let placement = vec![FactKey::Placement(*cell).hash()];
+        for (scope, keys) in [(Scope::Mesh, sets.map(|key| key.hash()).collect()), (Scope::Cell(*cell), placement)] {
+            fx.send(from, Lane::Rpc, VerifiedMessage::Exchange(VerifiedExchange::Pull { scope, keys }));
+        }
         fx.sometimes("a voter asked for what it had missed of the register");
     }
 
@@ -151,7 +154,7 @@ impl<D: Defects> MeshCore<D> {
 
     /// Acts on what became of the cell.
     pub(super) fn settle(&mut self, fx: &mut Effects<'_>, outcomes: Vec<Outcome>) {
-        let Some(cell) = self.roster.cell_of(&self.config.region) else { return };
+        let Some(cell) = self.home else { return };
         for outcome in outcomes {
             match outcome {
                 Outcome::Acquired(term) => {
@@ -171,10 +174,10 @@ impl<D: Defects> MeshCore<D> {
 
     /// A proposal of this node's own was decided.
     fn decided_here(&mut self, fx: &mut Effects<'_>, decision: &VerifiedDecision) {
-        let fact = VerifiedFact::decision(decision.clone());
-        let (_, after) = self.adopt(fx, fact.clone(), Origin::Gossip);
+        let fact = VerifiedFact::decision(decision.clone(), &self.roster);
+        let (_, after) = self.adopt(fx, &fact, Origin::Gossip);
         self.cell.tell_decided(fx, decision, after);
-        fx.push(Output::Publish { fact, after });
+        self.publish(fx, &fact, after);
     }
 
     /// Remembers the highest fence seen, across restarts.
@@ -202,7 +205,7 @@ impl<D: Defects> MeshCore<D> {
 
     /// Tells the mesh how the cell is: at once when somebody is seen otherwise, and every few seconds anyway.
     fn roll_up(&mut self, fx: &mut Effects<'_>, term: Term) {
-        let Some(cell) = self.roster.cell_of(&self.config.region) else { return };
+        let Some(cell) = self.home else { return };
         let Some(voters) = self.cell.voters() else { return };
         let config_epoch = voters.epoch;
         let (models, members) = self.rollup_rows();

@@ -33,9 +33,11 @@ const JUMP_US: u64 = 1_000_000;
 pub struct MeshCore<D = Sound> {
     pub(super) defects: D,
     pub(super) config: CoreConfig,
-    pub(super) root: TrustRoot,
+    pub(super) root: Arc<TrustRoot>,
     pub(super) roster: Arc<Roster>,
-    pub(super) facts: FactStore,
+    pub(super) facts: FactStore<D>,
+    /// The cell of this node, once its region has one.
+    pub(super) home: Option<CellId>,
     pub(super) policies: BTreeMap<PolicyVersion, (Policy, Sha256Digest)>,
     /// The table of each cell that was verified and is followed.
     pub(super) placements: BTreeMap<CellId, PlacementTable>,
@@ -78,7 +80,7 @@ pub(super) enum Phase {
 impl MeshCore {
     /// A core that waits for [`Input::Start`].
     #[must_use]
-    pub fn new(config: CoreConfig, root: TrustRoot) -> Self {
+    pub fn new(config: CoreConfig, root: impl Into<Arc<TrustRoot>>) -> Self {
         Self::with_defects(config, root, Sound)
     }
 }
@@ -86,11 +88,12 @@ impl MeshCore {
 impl<D: Defects> MeshCore<D> {
     /// The same, built without some of the rules.
     #[must_use]
-    pub fn with_defects(config: CoreConfig, root: TrustRoot, defects: D) -> Self {
+    pub fn with_defects(config: CoreConfig, root: impl Into<Arc<TrustRoot>>, defects: D) -> Self {
         Self {
             defects,
             roster: Arc::new(Roster::waiving(defects)),
-            facts: FactStore::default(),
+            facts: FactStore::new(defects),
+            home: None,
             policies: BTreeMap::new(),
             placements: BTreeMap::new(),
             fences: BTreeMap::new(),
@@ -112,7 +115,7 @@ impl<D: Defects> MeshCore<D> {
             doubtful: BTreeSet::new(),
             view_version: 0,
             config,
-            root,
+            root: root.into(),
         }
     }
 
@@ -148,10 +151,8 @@ impl<D: Defects> MeshCore<D> {
         }
         self.swim.tick(fx, &mut self.contacts, &mut self.findings);
         self.doubtful.extend(self.remote.tick(fx, &mut self.contacts));
-        if self.exchange.is_due(fx)
-            && let Some(peer) = self.random_partner(fx)
-        {
-            super::exchange::summarise(fx, &self.facts, peer);
+        if self.exchange.is_due(fx) {
+            self.compare_round(fx);
         }
         self.tick_cell(fx);
         if fx.now >= self.next_chore {
@@ -172,6 +173,7 @@ impl<D: Defects> MeshCore<D> {
             LinkEvent::Down => {
                 contact.linked = false;
                 self.swim.link_lost(peer);
+                self.forget_guest(fx, peer);
             }
         }
     }
@@ -205,7 +207,7 @@ impl<D: Defects> Machine for MeshCore<D> {
             Input::Tick => self.tick(&mut fx),
             Input::Net { from, message } => self.receive(&mut fx, from, message),
             Input::Fact(fact) => {
-                self.adopt(&mut fx, *fact, super::adopt::Origin::Gossip);
+                self.adopt(&mut fx, &fact, super::adopt::Origin::Gossip);
             }
             Input::Link { peer, event } if self.is_running() => self.link(&mut fx, peer, event),
             Input::Link { .. } => {}
@@ -240,9 +242,7 @@ impl<D: Defects> Machine for MeshCore<D> {
         hasher.update(self.config.me.as_bytes());
         hasher.update(&self.view_version.to_be_bytes());
         hasher.update(&self.last_token.0.to_be_bytes());
-        for hash in self.facts.summary() {
-            hasher.update(&hash.to_be_bytes());
-        }
+        self.facts.digest(hasher);
         hasher.update(&self.next_deadline().unwrap_or_default().0.to_be_bytes());
         self.cell.digest(hasher);
         self.coords.digest(hasher);

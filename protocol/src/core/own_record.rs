@@ -74,7 +74,7 @@ impl<D: Defects> MeshCore<D> {
     /// Says what this node has to say about itself.
     pub(super) fn speak(&mut self, fx: &mut Effects<'_>) {
         if self.is_running() && self.own.raising.is_none() {
-            let record = self.own.next(&self.config, self.roster.cell_of(&self.config.region), fx.wall);
+            let record = self.own.next(&self.config, self.home, fx.wall);
             fx.sign(Statement::Record(Box::new(record)));
         }
     }
@@ -115,7 +115,7 @@ impl<D: Defects> MeshCore<D> {
 
     /// This node's own record came back signed.
     pub(super) fn record_signed(&mut self, fx: &mut Effects<'_>, fact: &VerifiedFact) {
-        fx.push(Output::Publish { fact: fact.clone(), after: None });
+        self.publish(fx, fact, None);
         let mut told = std::mem::take(&mut self.own.doubters);
         if let Fact::Record(record) = fact.fact()
             && matches!(record.state, NodeState::Stopping | NodeState::Left)

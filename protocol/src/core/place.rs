@@ -20,7 +20,7 @@ const WEIGHT: u32 = 4;
 impl<D: Defects> MeshCore<D> {
     /// What this holder proposes next, if anything: voters first, since they are what keeps the rest.
     pub(super) fn next_content(&self, now: Mono) -> Option<Content> {
-        let cell = self.roster.cell_of(&self.config.region)?;
+        let cell = self.home?;
         let voters = self.cell.voters()?;
         if let Some(next) = self.growth(now, voters) {
             return Some(Content::Configuration(next));
@@ -128,20 +128,8 @@ impl<D: Defects> MeshCore<D> {
 
     /// The deployments that publishers want, by model.
     pub(super) fn deployments(&self) -> impl Iterator<Item = &Deployment> {
-        let by_model: BTreeMap<_, _> = self
-            .facts
-            .iter()
-            .filter_map(|fact| match fact.fact() {
-                Fact::Deployment(deployment) => Some((deployment.model_ref(), deployment)),
-                Fact::Member(_)
-                | Fact::Record(_)
-                | Fact::Accusation(_)
-                | Fact::Genesis(_)
-                | Fact::Rollup(_)
-                | Fact::Policy(..)
-                | Fact::Decision(_) => None,
-            })
-            .collect();
+        let by_model: BTreeMap<_, _> =
+            self.facts.deployments().map(|deployment| (deployment.model_ref(), deployment)).collect();
         by_model.into_values()
     }
 }

@@ -1,21 +1,17 @@
 //! Messages of other nodes.
 
 use super::effects::Effects;
-use super::exchange;
 use super::interface::Lane;
 use super::mesh_core::MeshCore;
 use crate::coords::{Coordinate, Observation};
 use crate::defect::Defects;
-use crate::fact::{FactKey, Liveness, NodeState, VerifiedFact};
-use crate::wire::{Load, ProbeMessage, Suspicion, VerifiedExchange, VerifiedMessage};
+use crate::fact::{Liveness, NodeState};
+use crate::wire::{Load, ProbeMessage, Suspicion, VerifiedMessage};
 use hedgerow_attest::id::NodeId;
 use std::time::Duration;
 
 /// How often a member that is taken for down is told so when it is heard.
 const TELL_EVERY: Duration = Duration::from_secs(1);
-
-/// Of so many exchanges, one is with a member of another cell.
-const ABROAD_ONE_IN: usize = 4;
 
 impl<D: Defects> MeshCore<D> {
     pub(super) fn receive(&mut self, fx: &mut Effects<'_>, from: NodeId, message: VerifiedMessage) {
@@ -95,21 +91,6 @@ impl<D: Defects> MeshCore<D> {
         fx.send(to, Lane::Probe, VerifiedMessage::Probe(tell));
     }
 
-    fn compare(&mut self, fx: &mut Effects<'_>, from: NodeId, exchange: VerifiedExchange) {
-        match exchange {
-            VerifiedExchange::Summary(theirs) => exchange::on_summary(fx, &self.facts, from, &theirs),
-            VerifiedExchange::Digest { buckets, entries } => {
-                exchange::on_digest(fx, &self.facts, from, buckets, &entries);
-            }
-            VerifiedExchange::Pull(keys) => exchange::on_pull(fx, &self.facts, from, &keys),
-            VerifiedExchange::Push(facts) => {
-                for fact in facts {
-                    self.adopt(fx, fact, super::adopt::Origin::Gossip);
-                }
-            }
-        }
-    }
-
     /// A member that speaks although it is taken for down has to hear of it: only its own signed word brings it back.
     fn tell_if_down(&mut self, fx: &mut Effects<'_>, from: NodeId) {
         let belief = if self.swim.peers().contains_key(&from) {
@@ -124,38 +105,6 @@ impl<D: Defects> MeshCore<D> {
             self.contacts.ping(fx, from, belief, Vec::new());
             fx.sometimes("a member that was taken for down spoke");
         }
-    }
-
-    /// A link came up: each side shows who it is, and both compare what they know.
-    pub(super) fn greet(&self, fx: &mut Effects<'_>, peer: NodeId) {
-        let me = self.config.me;
-        let cell = self.roster.cell_of(&self.config.region);
-        let keys = [Some(FactKey::Member(me)), cell.map(FactKey::Genesis), Some(FactKey::Record(me))];
-        let own: Vec<VerifiedFact> = keys.iter().flatten().filter_map(|key| self.facts.get(key)).cloned().collect();
-        exchange::push(fx, peer, &own);
-        exchange::summarise(fx, &self.facts, peer);
-    }
-
-    /// Whom to compare facts with next: mostly somebody of the own cell.
-    pub(super) fn random_partner(&self, fx: &mut Effects<'_>) -> Option<NodeId> {
-        let near = |node: &NodeId| self.swim.peers().contains_key(node);
-        let talks = |node: &&NodeId| {
-            let liveness = self.liveness(node);
-            **node != self.config.me
-                && liveness.is_some_and(|liveness| liveness != Liveness::Down)
-                && !self.has_left(node)
-        };
-        let members: Vec<NodeId> = self.shown.keys().filter(talks).copied().collect();
-        let (home, abroad): (Vec<NodeId>, Vec<NodeId>) = members.into_iter().partition(near);
-        let travel = home.is_empty() || (!abroad.is_empty() && fx.below(ABROAD_ONE_IN) == 0);
-        let mut partners = if travel { abroad } else { home };
-        if partners.is_empty() {
-            // Nobody was heard of: any certificate is worth a try.
-            partners =
-                self.roster.members().map(|member| member.node()).filter(|node| *node != self.config.me).collect();
-        }
-        let pick = fx.below(partners.len());
-        partners.get(pick).copied()
     }
 
     pub(super) fn has_left(&self, node: &NodeId) -> bool {

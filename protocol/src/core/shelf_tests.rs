@@ -1,10 +1,12 @@
 //! Tests of keeping facts and comparing summaries.
 
 use super::*;
-use crate::fact::{Accusation, Statement};
+use crate::fact::{Accusation, SignedStatement, Statement};
 use crate::id::Incarnation;
 use hedgerow_attest::id::NodeId;
 use hedgerow_attest::key::SecretKey;
+
+const MOST: usize = 100;
 
 fn fact(accused: u8, incarnation: u64) -> VerifiedFact {
     let accusation = Accusation {
@@ -13,45 +15,53 @@ fn fact(accused: u8, incarnation: u64) -> VerifiedFact {
         incarnation: Incarnation(incarnation),
     };
     match Statement::Accusation(accusation).sign(&SecretKey::from_seed([1; 32])) {
-        crate::fact::SignedStatement::Fact(fact) => *fact,
-        crate::fact::SignedStatement::Grant(_) | crate::fact::SignedStatement::Acceptance(_) => {
-            unreachable!("an accusation is a fact")
-        }
+        SignedStatement::Fact(fact) => *fact,
+        SignedStatement::Grant(_) | SignedStatement::Acceptance(_) => unreachable!("an accusation is a fact"),
     }
 }
 
 #[test]
 fn the_higher_version_holds_whatever_the_order() {
-    let (mut forth, mut back) = (FactStore::default(), FactStore::default());
-    assert_eq!(
-        [forth.adopt(fact(2, 1)), forth.adopt(fact(2, 5)), forth.adopt(fact(2, 3))].map(|a| a == Adoption::Fresh),
-        [true, true, false]
-    );
-    assert_eq!(back.adopt(fact(2, 5)), Adoption::Fresh);
-    assert_eq!(back.adopt(fact(2, 5)), Adoption::Known);
-    assert_eq!(back.adopt(fact(2, 1)), Adoption::Known);
-    assert_eq!(forth.summary(), back.summary());
+    let (mut forth, mut back) = (Shelf::new(Sound), Shelf::new(Sound));
+    let (fresh, known) = (Adoption::Fresh, Adoption::Known);
+    assert_eq!([1, 5, 3].map(|incarnation| forth.adopt(fact(2, incarnation), MOST)), [fresh, fresh, known]);
+    assert_eq!([5, 5, 1].map(|incarnation| back.adopt(fact(2, incarnation), MOST)), [fresh, known, known]);
+    assert_eq!(forth.buckets(), back.buckets());
     assert_eq!(forth.iter().collect::<Vec<_>>(), back.iter().collect::<Vec<_>>());
-    assert_eq!(forth.iter().count(), 1);
+    assert_eq!(forth.iter().collect::<Vec<_>>(), [&fact(2, 5)]);
 }
 
 #[test]
 fn summaries_differ_exactly_in_the_buckets_of_what_differs() {
-    let (mut here, mut there) = (FactStore::default(), FactStore::default());
+    let (mut here, mut there) = (Shelf::new(Sound), Shelf::new(Sound));
     for accused in 0..40 {
-        here.adopt(fact(accused, 1));
-        there.adopt(fact(accused, 1));
+        here.adopt(fact(accused * 6, 1), MOST);
+        there.adopt(fact(accused * 6, 1), MOST);
     }
-    assert_eq!(difference(&here.summary(), &there.summary()), 0);
-    here.adopt(fact(7, 2));
-    let mask = difference(&here.summary(), &there.summary());
-    let hash = fact(7, 2).key().hash();
+    assert_eq!(difference(&here.buckets().0, &there.buckets().0), 0);
+    assert_eq!(here.buckets().root(), there.buckets().root());
+    here.adopt(fact(42, 2), MOST);
+    let mask = difference(&here.buckets().0, &there.buckets().0);
+    let hash = fact(42, 2).hash();
     assert_eq!(mask, 1 << bucket(hash));
-    let listed: Vec<FactEntry> = here.entries(mask).map(|(entry, _)| entry).collect();
-    assert!(listed.iter().all(|entry| bucket(entry.key) == bucket(hash)));
-    assert!(listed.iter().any(|entry| entry.key == hash && entry.version.major == 2));
-    here.remove(&fact(7, 2).key().clone());
-    there.remove(&fact(7, 2).key().clone());
-    assert_eq!(here.summary(), there.summary());
+    assert_ne!(here.buckets().root(), there.buckets().root());
+    assert_eq!(here.by_hash(hash), Some(&fact(42, 2)));
+    for shelf in [&mut here, &mut there] {
+        assert!(shelf.remove(fact(42, 2).key()));
+        assert!(!shelf.remove(fact(42, 2).key()));
+    }
+    assert_eq!(here.buckets(), there.buckets());
     assert_eq!(here.by_hash(hash), None);
+}
+
+#[test]
+fn a_full_shelf_takes_what_replaces_and_nothing_more() {
+    let mut shelf = Shelf::new(Sound);
+    let adopted = [(1, 1), (2, 1), (3, 1), (2, 2)].map(|(accused, version)| shelf.adopt(fact(accused, version), 2));
+    assert_eq!(adopted, [Adoption::Fresh, Adoption::Fresh, Adoption::Full, Adoption::Fresh]);
+    let taken = shelf.take(|fact| fact.version().major == 2);
+    assert_eq!(taken, [fact(2, 2)]);
+    let mut other = Shelf::new(Sound);
+    other.adopt(fact(1, 1), 1);
+    assert_eq!((shelf.buckets(), shelf.iter().len()), (other.buckets(), 1));
 }

@@ -146,7 +146,7 @@ impl Snapshot {
         for signed in facts.into_values() {
             match signed.verify(&roster, root, now) {
                 Ok(fact) => {
-                    roster.learn(fact.fact());
+                    roster.learn(&fact);
                     snapshot.facts.push(fact);
                 }
                 Err(refusal) if refusal.is_of_its_time() => snapshot.expired += 1,

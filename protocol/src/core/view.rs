@@ -36,7 +36,7 @@ impl<D: Defects> MeshCore<D> {
             me: self.config.me,
             mesh: self.config.mesh,
             region: self.config.region.clone(),
-            cell: self.roster.cell_of(&self.config.region),
+            cell: self.home,
             at: now,
             aggregators: self.aggregators(now),
             deployments,
@@ -87,20 +87,20 @@ impl<D: Defects> MeshCore<D> {
     fn aggregators(&self, now: Mono) -> BTreeMap<Region, AggregatorView> {
         let mut aggregators = BTreeMap::new();
         for (cell, book) in self.roster.cells() {
-            if self.roster.cell_of(book.region()) != Some(*cell) {
+            if self.cell_in(book.region()) != Some(cell) {
                 continue;
             }
             let voters = book.latest().voters.len();
-            let own = self.cell.known(now).filter(|known| known.cell == *cell).map(|known| AggregatorView {
-                cell: *cell,
+            let own = self.cell.known(now).filter(|known| known.cell == cell).map(|known| AggregatorView {
+                cell,
                 holder: known.holder,
                 term: known.term,
                 config_epoch: known.config_epoch,
                 voters,
                 valid: known.until > now,
             });
-            let reported = self.aggregates.get(cell).map(|aggregate| AggregatorView {
-                cell: *cell,
+            let reported = self.aggregates.get(&cell).map(|aggregate| AggregatorView {
+                cell,
                 holder: aggregate.holder,
                 term: aggregate.term,
                 config_epoch: aggregate.config_epoch,

@@ -5,9 +5,11 @@
 //! bytes to a [`VerifiedFact`], and a [`VerifiedFact`] is all that a machine accepts.
 
 mod accusation;
+mod charter;
 mod key;
 mod record;
 mod rollup;
+mod scope;
 mod signed;
 mod standing;
 mod statement;
@@ -15,10 +17,12 @@ mod verified;
 mod verify;
 
 pub use accusation::Accusation;
+pub use charter::Founding;
 pub(crate) use key::hash64;
 pub use key::{FactKey, FactVersion};
 pub use record::{ADDRESSES_MAX, DEGRADED_MAX, DegradedReason, Health, NodeRecord, NodeState, WARM_MAX};
 pub use rollup::{CELL_MEMBERS_MAX, Liveness, ROLLUP_MODELS_MAX, Rollup, RollupMember};
+pub use scope::Scope;
 pub use signed::{FACT_MAX, FactDecodeError, SignedFact};
 pub(crate) use standing::stands_decision;
 pub use statement::{SignedStatement, Statement};

@@ -122,7 +122,7 @@ fn roster(mesh: &SampleMesh) -> Roster {
     let mut roster = Roster::default();
     for fact in facts(mesh).into_iter().take(5) {
         let verified = fact.verify(&roster, mesh.root(), NOW).expect("each can be verified after those before it");
-        roster.learn(verified.fact());
+        roster.learn(&verified);
     }
     roster
 }

@@ -28,10 +28,10 @@ impl VerifiedFact {
                 member(roster, &accusation.accused).map(|_known| ())
             }
             (Fact::Rollup(rollup), SignedFact::Rollup(signed)) => {
-                is_signed_by(&rollup.holder, signed.claimed_signer(), roster)?;
-                stands_rollup(rollup, roster)
+                let key = stands_rollup(rollup, roster)?;
+                if key == *signed.claimed_signer() { Ok(()) } else { Err(FactRefusal::UnknownAuthor(rollup.holder)) }
             }
-            (Fact::Genesis(birth), _) => member(roster, &root.genesis_issuer(&birth.genesis().region)).map(|_known| ()),
+            (Fact::Genesis(founding), _) => member(roster, &root.genesis_issuer(founding.region())).map(|_known| ()),
             (Fact::Decision(decision), _) => stands_decision(decision, roster),
             (Fact::Member(_) | Fact::Policy(..) | Fact::Deployment(_), _) => Ok(()),
             (Fact::Record(_) | Fact::Accusation(_) | Fact::Rollup(_), _) => Err(FactRefusal::IllFormed),
@@ -57,16 +57,17 @@ pub(super) fn stands_record(record: &NodeRecord, roster: &Roster) -> Result<(), 
     if member(roster, &record.node)?.region() == &record.region { Ok(()) } else { Err(FactRefusal::IllFormed) }
 }
 
-pub(super) fn stands_rollup(rollup: &Rollup, roster: &Roster) -> Result<(), FactRefusal> {
+/// The key with which the rollup has to be signed.
+pub(super) fn stands_rollup(rollup: &Rollup, roster: &Roster) -> Result<PublicKey, FactRefusal> {
     let cell = roster.cell(&rollup.cell).ok_or(FactRefusal::UnknownCell(rollup.cell))?;
     let voters = cell.configuration(rollup.config_epoch).ok_or(FactRefusal::UnknownCell(rollup.cell))?;
-    if !voters.has(&rollup.holder) {
+    let Some(key) = voters.key_of(&rollup.holder) else {
         return Err(FactRefusal::NotItsAuthor { author: rollup.holder, subject: rollup.holder });
-    }
+    };
     if cell.region() != &rollup.region || !rollup.members.is_sorted_by(|a, b| a.node < b.node) {
         return Err(FactRefusal::IllFormed);
     }
-    Ok(())
+    Ok(key)
 }
 
 /// What a broken certificate means for the fact that carries it.

@@ -1,12 +1,14 @@
 //! Facts whose signatures were checked.
 
 use super::accusation::Accusation;
+use super::charter::Founding;
 use super::key::{FactKey, FactVersion, hash64};
 use super::record::{NodeRecord, NodeState};
 use super::rollup::Rollup;
 use super::signed::SignedFact;
 use crate::placement::{Deployment, Policy};
 use crate::register::{Content, DecisionError, VerifiedDecision};
+use crate::roster::Roster;
 use hedgerow_attest::digest::Sha256Digest;
 use hedgerow_attest::endorsed::{Endorsed, EndorsedError};
 use hedgerow_attest::genesis::{Birth, GenesisError};
@@ -27,7 +29,7 @@ pub enum Fact {
     /// It did not answer.
     Accusation(Accusation),
     /// A cell was born.
-    Genesis(Birth),
+    Genesis(Founding),
     /// How a cell is.
     Rollup(Rollup),
     /// The rules for data, and the digest by which tables name them.
@@ -46,9 +48,12 @@ pub struct VerifiedFact(Arc<Proven>);
 #[derive(Debug, PartialEq, Eq)]
 struct Proven {
     key: FactKey,
+    hash: u64,
     version: FactVersion,
     fact: Fact,
     signed: SignedFact,
+    /// Of a decided voter set: the voter set, or the genesis, under which it was decided.
+    prior: Option<VerifiedFact>,
 }
 
 /// Why a fact is not believed.
@@ -111,14 +116,20 @@ impl FactRefusal {
 }
 
 impl VerifiedFact {
-    fn proven(proven: Proven) -> Self {
-        Self(Arc::new(proven))
+    fn proven(key: FactKey, version: FactVersion, fact: Fact, signed: SignedFact) -> Self {
+        Self(Arc::new(Proven { hash: key.hash(), key, version, fact, signed, prior: None }))
     }
 
     /// What it is about.
     #[must_use]
     pub fn key(&self) -> &FactKey {
         &self.0.key
+    }
+
+    /// The hash of the key.
+    #[must_use]
+    pub fn hash(&self) -> u64 {
+        self.0.hash
     }
 
     /// Of two facts with one key the higher version holds.
@@ -139,6 +150,12 @@ impl VerifiedFact {
         &self.0.signed
     }
 
+    /// Of a decided voter set: the voter set, or the genesis, under which it was decided.
+    #[must_use]
+    pub fn prior(&self) -> Option<&Self> {
+        self.0.prior.as_ref()
+    }
+
     /// The fact that this node is a member, from a certificate that was verified.
     #[must_use]
     pub fn member(member: Member) -> Self {
@@ -146,7 +163,7 @@ impl VerifiedFact {
         let tie = member.issuer().as_bytes().first_chunk::<8>().map_or(0, |first| u64::from_be_bytes(*first));
         let version = FactVersion { major: u64::from(member.rotations()), minor: member.serial(), tie };
         let signed = SignedFact::Member(Box::new(member.certificate().clone()));
-        Self::proven(Proven { key: FactKey::Member(member.node()), version, fact: Fact::Member(member), signed })
+        Self::proven(FactKey::Member(member.node()), version, Fact::Member(member), signed)
     }
 
     pub(crate) fn record(record: Verified<NodeRecord>) -> Self {
@@ -155,12 +172,7 @@ impl VerifiedFact {
         // A departure outlives whatever the node signs afterwards.
         let major = if record.state == NodeState::Left { u64::MAX } else { record.incarnation.0 };
         let version = FactVersion { major, minor: record.seq, tie };
-        Self::proven(Proven {
-            key: FactKey::Record(record.node),
-            version,
-            fact: Fact::Record(record.into_inner()),
-            signed,
-        })
+        Self::proven(FactKey::Record(record.node), version, Fact::Record(record.into_inner()), signed)
     }
 
     pub(crate) fn accusation(accusation: Verified<Accusation>) -> Self {
@@ -168,7 +180,7 @@ impl VerifiedFact {
         // One accuser's word is as good as another's: with equal versions the first to arrive stays.
         let version = FactVersion { major: accusation.incarnation.0, minor: 0, tie: 0 };
         let key = FactKey::Accusation(accusation.accused);
-        Self::proven(Proven { key, version, fact: Fact::Accusation(accusation.into_inner()), signed })
+        Self::proven(key, version, Fact::Accusation(accusation.into_inner()), signed)
     }
 
     pub(crate) fn rollup(rollup: Verified<Rollup>) -> Self {
@@ -176,12 +188,7 @@ impl VerifiedFact {
         // Generations number recoveries and stay far below 2^16, terms far below 2^48.
         let major = rollup.generation.0.saturating_mul(1 << 48).saturating_add(rollup.term.0);
         let version = FactVersion { major, minor: rollup.window, tie: tie(rollup.envelope()) };
-        Self::proven(Proven {
-            key: FactKey::Rollup(rollup.cell),
-            version,
-            fact: Fact::Rollup(rollup.into_inner()),
-            signed,
-        })
+        Self::proven(FactKey::Rollup(rollup.cell), version, Fact::Rollup(rollup.into_inner()), signed)
     }
 
     /// The birth of a cell, from a genesis that was verified.
@@ -189,38 +196,38 @@ impl VerifiedFact {
     pub fn genesis(birth: Birth) -> Self {
         let signed = SignedFact::Genesis(birth.genesis().envelope().clone());
         let version = FactVersion { major: 0, minor: 0, tie: 0 };
-        Self::proven(Proven { key: FactKey::Genesis(birth.cell()), version, fact: Fact::Genesis(birth), signed })
+        Self::proven(FactKey::Genesis(birth.cell()), version, Fact::Genesis(Founding::new(birth)), signed)
     }
 
     pub(super) fn policy(policy: Policy, endorsed: Endorsed<Policy>) -> Self {
         let digest = endorsed.payload_digest();
         let version = FactVersion { major: policy.version.0, minor: 0, tie: hash64(digest.as_bytes()) };
         let key = FactKey::Policy(policy.version);
-        Self::proven(Proven { key, version, fact: Fact::Policy(policy, digest), signed: SignedFact::Policy(endorsed) })
+        Self::proven(key, version, Fact::Policy(policy, digest), SignedFact::Policy(endorsed))
     }
 
     pub(super) fn deployment(deployment: Deployment, endorsed: Endorsed<Deployment>) -> Self {
         let tie = hash64(endorsed.payload_digest().as_bytes());
         let version = FactVersion { major: deployment.revision, minor: 0, tie };
         let key = FactKey::Deployment(deployment.model.clone());
-        Self::proven(Proven {
-            key,
-            version,
-            fact: Fact::Deployment(deployment),
-            signed: SignedFact::Deployment(endorsed),
-        })
+        Self::proven(key, version, Fact::Deployment(deployment), SignedFact::Deployment(endorsed))
     }
 
-    pub(crate) fn decision(decision: VerifiedDecision) -> Self {
-        let key = match &decision.value.content {
-            Content::Configuration(next) => FactKey::Configuration(decision.value.cell, next.epoch),
-            Content::Placement(_) => FactKey::Placement(decision.value.cell),
+    /// The fact that a slot was decided, by voters that the roster knows.
+    pub(crate) fn decision(decision: VerifiedDecision, roster: &Roster) -> Self {
+        let (cell, slot) = (decision.value.cell, decision.value.slot);
+        let (key, prior) = match &decision.value.content {
+            Content::Configuration(next) => {
+                (FactKey::Configuration(cell, next.epoch), roster.charter_before(&cell, slot).cloned())
+            }
+            Content::Placement(_) => (FactKey::Placement(cell), None),
         };
         // Two certificates of one value differ in who signed; they say the same.
         let (major, minor) = (decision.value.generation.0, decision.value.slot.0);
         let version = FactVersion { major, minor, tie: hash64(decision.digest().as_bytes()) };
         let signed = SignedFact::Decision(Box::new(decision.decision().clone()));
-        Self::proven(Proven { key, version, fact: Fact::Decision(decision), signed })
+        let fact = Fact::Decision(decision);
+        Self(Arc::new(Proven { hash: key.hash(), key, version, fact, signed, prior }))
     }
 }
 

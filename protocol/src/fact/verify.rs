@@ -46,7 +46,7 @@ impl SignedFact {
                 let deployment = endorsed.verify_threshold(root.publishers()).map_err(FactRefusal::Endorsement)?;
                 Ok(VerifiedFact::deployment(deployment, endorsed))
             }
-            Self::Decision(decision) => Ok(VerifiedFact::decision(verify_decision(*decision, roster)?)),
+            Self::Decision(decision) => Ok(VerifiedFact::decision(verify_decision(*decision, roster)?, roster)),
         }
     }
 }
@@ -64,9 +64,10 @@ fn genesis(signed: &Signed<Genesis>, roster: &Roster, root: &TrustRoot) -> Resul
     Birth::open(signed, root, issuer).map(VerifiedFact::genesis).map_err(FactRefusal::Genesis)
 }
 
+/// The voter set that elected the holder names its key: no certificate of another cell is needed.
 fn rollup(signed: &Signed<Rollup>, roster: &Roster) -> Result<VerifiedFact, FactRefusal> {
-    let rollup = by_node(signed, roster, |rollup| rollup.holder)?;
-    stands_rollup(&rollup, roster)?;
+    let claimed = signed.peek().map_err(FactRefusal::Malformed)?;
+    let rollup = signed.verify(&stands_rollup(&claimed, roster)?).map_err(FactRefusal::Signature)?;
     Ok(VerifiedFact::rollup(rollup))
 }
 

@@ -166,6 +166,8 @@ impl Cluster {
             | Output::Sign { .. }
             | Output::Event(_)
             | Output::Hint(_)
+            | Output::Follow(_)
+            | Output::Unfollow(_)
             | Output::Sometimes(_) => None,
         };
         if let Some(token) = waits.filter(|token| self.unsynced.get(&node).is_some_and(|set| set.contains(token))) {
@@ -196,7 +198,7 @@ impl Cluster {
             }
             Output::Event(event) => self.nodes[node].events.push((now, event)),
             Output::Sometimes(what) => *self.sometimes.entry(what).or_default() += 1,
-            Output::Reply { .. } | Output::Hint(_) => {}
+            Output::Reply { .. } | Output::Hint(_) | Output::Follow(_) | Output::Unfollow(_) => {}
         }
     }
 

@@ -89,6 +89,8 @@ impl Judge {
             },
             Output::Send { .. }
             | Output::Publish { .. }
+            | Output::Follow(_)
+            | Output::Unfollow(_)
             | Output::Persist { .. }
             | Output::Sign { .. }
             | Output::Reply { .. }

@@ -3,10 +3,10 @@
 use super::*;
 use crate::coords::{ADJUSTMENT_MAX, COMPONENT_MAX, Coordinate, CoordinateWire, DIMENSIONS, ERROR_MAX, HEIGHT_MAX};
 use crate::election::{Abandon, Campaign, Denial, Grant, GrantReply, LeaseHint, LeaseMessage, Propose, Refusal};
-use crate::fact::{Accusation, FactVersion, Liveness, SignedFact};
+use crate::fact::{Accusation, FactVersion, Liveness, Scope, SignedFact};
 use crate::id::{BootId, ConfigEpoch, Generation, Incarnation, Slot, Term};
 use crate::register::{Acceptance, Configuration, Content, Decision, Head, Value};
-use crate::wire::{ExchangeMessage, FactEntry, Load, ProbeMessage, Suspicion};
+use crate::wire::{ExchangeMessage, FactEntry, Load, ProbeMessage, ScopeRoot, Suspicion};
 use hedgerow_attest::digest::Blake3Digest;
 use hedgerow_attest::id::{CellId, NodeId};
 use hedgerow_attest::key::SecretKey;
@@ -82,9 +82,17 @@ fn exchanges() -> Vec<ExchangeMessage> {
     let accusation = Accusation { accuser: node(1), accused: node(2), incarnation: Incarnation(3) };
     let version = FactVersion { major: 1, minor: 2, tie: 3 };
     vec![
-        ExchangeMessage::Summary { buckets: [300; 16] },
-        ExchangeMessage::Digest { buckets: 0x8001, entries: vec![FactEntry { key: 4, version }] },
-        ExchangeMessage::Pull { keys: vec![4, 5] },
+        ExchangeMessage::Summary {
+            scope: Scope::Cell(CELL),
+            buckets: [300; 16],
+            others: vec![ScopeRoot { scope: Scope::Mesh, root: 6 }],
+        },
+        ExchangeMessage::Digest {
+            scope: Scope::Directory,
+            buckets: 0x8001,
+            entries: vec![FactEntry { key: 4, version }],
+        },
+        ExchangeMessage::Pull { scope: Scope::Mesh, keys: vec![4, 5] },
         ExchangeMessage::Push { facts: vec![SignedFact::Accusation(Signed::sign(&accusation, &key()))] },
     ]
 }
@@ -138,9 +146,9 @@ const FROZEN: [&str; 18] = [
     "54d13d7cb98c3c51",
     "f121570e99fef123",
     "280f1ac79d4747df",
-    "bfec829d4de33b14",
-    "24983a49535ec300",
-    "73b4d63467ddccf8",
+    "5c1f2eeebba20994",
+    "95a93703590208ac",
+    "aa42695c97babb72",
     "3a2dc33a724f48cf",
     "f02b83a88c4fb4b5",
     "0e474550adb270f5",
@@ -180,7 +188,9 @@ fn the_largest_probe_fits_a_datagram() {
         *at = Some(Coordinate::try_from(far).unwrap());
         *suspects = vec![(node(3), Incarnation(u64::MAX)); crate::wire::SUSPECTS_MAX];
     }
-    let summary = ExchangeMessage::Summary { buckets: [u64::MAX; 16] };
+    let root = ScopeRoot { scope: Scope::Cell(CELL), root: u64::MAX };
+    let others = vec![root; crate::wire::SCOPES_MAX];
+    let summary = ExchangeMessage::Summary { scope: Scope::Cell(CELL), buckets: [u64::MAX; 16], others };
     let longest = [encode(&Message::Probe(ack)).len(), encode(&Message::Exchange(summary)).len()];
     assert!(longest.iter().all(|bytes| *bytes <= 1_100), "{longest:?}");
 }

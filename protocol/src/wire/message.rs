@@ -2,7 +2,7 @@
 
 use crate::coords::Coordinate;
 use crate::election::{LeaseHint, LeaseMessage};
-use crate::fact::{FactVersion, Liveness, SignedFact};
+use crate::fact::{FactVersion, Liveness, Scope, SignedFact};
 use crate::id::Incarnation;
 use hedgerow_attest::bounded::bounded_vec;
 use hedgerow_attest::id::NodeId;
@@ -13,6 +13,9 @@ pub const SUSPECTS_MAX: usize = 4;
 
 /// Buckets of a summary of facts.
 pub const SUMMARY_BUCKETS: usize = 16;
+
+/// Other scopes of which a summary may speak: a datagram holds no more.
+pub const SCOPES_MAX: usize = 16;
 
 /// Facts that one digest may list, and that one pull may ask for.
 pub const DIGEST_ENTRIES_MAX: usize = 1024;
@@ -98,13 +101,20 @@ pub struct Load {
 /// Anti-entropy of facts: summary, digest of the buckets that differ, then push and pull.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ExchangeMessage {
-    /// One hash per bucket of the sender's facts.
+    /// One hash per bucket of the sender's facts of one scope.
     Summary {
+        /// Whose facts.
+        scope: Scope,
         /// Each the exclusive or of the bucket's entries, hashed.
         buckets: [u64; SUMMARY_BUCKETS],
+        /// Other scopes that the sender keeps: where the receiver's differ, it opens a comparison of them.
+        #[serde(deserialize_with = "bounded_vec::<_, _, SCOPES_MAX>")]
+        others: Vec<ScopeRoot>,
     },
     /// What the sender has in the buckets that differ.
     Digest {
+        /// Whose facts.
+        scope: Scope,
         /// The buckets listed in full, one bit each.
         buckets: u16,
         /// Their entries.
@@ -113,6 +123,8 @@ pub enum ExchangeMessage {
     },
     /// Please send these.
     Pull {
+        /// Whose facts.
+        scope: Scope,
         /// Hashes of keys.
         #[serde(deserialize_with = "bounded_vec::<_, _, DIGEST_ENTRIES_MAX>")]
         keys: Vec<u64>,
@@ -123,6 +135,15 @@ pub enum ExchangeMessage {
         #[serde(deserialize_with = "bounded_vec::<_, _, PUSH_FACTS_MAX>")]
         facts: Vec<SignedFact>,
     },
+}
+
+/// Everything that the sender knows of one scope, in one hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScopeRoot {
+    /// The scope.
+    pub scope: Scope,
+    /// The exclusive or of its buckets, the one at place n (from 0) rotated left by n + 1 bits.
+    pub root: u64,
 }
 
 /// One fact in a digest.

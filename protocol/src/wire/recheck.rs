@@ -5,8 +5,8 @@
 //! the rules of [`super::Message::verify`].
 
 use super::verified::{VerifiedExchange, VerifiedLease, VerifiedMessage};
-use super::verify::MessageRefusal;
-use crate::fact::{Fact, VerifiedFact, stands_decision};
+use super::verify::{MessageRefusal, is_learnt};
+use crate::fact::{VerifiedFact, stands_decision};
 use crate::roster::Roster;
 use hedgerow_attest::id::{CellId, NodeId};
 use hedgerow_attest::key::PublicKey;
@@ -26,7 +26,7 @@ impl VerifiedMessage {
             Self::Lease(lease) => Self::Lease(Box::new(recheck_lease(*lease, from, roster)?)),
             Self::Probe(_)
             | Self::Exchange(
-                VerifiedExchange::Summary(_) | VerifiedExchange::Digest { .. } | VerifiedExchange::Pull(_),
+                VerifiedExchange::Summary { .. } | VerifiedExchange::Digest { .. } | VerifiedExchange::Pull { .. },
             ) => self,
         })
     }
@@ -37,8 +37,8 @@ fn push(facts: Vec<VerifiedFact>, roster: &Roster, root: &TrustRoot) -> Vec<Veri
     let mut kept = Vec::with_capacity(facts.len());
     for fact in facts {
         if fact.stands(&roster, root).is_ok() {
-            if matches!(fact.fact(), Fact::Member(_) | Fact::Genesis(_) | Fact::Decision(_)) {
-                roster.to_mut().learn(fact.fact());
+            if is_learnt(&fact) {
+                roster.to_mut().learn(&fact);
             }
             kept.push(fact);
         }

@@ -1,8 +1,8 @@
 //! Messages all of whose signatures hold: what a machine hears, and what it says.
 
-use super::message::{ExchangeMessage, FactEntry, Message, ProbeMessage, SUMMARY_BUCKETS};
+use super::message::{ExchangeMessage, FactEntry, Message, ProbeMessage, SUMMARY_BUCKETS, ScopeRoot};
 use crate::election::{Abandon, Campaign, Denial, GrantReply, LeaseMessage, Propose, Refusal, VerifiedGrant};
-use crate::fact::VerifiedFact;
+use crate::fact::{Scope, VerifiedFact};
 use crate::register::{Acceptance, Decision, VerifiedDecision};
 use hedgerow_attest::signed::Verified;
 
@@ -21,16 +21,30 @@ pub enum VerifiedMessage {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum VerifiedExchange {
     /// As in [`ExchangeMessage::Summary`].
-    Summary([u64; SUMMARY_BUCKETS]),
+    Summary {
+        /// Whose facts.
+        scope: Scope,
+        /// One hash per bucket.
+        buckets: [u64; SUMMARY_BUCKETS],
+        /// Other scopes that the sender keeps.
+        others: Vec<ScopeRoot>,
+    },
     /// As in [`ExchangeMessage::Digest`].
     Digest {
+        /// Whose facts.
+        scope: Scope,
         /// The buckets listed in full, one bit each.
         buckets: u16,
         /// Their entries.
         entries: Vec<FactEntry>,
     },
     /// As in [`ExchangeMessage::Pull`].
-    Pull(Vec<u64>),
+    Pull {
+        /// Whose facts.
+        scope: Scope,
+        /// Hashes of keys.
+        keys: Vec<u64>,
+    },
     /// The facts of [`ExchangeMessage::Push`] that hold, in an order in which each can be adopted.
     Push(Vec<VerifiedFact>),
 }
@@ -71,11 +85,13 @@ impl VerifiedMessage {
 impl VerifiedExchange {
     fn to_wire(&self) -> ExchangeMessage {
         match self {
-            Self::Summary(buckets) => ExchangeMessage::Summary { buckets: *buckets },
-            Self::Digest { buckets, entries } => {
-                ExchangeMessage::Digest { buckets: *buckets, entries: entries.clone() }
+            Self::Summary { scope, buckets, others } => {
+                ExchangeMessage::Summary { scope: *scope, buckets: *buckets, others: others.clone() }
             }
-            Self::Pull(keys) => ExchangeMessage::Pull { keys: keys.clone() },
+            Self::Digest { scope, buckets, entries } => {
+                ExchangeMessage::Digest { scope: *scope, buckets: *buckets, entries: entries.clone() }
+            }
+            Self::Pull { scope, keys } => ExchangeMessage::Pull { scope: *scope, keys: keys.clone() },
             Self::Push(facts) => {
                 ExchangeMessage::Push { facts: facts.iter().map(|fact| fact.signed().clone()).collect() }
             }

@@ -3,7 +3,7 @@
 use super::message::{ExchangeMessage, Message};
 use super::verified::{VerifiedExchange, VerifiedLease, VerifiedMessage};
 use crate::election::{GrantReply, LeaseMessage, VerifiedGrant};
-use crate::fact::{Fact, FactRefusal, SignedFact, verify_decision};
+use crate::fact::{Fact, FactRefusal, SignedFact, VerifiedFact, verify_decision};
 use crate::roster::Roster;
 use hedgerow_attest::id::NodeId;
 use hedgerow_attest::root::TrustRoot;
@@ -60,9 +60,13 @@ impl Message {
         let message = match self {
             Self::Probe(probe) => VerifiedMessage::Probe(probe),
             Self::Exchange(exchange) => VerifiedMessage::Exchange(match exchange {
-                ExchangeMessage::Summary { buckets } => VerifiedExchange::Summary(buckets),
-                ExchangeMessage::Digest { buckets, entries } => VerifiedExchange::Digest { buckets, entries },
-                ExchangeMessage::Pull { keys } => VerifiedExchange::Pull(keys),
+                ExchangeMessage::Summary { scope, buckets, others } => {
+                    VerifiedExchange::Summary { scope, buckets, others }
+                }
+                ExchangeMessage::Digest { scope, buckets, entries } => {
+                    VerifiedExchange::Digest { scope, buckets, entries }
+                }
+                ExchangeMessage::Pull { scope, keys } => VerifiedExchange::Pull { scope, keys },
                 ExchangeMessage::Push { facts } => push(facts, roster, root, now, &mut refused),
             }),
             Self::Lease(lease) => VerifiedMessage::Lease(Box::new(verify_lease(*lease, from, roster)?)),
@@ -84,8 +88,8 @@ fn push(
     for signed in facts {
         match signed.verify(&roster, root, now) {
             Ok(fact) => {
-                if matches!(fact.fact(), Fact::Member(_) | Fact::Genesis(_) | Fact::Decision(_)) {
-                    roster.to_mut().learn(fact.fact());
+                if is_learnt(&fact) {
+                    roster.to_mut().learn(&fact);
                 }
                 verified.push(fact);
             }
@@ -94,6 +98,11 @@ fn push(
         }
     }
     VerifiedExchange::Push(verified)
+}
+
+/// Whether other facts are checked against this one.
+pub(super) fn is_learnt(fact: &VerifiedFact) -> bool {
+    matches!(fact.fact(), Fact::Member(_)) || fact.charter().is_some()
 }
 
 fn verify_lease(lease: LeaseMessage, from: NodeId, roster: &Roster) -> Result<VerifiedLease, MessageRefusal> {

@@ -58,6 +58,7 @@ pub enum PublishError {
 pub(super) enum Order {
     Publish { topic: String, envelope: Bytes },
     Subscribe { topic: String },
+    Unsubscribe { topic: String },
     Judge { message: MessageId, bearer: PeerId, verdict: Verdict },
 }
 
@@ -124,6 +125,10 @@ impl Ctl {
         self.order(Order::Subscribe { topic: topic.to_owned() })
     }
 
+    pub(in crate::net) fn unsubscribe(&self, topic: &str) -> Result<(), PublishError> {
+        self.order(Order::Unsubscribe { topic: topic.to_owned() })
+    }
+
     /// Members with an established ctl connection.
     pub(in crate::net) fn members(&self) -> Vec<NodeId> {
         let proven = locked(&self.proven);
@@ -175,6 +180,11 @@ impl Task {
         match order {
             Order::Publish { topic, envelope } => self.publish(IdentTopic::new(topic), envelope),
             Order::Subscribe { topic } => self.subscribe(&topic),
+            Order::Unsubscribe { topic } => {
+                if self.swarm.behaviour_mut().gossipsub.unsubscribe(&IdentTopic::new(topic)) {
+                    self.topics -= 1;
+                }
+            }
             Order::Judge { message, bearer, verdict } => {
                 let gossipsub = &mut self.swarm.behaviour_mut().gossipsub;
                 let known = gossipsub.report_message_validation_result(&message, &bearer, verdict.into());

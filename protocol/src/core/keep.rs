@@ -1,0 +1,151 @@
+//! Where a fact is kept: with everybody's, with those of a cell, or not at all.
+
+use super::effects::Effects;
+use super::fact_store::Keeping;
+use super::interface::Output;
+use super::mesh_core::MeshCore;
+use super::shelf::Adoption;
+use crate::defect::Defects;
+use crate::fact::{Fact, FactKey, Scope, VerifiedFact};
+use crate::register::Content;
+use hedgerow_attest::id::{CellId, NodeId};
+use hedgerow_attest::region::Region;
+use std::sync::Arc;
+
+impl<D: Defects> MeshCore<D> {
+    /// Puts the fact where it belongs, if it is news.
+    pub(super) fn shelve(&mut self, fact: &VerifiedFact) -> Adoption {
+        if fact.charter().is_none() {
+            return self.facts.adopt(self.keeping(fact), fact.clone());
+        }
+        if !self.roster.is_news(fact) {
+            return Adoption::Known;
+        }
+        if !Arc::make_mut(&mut self.roster).charter(fact) {
+            return Adoption::Full;
+        }
+        self.facts.chartered(fact);
+        Adoption::Fresh
+    }
+
+    /// Any fact that this node knows.
+    pub(super) fn known_fact(&self, key: &FactKey) -> Option<&VerifiedFact> {
+        match key {
+            FactKey::Genesis(cell) | FactKey::Configuration(cell, _) => {
+                self.roster.latest_charter(cell)?.charters().find(|fact| fact.key() == key)
+            }
+            FactKey::Member(_)
+            | FactKey::Policy(_)
+            | FactKey::Record(_)
+            | FactKey::Accusation(_)
+            | FactKey::Deployment(_)
+            | FactKey::Placement(_)
+            | FactKey::Rollup(_) => self.facts.get(key),
+        }
+    }
+
+    /// Who has to hear of the fact. What is said of a node whose region has no cell yet concerns everybody.
+    pub(super) fn scope(&self, fact: &VerifiedFact) -> Scope {
+        match fact.fact() {
+            Fact::Genesis(_) | Fact::Policy(..) | Fact::Deployment(_) => Scope::Mesh,
+            Fact::Rollup(_) => Scope::Directory,
+            Fact::Decision(decision) => match &decision.value.content {
+                Content::Configuration(_) => Scope::Mesh,
+                Content::Placement(_) => Scope::Cell(decision.value.cell),
+            },
+            Fact::Member(member) if self.founds_cells(&member.node()) => Scope::Mesh,
+            Fact::Member(member) => self.region_scope(member.region()),
+            Fact::Record(record) => self.region_scope(&record.region),
+            Fact::Accusation(accusation) => {
+                let member = self.roster.member(&accusation.accused);
+                member.map_or(Scope::Mesh, |member| self.region_scope(member.region()))
+            }
+        }
+    }
+
+    fn keeping(&self, fact: &VerifiedFact) -> Keeping {
+        let is_of_member = matches!(fact.fact(), Fact::Member(_) | Fact::Record(_) | Fact::Accusation(_));
+        match self.scope(fact) {
+            Scope::Cell(cell) if self.facts.keeps(&cell) => Keeping::Scope(Scope::Cell(cell)),
+            Scope::Cell(_) if matches!(fact.fact(), Fact::Member(_) | Fact::Record(_)) => Keeping::Stray,
+            Scope::Cell(_) => Keeping::Elsewhere,
+            Scope::Mesh if is_of_member && !self.is_of_issuer(fact) => Keeping::Stray,
+            scope @ (Scope::Mesh | Scope::Directory) => Keeping::Scope(scope),
+        }
+    }
+
+    fn region_scope(&self, region: &Region) -> Scope {
+        self.cell_in(region).map_or(Scope::Mesh, Scope::Cell)
+    }
+
+    /// The cell to which members of a region belong.
+    pub(super) fn cell_in(&self, region: &Region) -> Option<CellId> {
+        if *region == self.config.region { self.home } else { self.roster.cell_of(region) }
+    }
+
+    /// Whether this node keeps the detail of the member's cell, or its region has none yet.
+    pub(super) fn keeps_member(&self, region: &Region) -> bool {
+        self.cell_in(region).map_or(*region == self.config.region, |cell| self.facts.keeps(&cell))
+    }
+
+    /// Whether the root lets that node found cells: whoever checks a genesis needs its certificate.
+    fn founds_cells(&self, node: &NodeId) -> bool {
+        let genesis = &self.root.content().genesis;
+        genesis.default == *node || genesis.regions.values().any(|issuer| issuer == node)
+    }
+
+    fn is_of_issuer(&self, fact: &VerifiedFact) -> bool {
+        matches!(fact.fact(), Fact::Member(member) if self.founds_cells(&member.node()))
+    }
+
+    /// A region has another cell than before: what is known of its members belongs there.
+    pub(super) fn settle_region(&mut self, fx: &mut Effects<'_>, region: &Region, former: Option<CellId>) {
+        let mut moved = former.map(|cell| self.give_up(fx, &cell)).unwrap_or_default();
+        if let Some(cell) = self.cell_in(region) {
+            let others = self.facts.kept().filter(|kept| Some(*kept) != self.home).count();
+            if Some(cell) == self.home || others < self.config.detail_cells {
+                self.facts.keep(cell);
+                fx.push(Output::Follow(Scope::Cell(cell)));
+            }
+        }
+        let of_region = |fact: &VerifiedFact| match fact.fact() {
+            Fact::Member(member) => member.region() == region,
+            Fact::Record(record) => record.region == *region,
+            Fact::Accusation(_)
+            | Fact::Genesis(_)
+            | Fact::Rollup(_)
+            | Fact::Policy(..)
+            | Fact::Deployment(_)
+            | Fact::Decision(_) => false,
+        };
+        moved.extend(self.facts.take_strays(of_region));
+        moved.sort_by(|a, b| a.key().cmp(b.key()));
+        for fact in moved {
+            self.shelve(&fact);
+            if let Fact::Record(record) = fact.fact() {
+                self.follow_record(fx.now, record);
+            }
+        }
+    }
+
+    /// The link to a member ended: one of a cell whose detail is not kept is of no further use.
+    pub(super) fn forget_guest(&mut self, fx: &mut Effects<'_>, node: NodeId) {
+        let Some(member) = self.roster.member(&node) else { return };
+        let cell = self.cell_in(member.region());
+        if cell.is_none_or(|cell| self.facts.keeps(&cell)) || self.founds_cells(&node) {
+            return;
+        }
+        for key in [FactKey::Record(node), FactKey::Member(node)] {
+            self.forget(fx, &key);
+        }
+        Arc::make_mut(&mut self.roster).dismiss(&node);
+    }
+
+    /// Gives up the detail of a cell.
+    fn give_up(&mut self, fx: &mut Effects<'_>, cell: &CellId) -> Vec<VerifiedFact> {
+        if self.facts.keeps(cell) {
+            fx.push(Output::Unfollow(Scope::Cell(*cell)));
+        }
+        self.facts.drop_cell(cell)
+    }
+}

@@ -1,0 +1,143 @@
+//! The facts of one scope, in the order of their keys' hashes, and their summary for anti-entropy.
+
+use crate::defect::{Defect, Defects, Sound};
+use crate::fact::{FactKey, FactVersion, VerifiedFact, hash64};
+use crate::sorted::insert_at;
+use crate::wire::{FactEntry, SUMMARY_BUCKETS};
+
+/// What became of a fact that arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Adoption {
+    /// It says something that was not known.
+    Fresh,
+    /// The same or a later one is known.
+    Known,
+    /// There is no room for more of its kind.
+    Full,
+    /// It is of a cell of which this node keeps no detail.
+    Elsewhere,
+}
+
+/// One hash per bucket: the exclusive or over its facts, so that a fact that comes or goes changes one of them and no other
+/// fact is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Buckets(pub(crate) [u64; SUMMARY_BUCKETS]);
+
+impl Buckets {
+    /// A fact comes, or goes.
+    pub(crate) fn toggle(&mut self, fact: &VerifiedFact, defects: impl Defects) {
+        let mut entry = entry(fact);
+        if defects.has(Defect::DigestWithoutIncarnation) {
+            entry.version = FactVersion { major: 0, minor: 0, tie: 0 };
+        }
+        if let Some(bucket) = self.0.get_mut(bucket(entry.key)) {
+            *bucket ^= hash64(&postcard::to_stdvec(&entry).expect("postcard writes every entry into memory"));
+        }
+    }
+
+    /// Both together.
+    pub(crate) fn and(mut self, other: &Self) -> Self {
+        self.0.iter_mut().zip(&other.0).for_each(|(mine, other)| *mine ^= other);
+        self
+    }
+
+    /// One hash over all of them.
+    pub(crate) fn root(&self) -> u64 {
+        self.0.iter().zip(1..).fold(0, |root, (bucket, turn): (_, u32)| root ^ bucket.rotate_left(turn))
+    }
+}
+
+/// One fact per key: sixteen bytes each, since the fact itself is shared.
+#[derive(Debug)]
+pub(crate) struct Shelf<D = Sound> {
+    facts: Vec<(u64, VerifiedFact)>,
+    buckets: Buckets,
+    defects: D,
+}
+
+impl<D: Defects> Shelf<D> {
+    pub(crate) fn new(defects: D) -> Self {
+        Self { facts: Vec::new(), buckets: Buckets::default(), defects }
+    }
+
+    /// Keeps the fact if its version is higher than that of the known one, and if there are fewer than `most` facts or it
+    /// replaces one.
+    pub(crate) fn adopt(&mut self, fact: VerifiedFact, most: usize) -> Adoption {
+        match self.place(fact.hash()) {
+            Ok(place) => {
+                let Some((_, known)) = self.facts.get_mut(place) else { return Adoption::Known };
+                // Of two keys with one hash the first stays: finding a second takes 2^64 tries and gains nothing.
+                if known.key() != fact.key() || known.version() >= fact.version() {
+                    return Adoption::Known;
+                }
+                self.buckets.toggle(known, self.defects);
+                self.buckets.toggle(&fact, self.defects);
+                *known = fact;
+            }
+            Err(_) if self.facts.len() >= most => return Adoption::Full,
+            Err(place) => {
+                self.buckets.toggle(&fact, self.defects);
+                insert_at(&mut self.facts, place, (fact.hash(), fact));
+            }
+        }
+        Adoption::Fresh
+    }
+
+    pub(crate) fn remove(&mut self, key: &FactKey) -> bool {
+        let Ok(place) = self.place(key.hash()) else { return false };
+        if self.facts.get(place).is_none_or(|(_, known)| known.key() != key) {
+            return false;
+        }
+        let (_, former) = self.facts.remove(place);
+        self.buckets.toggle(&former, self.defects);
+        true
+    }
+
+    pub(crate) fn get(&self, key: &FactKey) -> Option<&VerifiedFact> {
+        self.by_hash(key.hash()).filter(|fact| fact.key() == key)
+    }
+
+    pub(crate) fn by_hash(&self, hash: u64) -> Option<&VerifiedFact> {
+        self.facts.get(self.place(hash).ok()?).map(|(_, fact)| fact)
+    }
+
+    /// All facts, by the hashes of their keys.
+    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = &VerifiedFact> {
+        self.facts.iter().map(|(_, fact)| fact)
+    }
+
+    pub(crate) fn buckets(&self) -> &Buckets {
+        &self.buckets
+    }
+
+    /// Gives up what does not stay.
+    pub(crate) fn take(&mut self, leaves: impl Fn(&VerifiedFact) -> bool) -> Vec<VerifiedFact> {
+        let gone: Vec<VerifiedFact> =
+            self.facts.extract_if(.., |(_, fact)| leaves(fact)).map(|(_, fact)| fact).collect();
+        gone.iter().for_each(|fact| self.buckets.toggle(fact, self.defects));
+        gone
+    }
+
+    fn place(&self, hash: u64) -> Result<usize, usize> {
+        self.facts.binary_search_by_key(&hash, |(hash, _)| *hash)
+    }
+}
+
+/// The buckets whose hashes differ, one bit each.
+pub(crate) fn difference(mine: &[u64; SUMMARY_BUCKETS], theirs: &[u64; SUMMARY_BUCKETS]) -> u16 {
+    let differs = mine.iter().zip(theirs).map(|(mine, theirs)| u16::from(mine != theirs));
+    differs.rev().fold(0, |mask, bit| mask << 1 | bit)
+}
+
+/// The bucket of a hash: its first four bits.
+pub(crate) fn bucket(hash: u64) -> usize {
+    usize::try_from(hash >> 60).expect("four bits")
+}
+
+pub(crate) fn entry(fact: &VerifiedFact) -> FactEntry {
+    FactEntry { key: fact.hash(), version: fact.version() }
+}
+
+#[cfg(test)]
+#[path = "shelf_tests.rs"]
+mod tests;
