@@ -62,7 +62,7 @@ fn nobody_is_buried_alive_in_ten_minutes_at_five_percent_loss() {
 
 #[test]
 fn a_restart_keeps_the_identity_and_raises_the_incarnation() {
-    let mut cluster = Cluster::formed(5, &FIVE);
+    let mut cluster = Cluster::formed(25, &FIVE);
     for round in 2..5 {
         cluster.kill(2);
         cluster.run_for(300 * MS);
