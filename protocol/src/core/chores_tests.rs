@@ -42,8 +42,6 @@ fn dialled() -> (SampleMesh, BTreeSet<NodeId>) {
                     | Output::Unfollow(_)
                     | Output::Reply { .. }
                     | Output::Event(_)
-                    | Output::Follow(_)
-                    | Output::Unfollow(_)
                     | Output::Sometimes(_) => {}
                 }
             }
