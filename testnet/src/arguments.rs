@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::SignedDuration;
 
 use crate::plan::{BackendKind, Plan, PlanError};
+use crate::sim::SimCommand;
 
 /// Whole Hedgerow meshes on one machine, to break on purpose.
 #[derive(Debug, Parser)]
@@ -51,6 +52,9 @@ pub(crate) enum Command {
     },
     /// Stop every node and remove its data
     Down,
+    /// Play whole meshes in virtual time: scenarios, made-up faults, planted bugs
+    #[command(subcommand)]
+    Sim(SimCommand),
     /// Print the compose file of a mesh
     ComposeFile(Shape),
     /// The supervisor that `up` leaves

@@ -6,11 +6,15 @@ use anyhow::{Context as _, bail};
 
 use crate::arguments::{Cli, Command, Format};
 use crate::compose;
+use crate::sim::{self, SimCommand};
 use crate::supervisor::{ControlError, Reply, Request, StateFolder, Supervision, ask, supervise};
 use crate::up::up;
 
 /// Runs one command line. Exit codes: 0 done, 1 failed, 3 no testnet is up.
 pub(crate) fn run(cli: Cli) -> ExitCode {
+    if let Command::Sim(command) = cli.command {
+        return simulate(command);
+    }
     let result = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -22,6 +26,20 @@ pub(crate) fn run(cli: Cli) -> ExitCode {
             complain(&error);
             let not_up = matches!(error.downcast_ref(), Some(ControlError::NotUp { .. }));
             ExitCode::from(if not_up { 3 } else { 1 })
+        }
+    }
+}
+
+/// Virtual time needs no runtime.
+fn simulate(command: SimCommand) -> ExitCode {
+    match sim::run(command) {
+        Ok(said) => {
+            say(&said.text);
+            if said.holds { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => {
+            complain(&error);
+            ExitCode::FAILURE
         }
     }
 }
@@ -64,7 +82,7 @@ async fn run_command(cli: Cli) -> anyhow::Result<()> {
             other => done(other),
         },
         Command::Down => down(&folder).await,
-        Command::ComposeFile(_) => Ok(()),
+        Command::Sim(_) | Command::ComposeFile(_) => Ok(()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The `hedgerow-testnet` binary: whole meshes on one machine, as processes or as containers, to break on purpose.
 //!
-//! `up` leaves a supervisor that holds the nodes; every other command is one question to it. Nodes are this program
+//! `sim` plays whole meshes in virtual time, without a process or a socket. `up` leaves a supervisor that holds the nodes; every other command is one question to it. Nodes are this program
 //! executed again with a word that makes it a node, because cargo does not build another package's binary.
 
 mod arguments;
@@ -9,6 +9,7 @@ mod compose;
 mod local;
 mod plan;
 mod report;
+mod sim;
 mod supervisor;
 mod up;
 

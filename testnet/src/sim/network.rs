@@ -1,0 +1,241 @@
+//! The network between the nodes: dials, datagrams, streams and gossip over links.
+
+use super::dice::{Dice as _, mix};
+use super::link::{DIAL_TIMEOUT, HANDSHAKE_BYTES, HANDSHAKE_PTO, IDLE_TIMEOUT, KEEP_ALIVE, LinkState};
+use super::parcel::{Cargo, Parcel};
+use super::time::{MS, Micros};
+use super::weather::NodeSet;
+use super::world::{Event, World};
+use hedgerow_protocol::core::{Command, Input, Lane, LinkEvent};
+use hedgerow_protocol::defect::Defects;
+use hedgerow_protocol::fact::{Scope, VerifiedFact};
+
+/// Peers to whom gossip is passed on (gossipsub's `D`).
+const GOSSIP_DEGREE: usize = 6;
+
+/// Bytes of a QUIC packet around its frames: flags 1, connection id 8, packet number 2, authentication tag 16.
+const PACKET_BYTES: u64 = 27;
+/// Bytes of a frame header, and of a packet that carries nothing but an acknowledgement.
+const FRAME_BYTES: u64 = 3;
+const ACK_PACKET_BYTES: u64 = 33;
+/// Bytes that fit a packet beside its overhead.
+const PACKET_PAYLOAD: u64 = 1_170;
+
+/// Longest wait of a stream's sender for an acknowledgement.
+const PATIENCE_MAX: Micros = 2_000 * MS;
+
+impl<D: Defects> World<D> {
+    /// Sends over the link to that node, which is dialled if there is none.
+    pub(super) fn send(&mut self, from: u32, to: u32, parcel: Parcel) {
+        if let Some(connection) = self.node(from).links.connection(to) {
+            return self.transmit(from, to, connection, parcel);
+        }
+        self.dial(from, to);
+        self.nodes[from as usize].links.wait(to, parcel);
+    }
+
+    /// Begins to dial, unless there is no need or it is too soon.
+    pub(super) fn dial(&mut self, from: u32, to: u32) {
+        if from == to || self.node(from).links.is_up(to) {
+            return;
+        }
+        let failures = match self.nodes[from as usize].links.to(to).map(|end| &end.state) {
+            Some(LinkState::Backoff { failures, .. }) => *failures,
+            Some(LinkState::Up(_) | LinkState::Dialling(_)) | None => 0,
+        };
+        let now = self.now;
+        if !self.nodes[from as usize].links.dial(to, now) {
+            return;
+        }
+        let rtt = 2 * self.geography.one_way_us(&self.node(from).spot, &self.node(to).spot);
+        let mut takes = rtt * 3 / 2 + self.weather.jitter(&mut self.rng);
+        for _flight in 0..3 {
+            if self.rng.chance(self.weather.loss_ppm) {
+                takes += HANDSHAKE_PTO;
+            }
+        }
+        let gives_up = now + DIAL_TIMEOUT;
+        let at = (now + takes).min(gives_up);
+        let run = self.node(from).run;
+        self.queue.push(at, Event::Dialled { from, run, to, failures, gives_up });
+    }
+
+    pub(super) fn dialled(&mut self, from: u32, run: u32, to: u32, failures: u32, gives_up: Micros) {
+        if !self.node(from).up || self.node(from).run != run || self.node(from).links.is_up(to) {
+            return;
+        }
+        let there = self.node(to);
+        let reached = there.up && there.asleep_until <= self.now;
+        let open = !self.weather.is_cut(from, to) && !self.weather.is_cut(to, from);
+        if self.now < gives_up && reached && open {
+            self.establish(from, to);
+        } else if self.now < gives_up {
+            self.queue.push(gives_up, Event::Dialled { from, run, to, failures, gives_up });
+        } else {
+            self.nodes[from as usize].links.dial_failed(to, self.now, failures);
+        }
+    }
+
+    /// Both ends have a link, and the certificate of the other from the handshake.
+    fn establish(&mut self, from: u32, to: u32) {
+        self.last_connection += 1;
+        let connection = self.last_connection;
+        let rtt_us = 2 * self.geography.one_way_us(&self.node(from).spot, &self.node(to).spot);
+        for (here, there) in [(from, to), (to, from)] {
+            let now = self.now;
+            self.count_packets(here, 3, HANDSHAKE_BYTES / 2);
+            let waiting = self.nodes[here as usize].links.established(there, connection, now);
+            let member = self.node(there).member.clone();
+            let peer = member.node();
+            self.command(here, Command::AddMember(member));
+            self.step(here, Input::Link { peer, event: LinkEvent::Up { rtt_us: Some(rtt_us) } });
+            for parcel in waiting {
+                self.transmit(here, there, connection, parcel);
+            }
+        }
+    }
+
+    fn transmit(&mut self, from: u32, to: u32, connection: u64, parcel: Parcel) {
+        self.meter(from, to, &parcel);
+        if parcel.lane != Lane::Probe {
+            let rtt = 2 * self.geography.one_way_us(&self.node(from).spot, &self.node(to).spot);
+            // Three halves of a round trip and the longest delay of an acknowledgement (RFC 9002, section 6.2.1).
+            return self.resend(from, to, connection, parcel, rtt * 3 / 2 + 30 * MS);
+        }
+        if self.weather.is_cut(from, to) || self.rng.chance(self.weather.loss_ppm) {
+            return;
+        }
+        if self.rng.chance(self.weather.duplicate_ppm) {
+            self.deliver(from, to, connection, parcel.clone());
+        }
+        self.deliver(from, to, connection, parcel);
+    }
+
+    /// A stream repeats what is lost until it arrives or the connection ends.
+    pub(super) fn resend(&mut self, from: u32, to: u32, connection: u64, parcel: Parcel, patience: Micros) {
+        if !self.node(from).up || self.node(from).links.connection(to) != Some(connection) {
+            return;
+        }
+        if self.weather.is_cut(from, to) || self.rng.chance(self.weather.loss_ppm) {
+            let at = self.now + patience;
+            let patience = (patience * 2).min(PATIENCE_MAX);
+            return self.queue.push(at, Event::Resend { from, to, connection, parcel, patience });
+        }
+        self.deliver(from, to, connection, parcel);
+    }
+
+    fn deliver(&mut self, from: u32, to: u32, connection: u64, parcel: Parcel) {
+        let distance = self.geography.one_way_us(&self.node(from).spot, &self.node(to).spot);
+        let at = self.now + distance + self.weather.jitter(&mut self.rng);
+        self.queue.push(at, Event::Arrival { from, to, connection, parcel });
+    }
+
+    /// Passes a gossiped fact on over links of its topic, to as many peers as gossipsub's mesh has.
+    pub(super) fn pass_on(
+        &mut self,
+        node: u32,
+        source: Option<u32>,
+        scope: Scope,
+        fact: &VerifiedFact,
+        publication: u64,
+    ) {
+        let links = self.node(node).links.up();
+        let mut peers: Vec<(u64, u32, u64)> = links
+            .filter(|(peer, _)| self.node(*peer).follows(scope))
+            .map(|(peer, connection)| (pair(node, peer), peer, connection))
+            .collect();
+        peers.sort_unstable();
+        for (_, peer, connection) in peers.into_iter().take(GOSSIP_DEGREE) {
+            if Some(peer) != source {
+                let cargo = Cargo::publish(fact.clone(), scope, publication, self.options.wire);
+                self.transmit(node, peer, connection, Parcel { lane: Lane::Rpc, cargo });
+            }
+        }
+    }
+
+    /// A node gives up a connection.
+    pub(super) fn lose_link(&mut self, number: u32, peer: u32, connection: u64) {
+        let node = &mut self.nodes[number as usize];
+        if node.up && node.links.connection(peer) == Some(connection) {
+            node.links.remove(peer);
+            let peer = self.node(peer).member.node();
+            self.step(number, Input::Link { peer, event: LinkEvent::Down });
+        }
+    }
+
+    pub(super) fn hang_up(&mut self, number: u32, peer: u32) {
+        if let Some(connection) = self.node(number).links.connection(peer) {
+            let distance = self.geography.one_way_us(&self.node(number).spot, &self.node(peer).spot);
+            let at = self.now + distance;
+            self.queue.push(at, Event::Lost { node: peer, peer: number, connection });
+            self.queue.push(self.now, Event::Lost { node: number, peer, connection });
+        }
+    }
+
+    /// Cuts one direction between two groups of nodes; connections across it end when they have been silent for long.
+    pub(crate) fn cut(&mut self, from: &NodeSet, to: &NodeSet) -> u64 {
+        let cut = self.weather.cut(from.clone(), to.clone());
+        self.queue.push(self.now + IDLE_TIMEOUT + KEEP_ALIVE / 2, Event::Silence { cut });
+        cut
+    }
+
+    pub(super) fn fall_silent(&mut self, cut: u64) {
+        if !self.weather.is_in_force(cut) {
+            return;
+        }
+        for number in 0..self.nodes.len() as u32 {
+            let links: Vec<(u32, u64)> = self.node(number).links.up().collect();
+            for (peer, connection) in links {
+                if self.weather.divides(cut, number, peer) {
+                    self.queue.push(self.now, Event::Lost { node: number, peer, connection });
+                }
+            }
+        }
+    }
+
+    /// Counts what a parcel costs its sender, and the packets that kept its link alive before.
+    fn meter(&mut self, from: u32, to: u32, parcel: &Parcel) {
+        if !self.options.is_metered {
+            return;
+        }
+        let bytes = parcel.cargo.bytes();
+        let packets = bytes.div_ceil(PACKET_PAYLOAD).max(1);
+        let total = bytes + packets * (PACKET_BYTES + FRAME_BYTES);
+        self.keep_alive(from, to);
+        self.count_packets(from, packets, total);
+        let sent = &mut self.nodes[from as usize].sent;
+        match (parcel.lane, &parcel.cargo) {
+            (_, Cargo::Fact(..) | Cargo::FactBytes(..)) => sent.gossip_bytes += total,
+            (Lane::Probe, _) => sent.probe_bytes += total,
+            (Lane::Rpc, _) => {}
+        }
+    }
+
+    /// An acknowledgement of its own, where no answer takes it along.
+    pub(super) fn acknowledge(&mut self, node: u32, to: u32, parcel: &Parcel) {
+        if self.options.is_metered && !parcel.cargo.is_answered() {
+            self.keep_alive(node, to);
+            self.count_packets(node, 1, ACK_PACKET_BYTES);
+        }
+    }
+
+    /// Packets that kept a silent link alive until this moment: one in every span, and the other end's acknowledgement.
+    pub(super) fn keep_alive(&mut self, node: u32, peer: u32) {
+        let now = self.now;
+        let Some(end) = self.nodes[node as usize].links.to(peer) else { return };
+        let silent = now.saturating_sub(end.sent) / KEEP_ALIVE;
+        end.sent = now;
+        self.count_packets(node, silent, silent * ACK_PACKET_BYTES);
+    }
+
+    fn count_packets(&mut self, node: u32, packets: u64, bytes: u64) {
+        let sent = &mut self.nodes[node as usize].sent;
+        sent.packets += packets;
+        sent.bytes += bytes;
+    }
+}
+
+/// A number for a pair of nodes that is the same from both sides.
+fn pair(a: u32, b: u32) -> u64 {
+    mix(mix(u64::from(a.min(b))) ^ u64::from(a.max(b)))
+}

@@ -1,0 +1,147 @@
+//! One simulated node: a core, its clocks, its disk and its links.
+
+use super::clock::NodeClock;
+use super::disk::Disk;
+use super::geography::Spot;
+use super::link::Links;
+use super::signer::NodeSigner;
+use super::time::Micros;
+use hedgerow_attest::member::Member;
+use hedgerow_protocol::core::{MeshCore, Output};
+use hedgerow_protocol::fact::Scope;
+use hedgerow_protocol::id::Token;
+use hedgerow_protocol::time::Mono;
+use rand_chacha::ChaCha8Rng;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// Publications that a node remembers having seen, as gossipsub does for two minutes.
+const SEEN_MAX: usize = 128;
+
+/// A node, running or not.
+#[derive(Debug)]
+pub(crate) struct SimNode<D> {
+    pub(crate) member: Member,
+    pub(crate) region: usize,
+    pub(crate) signer: NodeSigner,
+    pub(crate) core: MeshCore<D>,
+    pub(crate) clock: NodeClock,
+    pub(crate) disk: Disk,
+    pub(crate) spot: Spot,
+    pub(crate) links: Links,
+    pub(crate) rng: ChaCha8Rng,
+    /// Whether its process runs.
+    pub(crate) up: bool,
+    /// Counts its processes; what an earlier one foresaw is void.
+    pub(crate) run: u32,
+    /// Its process stands still until then.
+    pub(crate) asleep_until: Micros,
+    /// When its next tick is foreseen; past when none is.
+    pub(crate) tick_at: Micros,
+    /// When its last write completes.
+    pub(crate) sync_at: Micros,
+    /// The last write that completed.
+    pub(crate) done: Token,
+    /// What waits for a write.
+    pub(crate) waiting: BTreeMap<Token, Vec<Output>>,
+    /// The last write that was asked for.
+    pub(crate) written: Token,
+    seen: VecDeque<u64>,
+    /// Gossip topics that it takes beside the one of the whole mesh.
+    pub(crate) topics: BTreeSet<Scope>,
+    pub(crate) sent: Sent,
+}
+
+/// What a node sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Sent {
+    /// UDP payloads.
+    pub(crate) packets: u64,
+    /// Their bytes.
+    pub(crate) bytes: u64,
+    /// Of these, bytes of datagrams of the probe lane.
+    pub(crate) probe_bytes: u64,
+    /// Of these, bytes of gossip.
+    pub(crate) gossip_bytes: u64,
+}
+
+impl<D> SimNode<D> {
+    /// Notes a publication; false when it was seen before.
+    pub(crate) fn see(&mut self, publication: u64) -> bool {
+        if self.seen.contains(&publication) {
+            return false;
+        }
+        if self.seen.len() >= SEEN_MAX {
+            self.seen.pop_front();
+        }
+        self.seen.push_back(publication);
+        true
+    }
+
+    /// Whether gossip on that topic reaches it.
+    pub(crate) fn follows(&self, scope: Scope) -> bool {
+        matches!(scope, Scope::Mesh | Scope::Directory) || self.topics.contains(&scope)
+    }
+
+    /// Whether that write is complete.
+    pub(crate) fn is_done(&self, token: Token) -> bool {
+        token <= self.done || token > self.written
+    }
+
+    /// What its monotonic clock shows.
+    pub(crate) fn mono(&self, now: Micros) -> Mono {
+        self.clock.mono(now)
+    }
+
+    /// Forgets everything that was in the memory of its process.
+    pub(crate) fn lose_memory(&mut self) {
+        self.waiting.clear();
+        self.links = Links::default();
+        self.seen.clear();
+        self.topics.clear();
+        self.asleep_until = 0;
+        self.tick_at = 0;
+        self.sync_at = 0;
+        self.done = Token(0);
+        self.written = Token(0);
+    }
+}
+
+/// The parts of a node that its builder chooses.
+#[derive(Debug)]
+pub(crate) struct NodeParts<D> {
+    pub(crate) member: Member,
+    pub(crate) region: usize,
+    pub(crate) signer: NodeSigner,
+    pub(crate) core: MeshCore<D>,
+    pub(crate) clock: NodeClock,
+    pub(crate) disk: Disk,
+    pub(crate) spot: Spot,
+    pub(crate) rng: ChaCha8Rng,
+}
+
+impl<D> From<NodeParts<D>> for SimNode<D> {
+    fn from(parts: NodeParts<D>) -> Self {
+        Self {
+            member: parts.member,
+            region: parts.region,
+            signer: parts.signer,
+            core: parts.core,
+            clock: parts.clock,
+            disk: parts.disk,
+            spot: parts.spot,
+            rng: parts.rng,
+            links: Links::default(),
+            up: false,
+            run: 0,
+            asleep_until: 0,
+            tick_at: 0,
+            sync_at: 0,
+            done: Token(0),
+            waiting: BTreeMap::new(),
+            written: Token(0),
+            seen: VecDeque::new(),
+            topics: BTreeSet::new(),
+            sent: Sent::default(),
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! What must never happen, by name.
+
+use crate::sim::time::{Micros, S};
+use std::fmt;
+
+/// A promise that holds after every step of every node, whatever the network, the disks and the clocks do within their
+/// bounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+pub(crate) enum Invariant {
+    /// A term of a cell has one holder.
+    OneHolderPerTerm,
+    /// The spans of true time in which two nodes believe that they hold the lease of a cell do not overlap.
+    LeasesDoNotOverlap,
+    /// A voter's terms never go back, across its restarts, and one term is granted to one run of one node.
+    GrantsGoForward,
+    /// Whoever proposes or speaks for a cell holds its lease at that moment.
+    ActsUnderLease,
+    /// A slot of a register has one value.
+    OneValuePerSlot,
+    /// A decided configuration follows the one before it by one change, so that their quorums meet.
+    QuorumsMeet,
+    /// A node's incarnations never go back, and each of its runs has a higher one.
+    IncarnationsGoForward,
+    /// Nobody is seen alive again while it is not running.
+    NoRevivalOfTheDead,
+    /// Nobody is taken for down whom nobody asked, with the suspicion attached.
+    VerifiedBeforeDown,
+    /// A departure is final.
+    DeparturesAreFinal,
+    /// After the faults have ended everybody who runs is seen alive by everybody in its cell.
+    ViewsBecomeEqual,
+    /// After the faults have ended the cell has a holder.
+    CellsAreLed,
+    /// A coordinate is finite and moves by no more than its bound.
+    CoordinatesAreBounded,
+}
+
+impl Invariant {
+    /// The short name that the design gives it.
+    pub(crate) fn code(self) -> &'static str {
+        match self {
+            Self::OneHolderPerTerm => "E1",
+            Self::LeasesDoNotOverlap => "E2",
+            Self::GrantsGoForward => "E4",
+            Self::ActsUnderLease => "E5",
+            Self::OneValuePerSlot => "R1",
+            Self::QuorumsMeet => "E6",
+            Self::IncarnationsGoForward => "M1",
+            Self::ViewsBecomeEqual => "M2",
+            Self::NoRevivalOfTheDead => "M3",
+            Self::VerifiedBeforeDown => "M4",
+            Self::DeparturesAreFinal => "M5",
+            Self::CellsAreLed => "L1",
+            Self::CoordinatesAreBounded => "C1",
+        }
+    }
+}
+
+/// A promise that was broken.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub(crate) struct Violation {
+    /// When, in microseconds of true time.
+    pub(crate) at_us: Micros,
+    /// Which.
+    pub(crate) invariant: Invariant,
+    /// By whom and how.
+    pub(crate) what: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { at_us, invariant, what } = self;
+        write!(f, "{} {invariant:?} at {}.{:06} s: {what}", invariant.code(), at_us / S, at_us % S)
+    }
+}

@@ -1,0 +1,188 @@
+//! Leases in true time.
+
+use super::invariant::Invariant;
+use super::measures::Measures;
+use crate::sim::time::{Micros, S};
+use hedgerow_attest::id::NodeId;
+use hedgerow_protocol::election::Grant;
+use hedgerow_protocol::id::{BootId, Term};
+use std::collections::BTreeMap;
+
+/// The error of a clock beyond which the promises of leases do not bind: the bound of the election.
+const RATE_BOUND_PPM: i64 = 10_000;
+
+/// One node's belief to hold the lease of a cell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Lease {
+    node: u32,
+    term: Term,
+    from: Micros,
+    until: Micros,
+}
+
+/// What one cell's leases were.
+#[derive(Debug, Default)]
+struct History {
+    /// Leases that have not ended long ago.
+    recent: Vec<Lease>,
+    last_holder: Option<u32>,
+    /// Since when a holder is missing, and whether it crashed.
+    vacant: Option<(Micros, bool)>,
+    /// A change of the holder before that moment is no flap: something disturbed the last one.
+    excused_until: Micros,
+}
+
+/// A change of the holder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Change {
+    /// After a crash, so long after it.
+    Failover(Micros),
+    /// After an announcement, so long after it.
+    Handover(Micros),
+    /// For no reason.
+    Flap,
+    /// For a reason that is not timed, or the first one.
+    Other,
+}
+
+/// All cells' leases, by region.
+#[derive(Debug, Default)]
+pub(super) struct Leases {
+    cells: BTreeMap<usize, History>,
+    holders: BTreeMap<(usize, Term), u32>,
+    grants: BTreeMap<NodeId, (Term, NodeId, BootId)>,
+    drifts: BTreeMap<u32, i64>,
+    network_changed: Micros,
+}
+
+/// After a change of the network the holder may change for that long without being called a flap.
+const EXCUSE: Micros = 30 * S;
+
+/// How long ended leases are remembered.
+const MEMORY: Micros = 60 * S;
+
+impl Leases {
+    /// After a step a node believes to hold a lease.
+    pub(super) fn held(
+        &mut self,
+        now: Micros,
+        region: usize,
+        node: u32,
+        term: Term,
+        until: Micros,
+    ) -> Result<Option<Change>, (Invariant, String)> {
+        let excused = self.network_changed + EXCUSE > now;
+        let holder = *self.holders.entry((region, term)).or_insert(node);
+        if holder != node {
+            let what = format!("term {term} is held by node {node} and was held by node {holder}");
+            return Err((Invariant::OneHolderPerTerm, what));
+        }
+        let in_bound = |node: u32| self.drifts.get(&node).is_none_or(|drift| drift.abs() <= RATE_BOUND_PPM);
+        let history = self.cells.entry(region).or_default();
+        history.recent.retain(|lease| lease.until + MEMORY > now);
+        let other = history.recent.iter().find(|lease| lease.node != node && lease.until > now);
+        if let Some(other) = other.filter(|other| in_bound(node) && in_bound(other.node)) {
+            let what = format!("node {node} holds term {term} beside {other:?}");
+            return Err((Invariant::LeasesDoNotOverlap, what));
+        }
+        let known = history.recent.iter_mut().rev().find(|lease| (lease.node, lease.term) == (node, term));
+        if let Some(lease) = known.filter(|lease| lease.until >= now) {
+            lease.until = until;
+            return Ok(None);
+        }
+        history.recent.push(Lease { node, term, from: now, until });
+        let before = history.last_holder.replace(node);
+        let change = match history.vacant.take() {
+            _ if before.is_none() => Change::Other,
+            Some((since, true)) => Change::Failover(now - since),
+            Some((since, false)) if before != Some(node) => Change::Handover(now - since),
+            Some(_) => Change::Other,
+            None if excused || history.excused_until > now => Change::Other,
+            None => Change::Flap,
+        };
+        Ok(Some(change))
+    }
+
+    /// After a step a node believes to hold none.
+    pub(super) fn released(&mut self, now: Micros, region: usize, node: u32) {
+        if let Some(history) = self.cells.get_mut(&region) {
+            for lease in history.recent.iter_mut().filter(|lease| lease.node == node && lease.until > now) {
+                lease.until = now;
+            }
+        }
+    }
+
+    /// The node stops believing anything. True when it held the lease.
+    pub(super) fn ended_by_crash(&mut self, now: Micros, region: usize, node: u32) -> bool {
+        let held = self.is_held_by(now, region, node);
+        self.released(now, region, node);
+        held
+    }
+
+    /// The holder is gone, or about to be; the next one is timed from here.
+    pub(super) fn vacate(&mut self, now: Micros, region: usize, crashed: bool) {
+        self.cells.entry(region).or_default().vacant.get_or_insert((now, crashed));
+    }
+
+    /// The holder may change for a while.
+    pub(super) fn excuse(&mut self, now: Micros, region: usize) {
+        self.cells.entry(region).or_default().excused_until = now + EXCUSE;
+    }
+
+    pub(super) fn network_changed(&mut self, now: Micros) {
+        self.network_changed = now;
+        // What a cut does to a holder is not a failover after a crash.
+        for history in self.cells.values_mut() {
+            history.vacant = None;
+        }
+    }
+
+    pub(super) fn set_drift(&mut self, node: u32, rate_ppm: i64) {
+        self.drifts.insert(node, rate_ppm);
+    }
+
+    /// A grant left its voter.
+    pub(super) fn granted(&mut self, grant: &Grant) -> Result<(), String> {
+        let says = (grant.term, grant.candidate, grant.boot);
+        match self.grants.insert(grant.voter, says) {
+            Some(said) if says != said && grant.term <= said.0 => Err(format!(
+                "voter {} granted term {} to {} after term {} to {}",
+                grant.voter.short(),
+                grant.term,
+                grant.candidate.short(),
+                said.0,
+                said.1.short()
+            )),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Whether the node holds the lease of that term.
+    pub(super) fn covers(&self, now: Micros, region: usize, node: u32, term: Term) -> bool {
+        let holds = |lease: &Lease| lease.node == node && lease.term == term && lease.from <= now && lease.until >= now;
+        self.cells.get(&region).is_some_and(|history| history.recent.iter().any(holds))
+    }
+
+    /// Whether the node holds the lease.
+    pub(super) fn is_held_by(&self, now: Micros, region: usize, node: u32) -> bool {
+        self.holder(now, region) == Some(node)
+    }
+
+    /// Who holds the lease.
+    pub(super) fn holder(&self, now: Micros, region: usize) -> Option<u32> {
+        let history = self.cells.get(&region)?;
+        history.recent.iter().rev().find(|lease| lease.from <= now && lease.until > now).map(|lease| lease.node)
+    }
+}
+
+impl Measures {
+    /// Counts a change of a holder.
+    pub(super) fn count(&mut self, change: Change) {
+        match change {
+            Change::Failover(span) => self.failover.take(span),
+            Change::Handover(span) => self.handover.take(span),
+            Change::Flap => self.flaps += 1,
+            Change::Other => {}
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! Who ran when, and who believed it.
+
+use crate::sim::life::End;
+use crate::sim::time::{Micros, S};
+use hedgerow_protocol::fact::NodeRecord;
+use hedgerow_protocol::id::{BootId, Incarnation};
+use hedgerow_protocol::view::MemberState;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// A member counts as undisturbed when nothing happened to it for that long.
+const CALM: Micros = 20 * S;
+/// Mistakes about one member within this span are one mistake.
+const ONE_MISTAKE: Micros = 60 * S;
+/// A suspicion that was told counts as a verification for that long.
+const VERIFICATION_LIFE: Micros = 30 * S;
+
+/// One node's life.
+#[derive(Debug, Clone, Copy, Default)]
+struct Life {
+    up: bool,
+    changed: Micros,
+    /// Nothing that is believed about it before that moment is a mistake.
+    disturbed_until: Micros,
+    last_mistake: Option<Micros>,
+    announced: Option<End>,
+    incarnation: Option<(Incarnation, BootId)>,
+}
+
+/// A crash or return that some have not noticed yet.
+#[derive(Debug)]
+struct Pending {
+    node: u32,
+    since: Micros,
+    kind: PendingKind,
+    /// Who has not noticed.
+    waiting: BTreeSet<u32>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum PendingKind {
+    Crash,
+    Return,
+    Avoided { in_flight: bool },
+}
+
+/// Something that all who run know now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Known {
+    /// A crash, so long after it.
+    Crash(Micros),
+    /// All who talk to a crashed node route around it.
+    Avoided {
+        /// How long after the crash.
+        span: Micros,
+        /// Whether a request was under way.
+        in_flight: bool,
+    },
+    /// A return, so long after it.
+    Return(Micros),
+}
+
+/// All nodes.
+#[derive(Debug)]
+pub(super) struct Members {
+    lives: Vec<Life>,
+    cells: BTreeMap<usize, Vec<u32>>,
+    regions: Vec<usize>,
+    pending: Vec<Pending>,
+    talkers: BTreeMap<u32, (Vec<u32>, bool)>,
+    /// Pairs of observer and departed: a departure that was seen.
+    seen_left: BTreeSet<(u32, u32)>,
+    /// Pairs of observer and dead: the dead that were taken for down since they died.
+    seen_down: BTreeSet<(u32, u32)>,
+    suspicions: VecDeque<Micros>,
+    network_changed: Micros,
+    changed: bool,
+}
+
+impl Members {
+    pub(super) fn new(regions: &[usize]) -> Self {
+        let mut cells: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
+        for (node, region) in (0..).zip(regions) {
+            cells.entry(*region).or_default().push(node);
+        }
+        Self {
+            lives: vec![Life::default(); regions.len()],
+            cells,
+            regions: regions.to_vec(),
+            pending: Vec::new(),
+            talkers: BTreeMap::new(),
+            seen_left: BTreeSet::new(),
+            seen_down: BTreeSet::new(),
+            suspicions: VecDeque::new(),
+            network_changed: 0,
+            changed: false,
+        }
+    }
+
+    pub(super) fn started(&mut self, now: Micros, node: u32) {
+        let first = self.life(node).changed == 0;
+        let life = self.life_mut(node);
+        (life.up, life.changed, life.announced) = (true, now, None);
+        life.disturbed_until = now;
+        self.pending.retain(|pending| pending.node != node);
+        self.seen_down.retain(|(_, of)| *of != node);
+        self.forget_witness(node);
+        if !first {
+            self.await_all(now, node, PendingKind::Return);
+        }
+    }
+
+    pub(super) fn crashed(&mut self, now: Micros, node: u32) {
+        self.end(now, node);
+        self.await_all(now, node, PendingKind::Crash);
+        if let Some((talkers, in_flight)) = self.talkers.remove(&node) {
+            let waiting = talkers.into_iter().filter(|talker| self.life(*talker).up).collect();
+            let kind = PendingKind::Avoided { in_flight };
+            self.pending.push(Pending { node, since: now, kind, waiting });
+        }
+    }
+
+    pub(super) fn stopped(&mut self, now: Micros, node: u32) {
+        self.end(now, node);
+    }
+
+    fn end(&mut self, now: Micros, node: u32) {
+        let life = self.life_mut(node);
+        (life.up, life.changed) = (false, now);
+        self.pending.retain(|pending| pending.node != node);
+        self.forget_witness(node);
+        self.seen_left.retain(|(observer, _)| *observer != node);
+        self.seen_down.retain(|(observer, _)| *observer != node);
+    }
+
+    pub(super) fn announced(&mut self, _now: Micros, node: u32, end: End) {
+        self.life_mut(node).announced = Some(end);
+    }
+
+    pub(super) fn disturbed(&mut self, node: u32, until: Micros) {
+        let life = self.life_mut(node);
+        life.disturbed_until = life.disturbed_until.max(until);
+        self.forget_witness(node);
+    }
+
+    pub(super) fn network_changed(&mut self, now: Micros) {
+        self.network_changed = now;
+        // Who cannot be reached cannot be told.
+        self.pending.clear();
+    }
+
+    pub(super) fn talk(&mut self, to: u32, talkers: &[u32], in_flight: bool) {
+        self.talkers.insert(to, (talkers.to_vec(), in_flight));
+    }
+
+    /// A node's own record.
+    pub(super) fn spoke(&mut self, node: u32, record: &NodeRecord) -> Result<(), String> {
+        let says = (record.incarnation, record.boot);
+        match self.life_mut(node).incarnation.replace(says) {
+            Some((incarnation, boot)) if incarnation > says.0 || (incarnation == says.0 && boot != says.1) => {
+                Err(format!("node {node} speaks as incarnation {} after {incarnation}", says.0))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// A suspect was told that it is one.
+    pub(super) fn suspicion_told(&mut self, now: Micros) {
+        self.suspicions.push_back(now);
+        if self.suspicions.len() > 2 {
+            self.suspicions.pop_front();
+        }
+    }
+
+    /// Whether anybody was asked, with the suspicion attached, twice in the last while.
+    pub(super) fn was_verified(&self, now: Micros) -> bool {
+        self.suspicions.len() == 2 && self.suspicions.iter().all(|told| told + VERIFICATION_LIFE > now)
+    }
+
+    pub(super) fn is_stopping(&self, node: u32) -> bool {
+        self.life(node).announced.is_some()
+    }
+
+    /// Whether nothing excuses that the observer takes the member for down.
+    pub(super) fn is_undisturbed(&self, now: Micros, observer: u32, of: u32) -> bool {
+        let calm = |node: u32| {
+            let life = self.life(node);
+            life.up && life.announced.is_none() && life.changed.max(life.disturbed_until) + CALM < now
+        };
+        calm(observer) && calm(of) && (self.network_changed == 0 || self.network_changed + CALM < now)
+    }
+
+    /// Whether this is not the echo of an earlier mistake about the same member.
+    pub(super) fn is_first_mistake(&mut self, now: Micros, of: u32) -> bool {
+        let life = self.life_mut(of);
+        let last = life.last_mistake.replace(now);
+        last.is_none_or(|last| last + ONE_MISTAKE < now)
+    }
+
+    /// Whether the observer had taken the member for down since it died. Before that, old packets of the dead, held up
+    /// anywhere, may well make it seem alive.
+    pub(super) fn is_known_dead(&self, observer: u32, of: u32) -> bool {
+        !self.life(of).up && self.seen_down.contains(&(observer, of))
+    }
+
+    /// An observer sees a member in another state. True when it had seen its departure.
+    pub(super) fn saw(&mut self, _now: Micros, observer: u32, of: u32, to: MemberState) -> bool {
+        for pending in self.pending.iter_mut().filter(|pending| pending.node == of) {
+            let noticed = match pending.kind {
+                PendingKind::Crash => to == MemberState::Down,
+                PendingKind::Return => to == MemberState::Alive,
+                PendingKind::Avoided { .. } => to != MemberState::Alive,
+            };
+            if noticed && pending.waiting.remove(&observer) {
+                self.changed = true;
+            }
+        }
+        if to == MemberState::Down && !self.life(of).up {
+            self.seen_down.insert((observer, of));
+        }
+        if to == MemberState::Left {
+            self.seen_left.insert((observer, of));
+            return false;
+        }
+        self.seen_left.remove(&(observer, of))
+    }
+
+    /// What all who run know since the last time.
+    pub(super) fn conclude(&mut self, now: Micros) -> Option<Vec<Known>> {
+        if !std::mem::take(&mut self.changed) {
+            return None;
+        }
+        let done: Vec<Pending> = self.pending.extract_if(.., |pending| pending.waiting.is_empty()).collect();
+        let known = |pending: Pending| {
+            let span = now - pending.since;
+            match pending.kind {
+                PendingKind::Crash => Known::Crash(span),
+                PendingKind::Return => Known::Return(span),
+                PendingKind::Avoided { in_flight } => Known::Avoided { span, in_flight },
+            }
+        };
+        Some(done.into_iter().map(known).collect())
+    }
+
+    fn await_all(&mut self, now: Micros, node: u32, kind: PendingKind) {
+        let region = self.regions[node as usize];
+        let others = self.cells[&region].iter().filter(|other| **other != node && self.life(**other).up);
+        let waiting: BTreeSet<u32> = others.copied().collect();
+        if !waiting.is_empty() {
+            self.pending.push(Pending { node, since: now, kind, waiting });
+        }
+    }
+
+    /// That node notices nothing any more.
+    fn forget_witness(&mut self, node: u32) {
+        for pending in &mut self.pending {
+            if pending.waiting.remove(&node) {
+                self.changed = true;
+            }
+        }
+    }
+
+    fn life(&self, node: u32) -> &Life {
+        &self.lives[node as usize]
+    }
+
+    fn life_mut(&mut self, node: u32) -> &mut Life {
+        &mut self.lives[node as usize]
+    }
+}

@@ -1,0 +1,12 @@
+//! What really happened, in true time, and whether the nodes kept their promises. Nodes never see it.
+
+mod invariant;
+mod leases;
+mod measures;
+mod members;
+mod registers;
+mod state;
+
+pub(crate) use invariant::{Invariant, Violation};
+pub(crate) use measures::{Measures, Samples};
+pub(crate) use state::Oracle;

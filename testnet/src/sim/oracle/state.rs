@@ -1,0 +1,269 @@
+//! The oracle itself: what it notes, and what it is told.
+
+use super::invariant::{Invariant, Violation};
+use super::leases::Leases;
+use super::measures::Measures;
+use super::members::Members;
+use super::registers::Registers;
+use crate::sim::life::End;
+use crate::sim::time::Micros;
+use hedgerow_protocol::coords::{Coordinate, MOVE_MAX_US, UNIT_US};
+use hedgerow_protocol::core::Event;
+use hedgerow_protocol::fact::Liveness;
+use hedgerow_protocol::fact::{Fact, VerifiedFact};
+use hedgerow_protocol::id::Term;
+use hedgerow_protocol::view::MemberState;
+use hedgerow_protocol::wire::{ProbeMessage, VerifiedLease, VerifiedMessage};
+
+/// Violations that are kept word for word; more are counted.
+const KEPT_MAX: usize = 16;
+
+/// What really happened so far.
+#[derive(Debug)]
+pub(crate) struct Oracle {
+    /// Violations word for word, the first of them.
+    pub(crate) violations: Vec<Violation>,
+    /// How many there were.
+    pub(crate) violated: u64,
+    /// What was measured.
+    pub(crate) measures: Measures,
+    /// Messages and facts that receivers refused.
+    pub(crate) refused: u64,
+    pub(super) members: Members,
+    pub(super) leases: Leases,
+    pub(super) registers: Registers,
+    regions: Vec<usize>,
+}
+
+impl Oracle {
+    /// Nothing has happened yet. `regions` says where each node stands.
+    pub(crate) fn new(regions: Vec<usize>) -> Self {
+        Self {
+            violations: Vec::new(),
+            violated: 0,
+            measures: Measures::default(),
+            refused: 0,
+            members: Members::new(&regions),
+            leases: Leases::default(),
+            registers: Registers::default(),
+            regions,
+        }
+    }
+
+    /// A promise was broken.
+    pub(crate) fn violate(&mut self, at_us: Micros, invariant: Invariant, what: String) {
+        self.violated += 1;
+        if self.violations.len() < KEPT_MAX {
+            self.violations.push(Violation { at_us, invariant, what });
+        }
+    }
+
+    /// The region of a node.
+    pub(super) fn region(&self, node: u32) -> usize {
+        self.regions[node as usize]
+    }
+
+    /// A node's process began.
+    pub(crate) fn started(&mut self, now: Micros, node: u32) {
+        self.members.started(now, node);
+    }
+
+    /// A node's power went.
+    pub(crate) fn crashed(&mut self, now: Micros, node: u32) {
+        self.measures.crashes += 1;
+        let region = self.region(node);
+        if self.leases.ended_by_crash(now, region, node) {
+            self.leases.vacate(now, region, true);
+        }
+        self.members.crashed(now, node);
+        self.conclude_detections(now);
+    }
+
+    /// A node's process ended in order.
+    pub(crate) fn stopped(&mut self, now: Micros, node: u32) {
+        let region = self.region(node);
+        self.leases.ended_by_crash(now, region, node);
+        self.members.stopped(now, node);
+        self.conclude_detections(now);
+    }
+
+    /// A node said that it is about to end.
+    pub(crate) fn announced(&mut self, now: Micros, node: u32, end: End) {
+        let region = self.region(node);
+        if self.leases.is_held_by(now, region, node) {
+            self.leases.vacate(now, region, false);
+        }
+        self.members.announced(now, node, end);
+    }
+
+    /// A node stands still until `until`.
+    pub(crate) fn paused(&mut self, now: Micros, node: u32, until: Micros) {
+        let region = self.region(node);
+        if self.leases.ended_by_crash(now, region, node) {
+            self.leases.excuse(now, region);
+        }
+        self.members.disturbed(node, until);
+    }
+
+    /// A node's clock is wrong from here on.
+    pub(crate) fn drifts(&mut self, node: u32, rate_ppm: i64) {
+        self.leases.set_drift(node, rate_ppm);
+    }
+
+    /// The network between groups of nodes changed.
+    pub(crate) fn network_changed(&mut self, now: Micros) {
+        self.members.network_changed(now);
+        self.leases.network_changed(now);
+    }
+
+    /// A node sent a message.
+    pub(crate) fn said(&mut self, now: Micros, node: u32, message: &VerifiedMessage) {
+        match message {
+            VerifiedMessage::Probe(ProbeMessage::Ping { belief, .. }) if belief.liveness != Liveness::Alive => {
+                self.members.suspicion_told(now);
+            }
+            VerifiedMessage::Lease(lease) => self.said_lease(now, node, lease),
+            VerifiedMessage::Probe(_) | VerifiedMessage::Exchange(_) => {}
+        }
+    }
+
+    fn said_lease(&mut self, now: Micros, node: u32, lease: &VerifiedLease) {
+        match lease {
+            VerifiedLease::Grant(reply) => {
+                if let Err(what) = self.leases.granted(&reply.grant) {
+                    self.violate(now, Invariant::GrantsGoForward, what);
+                }
+            }
+            VerifiedLease::Propose(propose) => self.must_hold(now, node, propose.term, "proposes"),
+            VerifiedLease::Decided(decision) => self.decided(now, decision),
+            VerifiedLease::Campaign(_)
+            | VerifiedLease::Denial(..)
+            | VerifiedLease::Abandon(_)
+            | VerifiedLease::Accepted(_)
+            | VerifiedLease::Refused(_) => {}
+        }
+    }
+
+    /// A node published a fact.
+    pub(crate) fn published(&mut self, now: Micros, node: u32, fact: &VerifiedFact) {
+        match fact.fact() {
+            Fact::Rollup(rollup) => self.must_hold(now, node, rollup.term, "speaks for its cell"),
+            Fact::Record(record) => {
+                if let Err(what) = self.members.spoke(node, record) {
+                    self.violate(now, Invariant::IncarnationsGoForward, what);
+                }
+            }
+            Fact::Decision(decision) => self.decided(now, decision),
+            Fact::Member(_) | Fact::Accusation(_) | Fact::Genesis(_) | Fact::Policy(..) | Fact::Deployment(_) => {}
+        }
+    }
+
+    fn decided(&mut self, now: Micros, decision: &hedgerow_protocol::register::VerifiedDecision) {
+        if let Err((invariant, what)) = self.registers.decided(decision) {
+            self.violate(now, invariant, what);
+        }
+    }
+
+    fn must_hold(&mut self, now: Micros, node: u32, term: Term, act: &str) {
+        let region = self.region(node);
+        if !self.leases.covers(now, region, node, term) {
+            let what = format!("node {node} {act} under term {term} without its lease");
+            self.violate(now, Invariant::ActsUnderLease, what);
+        }
+    }
+
+    /// What a node believes to hold after a step: a term, and the true time at which it will stop believing.
+    pub(crate) fn holds(&mut self, now: Micros, node: u32, held: Option<(Term, Micros)>) {
+        let region = self.region(node);
+        let change = match held {
+            Some((term, until)) => self.leases.held(now, region, node, term, until),
+            None => {
+                self.leases.released(now, region, node);
+                Ok(None)
+            }
+        };
+        match change {
+            Ok(None) => {}
+            Ok(Some(change)) => self.measures.count(change),
+            Err((invariant, what)) => self.violate(now, invariant, what),
+        }
+    }
+
+    /// A node's coordinate moved. Coordinates are told in whole units, so that rounding may add one along each dimension.
+    pub(crate) fn moved(&mut self, now: Micros, node: u32, before: &Coordinate, after: &Coordinate) {
+        let (before, after) = (before.fields(), after.fields());
+        let squares = before.vector.iter().zip(&after.vector).map(|(a, b)| u64::from(a.abs_diff(*b)).pow(2));
+        let units = squares.sum::<u64>().isqrt();
+        let most = MOVE_MAX_US / u64::from(UNIT_US) + before.vector.len() as u64;
+        if units > most {
+            let what = format!("node {node} moved by {} us at once", units * u64::from(UNIT_US));
+            self.violate(now, Invariant::CoordinatesAreBounded, what);
+        }
+    }
+
+    /// An event of a node.
+    pub(crate) fn noticed(&mut self, _now: Micros, _node: u32, event: &Event) {
+        if matches!(event, Event::PlacementRefused { .. }) {
+            self.refused += 1;
+        }
+    }
+
+    /// A node sees another in another state. `connected` is whether no cut is between them. What it believes of members of
+    /// other cells is their aggregators' word, which may be late.
+    pub(crate) fn saw(&mut self, now: Micros, observer: u32, of: u32, to: MemberState, connected: bool) {
+        if self.region(observer) != self.region(of) {
+            return;
+        }
+        if self.members.saw(now, observer, of, to) {
+            let what = format!("node {observer} sees node {of} {to} after its departure");
+            self.violate(now, Invariant::DeparturesAreFinal, what);
+        }
+        match to {
+            MemberState::Down => {
+                if !self.members.was_verified(now) && !self.members.is_stopping(of) {
+                    let what = format!("node {observer} takes node {of} for down, and nobody asked it");
+                    self.violate(now, Invariant::VerifiedBeforeDown, what);
+                }
+                if connected && self.members.is_undisturbed(now, observer, of) && self.members.is_first_mistake(now, of)
+                {
+                    self.measures.false_downs += 1;
+                }
+            }
+            MemberState::Alive if self.members.is_known_dead(observer, of) => {
+                let what = format!("node {observer} sees node {of} alive, which does not run");
+                self.violate(now, Invariant::NoRevivalOfTheDead, what);
+            }
+            MemberState::Alive
+            | MemberState::Suspect
+            | MemberState::Stopping
+            | MemberState::Draining
+            | MemberState::Left => {}
+        }
+        self.conclude_detections(now);
+    }
+
+    /// Whose crash or return is known to all who run.
+    fn conclude_detections(&mut self, now: Micros) {
+        let Some(known) = self.members.conclude(now) else { return };
+        for known in known {
+            match known {
+                super::members::Known::Crash(span) => self.measures.crash_known.take(span),
+                super::members::Known::Avoided { span, in_flight: false } => self.measures.routed_around.take(span),
+                super::members::Known::Avoided { span, in_flight: true } => {
+                    self.measures.routed_around_in_flight.take(span);
+                }
+                super::members::Known::Return(span) => self.measures.return_known.take(span),
+            }
+        }
+    }
+
+    /// Who holds the lease of a region's cell.
+    pub(crate) fn holder(&self, now: Micros, region: usize) -> Option<u32> {
+        self.leases.holder(now, region)
+    }
+
+    /// Nodes that talk to that one: from here on it is measured when they route around it.
+    pub(crate) fn talk(&mut self, to: u32, talkers: &[u32], in_flight: bool) {
+        self.members.talk(to, talkers, in_flight);
+    }
+}

@@ -1,0 +1,51 @@
+//! What a script does at one moment.
+
+use super::spec::{FaultKind, Who};
+use crate::sim::time::Micros;
+
+/// One line of a script.
+#[derive(Debug, Clone)]
+pub(crate) enum Action {
+    /// A fault begins.
+    Begin {
+        /// What.
+        kind: FaultKind,
+        /// In which region.
+        region: usize,
+        /// To whom.
+        who: Who,
+        /// How long it lasts.
+        span: Option<Micros>,
+        /// Of a drift.
+        ppm: u32,
+    },
+    /// A node is started again.
+    Start(u32),
+    /// A node that announced its end ends.
+    Part {
+        /// The node.
+        node: u32,
+        /// When it is started again, if ever.
+        back_after: Option<Micros>,
+    },
+    /// Cuts heal.
+    Heal(Vec<u64>),
+    /// A disk is well again.
+    MendDisk(u32),
+    /// Everybody has had time to learn that the node is gone.
+    LookForGhosts {
+        /// The node.
+        node: u32,
+        /// Whether it said so itself.
+        departed: bool,
+    },
+    /// Everybody has had time to find each other again, or not.
+    LookForEquality {
+        /// When the cut healed.
+        healed_at: Micros,
+    },
+    /// The state of things is sampled.
+    Sample,
+    /// Nothing any more.
+    Void,
+}

@@ -1,0 +1,17 @@
+//! Scenarios: what a mesh is, what happens to it, and what must come of it.
+
+mod action;
+mod expect;
+mod library;
+mod play;
+mod report;
+mod script;
+mod spec;
+mod stage;
+mod verdict;
+
+pub(crate) use expect::Expectation;
+pub(crate) use library::{load, names};
+pub(crate) use play::{Outcome, play};
+pub(crate) use report::{Finished, Report};
+pub(crate) use spec::{Case, Fault, FaultKind, MeshSpec, Preset, Scenario, WeatherSpec, Who};

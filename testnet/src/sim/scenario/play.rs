@@ -1,0 +1,250 @@
+//! Playing one case with one seed.
+
+use super::action::Action;
+use super::script;
+use super::spec::{Case, Preset, WeatherSpec};
+use crate::sim::dice::mix;
+use crate::sim::mesh::MeshPlan;
+use crate::sim::oracle::{Invariant, Measures, Violation};
+use crate::sim::time::{MINUTE, MS, Micros, S};
+use crate::sim::weather::Weather;
+use crate::sim::world::{Event, World, WorldOptions};
+use hedgerow_protocol::core::CoreConfig;
+use hedgerow_protocol::defect::Defects;
+use hedgerow_protocol::view::MemberState;
+use rand_chacha::ChaCha8Rng;
+use rand_core::SeedableRng as _;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// A mesh that has not formed by then never will.
+const FORMATION_MAX: Micros = 3 * MINUTE;
+
+/// Keeps the stream of the script apart from that of the world.
+const SCRIPT_SALT: u64 = 0x005c_7197;
+
+/// Time between two samples of the state of things.
+pub(super) const SAMPLE_PERIOD: Micros = 250 * MS;
+
+/// What came of one run.
+#[derive(Debug, Clone)]
+pub(crate) struct Outcome {
+    /// What was measured.
+    pub(crate) measures: Measures,
+    /// The first violations, word for word.
+    pub(crate) violations: Vec<Violation>,
+    /// How many there were.
+    pub(crate) violated: u64,
+    /// How often which rare path was taken.
+    pub(crate) sometimes: BTreeMap<&'static str, u64>,
+    /// Of the whole run.
+    pub(crate) digest: String,
+    /// Steps of all cores.
+    pub(crate) steps: u64,
+    /// True time that passed.
+    pub(crate) virtual_us: Micros,
+    /// How long it took until everybody saw everybody and every cell had a holder.
+    pub(crate) formed_us: Option<Micros>,
+}
+
+/// A run in progress.
+#[derive(Debug)]
+pub(crate) struct Player<'a, D: Defects> {
+    pub(super) world: World<D>,
+    pub(super) case: &'a Case,
+    pub(super) actions: Vec<Action>,
+    /// Nodes that are not started again.
+    pub(super) gone: BTreeSet<u32>,
+    /// Randomness of the script alone, so that a change of the machines does not change what happens to them.
+    pub(super) dice: ChaCha8Rng,
+    formed_us: Option<Micros>,
+    sample_line: usize,
+}
+
+/// Plays a case with a seed on nodes that are built without some of the rules.
+pub(crate) fn play<D: Defects>(plan: Arc<MeshPlan>, case: &Case, seed: u64, defects: D) -> Outcome {
+    let options = WorldOptions {
+        seed,
+        wire: case.wire,
+        is_metered: case.metered,
+        keeps_disks: case.disks,
+        defects,
+        settings: settings(case.preset),
+    };
+    let mut player = Player {
+        world: World::new(plan, options),
+        case,
+        actions: Vec::new(),
+        gone: BTreeSet::new(),
+        dice: ChaCha8Rng::seed_from_u64(mix(seed ^ SCRIPT_SALT)),
+        formed_us: None,
+        sample_line: 0,
+    };
+    player.form();
+    player.world.weather = case.weather.weather();
+    player.perform();
+    player.calm_down();
+    player.finish()
+}
+
+impl<D: Defects> Player<'_, D> {
+    /// Starts all nodes and waits until the mesh is whole.
+    fn form(&mut self) {
+        self.world.start_all(self.case.mesh.joiners);
+        while self.formed_us.is_none() && self.world.now < FORMATION_MAX {
+            let next = self.world.now + S;
+            self.pass_until(next);
+            self.formed_us = (self.is_equal() && self.is_led()).then_some(self.world.now);
+        }
+        let settled = self.world.now + self.case.settle;
+        self.pass_until(settled);
+        if self.formed_us.is_none() {
+            self.complain(Invariant::ViewsBecomeEqual, format!("the mesh has not formed: {:?}", self.unequal_pairs()));
+        }
+    }
+
+    /// Lets the faults of the case happen.
+    fn perform(&mut self) {
+        let start = self.world.now;
+        for (at, action) in script::lines(self.case, start, &mut self.dice) {
+            self.foresee(at, action);
+        }
+        self.sample_line = self.actions.len();
+        self.foresee(start + SAMPLE_PERIOD, Action::Sample);
+        for node in &mut self.world.nodes {
+            node.sent = Default::default();
+        }
+        let end = start + self.case.span;
+        self.pass_until(end);
+        if self.case.metered {
+            self.count_traffic(self.case.span);
+        }
+    }
+
+    /// The faults end; everything must become well again.
+    fn calm_down(&mut self) {
+        let Some(span) = self.case.calm else { return };
+        self.actions.iter_mut().for_each(|action| *action = Action::Void);
+        self.end_all_faults();
+        self.world.weather = Weather::default();
+        let until = self.world.now + span;
+        self.pass_until(until);
+        if !self.is_equal() {
+            let pairs = self.unequal_pairs();
+            let what = format!("{} pairs do not see each other, first {:?}", pairs.len(), pairs.first());
+            self.complain(Invariant::ViewsBecomeEqual, what);
+        }
+        if !self.is_led() {
+            let what = format!("no holder in regions {:?}", self.leaderless());
+            self.complain(Invariant::CellsAreLed, what);
+        }
+    }
+
+    fn finish(self) -> Outcome {
+        let digest = self.world.digest();
+        Outcome {
+            digest,
+            measures: self.world.oracle.measures,
+            violations: self.world.oracle.violations,
+            violated: self.world.oracle.violated,
+            sometimes: self.world.sometimes,
+            steps: self.world.steps,
+            virtual_us: self.world.now,
+            formed_us: self.formed_us,
+        }
+    }
+
+    /// Lets time pass and does what the script says.
+    pub(super) fn pass_until(&mut self, until: Micros) {
+        while let Some(line) = self.world.run_until(until) {
+            let action = self.actions[line].clone();
+            self.act(action);
+        }
+    }
+
+    /// Adds a line to the script.
+    pub(super) fn foresee(&mut self, at: Micros, action: Action) {
+        self.actions.push(action);
+        self.world.queue.push(at, Event::Script(self.actions.len() - 1));
+    }
+
+    /// Foresees the next sample, on the same line.
+    pub(super) fn sample_again(&mut self) {
+        let at = self.world.now + SAMPLE_PERIOD;
+        self.world.queue.push(at, Event::Script(self.sample_line));
+    }
+
+    pub(super) fn complain(&mut self, invariant: Invariant, what: String) {
+        let now = self.world.now;
+        self.world.oracle.violate(now, invariant, what);
+    }
+
+    /// Whether everybody who runs sees everybody who runs in its region alive.
+    pub(super) fn is_equal(&self) -> bool {
+        self.world.running().all(|node| self.blind_spots(node).next().is_none())
+    }
+
+    /// Who does not see whom.
+    pub(super) fn unequal_pairs(&self) -> Vec<(u32, u32)> {
+        self.world.running().flat_map(|node| self.blind_spots(node).map(move |of| (node, of))).collect()
+    }
+
+    fn blind_spots(&self, observer: u32) -> impl Iterator<Item = u32> + '_ {
+        let core = &self.world.node(observer).core;
+        self.world.plan.nodes_of(self.world.node(observer).region).filter(move |of| {
+            let there = self.world.node(*of);
+            let seen = core.member_state_of(&there.member.node());
+            *of != observer && there.up && !matches!(seen, Some(MemberState::Alive | MemberState::Draining))
+        })
+    }
+
+    pub(super) fn is_led(&self) -> bool {
+        self.leaderless().is_empty()
+    }
+
+    fn leaderless(&self) -> Vec<usize> {
+        let regions = 0..self.world.plan.regions().len();
+        let has_nodes = |region: &usize| self.world.plan.nodes_of(*region).any(|node| self.world.node(node).up);
+        regions.filter(has_nodes).filter(|region| self.world.oracle.holder(self.world.now, *region).is_none()).collect()
+    }
+
+    /// Adds up what was sent in the last `span`.
+    fn count_traffic(&mut self, span: Micros) {
+        for number in 0..self.world.nodes.len() as u32 {
+            let links: Vec<u32> = self.world.node(number).links.up().map(|(peer, _)| peer).collect();
+            for peer in links {
+                self.world.keep_alive(number, peer);
+            }
+            let sent = self.world.node(number).sent;
+            let measures = &mut self.world.oracle.measures;
+            measures.sent_bytes += sent.bytes;
+            measures.probe_bytes += sent.probe_bytes;
+            measures.gossip_bytes += sent.gossip_bytes;
+            measures.counted_us += span;
+        }
+    }
+}
+
+impl WeatherSpec {
+    /// The same in integers.
+    pub(crate) fn weather(&self) -> Weather {
+        let mut weather = Weather::default();
+        weather.loss_ppm = ppm(self.loss_percent);
+        weather.duplicate_ppm = ppm(self.duplicate_percent);
+        weather.late_ppm = ppm(self.late_percent);
+        weather.flip_ppm = ppm(self.flip_percent);
+        weather.jitter_us = self.jitter_ms * MS;
+        weather
+    }
+}
+
+fn ppm(percent: f64) -> u32 {
+    (percent.clamp(0.0, 100.0) * 10_000.0).round() as u32
+}
+
+fn settings(preset: Preset) -> fn(&mut CoreConfig) {
+    match preset {
+        Preset::Local | Preset::RandomProbing => |_config| (),
+        Preset::ManyCells => |config| config.detail_cells = 0,
+    }
+}
