@@ -7,7 +7,7 @@ use crate::defect::Defects;
 use crate::fact::{CELL_MEMBERS_MAX, Fact, FactKey, NodeState, VerifiedFact};
 use crate::id::PlacementEpoch;
 use crate::placement::{Candidate, Deployment, Inputs, PlacementTable, Rules, TableFault, choose, verify_table};
-use crate::register::{Content, Value, Voter};
+use crate::register::{Content, Value};
 use crate::time::Mono;
 use hedgerow_attest::id::{CellId, NodeId};
 use hedgerow_attest::member::Member;
@@ -22,7 +22,7 @@ impl<D: Defects> MeshCore<D> {
     pub(super) fn next_content(&self, now: Mono) -> Option<Content> {
         let cell = self.home?;
         let voters = self.cell.voters()?;
-        if let Some(next) = self.growth(now, voters) {
+        if let Some(next) = self.voter_change(now, voters) {
             return Some(Content::Configuration(next));
         }
         let policy = self.policies.values().next_back();
@@ -62,15 +62,7 @@ impl<D: Defects> MeshCore<D> {
     pub(super) fn is_fit(&self, value: &Value) -> bool {
         let Some(voters) = self.cell.voters() else { return false };
         match &value.content {
-            Content::Configuration(next) => {
-                let known = |voter: &Voter| {
-                    self.roster.member(&voter.node).is_some_and(|member| {
-                        let right = *member.statement() == voter.key && *member.region() == self.config.region;
-                        right && member.roles().contains(Role::Voter)
-                    })
-                };
-                voters.may_become(next) && next.voters.iter().all(known)
-            }
+            Content::Configuration(next) => self.is_fit_change(voters, next),
             Content::Placement(table) => {
                 let epoch = self.decided_table(&value.cell).map_or(PlacementEpoch(0), |table| table.epoch);
                 let numbered = table.epoch == epoch.next() && table.config_epoch == voters.epoch;

@@ -1,34 +1,74 @@
 //! How the voters of the own cell change.
 
 use super::mesh_core::MeshCore;
-use crate::defect::Defects;
-use crate::placement::draw;
-use crate::register::{Configuration, Voter};
+use crate::defect::{Defect, Defects};
+use crate::election::{Presence, Prospect, Roll};
+use crate::fact::{DegradedReason, Liveness, NodeState};
+use crate::register::{Configuration, Voter, Waiver};
 use crate::time::Mono;
+use hedgerow_attest::id::NodeId;
 use hedgerow_attest::member::Member;
 use hedgerow_attest::membership::Role;
-
-/// Voters that a sole voter makes of a cell.
-const FIRST_VOTERS: usize = 3;
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 impl<D: Defects> MeshCore<D> {
-    /// From one voter to three, as soon as three members are ready. No other change at this point.
-    pub(super) fn growth(&self, now: Mono, voters: &Configuration) -> Option<Configuration> {
-        let [sole] = voters.voters.as_slice() else { return None };
-        if sole.node != self.config.me {
-            return None;
-        }
-        let ready = self.swim.peers().iter().filter(|(_, peer)| self.is_settled(now, peer.serves_since));
-        let members = ready.filter_map(|(node, _)| self.roster.member(node));
-        let mut voters_to_be: Vec<&Member> = members.filter(|member| member.roles().contains(Role::Voter)).collect();
-        voters_to_be.sort_by_key(|member| draw(b"voter", &member.node(), 1));
-        let others = voters_to_be.iter().take(FIRST_VOTERS - 1);
-        let others: Vec<Voter> = others.map(|member| Voter { node: member.node(), key: *member.statement() }).collect();
-        let enough = others.len() == FIRST_VOTERS - 1;
-        enough.then(|| Configuration::majority(voters.epoch.next(), [vec![*sole], others].concat()))
+    /// The voters that this holder proposes, if others than those in force.
+    pub(super) fn voter_change(&self, now: Mono, current: &Configuration) -> Option<Configuration> {
+        let prospects = self.prospects(now);
+        let roll = Roll { me: self.config.me, config: &self.config.election, current, prospects: &prospects };
+        let exchanged = if self.defects.has(Defect::VotersReplaced) { roll.exchanged() } else { None };
+        exchanged.or_else(|| roll.next())
+    }
+
+    /// Whether a proposed change of voters keeps the rules as far as this node knows them. Who is removed is the holder's
+    /// judgement; who is added has to be a member that may vote, with the key of its certificate.
+    pub(super) fn is_fit_change(&self, current: &Configuration, next: &Configuration) -> bool {
+        let quorum = self.config.election.trust.quorum(next.voters.len());
+        let known = |voter: &Voter| {
+            let member = self.roster.member(&voter.node).filter(|member| self.may_vote(member));
+            current.voters.contains(voter) || member.is_some_and(|member| *member.statement() == voter.key)
+        };
+        let in_turn = Waiver::of(self.defects).allows(current, next);
+        in_turn && usize::from(next.quorum) == quorum && next.voters.iter().all(known)
     }
 
     pub(super) fn is_settled(&self, now: Mono, serves_since: Option<Mono>) -> bool {
         serves_since.is_some_and(|since| now.since(since) >= self.config.election.settle)
+    }
+
+    fn may_vote(&self, member: &Member) -> bool {
+        *member.region() == self.config.region && member.roles().contains(Role::Voter) && !self.has_left(&member.node())
+    }
+
+    fn prospects(&self, now: Mono) -> BTreeMap<NodeId, Prospect<'_>> {
+        let members = self.roster.members().filter(|member| self.may_vote(member));
+        let prospect = |member: &Member| {
+            let presence = self.presence(now, &member.node());
+            (member.node(), Prospect { key: *member.statement(), domain: None, presence })
+        };
+        members.map(prospect).collect()
+    }
+
+    fn presence(&self, now: Mono, node: &NodeId) -> Presence {
+        let (said, serves_since, away_since) = if *node == self.config.me {
+            (self.own.state, Some(Mono(0)), None)
+        } else {
+            let Some(peer) = self.swim.peers().get(node) else { return Presence::Away(Duration::ZERO) };
+            let answers = peer.found.liveness() == Liveness::Alive && !self.is_out_of_time(node);
+            (peer.said, peer.serves_since.filter(|_| answers), peer.away_since)
+        };
+        match (said, serves_since) {
+            (NodeState::Up, Some(since)) => Presence::Serves(now.since(since)),
+            (NodeState::Draining, _) if self.liveness(node) == Some(Liveness::Alive) => Presence::Leaves,
+            (NodeState::Up | NodeState::Stopping | NodeState::Draining | NodeState::Left, _) => {
+                Presence::Away(away_since.map_or(Duration::ZERO, |since| now.since(since)))
+            }
+        }
+    }
+
+    /// Whether the node itself says that its clock is not to be trusted: it does not vote.
+    fn is_out_of_time(&self, node: &NodeId) -> bool {
+        self.record(node).is_some_and(|record| record.health.degraded.contains(&DegradedReason::CLOCK))
     }
 }

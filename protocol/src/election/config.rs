@@ -1,5 +1,6 @@
 //! The times of an election.
 
+use crate::register::Trust;
 use std::time::Duration;
 
 /// How long leases run and how candidates take turns. Equal on all nodes of a mesh: a voter that counts a shorter lease
@@ -22,6 +23,11 @@ pub struct ElectionConfig {
     pub campaign: Duration,
     /// How long three members must have been alive together before the sole voter makes them voters.
     pub settle: Duration,
+    /// How long members must have served without a break before a cell grows above three voters or a voter is replaced by
+    /// one of them, and how long a voter must have been down to be replaced. A restart or a pause changes no voters.
+    pub stable: Duration,
+    /// Whether the operators of the voters trust each other. It decides how many vote and how many of them decide.
+    pub trust: Trust,
 }
 
 impl ElectionConfig {
@@ -36,6 +42,8 @@ impl ElectionConfig {
             retry: Duration::from_millis(250),
             campaign: Duration::from_millis(800),
             settle: Duration::from_secs(1),
+            stable: Duration::from_secs(30),
+            trust: Trust::Shared,
         }
     }
 

@@ -22,6 +22,43 @@ pub struct Configuration {
     pub quorum: u8,
 }
 
+/// How many voters have to be honest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Trust {
+    /// One operator runs them all: they fail, and do not lie. More than half decide.
+    #[default]
+    Shared,
+    /// Operators do not trust each other: of `n` voters `f = (n - 1) / 3` may lie, and any two quorums of `(n + f) / 2 + 1`
+    /// share a voter that does not (Malkhi, Reiter: "Byzantine quorum systems", Distributed Computing 11, 1998, section 4).
+    Divided,
+}
+
+impl Trust {
+    /// Votes that decide among so many voters: 2 of 3, 3 of 4 and of 5 where trust is shared; 4 of 5 and 5 of 7 where not.
+    #[must_use]
+    pub const fn quorum(self, voters: usize) -> usize {
+        match self {
+            Self::Shared => voters / 2 + 1,
+            Self::Divided => (voters + voters.saturating_sub(1) / 3) / 2 + 1,
+        }
+    }
+
+    /// Voters that a cell of so many members should have. Fewer than three would survive no loss, two not even that of
+    /// the vote of one.
+    #[must_use]
+    pub const fn voters(self, members: usize) -> usize {
+        match members {
+            0..3 => 1,
+            3..5 => 3,
+            5..7 => 5,
+            _ => match self {
+                Self::Shared => 5,
+                Self::Divided => 7,
+            },
+        }
+    }
+}
+
 /// A voter and the key with which it signs. A voter that changes its key changes the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Voter {
@@ -34,11 +71,17 @@ pub struct Voter {
 impl Configuration {
     /// The configuration in which each of these voters counts once and more than half decide.
     #[must_use]
-    pub fn majority(epoch: ConfigEpoch, mut voters: Vec<Voter>) -> Self {
+    pub fn majority(epoch: ConfigEpoch, voters: Vec<Voter>) -> Self {
+        Self::trusting(Trust::Shared, epoch, voters)
+    }
+
+    /// The configuration in which each of these voters counts once and as many decide as that trust asks for.
+    #[must_use]
+    pub fn trusting(trust: Trust, epoch: ConfigEpoch, mut voters: Vec<Voter>) -> Self {
         voters.sort_unstable();
         voters.dedup_by_key(|voter| voter.node);
         voters.truncate(VOTERS_MAX);
-        let quorum = u8::try_from(voters.len() / 2 + 1).expect("at most seven voters");
+        let quorum = u8::try_from(trust.quorum(voters.len())).expect("at most seven voters");
         Self { epoch, voters, quorum }
     }
 
@@ -70,8 +113,15 @@ impl Configuration {
         sorted && (1..=VOTERS_MAX).contains(&count) && quorum <= count && quorum * 2 > count
     }
 
-    /// Whether `next` may follow this one: a voter added, removed or given another key, or the step from one voter to
-    /// three (two would survive no loss).
+    /// Whether every quorum of this set meets every quorum of the other.
+    #[must_use]
+    pub fn meets(&self, other: &Self) -> bool {
+        let all: BTreeSet<NodeId> = self.voters.iter().chain(&other.voters).map(|voter| voter.node).collect();
+        usize::from(self.quorum) + usize::from(other.quorum) > all.len()
+    }
+
+    /// Whether `next` may follow this one: a voter added, removed or given another key, so that quorums of the two meet,
+    /// or the step from one voter to three (two would survive no loss), which the sole voter decides with one of the others.
     #[must_use]
     pub fn may_become(&self, next: &Self) -> bool {
         if !next.is_well_formed() || next.epoch != self.epoch.next() {
@@ -81,7 +131,7 @@ impl Configuration {
         let removed = self.voters.iter().filter(|voter| !next.voters.contains(voter)).count();
         let rekeyed = added == 1 && removed == 1 && self.voters.iter().all(|voter| next.has(&voter.node));
         let birth = self.voters.len() == 1 && removed == 0 && added == 2;
-        birth || rekeyed || added + removed == 1
+        birth || ((rekeyed || added + removed == 1) && self.meets(next))
     }
 }
 
@@ -124,5 +174,28 @@ mod tests {
         let mut rekeyed = set(3, &[1, 2, 3]);
         rekeyed.voters[0].key = voter(9).key;
         assert!(three.may_become(&rekeyed));
+    }
+
+    #[test]
+    fn quorums_of_sets_that_follow_each_other_meet() {
+        let nodes = [1, 2, 3, 4, 5, 6, 7];
+        for trust in [Trust::Shared, Trust::Divided] {
+            let first = |epoch, count: usize| {
+                let voters = nodes[..count].iter().map(|&n| voter(n)).collect();
+                Configuration::trusting(trust, ConfigEpoch(epoch), voters)
+            };
+            for count in 1..7 {
+                assert!(first(1, count).meets(&first(2, count + 1)), "{trust:?} {count}");
+                assert!(first(1, count).may_become(&first(2, count + 1)), "{trust:?} {count}");
+                assert!(first(1, count + 1).may_become(&first(2, count)), "{trust:?} {count}");
+            }
+        }
+        let apart =
+            Configuration { quorum: 2, ..Configuration::majority(ConfigEpoch(2), vec![voter(1), voter(4), voter(5)]) };
+        assert!(!set(1, &[1, 2, 3]).meets(&apart));
+        assert_eq!([3, 5, 7].map(|count| Trust::Shared.quorum(count)), [2, 3, 4]);
+        assert_eq!([1, 2, 3, 4, 5, 6, 7].map(|count| Trust::Divided.quorum(count)), [1, 2, 2, 3, 4, 4, 5]);
+        assert_eq!([1, 2, 3, 4, 5, 9].map(|count| Trust::Shared.voters(count)), [1, 1, 3, 3, 5, 5]);
+        assert_eq!([2, 4, 6, 7].map(|count| Trust::Divided.voters(count)), [1, 3, 5, 7]);
     }
 }

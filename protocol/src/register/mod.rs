@@ -9,7 +9,7 @@ mod configuration;
 mod decision;
 mod value;
 
-pub use configuration::{Configuration, VOTERS_MAX, Voter};
+pub use configuration::{Configuration, Trust, VOTERS_MAX, Voter};
 pub(crate) use decision::Waiver;
 pub use decision::{Decision, DecisionError, VerifiedDecision};
 pub use value::{Acceptance, Content, Head, Value};

@@ -14,3 +14,4 @@ mod defect_tests;
 mod election_tests;
 mod membership_tests;
 mod placement_tests;
+mod voter_tests;
