@@ -73,6 +73,8 @@ pub(super) struct Round {
     pub(super) ends: Mono,
     /// How many rounds it is without a pause, itself counted.
     pub(super) rounds: u8,
+    /// Whether the last holder asked for it.
+    pub(super) handed: bool,
     pub(super) votes: BTreeSet<NodeId>,
     /// Who refused, and when it is free by its own word.
     pub(super) refused: BTreeMap<NodeId, Mono>,
@@ -83,7 +85,7 @@ pub(super) struct Round {
 impl Round {
     pub(super) fn new(term: Term, nonce: u64, asked: Mono, ends: Mono) -> Self {
         let (votes, refused) = (BTreeSet::new(), BTreeMap::new());
-        Self { term, nonce, asked, retry: ends, ends, rounds: 1, votes, refused, accepted: None }
+        Self { term, nonce, asked, retry: ends, ends, rounds: 1, handed: false, votes, refused, accepted: None }
     }
 
     /// If those who refused leave no quorum: from when on enough of them are free.

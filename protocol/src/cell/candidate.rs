@@ -32,6 +32,7 @@ impl<D: Defects> Cell<D> {
         if self.halted {
             return;
         }
+        self.part_on(fx);
         let Some(seat) = self.seat.as_ref() else { return };
         match &seat.role {
             Role::Holding(_) => self.keep(fx, outcomes),
@@ -78,12 +79,12 @@ impl<D: Defects> Cell<D> {
         vacancy.turn = vacancy.since + turn;
         if fx.now >= vacancy.turn.max(seat.pause()) {
             seat.vacancy = None;
-            self.ask(fx, 1, outcomes);
+            self.ask(fx, 1, false, outcomes);
         }
     }
 
     /// Asks every voter for the lease, itself first: the promise to itself is durable before anyone hears of the term.
-    fn ask(&mut self, fx: &mut Effects<'_>, rounds: u8, outcomes: &mut Vec<Outcome>) {
+    pub(super) fn ask(&mut self, fx: &mut Effects<'_>, rounds: u8, handed: bool, outcomes: &mut Vec<Outcome>) {
         let (me, boot, span) = (self.me, self.boot, self.config.voter_span());
         let resumes = self.defects.has(Defect::RestartTakenForRenewal);
         let Some(seat) = self.seat.as_mut() else { return };
@@ -92,7 +93,7 @@ impl<D: Defects> Cell<D> {
         let after = seat.promise(fx, Promise { term, holder: me, boot }, span);
         let mut round = Round::new(term, fx.random(), fx.now, fx.now + self.config.campaign);
         round.retry = fx.now + self.config.retry;
-        round.rounds = rounds;
+        (round.rounds, round.handed) = (rounds, handed);
         seat.send_campaign(fx, me, boot, &round, after, round.ends);
         seat.role = Role::Asking(Box::new(round));
         fx.sometimes("a campaign for the lease of a cell");
@@ -112,9 +113,9 @@ impl<D: Defects> Cell<D> {
         let refusals = round.refused.len();
         round.refused.retain(|_, free| *free > fx.now);
         if round.refused.len() < refusals && highest >= round.term && round.rounds < ROUNDS_MAX {
-            let rounds = round.rounds + 1;
+            let (rounds, handed) = (round.rounds + 1, round.handed);
             fx.sometimes("a campaign under a term that the voters had given away");
-            return self.ask(fx, rounds, outcomes);
+            return self.ask(fx, rounds, handed, outcomes);
         }
         round.retry = fx.now + retry;
         let round = round.clone();
@@ -137,20 +138,6 @@ impl<D: Defects> Cell<D> {
         fx.sometimes("a campaign without a quorum");
     }
 
-    /// Gives the lease back, so that the next holder need not wait for its end.
-    pub(crate) fn give_back(&mut self, fx: &mut Effects<'_>, outcomes: &mut Vec<Outcome>) {
-        let (me, boot) = (self.me, self.boot);
-        let Some(seat) = self.seat.as_mut() else { return };
-        match std::mem::replace(&mut seat.role, Role::Idle) {
-            Role::Holding(holding) => {
-                seat.release(fx, me, boot, holding.asks);
-                outcomes.push(Outcome::Lost(holding.term));
-            }
-            Role::Asking(round) => seat.release(fx, me, boot, round.term),
-            Role::Idle => {}
-        }
-    }
-
     /// A voter refused. What it knows of terms and voters is worth having.
     pub(crate) fn denied(&mut self, fx: &mut Effects<'_>, from: NodeId, denial: &Denial) {
         let Some(seat) = self.seat.as_mut().filter(|seat| seat.cell == denial.cell) else { return };
@@ -159,7 +146,8 @@ impl<D: Defects> Cell<D> {
         let electorate = seat.electorate();
         match &mut seat.role {
             Role::Asking(round) if round.nonce == denial.nonce => {
-                let free = fx.now + remaining;
+                // Voters that have not heard yet that the lease was handed over are about to.
+                let free = if round.handed { fx.now } else { fx.now + remaining };
                 round.refused.insert(from, free);
                 round.retry = round.retry.min(free + fx.jitter(JITTER));
                 if let Some(free) = round.hopeless_until(&electorate) {
@@ -177,7 +165,9 @@ impl<D: Defects> Cell<D> {
     fn hopeless(&mut self, fx: &mut Effects<'_>, free: Mono) {
         let Some(seat) = self.seat.as_mut() else { return };
         let Role::Asking(round) = &mut seat.role else { return };
-        if free <= fx.now && round.rounds < ROUNDS_MAX {
+        if round.handed {
+            // The next question comes soon enough.
+        } else if free <= fx.now && round.rounds < ROUNDS_MAX {
             round.retry = fx.now;
         } else {
             seat.denied_until = seat.denied_until.max(free + fx.jitter(JITTER));
@@ -229,12 +219,15 @@ impl Seat {
 
     /// Frees every voter that promised this run anything up to that term.
     pub(super) fn release(&mut self, fx: &mut Effects<'_>, me: NodeId, boot: BootId, term: Term) {
-        if self.record.promise.is_some_and(|promise| (promise.holder, promise.boot) == (me, boot)) {
-            self.until = fx.now;
-        }
+        self.free_own_promise(fx.now, me, boot);
         let abandon = Abandon { cell: self.cell, term, boot };
         for voter in self.electorate().others(&me) {
             fx.send_after(voter, lease(VerifiedLease::Abandon(abandon.clone())), None);
+        }
+    }
+    pub(super) fn free_own_promise(&mut self, now: Mono, me: NodeId, boot: BootId) {
+        if self.record.promise.is_some_and(|promise| (promise.holder, promise.boot) == (me, boot)) {
+            self.until = now;
         }
     }
 }

@@ -9,6 +9,7 @@
 mod ballot;
 mod candidate;
 mod count;
+mod handover;
 mod holder;
 mod state;
 mod voter;

@@ -2,6 +2,7 @@
 
 use super::ballot::{Electorate, Proposal, Round};
 use super::candidate::Vacancy;
+use super::handover::Parting;
 use crate::defect::{Defect, Defects, Sound};
 use crate::election::{ElectionConfig, KnownLease, LeaseHint, VoterRecord};
 use crate::id::{BootId, Generation, Term, Token};
@@ -76,6 +77,7 @@ pub(super) struct Seat {
     pub(super) max_term: Term,
     pub(super) known: Option<KnownLease>,
     pub(super) vacancy: Option<Vacancy>,
+    pub(super) parting: Option<Parting>,
     pub(super) back_off: Mono,
     /// Until when a voter said that it is bound; an `Abandon` may end that sooner.
     pub(super) denied_until: Mono,
@@ -169,6 +171,7 @@ impl<D: Defects> Cell<D> {
             max_term: promised,
             known: None,
             vacancy: None,
+            parting: None,
             back_off: Mono(0),
             denied_until: Mono(0),
             grants: BTreeMap::new(),
@@ -310,7 +313,8 @@ impl<D: Defects> Cell<D> {
 
     pub(crate) fn next_deadline(&self) -> Mono {
         let Some(seat) = self.seat.as_ref().filter(|_| !self.halted) else { return Mono(u64::MAX) };
-        match &seat.role {
+        let parting = seat.parting.map_or(Mono(u64::MAX), |parting| parting.next);
+        parting.min(match &seat.role {
             Role::Holding(holding) => {
                 let waits = holding.renewal.is_some() || holding.proposal.is_some();
                 let retry = if waits { holding.next_retry } else { Mono(u64::MAX) };
@@ -320,7 +324,7 @@ impl<D: Defects> Cell<D> {
             Role::Asking(round) => round.ends.min(round.retry),
             Role::Idle if !seat.in_force.has(&self.me) => Mono(u64::MAX),
             Role::Idle => self.earliest_campaign(seat),
-        }
+        })
     }
 
     pub(crate) fn digest(&self, hasher: &mut blake3::Hasher) {

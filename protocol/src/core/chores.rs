@@ -77,7 +77,8 @@ impl<D: Defects> MeshCore<D> {
                 fx.event(Event::MemberChanged { node, from, to });
             }
         }
-        if self.own.state == NodeState::Left && self.own.waiting.is_empty() && self.is_running() {
+        let answered = self.own.waiting.is_empty() && self.own.announced.is_empty();
+        if self.own.state == NodeState::Left && answered && self.is_running() {
             self.phase = Phase::Gone;
         }
     }

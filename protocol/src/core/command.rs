@@ -65,10 +65,8 @@ impl<D: Defects> MeshCore<D> {
         if !self.is_running() {
             return refuse(fx, id, CommandRefusal::NotRunning);
         }
-        if state != NodeState::Draining {
-            self.give_up_lease(fx);
-        }
         self.own.state = state;
+        self.hand_over(fx);
         self.own.waiting.push(id);
         self.speak(fx);
     }

@@ -35,7 +35,7 @@ impl<D: Defects> MeshCore<D> {
     pub(super) fn tick_cell(&mut self, fx: &mut Effects<'_>) {
         let mut outcomes = Vec::new();
         let standing = Standing {
-            may_lead: self.own.state == NodeState::Up,
+            may_lead: self.may_lead(),
             rivals: self.rivals(),
             down: self
                 .cell
@@ -46,6 +46,7 @@ impl<D: Defects> MeshCore<D> {
         };
         self.cell.tick(fx, standing, &mut outcomes);
         self.settle(fx, outcomes);
+        self.answer_announced(fx);
         self.lead_on(fx);
     }
 
@@ -93,6 +94,12 @@ impl<D: Defects> MeshCore<D> {
             VerifiedLease::Decided(decision) => {
                 self.adopt(fx, &VerifiedFact::decision(decision, &self.roster), Origin::Gossip);
             }
+            VerifiedLease::Handover(abandon, head) => {
+                if let Some(head) = head {
+                    self.adopt(fx, &VerifiedFact::decision(head, &self.roster), Origin::Gossip);
+                }
+                self.cell.handed_over(fx, from, &abandon, self.own.state == NodeState::Up, &mut outcomes);
+            }
         }
         self.settle(fx, outcomes);
     }
@@ -135,10 +142,29 @@ impl<D: Defects> MeshCore<D> {
         self.settle(fx, outcomes);
     }
 
-    pub(super) fn give_up_lease(&mut self, fx: &mut Effects<'_>) {
-        let mut outcomes = Vec::new();
-        self.cell.give_back(fx, &mut outcomes);
-        self.settle(fx, outcomes);
+    /// This node is about to stop, to drain or to leave: whoever ranks first among the others leads next. Who drains and
+    /// has no successor goes on leading: it has to hand its vote over first.
+    pub(super) fn hand_over(&mut self, fx: &mut Effects<'_>) {
+        let successor = self.successor();
+        if successor.is_some() || self.own.state != NodeState::Draining {
+            let mut outcomes = Vec::new();
+            self.cell.hand_over(fx, successor, &mut outcomes);
+            self.settle(fx, outcomes);
+        }
+    }
+
+    fn may_lead(&self) -> bool {
+        match self.own.state {
+            NodeState::Up => true,
+            NodeState::Draining => self.successor().is_none(),
+            NodeState::Stopping | NodeState::Left => false,
+        }
+    }
+
+    /// The voter that should lead after this node.
+    fn successor(&self) -> Option<NodeId> {
+        let voters = self.cell.voters()?.voters.iter().map(|voter| voter.node);
+        voters.filter(|node| self.would_lead(node)).min_by_key(lead_rank)
     }
 
     pub(super) fn heard_of_lease(&mut self, fx: &mut Effects<'_>, hint: &LeaseHint) {
@@ -166,6 +192,8 @@ impl<D: Defects> MeshCore<D> {
                 Outcome::Lost(term) => {
                     fx.event(Event::LeaseLost { cell, term });
                     self.touch();
+                    let successor = self.successor();
+                    self.cell.voted_out(fx, term, successor);
                 }
                 Outcome::Decided(decision) => self.decided_here(fx, &decision),
             }

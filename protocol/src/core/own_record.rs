@@ -28,6 +28,8 @@ pub(super) struct OwnRecord {
     doubters: BTreeSet<NodeId>,
     /// Commands to answer when the record is out.
     pub(super) waiting: Vec<u64>,
+    /// Commands whose record is out, to answer when the lease was handed over.
+    pub(super) announced: Vec<u64>,
 }
 
 impl Default for OwnRecord {
@@ -41,6 +43,7 @@ impl Default for OwnRecord {
             raising: None,
             doubters: BTreeSet::new(),
             waiting: Vec::new(),
+            announced: Vec::new(),
         }
     }
 }
@@ -126,7 +129,17 @@ impl<D: Defects> MeshCore<D> {
         for peer in told {
             exchange::push(fx, peer, [fact]);
         }
-        for id in std::mem::take(&mut self.own.waiting) {
+        let waiting = std::mem::take(&mut self.own.waiting);
+        self.own.announced.extend(waiting);
+        self.answer_announced(fx);
+    }
+
+    /// Answers whoever announced an intention, unless a lease is still being handed over: the process may end with the answer.
+    pub(super) fn answer_announced(&mut self, fx: &mut Effects<'_>) {
+        if self.cell.is_parting() {
+            return;
+        }
+        for id in std::mem::take(&mut self.own.announced) {
             fx.push(Output::Reply { id, reply: super::interface::Reply::Done, after: None });
         }
     }

@@ -96,6 +96,15 @@ pub struct Abandon {
     pub boot: BootId,
 }
 
+/// A lease given back to a voter that is to lead next: to it what [`Abandon`] is to the others, and it asks at once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Handover {
+    /// What is given back.
+    pub abandon: Abandon,
+    /// The certificate of the last slot, in case the successor lacks it.
+    pub head: Option<Box<Decision>>,
+}
+
 /// The holder's proposal for the next slot. To accept it counts as granting the proposer a lease.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Propose {
@@ -154,6 +163,8 @@ pub enum LeaseMessage {
     Refused(Refusal),
     /// The certificate of a slot, to a voter that lacks it.
     Decided(Box<Decision>),
+    /// From a holder that leaves.
+    Handover(Handover),
 }
 
 /// A grant whose signature was checked with the key that it names; whether that key votes is for the election to say.

@@ -13,6 +13,8 @@ mod voter;
 pub(crate) use announcement::KnownLease;
 pub use announcement::LeaseHint;
 pub use config::ElectionConfig;
-pub use message::{Abandon, Campaign, Denial, Grant, GrantReply, LeaseMessage, Propose, Refusal, VerifiedGrant};
+pub use message::{
+    Abandon, Campaign, Denial, Grant, GrantReply, Handover, LeaseMessage, Propose, Refusal, VerifiedGrant,
+};
 pub(crate) use roll::{Presence, Prospect, Roll};
 pub(crate) use voter::{Accepted, Promise, VoterRecord};

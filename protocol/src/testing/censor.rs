@@ -15,6 +15,7 @@ pub(crate) enum Kind {
     Accepted,
     Refused,
     Decided,
+    Handover,
 }
 
 impl Kind {
@@ -31,6 +32,7 @@ impl Kind {
                 VerifiedLease::Accepted(_) => Self::Accepted,
                 VerifiedLease::Refused(_) => Self::Refused,
                 VerifiedLease::Decided(_) => Self::Decided,
+                VerifiedLease::Handover(..) => Self::Handover,
             },
         }
     }

@@ -53,6 +53,8 @@ pub(crate) struct Cluster {
     pub(crate) faults: Faults,
     pub(crate) judge: Judge,
     pub(crate) sometimes: BTreeMap<&'static str, u64>,
+    /// Commands that were answered.
+    pub(crate) replies: Vec<u64>,
     /// Frames from the first to the second are lost.
     pub(crate) cuts: BTreeSet<(usize, usize)>,
     /// Decides over single frames, where a test does.
@@ -93,6 +95,7 @@ impl Cluster {
             faults: Faults::default(),
             judge: Judge::default(),
             sometimes: BTreeMap::new(),
+            replies: Vec::new(),
             cuts: BTreeSet::new(),
             censor: None,
             withheld: Vec::new(),
@@ -198,7 +201,8 @@ impl Cluster {
             }
             Output::Event(event) => self.nodes[node].events.push((now, event)),
             Output::Sometimes(what) => *self.sometimes.entry(what).or_default() += 1,
-            Output::Reply { .. } | Output::Hint(_) | Output::Follow(_) | Output::Unfollow(_) => {}
+            Output::Reply { id, .. } => self.replies.push(id),
+            Output::Hint(_) | Output::Follow(_) | Output::Unfollow(_) => {}
         }
     }
 

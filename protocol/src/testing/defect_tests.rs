@@ -256,9 +256,14 @@ fn a_voter_that_runs_ahead_of_the_register() {
 fn a_restart_taken_for_a_renewal() {
     convicts(Defect::RestartTakenForRenewal, Invariant::OneHolderAtATime, |cluster| {
         let (holder, one, other) = roles(cluster);
-        // The holder stops; one voter hears of it late, the other at once and then sees nobody.
-        cluster.censor =
-            Some(Box::new(move |frame| Fate::Withhold.when(frame.to == one && frame.kind == Kind::Abandon)));
+        // The holder stops. One voter hears of it late; the other at once, and nobody hears the other.
+        cluster.censor = Some(Box::new(move |frame| {
+            let release = matches!(frame.kind, Kind::Abandon | Kind::Handover);
+            match (release && frame.to == one, frame.from == other && frame.kind == Kind::Campaign) {
+                (true, _) => Fate::Withhold,
+                (false, deaf) => Fate::Lose.when(deaf),
+            }
+        }));
         cluster.command(holder, Command::Stop);
         cluster.run_for(20 * MS);
         cluster.kill(holder);
@@ -268,6 +273,7 @@ fn a_restart_taken_for_a_renewal() {
             c.judge.holder("eu", c.now).is_some_and(|lease| lease.node == holder)
         });
         cluster.run_for(2 * S);
+        cluster.censor = None;
         cluster.cut(&[holder], &[one, other]);
         cluster.cuts.retain(|(from, to)| *from == holder || *to == holder);
         cluster.deliver_withheld();

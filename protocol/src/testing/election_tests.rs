@@ -2,7 +2,7 @@
 //! one cell at once, that no term has two holders, and that no voter's term goes back.
 
 use super::cluster::{Cluster, MS, S};
-use crate::core::Event;
+use crate::core::{Command, Event};
 use crate::id::{ConfigEpoch, Term};
 use crate::view::AggregatorView;
 use hedgerow_attest::region::Region;
@@ -89,14 +89,56 @@ fn the_lease_fails_over_to_a_higher_term_within_eight_seconds() {
 }
 
 #[test]
-fn a_stopping_holder_hands_over_without_waiting_for_the_end_of_its_lease() {
+fn a_holder_that_leaves_hands_over_within_half_a_second() {
+    for seed in 0..24 {
+        let mut cluster = grown(seed, 3 + usize::try_from(seed % 3).unwrap());
+        cluster.faults.delay_us = (10 * MS, 25 * MS);
+        cluster.faults.loss_percent = 1;
+        cluster.run_for(2 * S);
+        let before = cluster.judge.holder("eu", cluster.now).expect("somebody leads");
+        let (command, stays) = match seed % 3 {
+            0 => (Command::Stop, false),
+            1 => (Command::Leave, false),
+            _ => (Command::Drain, true),
+        };
+        cluster.command(before.node, command);
+        let left = cluster.now;
+        cluster.run_for(300 * MS);
+        if !stays {
+            cluster.kill(before.node);
+        }
+        cluster.run_for(700 * MS);
+        let after = cluster.judge.holder("eu", cluster.now).expect("somebody leads");
+        assert!(after.node != before.node && after.term > before.term, "seed {seed}: {before:?} then {after:?}");
+        assert!(after.from - left <= 500 * MS, "seed {seed}: it took {} ms", (after.from - left) / MS);
+        cluster.run_until_holds(10 * S, "all agree", is_agreed);
+    }
+}
+
+#[test]
+fn the_answer_to_a_stop_waits_until_the_lease_was_taken() {
     let mut cluster = grown(5, 3);
     let before = cluster.judge.holder("eu", cluster.now).expect("somebody leads");
-    cluster.command(before.node, crate::core::Command::Stop);
-    cluster.run_for(100 * MS);
-    cluster.kill(before.node);
-    let took = cluster.run_until_holds(2 * S, "another leads", |c| c.judge.holder("eu", c.now).is_some());
-    assert!(took < 1_500 * MS, "it took {} ms", took / MS);
+    cluster.replies.clear();
+    cluster.command(before.node, Command::Stop);
+    cluster.run_until_holds(S, "it is answered", |c| !c.replies.is_empty());
+    assert!(cluster.judge.holder("eu", cluster.now).is_some_and(|lease| lease.node != before.node));
+}
+
+#[test]
+fn a_sole_voter_that_drains_leads_until_another_votes() {
+    let mut cluster = Cluster::formed(6, &["eu"; 2]);
+    cluster.run_until_holds(5 * S, "somebody leads", is_agreed);
+    cluster.command(0, Command::Drain);
+    cluster.run_until_holds(5 * S, "the other leads", |c| {
+        c.judge.holder("eu", c.now).is_some_and(|lease| lease.node == 1)
+    });
+    let leases = &cluster.judge.leases["eu"];
+    let [first, second] = leases.as_slice() else { panic!("two leases: {leases:?}") };
+    assert!(second.from - first.until < 100 * MS, "{leases:?}");
+    cluster.kill(0);
+    cluster.run_for(10 * S);
+    assert!(cluster.judge.holder("eu", cluster.now).is_some());
 }
 
 #[test]

@@ -85,7 +85,8 @@ impl Judge {
                 | VerifiedLease::Abandon(_)
                 | VerifiedLease::Accepted(_)
                 | VerifiedLease::Refused(_)
-                | VerifiedLease::Decided(_) => None,
+                | VerifiedLease::Decided(_)
+                | VerifiedLease::Handover(..) => None,
             },
             Output::Send { .. }
             | Output::Publish { .. }
@@ -114,7 +115,8 @@ impl Judge {
             | VerifiedLease::Abandon(_)
             | VerifiedLease::Propose(_)
             | VerifiedLease::Refused(_)
-            | VerifiedLease::Decided(_) => {}
+            | VerifiedLease::Decided(_)
+            | VerifiedLease::Handover(..) => {}
         }
     }
 

@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::coords::{ADJUSTMENT_MAX, COMPONENT_MAX, Coordinate, CoordinateWire, DIMENSIONS, ERROR_MAX, HEIGHT_MAX};
-use crate::election::{Abandon, Campaign, Denial, Grant, GrantReply, LeaseHint, LeaseMessage, Propose, Refusal};
+use crate::election::{
+    Abandon, Campaign, Denial, Grant, GrantReply, Handover, LeaseHint, LeaseMessage, Propose, Refusal,
+};
 use crate::fact::{Accusation, FactVersion, Liveness, Scope, SignedFact};
 use crate::id::{BootId, ConfigEpoch, Generation, Incarnation, Slot, Term};
 use crate::register::{Acceptance, Configuration, Content, Decision, Head, Value};
@@ -113,6 +115,7 @@ fn leases() -> Vec<LeaseMessage> {
         LeaseMessage::Refused(Refusal::Head { cell: CELL, head: Head::genesis(CELL) }),
         LeaseMessage::Refused(Refusal::Unfit { cell: CELL, slot: Slot(1) }),
         LeaseMessage::Decided(decision()),
+        LeaseMessage::Handover(Handover { abandon: Abandon { cell: CELL, term, boot }, head: Some(decision()) }),
     ]
 }
 
@@ -141,7 +144,7 @@ fn the_frames_of_version_1_are_frozen() {
 }
 
 /// The first eight bytes of the blake3 digest of each frame of `messages()`.
-const FROZEN: [&str; 18] = [
+const FROZEN: [&str; 19] = [
     "067b438b813e14d1",
     "54d13d7cb98c3c51",
     "f121570e99fef123",
@@ -160,6 +163,7 @@ const FROZEN: [&str; 18] = [
     "3374e4fe4d4c4007",
     "725dac8455ee9be2",
     "533a9a53c151c5d5",
+    "43ad88bb456d06fa",
 ];
 
 #[test]
@@ -225,7 +229,7 @@ proptest! {
     }
 
     #[test]
-    fn a_changed_bit_gives_an_error_or_another_message(which in 0_usize..18, at in any::<proptest::sample::Index>(), bit in 0_u8..8) {
+    fn a_changed_bit_gives_an_error_or_another_message(which in 0_usize..19, at in any::<proptest::sample::Index>(), bit in 0_u8..8) {
         let message = messages().swap_remove(which);
         let mut frame = encode(&message);
         let at = at.index(frame.len());

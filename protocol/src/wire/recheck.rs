@@ -64,7 +64,11 @@ fn recheck_lease(lease: VerifiedLease, from: NodeId, roster: &Roster) -> Result<
         VerifiedLease::Denial(denial, Some(moved)) if stands_decision(moved, roster).is_err() => {
             return Ok(VerifiedLease::Denial(denial.clone(), None));
         }
+        VerifiedLease::Handover(abandon, Some(head)) if stands_decision(head, roster).is_err() => {
+            return Ok(VerifiedLease::Handover(abandon.clone(), None));
+        }
         VerifiedLease::Campaign(_)
+        | VerifiedLease::Handover(..)
         | VerifiedLease::Denial(..)
         | VerifiedLease::Abandon(_)
         | VerifiedLease::Propose(_)

@@ -1,7 +1,7 @@
 //! Messages all of whose signatures hold: what a machine hears, and what it says.
 
 use super::message::{ExchangeMessage, FactEntry, Message, ProbeMessage, SUMMARY_BUCKETS, ScopeRoot};
-use crate::election::{Abandon, Campaign, Denial, GrantReply, LeaseMessage, Propose, Refusal, VerifiedGrant};
+use crate::election::{Abandon, Campaign, Denial, GrantReply, Handover, LeaseMessage, Propose, Refusal, VerifiedGrant};
 use crate::fact::{Scope, VerifiedFact};
 use crate::register::{Acceptance, Decision, VerifiedDecision};
 use hedgerow_attest::signed::Verified;
@@ -68,6 +68,8 @@ pub enum VerifiedLease {
     Refused(Refusal),
     /// From a holder or voter.
     Decided(VerifiedDecision),
+    /// From a holder that leaves, with the certificate of the last slot where it sent one and it verified.
+    Handover(Abandon, Option<VerifiedDecision>),
 }
 
 impl VerifiedMessage {
@@ -116,6 +118,9 @@ impl VerifiedLease {
             Self::Accepted(acceptance) => LeaseMessage::Accepted(acceptance.envelope().clone()),
             Self::Refused(refusal) => LeaseMessage::Refused(refusal.clone()),
             Self::Decided(decision) => LeaseMessage::Decided(boxed(decision)),
+            Self::Handover(abandon, head) => {
+                LeaseMessage::Handover(Handover { abandon: abandon.clone(), head: head.as_ref().map(boxed) })
+            }
         }
     }
 }

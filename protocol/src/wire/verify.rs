@@ -2,7 +2,7 @@
 
 use super::message::{ExchangeMessage, Message};
 use super::verified::{VerifiedExchange, VerifiedLease, VerifiedMessage};
-use crate::election::{GrantReply, LeaseMessage, VerifiedGrant};
+use crate::election::{GrantReply, Handover, LeaseMessage, VerifiedGrant};
 use crate::fact::{Fact, FactRefusal, SignedFact, VerifiedFact, verify_decision};
 use crate::roster::Roster;
 use hedgerow_attest::id::NodeId;
@@ -126,6 +126,10 @@ fn verify_lease(lease: LeaseMessage, from: NodeId, roster: &Roster) -> Result<Ve
         LeaseMessage::Refused(refusal) => VerifiedLease::Refused(refusal),
         LeaseMessage::Decided(decision) => {
             VerifiedLease::Decided(verify_decision(*decision, roster).map_err(MessageRefusal::Decision)?)
+        }
+        LeaseMessage::Handover(Handover { abandon, head }) => {
+            let head = head.and_then(|decision| verify_decision(*decision, roster).ok());
+            VerifiedLease::Handover(abandon, head)
         }
     })
 }
