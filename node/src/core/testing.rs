@@ -34,6 +34,8 @@ pub(crate) fn view(members: &[(u8, Vec<SocketAddr>)]) -> MeshView {
         addresses: addresses.clone(),
         health: Health::default(),
         rtt_us: None,
+        said_ms_ago: 0,
+        load_ms_ago: None,
         estimate_us: None,
         heard_ms_ago: None,
     };
@@ -46,6 +48,7 @@ pub(crate) fn view(members: &[(u8, Vec<SocketAddr>)]) -> MeshView {
         at: Mono(0),
         members: members.iter().map(|row| (node(row.0), member(row))).collect(),
         aggregators: BTreeMap::new(),
+        cells: BTreeMap::new(),
         placements: BTreeMap::new(),
         deployments: vec![],
         policy: Some(Arc::new(Policy { version: PolicyVersion(1), parent: None, classes: vec![cart] })),

@@ -1,6 +1,5 @@
 //! Taking in facts, from wherever they come.
 
-use super::aggregate::Aggregate;
 use super::effects::Effects;
 use super::interface::{Event, Output};
 use super::mesh_core::MeshCore;
@@ -8,7 +7,7 @@ use super::shelf::Adoption;
 use super::snapshot::{Snapshot, StoreOp, delete_fact};
 use crate::defect::{Defect, Defects};
 use crate::fact::{
-    Accusation, Fact, FactKey, Founding, Liveness, NodeRecord, NodeState, Rollup, Statement, VerifiedFact,
+    Accusation, Fact, FactKey, Founding, Liveness, NodeRecord, NodeState, Rollup, Scope, Statement, VerifiedFact,
 };
 use crate::id::{Incarnation, Token};
 use crate::membership::{Finding, RemotePeer};
@@ -96,7 +95,12 @@ impl<D: Defects> MeshCore<D> {
             Fact::Accusation(accusation) if accusation.accused == self.config.me => {
                 self.refute(fx, accusation.incarnation, Some(accusation.accuser));
             }
-            Fact::Accusation(accusation) => self.swim.accused(accusation, fx.now, &mut self.findings),
+            Fact::Accusation(accusation) => {
+                self.swim.accused(accusation, fx.now, &mut self.findings);
+                if self.remote.accused(accusation, fx.now) {
+                    self.doubtful.extend(self.remote.reconsider(fx.now));
+                }
+            }
             Fact::Rollup(rollup) => self.follow_rollup(fx, rollup),
             Fact::Policy(policy, digest) => {
                 self.policies.insert(policy.version, (policy.clone(), *digest));
@@ -141,15 +145,14 @@ impl<D: Defects> MeshCore<D> {
         if self.facts.get(&accusation).is_some_and(answered) {
             self.facts.remove(&accusation);
         }
-        if !self.keeps_member(&record.region) {
-            return;
-        }
-        if node != self.config.me {
-            if record.region == self.config.region {
+        if record.region == self.config.region {
+            self.changes += 1;
+            if node != self.config.me {
                 self.swim.record(record, now, &mut self.findings);
-            } else {
-                self.remote.record(record, now);
             }
+        } else {
+            let Some(cell) = self.cell_in(&record.region).filter(|cell| self.facts.keeps(cell)) else { return };
+            self.remote.record(cell, record, now);
         }
         self.doubtful.insert(node);
         self.touch();
@@ -160,18 +163,8 @@ impl<D: Defects> MeshCore<D> {
             fence.generation = rollup.generation;
             fence.term = rollup.term;
         });
-        if rollup.region != self.config.region {
-            for row in &rollup.members {
-                self.remote.reported(row, fx.now);
-                self.doubtful.insert(row.node);
-            }
-            self.doubtful.extend(self.remote.reconsider(fx.now));
-        }
-        let aggregate = Aggregate { heard: fx.now, ..Aggregate::of(rollup) };
-        let known = self.aggregates.insert(rollup.cell, aggregate);
-        if known.is_none_or(|known| known.fence() != aggregate.fence()) {
-            self.touch();
-        }
+        self.doubtful.extend(self.remote.reported(rollup, fx.now));
+        self.touch();
     }
 
     fn follow_decision(&mut self, fx: &mut Effects<'_>, decision: &VerifiedDecision) {
@@ -221,16 +214,25 @@ impl<D: Defects> MeshCore<D> {
         if adoption != Adoption::Fresh {
             return;
         }
-        if matches!(fact.fact(), Fact::Record(_)) {
-            self.record_signed(fx, fact);
-        } else {
-            self.publish(fx, fact, None);
+        match fact.fact() {
+            Fact::Record(_) => self.record_signed(fx, fact),
+            Fact::Rollup(_) => self.rollup_signed(fx, fact),
+            Fact::Member(_)
+            | Fact::Accusation(_)
+            | Fact::Genesis(_)
+            | Fact::Policy(..)
+            | Fact::Deployment(_)
+            | Fact::Decision(_) => self.publish(fx, fact, None),
         }
     }
 
     /// Tells those who have to know.
     pub(super) fn publish(&self, fx: &mut Effects<'_>, fact: &VerifiedFact, after: Option<Token>) {
-        fx.push(Output::Publish { scope: self.scope(fact), fact: fact.clone(), after });
+        self.publish_to(fx, self.scope(fact), fact, after);
+    }
+
+    pub(super) fn publish_to(&self, fx: &mut Effects<'_>, scope: Scope, fact: &VerifiedFact, after: Option<Token>) {
+        fx.push(Output::Publish { scope, fact: fact.clone(), after });
     }
 
     /// Removes a fact that something else made void.
@@ -246,7 +248,7 @@ impl<D: Defects> MeshCore<D> {
             return Some(Liveness::Alive);
         }
         let near = self.swim.peers().get(node).map(|peer| peer.found.liveness());
-        near.or_else(|| self.remote.peers().get(node).map(RemotePeer::shown))
+        near.or_else(|| self.remote.peer(node).map(RemotePeer::shown))
     }
 }
 

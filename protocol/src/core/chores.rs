@@ -73,6 +73,7 @@ impl<D: Defects> MeshCore<D> {
             let Some(to) = self.state_of(fx.now, &node) else { continue };
             let from = self.shown.insert(node, to);
             if from != Some(to) {
+                self.changes += 1;
                 self.touch();
                 fx.event(Event::MemberChanged { node, from, to });
             }
@@ -95,7 +96,7 @@ impl<D: Defects> MeshCore<D> {
         if let Some(peer) = self.swim.peers().get(node) {
             return peer.away_since.is_some_and(|since| now.since(since) >= self.config.repair);
         }
-        self.remote.peers().get(node).is_some_and(|peer| peer.silence(now) >= self.config.repair)
+        self.remote.silence(node, now).is_some_and(|silence| silence >= self.config.repair)
     }
 
     pub(super) fn record(&self, node: &NodeId) -> Option<&NodeRecord> {

@@ -40,7 +40,8 @@ impl<D: Defects> MeshCore<D> {
         if health.warm.len() > WARM_MAX || health.degraded.len() > DEGRADED_MAX {
             return refuse(fx, id, CommandRefusal::TooMany);
         }
-        let told = (&self.own.health.warm, &self.own.health.degraded) == (&health.warm, &health.degraded);
+        let lasting = |health: &Health| Health { queue_depth: 0, free_memory_mib: 0, ..health.clone() };
+        let told = lasting(&self.own.health) == lasting(&health);
         self.own.health = health;
         self.touch();
         if !told {

@@ -2,27 +2,53 @@
 
 use super::effects::Effects;
 use super::exchange;
+use super::interface::Hint;
 use super::mesh_core::MeshCore;
 use super::shelf::difference;
 use crate::defect::Defects;
-use crate::fact::{FactKey, Liveness, Scope, VerifiedFact};
-use crate::wire::{ScopeRoot, VerifiedExchange};
+use crate::fact::{FactKey, Liveness, NodeState, Rollup, Scope, VerifiedFact, VerifiedRollup};
+use crate::membership::{Peer, RemotePeer};
+use crate::wire::{SCOPES_MAX, ScopeRoot, VerifiedExchange};
 use hedgerow_attest::id::NodeId;
+use std::time::Duration;
 
 /// Of so many rounds, one is with a member of another cell.
-const ABROAD_ONE_IN: usize = 4;
+const ABROAD_EVERY: u32 = 4;
 
-/// Of so many rounds, one compares rollups.
-const DIRECTORY_ONE_IN: usize = 4;
+/// The same for a node that keeps no other cell's detail: what concerns everybody reaches it through its own cell.
+const ABROAD_SELDOM: u32 = 16;
+
+/// Of so many rounds of a holder of the lease, one more compares the directory with another cell's holder.
+const HOLDER_EVERY: u32 = 2;
+
+/// Shortest time between two comparisons of the directory with the own cell.
+const DIRECTORY_LEAST: Duration = Duration::from_secs(20);
 
 impl<D: Defects> MeshCore<D> {
-    /// One round: everything that both sides keep is compared, the own cell's facts bucket by bucket, the rest by one hash
-    /// per scope, to be looked at more closely only where they differ.
-    pub(super) fn compare_round(&self, fx: &mut Effects<'_>) {
-        let Some(peer) = self.random_partner(fx) else { return };
-        self.open_comparison(fx, peer);
-        if fx.below(DIRECTORY_ONE_IN) == 0 {
-            self.summarise(fx, peer, Scope::Directory, Vec::new());
+    /// One round: everything that both sides keep is compared, the first scope bucket by bucket, the rest by one hash per
+    /// scope, to be looked at more closely only where they differ. Rollups change all the time and are compared more rarely:
+    /// four times between two of one cell, so that a cell of a hundred has passed one on before the next comes.
+    pub(super) fn compare_round(&mut self, fx: &mut Effects<'_>) {
+        let round = self.exchange.count();
+        let keeps_others = self.facts.kept().any(|cell| Some(cell) != self.home);
+        let travels = round.is_multiple_of(if keeps_others { ABROAD_EVERY } else { ABROAD_SELDOM });
+        let partner = if travels {
+            self.partner_abroad(fx).or_else(|| self.partner_at_home(fx))
+        } else {
+            self.partner_at_home(fx).or_else(|| self.partner_abroad(fx))
+        };
+        if let Some(peer) = partner.or_else(|| self.anybody(fx)) {
+            self.open_comparison(fx, peer);
+            let pause = DIRECTORY_LEAST.max(self.rollup_period() / 4);
+            if self.exchange.is_directory_due(fx.now, pause) {
+                self.summarise(fx, peer, Scope::Directory, Vec::new());
+            }
+        }
+        if self.cell.holds(fx.now).is_some()
+            && round.is_multiple_of(HOLDER_EVERY)
+            && let Some(peer) = self.holder_abroad(fx)
+        {
+            self.summarise(fx, peer, Scope::Directory, self.roots(Scope::Directory).take(1).collect());
         }
     }
 
@@ -72,10 +98,14 @@ impl<D: Defects> MeshCore<D> {
         let theirs = self.roster.member(&peer).and_then(|member| self.cell_in(member.region()));
         let shared = theirs.map(Scope::Cell).filter(|scope| self.facts.summary(*scope).is_some());
         let first = shared.unwrap_or(Scope::Mesh);
+        self.summarise(fx, peer, first, self.roots(first).collect());
+    }
+
+    /// What is kept besides that scope, the scope of the mesh first.
+    fn roots(&self, besides: Scope) -> impl Iterator<Item = ScopeRoot> + '_ {
         let kept = [Scope::Mesh].into_iter().chain(self.facts.kept().map(Scope::Cell));
-        let root = |scope: Scope| Some(ScopeRoot { scope, root: self.facts.summary(scope)?.root() });
-        let others = kept.filter(|scope| *scope != first).filter_map(root).collect();
-        self.summarise(fx, peer, first, others);
+        let root = |scope| Some(ScopeRoot { scope, root: self.facts.summary(scope)?.root() });
+        kept.filter(move |scope| *scope != besides).filter_map(root).take(SCOPES_MAX)
     }
 
     fn summarise(&self, fx: &mut Effects<'_>, to: NodeId, scope: Scope, others: Vec<ScopeRoot>) {
@@ -84,25 +114,56 @@ impl<D: Defects> MeshCore<D> {
         }
     }
 
-    /// Whom to compare facts with next: mostly somebody of the own cell.
-    fn random_partner(&self, fx: &mut Effects<'_>) -> Option<NodeId> {
-        let near = |node: &NodeId| self.swim.peers().contains_key(node);
-        let talks = |node: &&NodeId| {
-            let liveness = self.liveness(node);
-            **node != self.config.me
-                && liveness.is_some_and(|liveness| liveness != Liveness::Down)
-                && !self.has_left(node)
-        };
-        let members: Vec<NodeId> = self.shown.keys().filter(talks).copied().collect();
-        let (home, abroad): (Vec<NodeId>, Vec<NodeId>) = members.into_iter().partition(near);
-        let travel = home.is_empty() || (!abroad.is_empty() && fx.below(ABROAD_ONE_IN) == 0);
-        let mut partners = if travel { abroad } else { home };
-        if partners.is_empty() {
-            // Nobody was heard of: any certificate is worth a try.
-            partners =
-                self.roster.members().map(|member| member.node()).filter(|node| *node != self.config.me).collect();
+    /// A member of the own cell that may answer.
+    fn partner_at_home(&self, fx: &mut Effects<'_>) -> Option<NodeId> {
+        let talks = |peer: &Peer| peer.said != NodeState::Left && peer.found.liveness() != Liveness::Down;
+        let partners = || self.swim.peers().iter().filter(|(_, peer)| talks(peer)).map(|(node, _)| *node);
+        let pick = fx.below(partners().count());
+        partners().nth(pick)
+    }
+
+    /// A member of a cell whose detail is kept, else somebody of a cell that is a finger of this one.
+    fn partner_abroad(&self, fx: &mut Effects<'_>) -> Option<NodeId> {
+        let others = || self.facts.kept().filter(|cell| Some(*cell) != self.home);
+        let pick = fx.below(others().count());
+        let Some(cell) = others().nth(pick) else { return self.holder_abroad(fx) };
+        let talks = |peer: &RemotePeer| peer.said != NodeState::Left && peer.shown() != Liveness::Down;
+        let partners = || self.remote.members(&cell).filter(|(_, peer)| talks(peer)).map(|(node, _)| *node);
+        let pick = fx.below(partners().count());
+        if let Some(partner) = partners().nth(pick) {
+            return Some(partner);
         }
-        let pick = fx.below(partners.len());
-        partners.get(pick).copied()
+        let rollup = self.rollup(&cell)?;
+        self.contact_of(fx, &rollup)
+    }
+
+    /// The holder, or a contact, of a cell at a distance of a power of two in the common order of cells, as the fingers of Chord
+    /// (Stoica, Morris, Karger, Kaashoek, Balakrishnan, SIGCOMM 2001, section 4.3): a rollup passes all cells in as many hops
+    /// as their number has bits, and a holder talks to that many others.
+    fn holder_abroad(&self, fx: &mut Effects<'_>) -> Option<NodeId> {
+        let cells = self.facts.rollups().len();
+        let fingers = usize::try_from(cells.checked_ilog2()?).ok()?;
+        let of_home = |fact: &VerifiedFact| self.home.map(FactKey::Rollup).as_ref() == Some(fact.key());
+        let here = self.facts.rollups().position(of_home).unwrap_or(0);
+        let place = (here + (1 << fx.below(fingers + 1))) % cells;
+        let rollup = self.facts.rollups().nth(place).filter(|fact| !of_home(fact)).and_then(VerifiedRollup::of)?;
+        if fx.below(2) == 0 { Some(rollup.holder) } else { self.contact_of(fx, &rollup) }
+    }
+
+    /// Somebody of a cell whose members are not known here; where it can be dialled is told to the link layer.
+    fn contact_of(&self, fx: &mut Effects<'_>, rollup: &Rollup) -> Option<NodeId> {
+        let pick = fx.below(rollup.contacts.len());
+        let contact = rollup.contacts.get(pick)?;
+        if !self.contacts.of(&contact.node).linked && !contact.addresses.is_empty() {
+            fx.hint(Hint::Dial { peer: contact.node, addresses: contact.addresses.clone() });
+        }
+        Some(contact.node)
+    }
+
+    /// Nobody was heard of: any certificate is worth a try.
+    fn anybody(&self, fx: &mut Effects<'_>) -> Option<NodeId> {
+        let others = || self.roster.members().map(|member| member.node()).filter(|node| *node != self.config.me);
+        let pick = fx.below(others().count());
+        others().nth(pick)
     }
 }

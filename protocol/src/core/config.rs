@@ -28,8 +28,12 @@ pub struct CoreConfig {
     pub election: ElectionConfig,
     /// Time between exchanges of facts with a random peer. Bounds how long a node that gossip missed stays wrong.
     pub exchange: Duration,
-    /// Longest time between two rollups of the same term; changes are told within [`CoreConfig::rollup_gap`].
+    /// Longest time between two rollups of the same term in a mesh of few cells; changes are told within
+    /// [`CoreConfig::rollup_gap`].
     pub rollup: Duration,
+    /// What every cell of the mesh adds to that time once the sum is longer: the budget for rollups. One has about 600 bytes, so
+    /// that 2 s make 300 B/s for every node, however many cells there are.
+    pub rollup_share: Duration,
     /// Shortest time between two rollups, so that a storm of changes is told once.
     pub rollup_gap: Duration,
     /// Other cells whose members this node knows one by one; of the rest it knows the rollup. More cost memory and gossip, and
@@ -55,6 +59,7 @@ impl CoreConfig {
             election: ElectionConfig::local(),
             exchange: Duration::from_secs(5),
             rollup: Duration::from_secs(5),
+            rollup_share: Duration::from_secs(2),
             rollup_gap: Duration::from_millis(500),
             detail_cells: 8,
             repair: Duration::from_secs(30),

@@ -19,11 +19,13 @@ const PUSH_BYTES: usize = 128 * 1024;
 pub(crate) struct Exchange {
     period: Duration,
     next: Mono,
+    rounds: u32,
+    next_directory: Mono,
 }
 
 impl Exchange {
     pub(crate) fn new(period: Duration) -> Self {
-        Self { period, next: Mono(0) }
+        Self { period, next: Mono(0), rounds: 0, next_directory: Mono(0) }
     }
 
     pub(crate) fn next_deadline(&self) -> Mono {
@@ -37,6 +39,21 @@ impl Exchange {
         }
         self.next = fx.now + (self.period - fx.jitter(self.period / 5));
         true
+    }
+
+    /// Numbers the rounds, from 1.
+    pub(crate) fn count(&mut self) -> u32 {
+        self.rounds = self.rounds.wrapping_add(1);
+        self.rounds
+    }
+
+    /// Whether the directory is to be compared in this round; the next time is then after that pause.
+    pub(crate) fn is_directory_due(&mut self, now: Mono, pause: Duration) -> bool {
+        let due = now >= self.next_directory;
+        if due {
+            self.next_directory = now + pause;
+        }
+        due
     }
 }
 

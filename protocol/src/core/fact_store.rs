@@ -131,6 +131,16 @@ impl<D: Defects> FactStore<D> {
         })
     }
 
+    /// The last rollup of a cell.
+    pub(crate) fn rollup(&self, cell: &CellId) -> Option<&VerifiedFact> {
+        self.directory.get(&FactKey::Rollup(*cell))
+    }
+
+    /// The rollups of all cells, in an order of cells that is the same on every node.
+    pub(crate) fn rollups(&self) -> impl ExactSizeIterator<Item = &VerifiedFact> {
+        self.directory.iter()
+    }
+
     /// One hash per bucket; nothing for a scope that is not kept.
     pub(crate) fn summary(&self, scope: Scope) -> Option<Buckets> {
         let shelf = self.shelf(scope)?.buckets();

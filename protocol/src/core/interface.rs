@@ -91,8 +91,8 @@ pub enum StorageFailure {
 /// What somebody on this node may want of the core.
 #[derive(Debug)]
 pub enum Command {
-    /// Tell the mesh what this node can do. A change of the models or of the reasons to pass it over is gossiped; the queue
-    /// depth alone rides on acknowledgements.
+    /// Tell the mesh what this node can do. A change of the models, of the energy or of the reasons to pass it over is gossiped;
+    /// queue depth and free memory ride on acknowledgements.
     SetHealth(Health),
     /// Tell the mesh where this node can be dialled.
     SetAddresses(Vec<SocketAddr>),

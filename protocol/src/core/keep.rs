@@ -9,6 +9,7 @@ use crate::defect::Defects;
 use crate::fact::{Fact, FactKey, Scope, VerifiedFact};
 use crate::register::Content;
 use hedgerow_attest::id::{CellId, NodeId};
+use hedgerow_attest::member::Member;
 use hedgerow_attest::region::Region;
 use std::sync::Arc;
 
@@ -57,13 +58,18 @@ impl<D: Defects> MeshCore<D> {
             Fact::Member(member) => self.region_scope(member.region()),
             Fact::Record(record) => self.region_scope(&record.region),
             Fact::Accusation(accusation) => {
-                let member = self.roster.member(&accusation.accused);
-                member.map_or(Scope::Mesh, |member| self.region_scope(member.region()))
+                self.region_of(&accusation.accused).map_or(Scope::Mesh, |region| self.region_scope(region))
             }
         }
     }
 
     fn keeping(&self, fact: &VerifiedFact) -> Keeping {
+        // Only members of a cell may say that one of them does not answer.
+        if let Fact::Accusation(accusation) = fact.fact()
+            && self.region_of(&accusation.accuser) != self.region_of(&accusation.accused)
+        {
+            return Keeping::Elsewhere;
+        }
         let is_of_member = matches!(fact.fact(), Fact::Member(_) | Fact::Record(_) | Fact::Accusation(_));
         match self.scope(fact) {
             Scope::Cell(cell) if self.facts.keeps(&cell) => Keeping::Scope(Scope::Cell(cell)),
@@ -74,6 +80,10 @@ impl<D: Defects> MeshCore<D> {
         }
     }
 
+    fn region_of(&self, node: &NodeId) -> Option<&Region> {
+        self.roster.member(node).map(Member::region)
+    }
+
     fn region_scope(&self, region: &Region) -> Scope {
         self.cell_in(region).map_or(Scope::Mesh, Scope::Cell)
     }
@@ -81,11 +91,6 @@ impl<D: Defects> MeshCore<D> {
     /// The cell to which members of a region belong.
     pub(super) fn cell_in(&self, region: &Region) -> Option<CellId> {
         if *region == self.config.region { self.home } else { self.roster.cell_of(region) }
-    }
-
-    /// Whether this node keeps the detail of the member's cell, or its region has none yet.
-    pub(super) fn keeps_member(&self, region: &Region) -> bool {
-        self.cell_in(region).map_or(*region == self.config.region, |cell| self.facts.keeps(&cell))
     }
 
     /// Whether the root lets that node found cells: whoever checks a genesis needs its certificate.
@@ -105,6 +110,9 @@ impl<D: Defects> MeshCore<D> {
             let others = self.facts.kept().filter(|kept| Some(*kept) != self.home).count();
             if Some(cell) == self.home || others < self.config.detail_cells {
                 self.facts.keep(cell);
+                if Some(cell) != self.home {
+                    self.remote.keep(cell, fx.now);
+                }
                 fx.push(Output::Follow(Scope::Cell(cell)));
             }
         }
@@ -146,6 +154,7 @@ impl<D: Defects> MeshCore<D> {
         if self.facts.keeps(cell) {
             fx.push(Output::Unfollow(Scope::Cell(*cell)));
         }
+        self.remote.drop_cell(cell);
         self.facts.drop_cell(cell)
     }
 }

@@ -4,30 +4,24 @@ use super::adopt::Origin;
 use super::effects::Effects;
 use super::interface::{Event, Lane};
 use super::mesh_core::MeshCore;
+use super::rollup::LastRollup;
 use super::snapshot::{Fence, put_fence};
 use crate::cell::{Outcome, Standing};
 use crate::defect::Defects;
 use crate::election::{Grant, LeaseHint};
-use crate::fact::{
-    CELL_MEMBERS_MAX, FactKey, Liveness, NodeState, ROLLUP_MODELS_MAX, Rollup, RollupMember, Scope, Statement,
-    VerifiedFact,
-};
-use crate::id::{ConfigEpoch, Slot, Term, Token};
-use crate::name::ModelRef;
+use crate::fact::{FactKey, Liveness, NodeState, Scope, VerifiedFact};
+use crate::id::{ConfigEpoch, Slot, Token};
 use crate::placement::draw;
 use crate::register::{Acceptance, VerifiedDecision};
 use crate::time::Mono;
 use crate::wire::{VerifiedExchange, VerifiedLease, VerifiedMessage};
 use hedgerow_attest::id::{CellId, NodeId};
 use hedgerow_attest::signed::Verified;
-use std::collections::BTreeSet;
 
 /// What a leader remembers of what it said and considered.
 #[derive(Debug, Default)]
 pub(super) struct Lead {
-    /// The last rollup: its term, its contents without loads, and when it was signed.
-    rollup: Option<(Term, Vec<ModelRef>, Vec<RollupMember>, Mono)>,
-    window: u64,
+    pub(super) rollup: Option<LastRollup>,
     pub(super) next_thought: Mono,
 }
 
@@ -107,7 +101,7 @@ impl<D: Defects> MeshCore<D> {
     /// Asks somebody who knows more of the register of the own cell for it, voter sets first.
     fn catch_up(&self, fx: &mut Effects<'_>, from: NodeId, cell: &CellId, epoch: ConfigEpoch, head: Slot) {
         let (Some(voters), Some(known)) = (self.cell.voters(), self.cell.head()) else { return };
-        if self.roster.cell_of(&self.config.region) != Some(*cell) || (epoch <= voters.epoch && head <= known.slot) {
+        if self.home != Some(*cell) || (epoch <= voters.epoch && head <= known.slot) {
             return;
         }
         let missing = (voters.epoch.0 + 1..=epoch.0).take(VOTER_SETS_ASKED);
@@ -208,8 +202,11 @@ impl<D: Defects> MeshCore<D> {
         self.publish(fx, &fact, after);
     }
 
-    /// Remembers the highest fence seen, across restarts.
+    /// Remembers the highest fence seen, across restarts. Of cells whose detail is not kept no act is obeyed here.
     pub(super) fn raise_fence(&mut self, fx: &mut Effects<'_>, cell: CellId, change: impl FnOnce(&mut Fence)) {
+        if !self.facts.keeps(&cell) {
+            return;
+        }
         let fence = self.fences.entry(cell).or_default();
         let before = *fence;
         change(fence);
@@ -229,64 +226,6 @@ impl<D: Defects> MeshCore<D> {
     fn would_lead(&self, node: &NodeId) -> bool {
         let peer = self.swim.peers().get(node);
         peer.is_some_and(|peer| peer.found.liveness() == Liveness::Alive && peer.said == NodeState::Up)
-    }
-
-    /// Tells the mesh how the cell is: at once when somebody is seen otherwise, and every few seconds anyway.
-    fn roll_up(&mut self, fx: &mut Effects<'_>, term: Term) {
-        let Some(cell) = self.home else { return };
-        let Some(voters) = self.cell.voters() else { return };
-        let config_epoch = voters.epoch;
-        let (models, members) = self.rollup_rows();
-        let quiet: Vec<RollupMember> =
-            members.iter().map(|member| RollupMember { queue_depth: 0, ..*member }).collect();
-        if let Some((last_term, last_models, last, at)) = &self.lead.rollup {
-            let gap = fx.now.since(*at);
-            let same = *last_term == term && *last_models == models && *last == quiet;
-            if gap < self.config.rollup_gap || (same && gap < self.config.rollup) {
-                return;
-            }
-        }
-        self.lead.window += 1;
-        self.lead.rollup = Some((term, models.clone(), quiet, fx.now));
-        let generation = self.fences.get(&cell).copied().unwrap_or_default().generation;
-        let rollup = Rollup {
-            cell,
-            region: self.config.region.clone(),
-            generation,
-            config_epoch,
-            term,
-            window: self.lead.window,
-            holder: self.config.me,
-            at: fx.wall,
-            place: Some(self.coords.own()),
-            models,
-            members,
-        };
-        fx.sign(Statement::Rollup(Box::new(rollup)));
-    }
-
-    fn rollup_rows(&self) -> (Vec<ModelRef>, Vec<RollupMember>) {
-        let near = self.swim.peers().iter().filter(|(_, peer)| peer.is_staying()).map(|(node, _)| *node);
-        let mut nodes: Vec<NodeId> = near.chain([self.config.me]).collect();
-        nodes.sort_unstable();
-        nodes.truncate(CELL_MEMBERS_MAX);
-        let warm = |node: &NodeId| self.record(node).map(|record| record.health.warm.as_slice()).unwrap_or_default();
-        let all: BTreeSet<&ModelRef> = nodes.iter().flat_map(warm).collect();
-        let models: Vec<ModelRef> = all.into_iter().take(ROLLUP_MODELS_MAX).cloned().collect();
-        let row = |node: &NodeId| {
-            let mine = *node == self.config.me;
-            let queue_depth = if mine { self.own.health.queue_depth } else { self.contacts.of(node).load.queue_depth };
-            let bits = models.iter().zip(0..).filter(|(model, _)| warm(node).contains(model));
-            Some(RollupMember {
-                node: *node,
-                incarnation: self.record(node)?.incarnation,
-                liveness: self.liveness(node)?,
-                queue_depth,
-                warm: bits.fold(0, |mask, (_, bit): (_, u32)| mask | 1 << bit),
-            })
-        };
-        let members = nodes.iter().filter_map(row).collect();
-        (models, members)
     }
 }
 

@@ -1,6 +1,5 @@
 //! The machine itself: its parts, and which part an input belongs to.
 
-use super::aggregate::Aggregate;
 use super::config::CoreConfig;
 use super::effects::Effects;
 use super::exchange::Exchange;
@@ -17,7 +16,7 @@ use crate::machine::{Cx, Machine};
 use crate::membership::{Contacts, Finding, Remote, Swim};
 use crate::placement::{PlacementTable, Policy};
 use crate::roster::Roster;
-use crate::time::{Mono, Wall};
+use crate::time::{Mono, Wall, micros};
 use crate::view::MemberState;
 use hedgerow_attest::digest::Sha256Digest;
 use hedgerow_attest::id::{CellId, NodeId};
@@ -42,8 +41,8 @@ pub struct MeshCore<D = Sound> {
     /// The table of each cell that was verified and is followed.
     pub(super) placements: BTreeMap<CellId, PlacementTable>,
     pub(super) fences: BTreeMap<CellId, Fence>,
-    /// What the rollups of other cells say about their leases.
-    pub(super) aggregates: BTreeMap<CellId, Aggregate>,
+    /// Counts what may make a difference to the rollup of the own cell.
+    pub(super) changes: u64,
     pub(super) own: OwnRecord,
     pub(super) swim: Swim<D>,
     pub(super) remote: Remote,
@@ -97,7 +96,7 @@ impl<D: Defects> MeshCore<D> {
             policies: BTreeMap::new(),
             placements: BTreeMap::new(),
             fences: BTreeMap::new(),
-            aggregates: BTreeMap::new(),
+            changes: 0,
             own: OwnRecord::default(),
             swim: Swim::new(config.swim, defects),
             remote: Remote::new(config.stale),
@@ -176,6 +175,11 @@ impl<D: Defects> MeshCore<D> {
                 self.forget_guest(fx, peer);
             }
         }
+    }
+
+    /// The wall clock at that moment, by what both clocks showed in the last step.
+    pub(super) fn wall(&self, now: Mono) -> Wall {
+        self.clocks.map_or(Wall(0), |(mono, wall)| Wall(wall.0.saturating_add(micros(now.since(mono)))))
     }
 
     /// Clocks that moved apart mean that this machine stood still while others did not.

@@ -5,7 +5,6 @@
 //! waits for that token's completion and is dropped if it failed; one whose `not_after` has passed is dropped.
 
 mod adopt;
-mod aggregate;
 mod chores;
 mod command;
 mod compare;
@@ -21,6 +20,7 @@ mod mesh_core;
 mod own_record;
 mod place;
 mod receive;
+mod rollup;
 mod shelf;
 mod snapshot;
 mod view;
@@ -31,5 +31,7 @@ pub use config::CoreConfig;
 pub(crate) use effects::Effects;
 pub use interface::{Command, CommandRefusal, Event, Hint, Input, Lane, LinkEvent, Output, Reply, StorageFailure};
 pub use mesh_core::MeshCore;
+#[cfg(test)]
+pub(crate) use shelf::{Adoption, Shelf};
 pub(crate) use snapshot::put_vote;
 pub use snapshot::{Row, Snapshot, SnapshotError, StoreOp, StoreTable};

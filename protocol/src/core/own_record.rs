@@ -10,6 +10,7 @@ use crate::defect::Defects;
 use crate::fact::{Fact, FactKey, Health, NodeRecord, NodeState, Statement, VerifiedFact};
 use crate::id::{Incarnation, Token};
 use crate::time::Wall;
+use crate::wire::Load;
 use hedgerow_attest::id::{CellId, NodeId};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -49,6 +50,11 @@ impl Default for OwnRecord {
 }
 
 impl OwnRecord {
+    /// What acknowledgements say.
+    pub(super) fn load(&self) -> Load {
+        Load { queue_depth: self.health.queue_depth, free_memory_mib: self.health.free_memory_mib }
+    }
+
     fn next(&mut self, config: &CoreConfig, cell: Option<CellId>, at: Wall) -> NodeRecord {
         self.seq += 1;
         NodeRecord {

@@ -6,7 +6,7 @@ use super::mesh_core::MeshCore;
 use crate::coords::{Coordinate, Observation};
 use crate::defect::Defects;
 use crate::fact::{Liveness, NodeState};
-use crate::wire::{Load, ProbeMessage, Suspicion, VerifiedMessage};
+use crate::wire::{ProbeMessage, Suspicion, VerifiedMessage};
 use hedgerow_attest::id::NodeId;
 use std::time::Duration;
 
@@ -68,7 +68,7 @@ impl<D: Defects> MeshCore<D> {
         let ack = ProbeMessage::Ack {
             nonce,
             incarnation: self.own.incarnation,
-            load: Load { queue_depth: self.own.health.queue_depth },
+            load: self.own.load(),
             lease: self.lease_hint(fx.now),
             suspects: self.swim.suspects(),
             at: Some(self.coords.own()),
@@ -96,7 +96,7 @@ impl<D: Defects> MeshCore<D> {
         let belief = if self.swim.peers().contains_key(&from) {
             self.swim.belief(&from)
         } else {
-            let Some(peer) = self.remote.peers().get(&from) else { return };
+            let Some(peer) = self.remote.peer(&from) else { return };
             Suspicion { incarnation: peer.incarnation, liveness: peer.shown() }
         };
         let told = self.contacts.of(&from).told;
@@ -109,7 +109,7 @@ impl<D: Defects> MeshCore<D> {
 
     pub(super) fn has_left(&self, node: &NodeId) -> bool {
         let near = self.swim.peers().get(node).map(|peer| peer.said);
-        near.or_else(|| self.remote.peers().get(node).map(|peer| peer.said)) == Some(NodeState::Left)
+        near.or_else(|| self.remote.peer(node).map(|peer| peer.said)) == Some(NodeState::Left)
     }
 }
 

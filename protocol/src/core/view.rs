@@ -2,11 +2,15 @@
 
 use super::mesh_core::MeshCore;
 use crate::defect::Defects;
-use crate::fact::{Health, NodeRecord};
+use crate::fact::{Health, NodeRecord, Rollup, VerifiedRollup};
+use crate::membership::Contact;
 use crate::name::ModelRef;
 use crate::placement::{Deployment, PlacementTable};
-use crate::time::{Mono, micros};
-use crate::view::{AggregatorView, DeploymentView, MemberState, MemberView, MeshView, ModelPlacement, PlacementView};
+use crate::roster::CellBook;
+use crate::time::{Mono, Wall, micros};
+use crate::view::{
+    AggregatorView, CellView, DeploymentView, MemberState, MemberView, MeshView, ModelPlacement, PlacementView,
+};
 use hedgerow_attest::id::{CellId, NodeId};
 use hedgerow_attest::member::Member;
 use hedgerow_attest::region::Region;
@@ -41,9 +45,25 @@ impl<D: Defects> MeshCore<D> {
             aggregators: self.aggregators(now),
             deployments,
             policy: self.policies.values().next_back().map(|(policy, _)| Arc::new(policy.clone())),
+            cells: self.cells(now),
             members,
             placements,
         }
+    }
+
+    fn cells(&self, now: Mono) -> BTreeMap<CellId, CellView> {
+        let view = |(cell, book): (CellId, CellBook<'_>)| {
+            let rollup = self.rollup(&cell);
+            let said_ms_ago = rollup.as_ref().map(|rollup| self.age_ms(rollup.at, now));
+            let region = book.region().clone();
+            (cell, CellView { region, detail: self.facts.keeps(&cell), rollup, said_ms_ago })
+        };
+        self.roster.cells().map(view).collect()
+    }
+
+    /// The last rollup of a cell.
+    pub(super) fn rollup(&self, cell: &CellId) -> Option<VerifiedRollup> {
+        self.facts.rollup(cell).and_then(VerifiedRollup::of)
     }
 
     fn member_view(&self, member: &Member, now: Mono) -> Option<MemberView> {
@@ -53,12 +73,14 @@ impl<D: Defects> MeshCore<D> {
         Some(MemberView {
             node,
             region: member.region().clone(),
-            cell: self.roster.cell_of(member.region()),
+            cell: self.cell_in(member.region()),
             class: member.class().to_string(),
             state: self.member_state(&node, now)?,
             incarnation: record.incarnation,
             addresses: record.addresses.clone(),
             health: self.health(&node, record),
+            said_ms_ago: if node == self.config.me { 0 } else { self.age_ms(record.at, now) },
+            load_ms_ago: contact.loaded.map(|loaded| micros(now.since(loaded)) / 1000),
             rtt_us: contact.rtt.least_us(),
             estimate_us: if contact.rtt.least_us().is_some() { None } else { self.estimate_us(member) },
             heard_ms_ago: contact.heard.map(|heard| micros(now.since(heard)) / 1000),
@@ -67,21 +89,28 @@ impl<D: Defects> MeshCore<D> {
 
     /// By the coordinate of the aggregator of its cell: of a member that was never measured nothing else is known.
     fn estimate_us(&self, member: &Member) -> Option<u64> {
-        let cell = self.roster.cell_of(member.region()).filter(|_| member.node() != self.config.me)?;
-        self.coords.estimate_rtt_us(self.aggregates.get(&cell)?.place.as_ref()?)
+        let cell = self.cell_in(member.region()).filter(|_| member.node() != self.config.me)?;
+        self.coords.estimate_rtt_us(self.rollup(&cell)?.place.as_ref()?)
+    }
+
+    /// How long ago a statement was signed, by its author's wall clock and by this node's.
+    fn age_ms(&self, at: Wall, now: Mono) -> u64 {
+        self.wall(now).0.saturating_sub(at.0) / 1000
     }
 
     fn member_state(&self, node: &NodeId, now: Mono) -> Option<MemberState> {
         self.shown.get(node).copied().or_else(|| self.state_of(now, node))
     }
 
-    fn health(&self, node: &NodeId, record: &NodeRecord) -> Health {
+    pub(super) fn health(&self, node: &NodeId, record: &NodeRecord) -> Health {
         if *node == self.config.me {
             return self.own.health.clone();
         }
-        let contact = self.contacts.of(node);
-        let queue_depth = if contact.heard.is_some() { contact.load.queue_depth } else { record.health.queue_depth };
-        Health { queue_depth, ..record.health.clone() }
+        let Contact { load, loaded, .. } = self.contacts.of(node);
+        if loaded.is_none() {
+            return record.health.clone();
+        }
+        Health { queue_depth: load.queue_depth, free_memory_mib: load.free_memory_mib, ..record.health.clone() }
     }
 
     fn aggregators(&self, now: Mono) -> BTreeMap<Region, AggregatorView> {
@@ -99,13 +128,13 @@ impl<D: Defects> MeshCore<D> {
                 voters,
                 valid: known.until > now,
             });
-            let reported = self.aggregates.get(&cell).map(|aggregate| AggregatorView {
+            let reported = self.rollup(&cell).map(|rollup| AggregatorView {
                 cell,
-                holder: aggregate.holder,
-                term: aggregate.term,
-                config_epoch: aggregate.config_epoch,
+                holder: rollup.holder,
+                term: rollup.term,
+                config_epoch: rollup.config_epoch,
                 voters,
-                valid: now.since(aggregate.heard) < self.config.stale,
+                valid: self.is_current(&rollup, now),
             });
             // In the own cell acknowledgements know more than rollups, unless a rollup speaks of a later term.
             let view = match (own, reported) {
@@ -117,6 +146,16 @@ impl<D: Defects> MeshCore<D> {
             }
         }
         aggregators
+    }
+
+    /// Whether a rollup is so young that its successor cannot have been missed: three periods, and as much again for those that
+    /// hear of it from others who heard of it.
+    fn is_current(&self, rollup: &Rollup, now: Mono) -> bool {
+        let life = self.config.stale.max(self.rollup_period() * 3);
+        match self.remote.heard_rollup(&rollup.cell) {
+            Some(heard) => now.since(heard) < life,
+            None => self.age_ms(rollup.at, now) < micros(life * 2) / 1000,
+        }
     }
 
     fn deployment_view(

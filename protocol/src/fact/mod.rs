@@ -13,6 +13,7 @@ mod scope;
 mod signed;
 mod standing;
 mod statement;
+mod totals;
 mod verified;
 mod verify;
 
@@ -20,11 +21,15 @@ pub use accusation::Accusation;
 pub use charter::Founding;
 pub(crate) use key::hash64;
 pub use key::{FactKey, FactVersion};
-pub use record::{ADDRESSES_MAX, DEGRADED_MAX, DegradedReason, Health, NodeRecord, NodeState, WARM_MAX};
-pub use rollup::{CELL_MEMBERS_MAX, Liveness, ROLLUP_MODELS_MAX, Rollup, RollupMember};
+pub use record::{ADDRESSES_MAX, DEGRADED_MAX, DegradedReason, Energy, Health, NodeRecord, NodeState, WARM_MAX};
+pub use rollup::{
+    CELL_MEMBERS_MAX, CONTACT_ADDRESSES_MAX, CONTACTS_MAX, CellContact, Liveness, ROLLUP_MODELS_MAX, Rollup,
+    VerifiedRollup, WarmModel,
+};
 pub use scope::Scope;
 pub use signed::{FACT_MAX, FactDecodeError, SignedFact};
 pub(crate) use standing::stands_decision;
 pub use statement::{SignedStatement, Statement};
+pub use totals::{CLASSES_COUNTED_MAX, QUEUE_RANGES, QueueSketch, Totals};
 pub use verified::{Fact, FactRefusal, VerifiedFact};
 pub(crate) use verify::verify_decision;

@@ -72,12 +72,39 @@ pub enum NodeState {
 pub struct Health {
     /// Requests that wait or run. Current in acknowledgements of probes, a snapshot in records.
     pub queue_depth: u32,
+    /// Memory that models and sessions could still take, in MiB; 0 where the system does not say. Current in acknowledgements
+    /// of probes, a snapshot in records.
+    pub free_memory_mib: u32,
+    /// What the node runs on.
+    pub energy: Energy,
     /// Why it should be passed over where another can do the work.
     #[serde(deserialize_with = "bounded_vec::<_, _, DEGRADED_MAX>")]
     pub degraded: Vec<DegradedReason>,
     /// Models that are verified, loaded and answer at once.
     #[serde(deserialize_with = "bounded_vec::<_, _, WARM_MAX>")]
     pub warm: Vec<ModelRef>,
+}
+
+/// What a node runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+pub enum Energy {
+    /// Mains, or whatever does not run out.
+    #[default]
+    Mains,
+    /// A battery that is not low.
+    Battery,
+    /// A battery that is low: work should rather go elsewhere.
+    Low,
+}
+
+impl fmt::Display for Energy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Mains => "mains",
+            Self::Battery => "battery",
+            Self::Low => "low",
+        })
+    }
 }
 
 /// A public code for why a node calls itself degraded; codes that a release does not know are passed on unchanged.
@@ -119,12 +146,18 @@ mod tests {
 
     #[test]
     fn a_health_that_claims_too_many_models_is_refused_before_it_is_allocated() {
-        // queue 0, no reasons, and a count of 65 models.
-        let boast = [vec![0, 0, 65], vec![0; 130]].concat();
+        // queue 0, no memory, mains, no reasons, and a count of 65 models.
+        let boast = [vec![0, 0, 0, 0, 65], vec![0; 130]].concat();
         assert_eq!(postcard::from_bytes::<Health>(&boast), Err(postcard::Error::SerdeDeCustom));
         assert_eq!(
-            postcard::from_bytes::<Health>(&[7, 1, 2, 0]),
-            Ok(Health { queue_depth: 7, degraded: vec![DegradedReason::CLOCK], warm: vec![] })
+            postcard::from_bytes::<Health>(&[7, 9, 2, 1, 2, 0]),
+            Ok(Health {
+                queue_depth: 7,
+                free_memory_mib: 9,
+                energy: Energy::Low,
+                degraded: vec![DegradedReason::CLOCK],
+                warm: vec![]
+            })
         );
     }
 

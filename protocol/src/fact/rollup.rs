@@ -1,5 +1,7 @@
 //! What the aggregator of a cell says about it to the rest of the mesh.
 
+use super::totals::Totals;
+use super::verified::{Fact, VerifiedFact};
 use crate::coords::Coordinate;
 use crate::id::{ConfigEpoch, Generation, Incarnation, Term};
 use crate::name::ModelRef;
@@ -9,9 +11,17 @@ use hedgerow_attest::id::{CellId, NodeId};
 use hedgerow_attest::region::Region;
 use hedgerow_attest::signed::Domain;
 use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+use std::ops::Deref;
 
-/// Members that a cell may have, and so rows that a rollup may have.
+/// Members that a cell may have.
 pub const CELL_MEMBERS_MAX: usize = 128;
+
+/// Members that one rollup names.
+pub const CONTACTS_MAX: usize = 8;
+
+/// Addresses of one of them: one per family.
+pub const CONTACT_ADDRESSES_MAX: usize = 2;
 
 /// Models that one rollup names.
 pub const ROLLUP_MODELS_MAX: usize = 64;
@@ -37,22 +47,85 @@ pub struct Rollup {
     pub at: Wall,
     /// Where the holder lies, and so, roughly, every member of a cell of near nodes; nothing where it keeps no coordinate.
     pub place: Option<Coordinate>,
-    /// Models that are warm somewhere in the cell, by name and version; the first [`ROLLUP_MODELS_MAX`] of them.
+    /// Its members, counted and added up.
+    pub totals: Totals,
+    /// Models that are warm on members that are alive, by name and version; the first [`ROLLUP_MODELS_MAX`] of them.
     #[serde(deserialize_with = "bounded_vec::<_, _, ROLLUP_MODELS_MAX>")]
-    pub models: Vec<ModelRef>,
-    /// The members of the cell, by node.
-    #[serde(deserialize_with = "bounded_vec::<_, _, CELL_MEMBERS_MAX>")]
-    pub members: Vec<RollupMember>,
+    pub models: Vec<WarmModel>,
+    /// Members to turn to, by node: all of them while there are no more than [`CONTACTS_MAX`], else so many that are alive and
+    /// hold, together, as many of the warm models as so many can.
+    #[serde(deserialize_with = "bounded_vec::<_, _, CONTACTS_MAX>")]
+    pub contacts: Vec<CellContact>,
 }
 
 impl Domain for Rollup {
     const DOMAIN: &'static str = "hedgerow/rollup/1";
-    const PAYLOAD_MAX: usize = 20 * 1024;
+    const PAYLOAD_MAX: usize = 16 * 1024;
+}
+
+impl Rollup {
+    /// Whether the other one says the same of the cell, loads and places aside: those move all the time.
+    #[must_use]
+    pub fn says_the_same(&self, other: &Self) -> bool {
+        let lasting = |totals: &Totals| (totals.alive, totals.suspect, totals.down, totals.leaving, totals.on_battery);
+        let fence = |rollup: &Self| (rollup.generation, rollup.config_epoch, rollup.term, rollup.holder);
+        let calm = |contact: &CellContact| CellContact { queue_depth: 0, ..contact.clone() };
+        fence(self) == fence(other)
+            && lasting(&self.totals) == lasting(&other.totals)
+            && self.totals.classes == other.totals.classes
+            && self.models == other.models
+            && self.contacts.iter().map(calm).eq(other.contacts.iter().map(calm))
+    }
+
+    /// Whether that model of the rollup is warm at one of its contacts.
+    #[must_use]
+    pub fn is_warm_at(&self, contact: &CellContact, model: &ModelRef) -> bool {
+        let bit = self.models.iter().position(|warm| warm.model == *model);
+        bit.is_some_and(|bit| contact.warm >> bit & 1 == 1)
+    }
+}
+
+/// A rollup whose signature was checked. Clones share their contents.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifiedRollup(VerifiedFact);
+
+impl VerifiedRollup {
+    /// The rollup that the fact is, if it is one.
+    #[must_use]
+    pub fn of(fact: &VerifiedFact) -> Option<Self> {
+        matches!(fact.fact(), Fact::Rollup(_)).then(|| Self(fact.clone()))
+    }
+}
+
+impl Deref for VerifiedRollup {
+    type Target = Rollup;
+
+    fn deref(&self) -> &Rollup {
+        match self.0.fact() {
+            Fact::Rollup(rollup) => rollup,
+            Fact::Member(_)
+            | Fact::Record(_)
+            | Fact::Accusation(_)
+            | Fact::Genesis(_)
+            | Fact::Policy(..)
+            | Fact::Deployment(_)
+            | Fact::Decision(_) => unreachable!("made of rollups only"),
+        }
+    }
+}
+
+/// One model that is warm in a cell.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WarmModel {
+    /// The model.
+    pub model: ModelRef,
+    /// On how many members that are alive.
+    pub nodes: u32,
 }
 
 /// One member of a cell, as its aggregator sees it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RollupMember {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CellContact {
     /// The member.
     pub node: NodeId,
     /// The incarnation that was seen; a higher one is news to the aggregator.
@@ -63,6 +136,10 @@ pub struct RollupMember {
     pub queue_depth: u32,
     /// Which models of the rollup are warm there, one bit each, the first the lowest.
     pub warm: u64,
+    /// Where it says that it can be dialled, best first: the handshake proves who answers, so that its certificate need not
+    /// be known in advance.
+    #[serde(deserialize_with = "bounded_vec::<_, _, CONTACT_ADDRESSES_MAX>")]
+    pub addresses: Vec<SocketAddr>,
 }
 
 /// Whether a member answers, as others find out.
@@ -75,3 +152,7 @@ pub enum Liveness {
     /// It did not answer when verified.
     Down,
 }
+
+#[cfg(test)]
+#[path = "rollup_tests.rs"]
+mod tests;

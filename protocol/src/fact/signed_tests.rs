@@ -3,8 +3,8 @@
 use super::*;
 use crate::coords::Coordinates;
 use crate::fact::{
-    FactKey, FactRefusal, FactVersion, Health, Liveness, NodeState, RollupMember, SignedStatement, Statement,
-    VerifiedFact,
+    CellContact, FactKey, FactRefusal, FactVersion, Health, Liveness, NodeState, SignedStatement, Statement, Totals,
+    VerifiedFact, WarmModel,
 };
 use crate::id::{BootId, ConfigEpoch, Generation, Incarnation, PolicyVersion, Slot, Term};
 use crate::name::{ClassName, ModelName, ModelRef, ModelVersion};
@@ -32,7 +32,7 @@ fn record(mesh: &SampleMesh, number: u32, region: &str) -> NodeRecord {
         cell: None,
         addresses: vec!["192.0.2.1:4334".parse().unwrap()],
         state: NodeState::Up,
-        health: Health { queue_depth: 1, degraded: vec![], warm: vec![digits()] },
+        health: Health { queue_depth: 1, free_memory_mib: 512, warm: vec![digits()], ..Health::default() },
         at: Wall(7),
     }
 }
@@ -66,13 +66,17 @@ fn facts(mesh: &SampleMesh) -> Vec<SignedFact> {
     let birth = mesh.birth("eu", &mesh.member(0, "eu"));
     let accusation =
         Accusation { accuser: mesh.member(1, "eu").node(), accused: two.node(), incarnation: Incarnation(2) };
-    let row = RollupMember {
+    let contact = CellContact {
         node: two.node(),
         incarnation: Incarnation(2),
-        liveness: Liveness::Down,
-        queue_depth: 0,
+        liveness: Liveness::Alive,
+        queue_depth: 3,
         warm: 1,
+        addresses: vec!["192.0.2.2:4334".parse().unwrap()],
     };
+    let mut totals = Totals::default();
+    let health = Health { queue_depth: 3, free_memory_mib: 512, ..Health::default() };
+    totals.count(Liveness::Alive, false, two.class(), &health);
     let rollup = Rollup {
         cell: birth.cell(),
         region: eu(),
@@ -83,8 +87,9 @@ fn facts(mesh: &SampleMesh) -> Vec<SignedFact> {
         holder: mesh.member(1, "eu").node(),
         at: Wall(7),
         place: Some(Coordinates::new().own()),
-        models: vec![digits()],
-        members: vec![row],
+        totals,
+        models: vec![WarmModel { model: digits(), nodes: 1 }],
+        contacts: vec![contact],
     };
     let class = DataClass {
         name: ClassName::new("cart").unwrap(),
@@ -166,9 +171,9 @@ const FROZEN: [&str; 8] = [
     "009f724d02896f2e",
     "90d34798586873c0",
     "8a29cee4af14d447",
-    "b29a58397c1775ca",
+    "c01cd10c99e1f0a6",
     "19b750fc977c600c",
-    "9034eb4247f2b0c7",
+    "f6512924e0949eb1",
     "a814cc065a6a96f0",
     "34e61b7e55105230",
 ];

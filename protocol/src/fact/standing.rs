@@ -64,10 +64,16 @@ pub(super) fn stands_rollup(rollup: &Rollup, roster: &Roster) -> Result<PublicKe
     let Some(key) = voters.key_of(&rollup.holder) else {
         return Err(FactRefusal::NotItsAuthor { author: rollup.holder, subject: rollup.holder });
     };
-    if cell.region() != &rollup.region || !rollup.members.is_sorted_by(|a, b| a.node < b.node) {
+    if cell.region() != &rollup.region || !is_in_order(rollup) {
         return Err(FactRefusal::IllFormed);
     }
     Ok(key)
+}
+
+fn is_in_order(rollup: &Rollup) -> bool {
+    rollup.contacts.is_sorted_by(|a, b| a.node < b.node)
+        && rollup.models.is_sorted_by(|a, b| a.model < b.model)
+        && rollup.totals.classes.is_sorted_by(|a, b| a.0 < b.0)
 }
 
 /// What a broken certificate means for the fact that carries it.

@@ -24,6 +24,8 @@ pub(crate) struct Contact {
     pub(crate) rtt: RttWindow,
     /// What its last acknowledgement said.
     pub(crate) load: Load,
+    /// When that arrived.
+    pub(crate) loaded: Option<Mono>,
     /// Whether the transport has a link to it.
     pub(crate) linked: bool,
     /// When it was last told that it is taken for down.
@@ -75,6 +77,7 @@ impl Contacts {
         let rtt_us = micros(now.since(sent)).max(1);
         let contact = self.entry(from);
         contact.load = load;
+        contact.loaded = Some(now);
         contact.rtt.measured(rtt_us);
         Some(rtt_us)
     }

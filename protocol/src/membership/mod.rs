@@ -13,6 +13,7 @@ mod swim;
 mod swim_input;
 
 pub use config::SwimConfig;
-pub(crate) use contacts::Contacts;
+pub(crate) use contacts::{Contact, Contacts};
+pub(crate) use peer::Peer;
 pub(crate) use remote::{Remote, RemotePeer};
 pub(crate) use swim::{Finding, Swim};

@@ -1,21 +1,23 @@
-//! Members of other cells. Nobody probes them all: their aggregator says how they are, and this node adds what it hears
-//! itself. When a whole cell falls silent, aggregator included, silence is what is believed.
+//! Members of other cells whose detail is kept. Nobody probes them all: their own cell accuses those that do not answer, its
+//! aggregator says how those are that it names, and this node adds what it hears itself. When nobody of a cell is heard any
+//! more, silence is what is believed.
 
 use super::contacts::Contacts;
 use super::swim::UNDOUBTED;
 use crate::core::Effects;
-use crate::fact::{Liveness, NodeRecord, NodeState, RollupMember};
+use crate::fact::{Accusation, Liveness, NodeRecord, NodeState, Rollup};
 use crate::id::Incarnation;
 use crate::time::Mono;
 use crate::wire::Suspicion;
-use hedgerow_attest::id::NodeId;
+use hedgerow_attest::id::{CellId, NodeId};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Time between two probes of members of other cells. They measure distances; one in turn is enough.
+/// Time between two probes of members of other cells, each of the next cell in turn. They measure distances and are signs of
+/// life of a cell; one at a time is enough for eight cells to be heard within [`crate::core::CoreConfig::stale`].
 const PROBE_PERIOD: Duration = Duration::from_millis(500);
 
-/// Probes without an answer after which this node doubts a member that its aggregator believes in.
+/// Probes without an answer after which this node doubts a member that its own cell believes in.
 const MISSES_DOUBT: u32 = 3;
 
 /// One member of another cell.
@@ -23,9 +25,11 @@ const MISSES_DOUBT: u32 = 3;
 pub(crate) struct RemotePeer {
     pub(crate) incarnation: Incarnation,
     pub(crate) said: NodeState,
-    /// What its aggregator said last, and about which incarnation.
+    /// What the last rollup of its cell said, if it named the member, and about which incarnation.
     reported: Option<(Liveness, Incarnation)>,
-    /// The last sign of life from anywhere.
+    /// The incarnation that did not answer a member of its cell.
+    accused: Option<Incarnation>,
+    /// The last sign of life of this member.
     sign: Mono,
     /// Own probes since it was last heard here.
     misses: u32,
@@ -33,34 +37,160 @@ pub(crate) struct RemotePeer {
     shown: Liveness,
 }
 
-/// All members of other cells.
+/// One other cell.
+#[derive(Debug)]
+pub(crate) struct RemoteCell {
+    cell: CellId,
+    /// When its last rollup came.
+    heard: Option<Mono>,
+    /// The last sign of life of any member.
+    sign: Mono,
+    peers: BTreeMap<NodeId, RemotePeer>,
+    /// The rest of this turn of probes, in random order.
+    turn: Vec<NodeId>,
+}
+
+/// The other cells whose detail is kept.
 #[derive(Debug)]
 pub(crate) struct Remote {
-    peers: BTreeMap<NodeId, RemotePeer>,
+    cells: Vec<RemoteCell>,
     stale: Duration,
     next_probe: Mono,
-    turn: Vec<NodeId>,
+    /// The cell whose turn it is.
+    next_cell: usize,
 }
 
 impl Remote {
     pub(crate) fn new(stale: Duration) -> Self {
-        Self { peers: BTreeMap::new(), stale, next_probe: Mono(0), turn: Vec::new() }
+        Self { cells: Vec::new(), stale, next_probe: Mono(0), next_cell: 0 }
     }
 
-    pub(crate) fn peers(&self) -> &BTreeMap<NodeId, RemotePeer> {
-        &self.peers
+    pub(crate) fn peer(&self, node: &NodeId) -> Option<&RemotePeer> {
+        self.cells.iter().find_map(|cell| cell.peers.get(node))
+    }
+
+    /// The members of one cell.
+    pub(crate) fn members(&self, cell: &CellId) -> impl Iterator<Item = (&NodeId, &RemotePeer)> {
+        self.cells.iter().filter(move |known| known.cell == *cell).flat_map(|known| &known.peers)
+    }
+
+    /// When the last rollup of that cell came.
+    pub(crate) fn heard_rollup(&self, cell: &CellId) -> Option<Mono> {
+        self.cells.iter().find(|known| known.cell == *cell)?.heard
+    }
+
+    /// How long that very member has given no sign of life.
+    pub(crate) fn silence(&self, node: &NodeId, now: Mono) -> Option<Duration> {
+        self.peer(node).map(|peer| now.since(peer.sign))
     }
 
     pub(crate) fn next_deadline(&self) -> Mono {
-        self.next_probe
+        if self.cells.is_empty() { Mono(u64::MAX) } else { self.next_probe }
     }
 
-    /// Probes the next of them. Returns those that are to be seen otherwise.
+    /// Probes a member of the next cell. Returns those that are to be seen otherwise.
     pub(crate) fn tick(&mut self, fx: &mut Effects<'_>, contacts: &mut Contacts) -> Vec<NodeId> {
-        if fx.now < self.next_probe {
+        if fx.now < self.next_deadline() {
             return Vec::new();
         }
         self.next_probe = fx.now + PROBE_PERIOD;
+        self.next_cell = (self.next_cell + 1) % self.cells.len();
+        if let Some(cell) = self.cells.get_mut(self.next_cell) {
+            cell.probe(fx, contacts);
+        }
+        self.reconsider(fx.now)
+    }
+
+    /// Detail of that cell is kept from here on.
+    pub(crate) fn keep(&mut self, cell: CellId, now: Mono) {
+        if self.cells.iter().all(|known| known.cell != cell) {
+            let (peers, turn) = (BTreeMap::new(), Vec::new());
+            self.cells.push(RemoteCell { cell, heard: None, sign: now, peers, turn });
+        }
+    }
+
+    /// It is kept no longer.
+    pub(crate) fn drop_cell(&mut self, cell: &CellId) {
+        self.cells.retain(|known| known.cell != *cell);
+    }
+
+    /// The record of such a member, which the member signed.
+    pub(crate) fn record(&mut self, cell: CellId, record: &NodeRecord, now: Mono) {
+        let Some(cell) = self.cells.iter_mut().find(|known| known.cell == cell) else { return };
+        let newcomer = RemotePeer {
+            incarnation: record.incarnation,
+            said: record.state,
+            reported: None,
+            accused: None,
+            sign: now,
+            misses: 0,
+            shown: Liveness::Suspect,
+        };
+        let peer = cell.peers.entry(record.node).or_insert(newcomer);
+        peer.said = record.state;
+        peer.incarnation = peer.incarnation.max(record.incarnation);
+        peer.sign = now;
+    }
+
+    /// A member of its cell could not reach it. True when it is one of those looked after here.
+    pub(crate) fn accused(&mut self, accusation: &Accusation, now: Mono) -> bool {
+        for cell in &mut self.cells {
+            if let Some(peer) = cell.peers.get_mut(&accusation.accused) {
+                peer.accused = peer.accused.max(Some(accusation.incarnation));
+                // Somebody of the cell is there to accuse.
+                cell.sign = now;
+                return true;
+            }
+        }
+        false
+    }
+
+    /// What the aggregator of a cell says. Returns those that are to be seen otherwise.
+    pub(crate) fn reported(&mut self, rollup: &Rollup, now: Mono) -> Vec<NodeId> {
+        let mut changed = Vec::new();
+        if let Some(cell) = self.cells.iter_mut().find(|known| known.cell == rollup.cell) {
+            (cell.heard, cell.sign) = (Some(now), now);
+            for (node, peer) in &mut cell.peers {
+                let row = rollup.contacts.binary_search_by_key(node, |contact| contact.node);
+                let row = row.ok().and_then(|place| rollup.contacts.get(place));
+                peer.reported = row.map(|contact| (contact.liveness, contact.incarnation));
+                if row.is_some_and(|contact| contact.liveness == Liveness::Alive) {
+                    peer.sign = now;
+                }
+            }
+            cell.reconsider(now, self.stale, &mut changed);
+        }
+        changed
+    }
+
+    /// It is a member no longer.
+    pub(crate) fn dismiss(&mut self, node: &NodeId) {
+        for cell in &mut self.cells {
+            cell.peers.remove(node);
+        }
+    }
+
+    /// A packet arrived from that member over its own link.
+    pub(crate) fn heard(&mut self, node: &NodeId, now: Mono) {
+        for cell in &mut self.cells {
+            if let Some(peer) = cell.peers.get_mut(node) {
+                (peer.sign, cell.sign) = (now, now);
+                peer.misses = 0;
+            }
+        }
+    }
+
+    /// Those whose liveness changed since it was last asked.
+    pub(crate) fn reconsider(&mut self, now: Mono) -> Vec<NodeId> {
+        let mut changed = Vec::new();
+        let stale = self.stale;
+        self.cells.iter_mut().for_each(|cell| cell.reconsider(now, stale, &mut changed));
+        changed
+    }
+}
+
+impl RemoteCell {
+    fn probe(&mut self, fx: &mut Effects<'_>, contacts: &mut Contacts) {
         if self.turn.is_empty() {
             self.turn = self.peers.keys().copied().collect();
             fx.shuffle(&mut self.turn);
@@ -73,59 +203,17 @@ impl Remote {
             contacts.ping(fx, node, if doubted { belief } else { UNDOUBTED }, Vec::new());
             break;
         }
-        self.reconsider(fx.now)
     }
 
-    /// The record of such a member, which the member signed.
-    pub(crate) fn record(&mut self, record: &NodeRecord, now: Mono) {
-        let newcomer = RemotePeer {
-            incarnation: record.incarnation,
-            said: record.state,
-            reported: None,
-            sign: now,
-            misses: 0,
-            shown: Liveness::Suspect,
-        };
-        let peer = self.peers.entry(record.node).or_insert(newcomer);
-        peer.said = record.state;
-        peer.incarnation = peer.incarnation.max(record.incarnation);
-        peer.sign = now;
-    }
-
-    /// What the aggregator of its cell says.
-    pub(crate) fn reported(&mut self, row: &RollupMember, now: Mono) {
-        let Some(peer) = self.peers.get_mut(&row.node) else { return };
-        peer.reported = Some((row.liveness, row.incarnation));
-        if row.liveness == Liveness::Alive {
-            peer.sign = now;
-        }
-    }
-
-    /// It is a member no longer.
-    pub(crate) fn dismiss(&mut self, node: &NodeId) {
-        self.peers.remove(node);
-    }
-
-    /// A packet arrived from that member over its own link.
-    pub(crate) fn heard(&mut self, node: &NodeId, now: Mono) {
-        if let Some(peer) = self.peers.get_mut(node) {
-            peer.sign = now;
-            peer.misses = 0;
-        }
-    }
-
-    /// Those whose liveness changed since it was last asked.
-    pub(crate) fn reconsider(&mut self, now: Mono) -> Vec<NodeId> {
-        let stale = self.stale;
-        let mut changed = Vec::new();
+    fn reconsider(&mut self, now: Mono, stale: Duration, changed: &mut Vec<NodeId>) {
+        let cell_sign = self.sign;
         for (node, peer) in &mut self.peers {
-            let liveness = peer.liveness(now, stale);
+            let liveness = peer.liveness(now, stale, cell_sign);
             if liveness != peer.shown {
                 peer.shown = liveness;
                 changed.push(*node);
             }
         }
-        changed
     }
 }
 
@@ -135,16 +223,13 @@ impl RemotePeer {
         self.shown
     }
 
-    /// How long nobody has given a sign of it.
-    pub(crate) fn silence(&self, now: Mono) -> Duration {
-        now.since(self.sign)
-    }
-
-    fn liveness(&self, now: Mono, stale: Duration) -> Liveness {
-        let silence = self.silence(now);
+    /// A sign of life of any member speaks for all: a cell in which somebody lives accuses those of its members who do not.
+    fn liveness(&self, now: Mono, stale: Duration, cell_sign: Mono) -> Liveness {
+        let silence = now.since(cell_sign.max(self.sign));
         match self.reported {
-            // A later incarnation is news to the aggregator that reported this one.
+            // A later incarnation is news to whoever reported or accused this one.
             Some((Liveness::Down, incarnation)) if incarnation >= self.incarnation => Liveness::Down,
+            _ if self.accused.is_some_and(|accused| accused >= self.incarnation) => Liveness::Down,
             _ if silence >= stale * 2 => Liveness::Down,
             Some((Liveness::Suspect, incarnation)) if incarnation >= self.incarnation => Liveness::Suspect,
             _ if silence >= stale || self.misses >= MISSES_DOUBT => Liveness::Suspect,

@@ -1,24 +1,25 @@
 //! Tests of what is believed about members of other cells.
 
 use super::*;
-use crate::fact::Health;
-use crate::id::BootId;
+use crate::fact::{CellContact, Health, Totals};
+use crate::id::{BootId, ConfigEpoch, Generation, Term};
 use crate::time::Wall;
 use hedgerow_attest::region::Region;
 
 const STALE: Duration = Duration::from_secs(15);
+const CELL: CellId = CellId::from_bytes([9; 32]);
 
-fn node() -> NodeId {
-    NodeId::from_bytes([1; 32])
+fn node(number: u8) -> NodeId {
+    NodeId::from_bytes([number; 32])
 }
 
 fn at(seconds: u64) -> Mono {
     Mono(seconds * 1_000_000)
 }
 
-fn record(incarnation: u64) -> NodeRecord {
+fn record(number: u8, incarnation: u64) -> NodeRecord {
     NodeRecord {
-        node: node(),
+        node: node(number),
         boot: BootId([0; 16]),
         incarnation: Incarnation(incarnation),
         seq: 1,
@@ -31,39 +32,97 @@ fn record(incarnation: u64) -> NodeRecord {
     }
 }
 
-fn row(liveness: Liveness, incarnation: u64) -> RollupMember {
-    RollupMember { node: node(), incarnation: Incarnation(incarnation), liveness, queue_depth: 0, warm: 0 }
+fn rollup(contacts: &[(u8, Liveness, u64)]) -> Rollup {
+    let contact = |(number, liveness, incarnation): &(u8, Liveness, u64)| CellContact {
+        node: node(*number),
+        incarnation: Incarnation(*incarnation),
+        liveness: *liveness,
+        queue_depth: 0,
+        warm: 0,
+        addresses: vec![],
+    };
+    Rollup {
+        cell: CELL,
+        region: Region::new("us").unwrap(),
+        generation: Generation(0),
+        config_epoch: ConfigEpoch(1),
+        term: Term(1),
+        window: 1,
+        holder: node(1),
+        at: Wall(0),
+        place: None,
+        totals: Totals::default(),
+        models: vec![],
+        contacts: contacts.iter().map(contact).collect(),
+    }
 }
 
-fn shown(remote: &mut Remote, now: Mono) -> Liveness {
-    remote.reconsider(now);
-    remote.peers()[&node()].shown()
+fn accusation(accused: u8, incarnation: u64) -> Accusation {
+    Accusation { accuser: node(7), accused: node(accused), incarnation: Incarnation(incarnation) }
 }
+
+/// Two members of one other cell, known since time 0.
+fn remote() -> Remote {
+    let mut remote = Remote::new(STALE);
+    remote.keep(CELL, at(0));
+    remote.record(CELL, &record(1, 1), at(0));
+    remote.record(CELL, &record(2, 1), at(0));
+    remote
+}
+
+fn shown(remote: &mut Remote, now: Mono) -> [Liveness; 2] {
+    remote.reconsider(now);
+    [1, 2].map(|number| remote.peer(&node(number)).unwrap().shown())
+}
+
+const ALIVE: Liveness = Liveness::Alive;
+const SUSPECT: Liveness = Liveness::Suspect;
+const DOWN: Liveness = Liveness::Down;
 
 #[test]
 fn an_aggregator_is_believed_until_the_member_says_otherwise() {
-    let mut remote = Remote::new(STALE);
-    remote.record(&record(1), at(0));
-    assert_eq!(shown(&mut remote, at(1)), Liveness::Alive);
-    remote.reported(&row(Liveness::Down, 1), at(2));
-    assert_eq!(shown(&mut remote, at(2)), Liveness::Down);
-    remote.heard(&node(), at(3));
-    assert_eq!(shown(&mut remote, at(3)), Liveness::Down, "a packet alone revives nobody");
-    remote.record(&record(2), at(4));
-    assert_eq!(shown(&mut remote, at(4)), Liveness::Alive);
-    remote.reported(&row(Liveness::Down, 1), at(5));
-    assert_eq!(shown(&mut remote, at(5)), Liveness::Alive, "the report speaks of an earlier incarnation");
+    let mut remote = remote();
+    assert_eq!(shown(&mut remote, at(1)), [ALIVE, ALIVE]);
+    remote.reported(&rollup(&[(1, DOWN, 1), (2, ALIVE, 1)]), at(2));
+    assert_eq!(shown(&mut remote, at(2)), [DOWN, ALIVE]);
+    remote.heard(&node(1), at(3));
+    assert_eq!(shown(&mut remote, at(3)), [DOWN, ALIVE], "a packet alone revives nobody");
+    remote.record(CELL, &record(1, 2), at(4));
+    assert_eq!(shown(&mut remote, at(4)), [ALIVE, ALIVE]);
+    remote.reported(&rollup(&[(1, DOWN, 1), (2, SUSPECT, 1)]), at(5));
+    assert_eq!(shown(&mut remote, at(5)), [ALIVE, SUSPECT], "the report speaks of an earlier incarnation");
 }
 
 #[test]
-fn silence_is_doubt_and_then_death() {
-    let mut remote = Remote::new(STALE);
-    remote.record(&record(1), at(0));
-    remote.reported(&row(Liveness::Alive, 1), at(10));
-    assert_eq!(shown(&mut remote, at(24)), Liveness::Alive);
-    assert_eq!(shown(&mut remote, at(25)), Liveness::Suspect);
-    assert_eq!(shown(&mut remote, at(39)), Liveness::Suspect);
-    assert_eq!(shown(&mut remote, at(40)), Liveness::Down);
-    remote.heard(&node(), at(41));
-    assert_eq!(shown(&mut remote, at(41)), Liveness::Alive);
+fn the_silence_of_a_whole_cell_is_doubt_and_then_death() {
+    let mut remote = remote();
+    remote.reported(&rollup(&[(1, ALIVE, 1)]), at(10));
+    assert_eq!(shown(&mut remote, at(24)), [ALIVE, ALIVE], "nobody speaks of the second, and its cell would accuse it");
+    assert_eq!(shown(&mut remote, at(25)), [SUSPECT, SUSPECT]);
+    assert_eq!(shown(&mut remote, at(39)), [SUSPECT, SUSPECT]);
+    assert_eq!(shown(&mut remote, at(40)), [DOWN, DOWN]);
+    remote.heard(&node(1), at(41));
+    assert_eq!(shown(&mut remote, at(41)), [ALIVE, ALIVE], "one of them lives, and accuses nobody");
+}
+
+#[test]
+fn whom_its_own_cell_accuses_is_down_until_it_raises_its_incarnation() {
+    let mut remote = remote();
+    assert!(remote.accused(&accusation(2, 1), at(5)));
+    assert_eq!(shown(&mut remote, at(5)), [ALIVE, DOWN]);
+    remote.record(CELL, &record(2, 2), at(6));
+    assert_eq!(shown(&mut remote, at(6)), [ALIVE, ALIVE]);
+    assert!(remote.accused(&accusation(2, 1), at(7)));
+    assert_eq!(shown(&mut remote, at(7)), [ALIVE, ALIVE], "it speaks of an earlier incarnation");
+    assert!(!remote.accused(&accusation(3, 1), at(8)), "nobody here");
+}
+
+#[test]
+fn a_cell_that_is_not_kept_takes_no_room() {
+    let mut remote = remote();
+    remote.record(CellId::from_bytes([8; 32]), &record(3, 1), at(1));
+    assert_eq!((remote.peer(&node(3)), remote.members(&CELL).count()), (None, 2));
+    remote.drop_cell(&CELL);
+    assert_eq!((remote.peer(&node(1)), remote.heard_rollup(&CELL)), (None, None));
+    assert_eq!(remote.next_deadline(), Mono(u64::MAX));
 }

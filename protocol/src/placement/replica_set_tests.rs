@@ -37,6 +37,8 @@ fn view(regions: Vec<Region>) -> MeshView {
         addresses: vec![],
         health: crate::fact::Health::default(),
         rtt_us: None,
+        said_ms_ago: 0,
+        load_ms_ago: None,
         estimate_us: None,
         heard_ms_ago: None,
     };
@@ -51,6 +53,7 @@ fn view(regions: Vec<Region>) -> MeshView {
         at: Mono(0),
         members: (1..=3).map(|n| (node(n), member(n))).collect(),
         aggregators: BTreeMap::new(),
+        cells: BTreeMap::new(),
         placements: BTreeMap::from([(CELL, placement)]),
         deployments: vec![],
         policy: Some(Arc::new(Policy { version: PolicyVersion(1), parent: None, classes: vec![class] })),

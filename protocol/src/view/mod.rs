@@ -4,4 +4,4 @@ mod state;
 mod types;
 
 pub use state::MemberState;
-pub use types::{AggregatorView, DeploymentView, MemberView, MeshView, ModelPlacement, PlacementView};
+pub use types::{AggregatorView, CellView, DeploymentView, MemberView, MeshView, ModelPlacement, PlacementView};

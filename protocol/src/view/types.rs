@@ -1,7 +1,7 @@
 //! The snapshot itself.
 
 use super::state::MemberState;
-use crate::fact::Health;
+use crate::fact::{Health, Totals, VerifiedRollup};
 use crate::id::{ConfigEpoch, Incarnation, PlacementEpoch, Term};
 use crate::name::{ClassName, ModelRef};
 use crate::placement::{Deployment, Policy};
@@ -26,8 +26,10 @@ pub struct MeshView {
     pub cell: Option<CellId>,
     /// When, by this node's clock.
     pub at: Mono,
-    /// Every member that was ever heard of, this node included.
+    /// The members of this node's cell and of the other cells whose detail it keeps, this node included.
     pub members: BTreeMap<NodeId, MemberView>,
+    /// Every known cell.
+    pub cells: BTreeMap<CellId, CellView>,
     /// The aggregator of each region that has a cell.
     pub aggregators: BTreeMap<Region, AggregatorView>,
     /// The adopted placement of each cell.
@@ -55,8 +57,14 @@ pub struct MemberView {
     pub incarnation: Incarnation,
     /// Where it says that it can be dialled, best first.
     pub addresses: Vec<SocketAddr>,
-    /// What it says it can do; the queue depth is as fresh as `heard_ms_ago`.
+    /// What it says it can do. Queue depth and free memory are as old as `load_ms_ago` where that is known; all else is as old
+    /// as `said_ms_ago`.
     pub health: Health,
+    /// Milliseconds since it signed its record, by its clock and by this node's, which may differ; 0 for this node itself.
+    pub said_ms_ago: u64,
+    /// Milliseconds since an acknowledgement told this node its queue depth and free memory; nothing where none did, so that
+    /// they are those of its record.
+    pub load_ms_ago: Option<u64>,
     /// The smallest round trip that this node measured to it within the last minute, in microseconds.
     pub rtt_us: Option<u64>,
     /// The round trip to expect where none was measured, in microseconds: by network coordinates, and only as good as the
@@ -64,6 +72,29 @@ pub struct MemberView {
     pub estimate_us: Option<u64>,
     /// Milliseconds since this node itself last heard from it; nothing if it never did in this run.
     pub heard_ms_ago: Option<u64>,
+}
+
+/// One cell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CellView {
+    /// The region in which it lies.
+    pub region: Region,
+    /// Whether its members are known one by one; of other cells there is the rollup, with some of them.
+    pub detail: bool,
+    /// What its aggregator said last, if anything was heard.
+    pub rollup: Option<VerifiedRollup>,
+    /// Milliseconds since the aggregator signed that, by its wall clock and by this node's, which may differ.
+    pub said_ms_ago: Option<u64>,
+}
+
+impl MeshView {
+    /// All cells, counted and added up as far as their rollups were heard.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        self.cells.values().flat_map(|cell| &cell.rollup).for_each(|rollup| totals.merge(&rollup.totals));
+        totals
+    }
 }
 
 /// The aggregator of one region.

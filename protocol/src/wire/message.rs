@@ -96,6 +96,8 @@ pub struct Suspicion {
 pub struct Load {
     /// Requests that wait or run.
     pub queue_depth: u32,
+    /// Memory that models and sessions could still take, in MiB; 0 where the system does not say.
+    pub free_memory_mib: u32,
 }
 
 /// Anti-entropy of facts: summary, digest of the buckets that differ, then push and pull.

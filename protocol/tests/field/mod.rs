@@ -6,7 +6,7 @@ use hedgerow_attest::root::TrustRoot;
 use hedgerow_attest::signed::Signed;
 use hedgerow_attest::testing::SampleMesh;
 use hedgerow_protocol::core::{CoreConfig, Input, MeshCore, Output, Snapshot};
-use hedgerow_protocol::fact::{Rollup, SignedFact, SignedStatement, Statement, VerifiedFact};
+use hedgerow_protocol::fact::{Rollup, SignedFact, SignedStatement, Statement, Totals, VerifiedFact};
 use hedgerow_protocol::id::{BootId, ConfigEpoch, Generation, Slot, Term};
 use hedgerow_protocol::machine::{Cx, Machine as _};
 use hedgerow_protocol::register::{Acceptance, Configuration, Content, Decision, Head, Value, Voter};
@@ -119,8 +119,9 @@ fn rollup(mesh: &SampleMesh, birth: &hedgerow_attest::genesis::Birth, region: &s
         holder: member.node(),
         at: Wall(0),
         place: None,
+        totals: Totals::default(),
         models: vec![],
-        members: vec![],
+        contacts: vec![],
     };
     match Statement::Rollup(Box::new(rollup)).sign(&mesh.keys(holder).statement) {
         SignedStatement::Fact(fact) => *fact,
