@@ -39,10 +39,13 @@ fn kind(input: &Input) -> &'static str {
         Input::Net { message, .. } => match message {
             VerifiedMessage::Probe(ProbeMessage::Ping { .. }) => "ping",
             VerifiedMessage::Probe(ProbeMessage::Ack { .. }) => "ack",
-            VerifiedMessage::Probe(ProbeMessage::Ask { .. } | ProbeMessage::Tell { .. }) => "ask, tell",
+            VerifiedMessage::Probe(
+                ProbeMessage::Ask { .. } | ProbeMessage::Tell { .. } | ProbeMessage::Opinion { .. },
+            ) => "ask, tell",
             VerifiedMessage::Exchange(VerifiedExchange::Summary { .. }) => "summary",
             VerifiedMessage::Exchange(_) => "digest, pull, push",
             VerifiedMessage::Lease(_) => "lease",
+            VerifiedMessage::Accusation(_) => "accusation",
         },
         Input::Fact(_) => "fact",
         Input::Start(_) | Input::Link { .. } | Input::Persisted(_) | Input::PersistFailed { .. } => "storage, links",

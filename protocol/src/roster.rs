@@ -104,7 +104,7 @@ impl Roster {
     }
 
     /// All members, by node.
-    pub fn members(&self) -> impl Iterator<Item = &Member> {
+    pub fn members(&self) -> impl ExactSizeIterator<Item = &Member> {
         self.members.iter()
     }
 

@@ -7,7 +7,8 @@ use super::shelf::Adoption;
 use super::snapshot::{Snapshot, StoreOp, delete_fact};
 use crate::defect::{Defect, Defects};
 use crate::fact::{
-    Accusation, Fact, FactKey, Founding, Liveness, NodeRecord, NodeState, Rollup, Scope, Statement, VerifiedFact,
+    Accusation, Charge, Fact, FactKey, Founding, Liveness, NodeRecord, NodeState, Rollup, Scope, Statement,
+    VerifiedFact,
 };
 use crate::id::{Incarnation, Token};
 use crate::membership::{Finding, RemotePeer};
@@ -58,10 +59,10 @@ impl<D: Defects> MeshCore<D> {
     /// Whether the fact could change anything; one that contradicts a later one of another kind is not kept.
     fn is_of_use(&self, fact: &VerifiedFact) -> bool {
         match fact.fact() {
-            Fact::Accusation(accusation) => {
+            Fact::Accusation(charge) => {
                 let later = |known: &VerifiedFact| match known.fact() {
                     Fact::Record(record) => {
-                        record.incarnation > accusation.incarnation || record.state == NodeState::Left
+                        record.incarnation > charge.incarnation() || record.state == NodeState::Left
                     }
                     Fact::Member(_)
                     | Fact::Accusation(_)
@@ -71,7 +72,7 @@ impl<D: Defects> MeshCore<D> {
                     | Fact::Deployment(_)
                     | Fact::Decision(_) => false,
                 };
-                !self.facts.get(&FactKey::Record(accusation.accused)).is_some_and(later)
+                !self.facts.get(&FactKey::Record(charge.accused())).is_some_and(later)
             }
             Fact::Rollup(rollup) => {
                 let fence = self.fences.get(&rollup.cell).copied().unwrap_or_default();
@@ -88,16 +89,18 @@ impl<D: Defects> MeshCore<D> {
         match fact {
             Fact::Member(member) => {
                 Arc::make_mut(&mut self.roster).admit(member);
+                self.certificates_end = self.certificates_end.min(member.not_after());
                 self.touch();
             }
             Fact::Genesis(founding) => self.follow_birth(fx, founding, origin),
             Fact::Record(record) => self.follow_record(fx.now, record),
-            Fact::Accusation(accusation) if accusation.accused == self.config.me => {
-                self.refute(fx, accusation.incarnation, Some(accusation.accuser));
+            Fact::Accusation(charge) if charge.accused() == self.config.me => {
+                let accusers = charge.accusations().iter().map(|accusation| accusation.accuser);
+                self.refute(fx, charge.incarnation(), accusers);
             }
-            Fact::Accusation(accusation) => {
-                self.swim.accused(accusation, fx.now, &mut self.findings);
-                if self.remote.accused(accusation, fx.now) {
+            Fact::Accusation(charge) => {
+                self.swim.charged(fx, &self.contacts, charge, &mut self.findings);
+                if self.remote.accused(charge, fx.now) {
                     self.doubtful.extend(self.remote.reconsider(fx.now));
                 }
             }
@@ -163,6 +166,11 @@ impl<D: Defects> MeshCore<D> {
             fence.generation = rollup.generation;
             fence.term = rollup.term;
         });
+        if Some(rollup.cell) == self.home {
+            for contact in &rollup.contacts {
+                self.swim.hearsay(&contact.node, contact.liveness, fx.now, &mut self.findings);
+            }
+        }
         self.doubtful.extend(self.remote.reported(rollup, fx.now));
         self.touch();
     }
@@ -194,17 +202,23 @@ impl<D: Defects> MeshCore<D> {
                     self.doubtful.insert(node);
                 }
                 Finding::Accuse(accused, incarnation) => self.accuse(fx, accused, incarnation),
-                Finding::Doubted(incarnation) => self.refute(fx, incarnation, None),
+                Finding::Charged(charge) => self.charge(fx, charge),
+                Finding::Silent(node) => self.remote.silent(&node),
             }
         }
     }
 
-    /// A member is down and this node says so; the fact is published when it is signed.
+    /// A member did not answer this node, which is worth saying unless others said enough.
     fn accuse(&self, fx: &mut Effects<'_>, accused: NodeId, incarnation: Incarnation) {
-        let known = self.facts.get(&FactKey::Accusation(accused)).map(VerifiedFact::version);
-        if known.is_none_or(|known| known.major < incarnation.0) {
-            let accusation = Accusation { accuser: self.config.me, accused, incarnation };
-            fx.sign(Statement::Accusation(accusation));
+        let accusation = Accusation { accuser: self.config.me, accused, incarnation };
+        fx.sign(Statement::Accusation(accusation));
+    }
+
+    /// A member is down on the word of enough, as everybody should hear.
+    fn charge(&mut self, fx: &mut Effects<'_>, charge: Charge) {
+        let fact = VerifiedFact::accusation(charge);
+        if self.adopt(fx, &fact, Origin::Gossip).0 == Adoption::Fresh {
+            self.publish(fx, &fact, None);
         }
     }
 
@@ -247,7 +261,7 @@ impl<D: Defects> MeshCore<D> {
         if *node == self.config.me {
             return Some(Liveness::Alive);
         }
-        let near = self.swim.peers().get(node).map(|peer| peer.found.liveness());
+        let near = self.swim.peers().get(node).map(|peer| peer.found);
         near.or_else(|| self.remote.peer(node).map(RemotePeer::shown))
     }
 }

@@ -4,23 +4,33 @@ use super::effects::Effects;
 use super::interface::{Event, Hint};
 use super::mesh_core::{MeshCore, Phase};
 use crate::defect::Defects;
-use crate::fact::{Fact, FactKey, Liveness, NodeRecord, NodeState};
+use crate::fact::{Fact, FactKey, NodeRecord, NodeState};
+use crate::membership::anywhere;
 use crate::view::MemberState;
 use hedgerow_attest::id::NodeId;
 use hedgerow_attest::member::Member;
-use hedgerow_attest::time::CLOCK_SKEW_S;
+use hedgerow_attest::time::{CLOCK_SKEW_S, UnixSeconds};
 use std::sync::Arc;
 
 /// Links that a node wants at most: its observers and observed, and as many of others.
 const LINKS_WANTED: usize = 16;
 
-/// Links that are asked for in one round of chores.
-const DIALS: usize = 4;
+/// Links beyond those to neighbours that are asked for in one round of chores.
+const DIALS: usize = 2;
+
+/// Members of whom nothing but the certificate is known that are dialled in one round of chores.
+const STRANGERS: usize = 4;
+
+/// Members that are looked at for that.
+const LOOKED_AT: usize = 16;
 
 impl<D: Defects> MeshCore<D> {
     pub(super) fn chores(&mut self, fx: &mut Effects<'_>) {
         self.doubtful.extend(self.remote.reconsider(fx.now));
-        self.doubtful.extend(self.shown.keys().copied());
+        // All else that time alone changes makes itself known.
+        let near = self.swim.peers().iter().filter(|(_, peer)| peer.said == NodeState::Stopping);
+        self.doubtful.extend(near.map(|(node, _)| *node));
+        self.doubtful.extend(self.remote.stopping());
         self.want_links(fx);
         self.expire(fx);
     }
@@ -28,9 +38,17 @@ impl<D: Defects> MeshCore<D> {
     /// Forgets members whose certificate ended: until then they stay on the list of those to dial.
     fn expire(&mut self, fx: &mut Effects<'_>) {
         let wall_s = fx.wall.unix_seconds().0;
-        let ended =
-            |member: &&Member| member.not_after().plus_s(CLOCK_SKEW_S).0 < wall_s && member.node() != self.config.me;
-        let ended: Vec<NodeId> = self.roster.members().filter(ended).map(Member::node).collect();
+        let over = |end: UnixSeconds| end.plus_s(CLOCK_SKEW_S).0 < wall_s;
+        if !over(self.certificates_end) {
+            return;
+        }
+        let (ended, valid): (Vec<&Member>, Vec<&Member>) = self
+            .roster
+            .members()
+            .filter(|member| member.node() != self.config.me)
+            .partition(|member| over(member.not_after()));
+        self.certificates_end = valid.iter().map(|member| member.not_after()).min().unwrap_or(UnixSeconds(u64::MAX));
+        let ended: Vec<NodeId> = ended.into_iter().map(Member::node).collect();
         for node in ended {
             for key in [FactKey::Member(node), FactKey::Record(node), FactKey::Accusation(node)] {
                 self.forget(fx, &key);
@@ -38,37 +56,48 @@ impl<D: Defects> MeshCore<D> {
             Arc::make_mut(&mut self.roster).dismiss(&node);
             self.swim.dismiss(&node);
             self.remote.dismiss(&node);
+            self.contacts.dismiss(&node);
             self.shown.remove(&node);
             self.touch();
         }
     }
 
-    /// Asks for links to members that have none: those that are down too, since nobody else dials them, and at once
-    /// while most of the cell is out of sight. A member of whom nothing but its certificate is known is dialled as well:
-    /// after a restart of the whole cell two groups that found each other first would never meet.
+    /// Asks for links to neighbours, and to a few members more. A member of whom nothing but its certificate is known is
+    /// dialled as well: after a restart of the whole cell two groups that found each other first would never meet.
     fn want_links(&self, fx: &mut Effects<'_>) {
-        let linked = self.shown.keys().filter(|node| self.contacts.of(node).linked).count();
-        let redial = self.swim.is_isolated() || fx.below(5) == 0;
-        let wanted = |node: &NodeId| {
-            let unlinked = *node != self.config.me && !self.contacts.of(node).linked && !self.has_left(node);
-            let needed = match self.liveness(node) {
-                None => true,
-                Some(Liveness::Down) => redial,
-                Some(Liveness::Alive | Liveness::Suspect) => linked < LINKS_WANTED,
-            };
-            unlinked && needed
-        };
-        let mut peers: Vec<NodeId> = self.roster.members().map(Member::node).filter(wanted).collect();
-        fx.shuffle(&mut peers);
-        for peer in peers.into_iter().take(DIALS) {
-            let addresses = self.record(&peer).map(|record| record.addresses.clone()).unwrap_or_default();
-            fx.hint(Hint::Dial { peer, addresses });
+        let unlinked = |node: &NodeId| !self.contacts.of(node).is_linked();
+        let mut wanted: Vec<NodeId> = self.swim.neighbours().filter(unlinked).collect();
+        if self.roster.members().len() > self.swim.known() + self.remote.known() + 1 {
+            let unheard = |node: &NodeId| *node != self.config.me && self.liveness(node).is_none() && unlinked(node);
+            let mut unheard: Vec<NodeId> = self.roster.members().map(Member::node).filter(unheard).collect();
+            fx.shuffle(&mut unheard);
+            wanted.extend(unheard.into_iter().take(STRANGERS));
         }
+        if self.contacts.links() < LINKS_WANTED {
+            let start = anywhere(fx);
+            let around = self.shown.range(start..).chain(self.shown.range(..start)).take(LOOKED_AT);
+            let wants = |(node, state): &(&NodeId, &MemberState)| {
+                **node != self.config.me && matches!(state, MemberState::Alive | MemberState::Suspect) && unlinked(node)
+            };
+            wanted.extend(around.filter(wants).map(|(node, _)| *node).take(DIALS));
+        }
+        for node in wanted {
+            self.dial(fx, node);
+        }
+    }
+
+    /// Asks for a link, and says where the member may be found.
+    fn dial(&self, fx: &mut Effects<'_>, peer: NodeId) {
+        let addresses = self.record(&peer).map(|record| record.addresses.clone()).unwrap_or_default();
+        fx.hint(Hint::Dial { peer, addresses });
     }
 
     /// The end of every step: findings are acted on, and changed states are told.
     pub(super) fn conclude(&mut self, fx: &mut Effects<'_>) {
         self.act_on_findings(fx);
+        for node in self.contacts.take_unlinked() {
+            self.dial(fx, node);
+        }
         for node in std::mem::take(&mut self.doubtful) {
             let Some(to) = self.state_of(fx.now, &node) else { continue };
             let from = self.shown.insert(node, to);
@@ -94,7 +123,7 @@ impl<D: Defects> MeshCore<D> {
     /// Whether the member has not served for longer than a repair waits.
     pub(super) fn is_overdue(&self, now: crate::time::Mono, node: &NodeId) -> bool {
         if let Some(peer) = self.swim.peers().get(node) {
-            return peer.away_since.is_some_and(|since| now.since(since) >= self.config.repair);
+            return peer.away_since().is_some_and(|since| now.since(since) >= self.config.repair);
         }
         self.remote.silence(node, now).is_some_and(|silence| silence >= self.config.repair)
     }

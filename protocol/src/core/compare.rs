@@ -4,10 +4,10 @@ use super::effects::Effects;
 use super::exchange;
 use super::interface::Hint;
 use super::mesh_core::MeshCore;
-use super::shelf::difference;
+use super::shelf::{Adoption, difference};
 use crate::defect::Defects;
-use crate::fact::{FactKey, Liveness, NodeState, Rollup, Scope, VerifiedFact, VerifiedRollup};
-use crate::membership::{Peer, RemotePeer};
+use crate::fact::{Fact, FactKey, Liveness, NodeState, Rollup, Scope, VerifiedFact, VerifiedRollup};
+use crate::membership::RemotePeer;
 use crate::wire::{SCOPES_MAX, ScopeRoot, VerifiedExchange};
 use hedgerow_attest::id::NodeId;
 use std::time::Duration;
@@ -33,9 +33,9 @@ impl<D: Defects> MeshCore<D> {
         let keeps_others = self.facts.kept().any(|cell| Some(cell) != self.home);
         let travels = round.is_multiple_of(if keeps_others { ABROAD_EVERY } else { ABROAD_SELDOM });
         let partner = if travels {
-            self.partner_abroad(fx).or_else(|| self.partner_at_home(fx))
+            self.partner_abroad(fx).or_else(|| self.swim.partner(fx))
         } else {
-            self.partner_at_home(fx).or_else(|| self.partner_abroad(fx))
+            self.swim.partner(fx).or_else(|| self.partner_abroad(fx))
         };
         if let Some(peer) = partner.or_else(|| self.anybody(fx)) {
             self.open_comparison(fx, peer);
@@ -64,10 +64,11 @@ impl<D: Defects> MeshCore<D> {
 
     /// What another node says about what it knows.
     pub(super) fn compare(&mut self, fx: &mut Effects<'_>, from: NodeId, exchange: VerifiedExchange) {
+        self.swim.compared_with(&from, fx.now);
         match exchange {
             VerifiedExchange::Summary { scope, buckets, others } => {
-                if let Some(mine) = self.facts.summary(scope) {
-                    let mask = difference(&mine.0, &buckets);
+                let mask = self.facts.summary(scope).map_or(0, |mine| difference(&mine.0, &buckets));
+                if mask != 0 {
                     exchange::list(fx, from, scope, mask, &self.facts.listed(scope, mask, &self.roster));
                 }
                 for other in others {
@@ -87,14 +88,18 @@ impl<D: Defects> MeshCore<D> {
             }
             VerifiedExchange::Push(facts) => {
                 for fact in facts {
-                    self.adopt(fx, &fact, super::adopt::Origin::Gossip);
+                    let (adoption, _) = self.adopt(fx, &fact, super::adopt::Origin::Gossip);
+                    // One that is known may be the answer to a question, and count more than when it first arrived.
+                    if let (Adoption::Known, Fact::Accusation(charge)) = (adoption, fact.fact()) {
+                        self.swim.charged(fx, &self.contacts, charge, &mut self.findings);
+                    }
                 }
             }
         }
     }
 
     /// Compares what both sides may be expected to keep.
-    fn open_comparison(&self, fx: &mut Effects<'_>, peer: NodeId) {
+    pub(super) fn open_comparison(&self, fx: &mut Effects<'_>, peer: NodeId) {
         let theirs = self.roster.member(&peer).and_then(|member| self.cell_in(member.region()));
         let shared = theirs.map(Scope::Cell).filter(|scope| self.facts.summary(*scope).is_some());
         let first = shared.unwrap_or(Scope::Mesh);
@@ -112,14 +117,6 @@ impl<D: Defects> MeshCore<D> {
         if let Some(summary) = self.facts.summary(scope) {
             exchange::summarise(fx, to, scope, summary, others);
         }
-    }
-
-    /// A member of the own cell that may answer.
-    fn partner_at_home(&self, fx: &mut Effects<'_>) -> Option<NodeId> {
-        let talks = |peer: &Peer| peer.said != NodeState::Left && peer.found.liveness() != Liveness::Down;
-        let partners = || self.swim.peers().iter().filter(|(_, peer)| talks(peer)).map(|(node, _)| *node);
-        let pick = fx.below(partners().count());
-        partners().nth(pick)
     }
 
     /// A member of a cell whose detail is kept, else somebody of a cell that is a finger of this one.
@@ -154,7 +151,7 @@ impl<D: Defects> MeshCore<D> {
     fn contact_of(&self, fx: &mut Effects<'_>, rollup: &Rollup) -> Option<NodeId> {
         let pick = fx.below(rollup.contacts.len());
         let contact = rollup.contacts.get(pick)?;
-        if !self.contacts.of(&contact.node).linked && !contact.addresses.is_empty() {
+        if !self.contacts.of(&contact.node).is_linked() && !contact.addresses.is_empty() {
             fx.hint(Hint::Dial { peer: contact.node, addresses: contact.addresses.clone() });
         }
         Some(contact.node)

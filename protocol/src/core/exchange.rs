@@ -14,6 +14,12 @@ use std::time::Duration;
 /// Bytes of facts in one push; with the largest fact on top it stays below a frame.
 const PUSH_BYTES: usize = 128 * 1024;
 
+/// Accusations that were taken in so lately are still on their way to others.
+const CHARGES_TRAVEL: Duration = Duration::from_millis(500);
+
+/// Shortest time between two comparisons because accusations differ.
+const REPAIR_GAP: Duration = Duration::from_millis(500);
+
 /// When to compare next.
 #[derive(Debug)]
 pub(crate) struct Exchange {
@@ -21,15 +27,45 @@ pub(crate) struct Exchange {
     next: Mono,
     rounds: u32,
     next_directory: Mono,
+    /// The accusations that this node holds, by their mark, and since when it is that.
+    charges: (u16, Mono),
+    /// When accusations were compared last because of marks that differed, and which those were.
+    repaired: Option<(Mono, u16, u16)>,
 }
 
 impl Exchange {
     pub(crate) fn new(period: Duration) -> Self {
-        Self { period, next: Mono(0), rounds: 0, next_directory: Mono(0) }
+        let (charges, repaired) = ((0, Mono(0)), None);
+        Self { period, next: Mono(0), rounds: 0, next_directory: Mono(0), charges, repaired }
     }
 
     pub(crate) fn next_deadline(&self) -> Mono {
         self.next
+    }
+
+    /// The mark by which others see whether they hold the same accusations.
+    pub(crate) fn mark(&mut self, now: Mono, charges: u64) -> u16 {
+        let [high, low, ..] = charges.to_be_bytes();
+        let mark = u16::from_be_bytes([high, low]);
+        if mark != self.charges.0 {
+            self.charges = (mark, now);
+        }
+        mark
+    }
+
+    /// Whether another's mark asks for a comparison: gossip may have missed one of the two. The same difference is looked
+    /// into no more often than facts are compared anyway.
+    pub(crate) fn is_to_repair(&mut self, now: Mono, theirs: u16) -> bool {
+        let (mine, since) = self.charges;
+        let lately = self.repaired.is_some_and(|(at, my_last, their_last)| {
+            let gap = if (my_last, their_last) == (mine, theirs) { self.period } else { REPAIR_GAP };
+            now.since(at) < gap
+        });
+        if theirs == mine || now.since(since) < CHARGES_TRAVEL || lately {
+            return false;
+        }
+        self.repaired = Some((now, mine, theirs));
+        true
     }
 
     /// Whether a comparison is due; the next one is then set, up to a fifth earlier, so that nodes do not march in step.

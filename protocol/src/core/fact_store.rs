@@ -147,6 +147,11 @@ impl<D: Defects> FactStore<D> {
         Some(if scope == Scope::Mesh { shelf.and(&self.charters) } else { *shelf })
     }
 
+    /// A hash over the charges against members of that cell.
+    pub(crate) fn charges(&self, cell: &CellId) -> u64 {
+        self.shelf(Scope::Cell(*cell)).map_or(0, Shelf::charges)
+    }
+
     /// The facts of a scope in these buckets, geneses and voter sets included, by the hashes of their keys.
     pub(crate) fn listed<'a>(&'a self, scope: Scope, mask: u16, roster: &'a Roster) -> Vec<&'a VerifiedFact> {
         let charters = (scope == Scope::Mesh).then(|| roster.charters()).into_iter().flatten();

@@ -75,6 +75,11 @@ pub enum LinkEvent {
     },
     /// The last link to that peer went down.
     Down,
+    /// Requests travel over the link. Said at most once in ten seconds per peer, and not at all by a transport that does
+    /// not count them.
+    Used,
+    /// A request got no answer for longer than expected; it may still come.
+    Unanswered,
 }
 
 /// Why operations are not known to be durable.

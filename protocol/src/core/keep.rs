@@ -57,18 +57,19 @@ impl<D: Defects> MeshCore<D> {
             Fact::Member(member) if self.founds_cells(&member.node()) => Scope::Mesh,
             Fact::Member(member) => self.region_scope(member.region()),
             Fact::Record(record) => self.region_scope(&record.region),
-            Fact::Accusation(accusation) => {
-                self.region_of(&accusation.accused).map_or(Scope::Mesh, |region| self.region_scope(region))
+            Fact::Accusation(charge) => {
+                self.region_of(&charge.accused()).map_or(Scope::Mesh, |region| self.region_scope(region))
             }
         }
     }
 
     fn keeping(&self, fact: &VerifiedFact) -> Keeping {
         // Only members of a cell may say that one of them does not answer.
-        if let Fact::Accusation(accusation) = fact.fact()
-            && self.region_of(&accusation.accuser) != self.region_of(&accusation.accused)
-        {
-            return Keeping::Elsewhere;
+        if let Fact::Accusation(charge) = fact.fact() {
+            let here = self.region_of(&charge.accused());
+            if charge.accusations().iter().any(|accusation| self.region_of(&accusation.accuser) != here) {
+                return Keeping::Elsewhere;
+            }
         }
         let is_of_member = matches!(fact.fact(), Fact::Member(_) | Fact::Record(_) | Fact::Accusation(_));
         match self.scope(fact) {

@@ -36,7 +36,7 @@ impl<D: Defects> MeshCore<D> {
                 .known(fx.now)
                 .map(|known| known.holder)
                 .filter(|holder| self.liveness(holder) == Some(Liveness::Down)),
-            in_view: 1 + self.swim.peers().values().filter(|peer| peer.is_observer()).count(),
+            in_view: self.swim.in_view(),
         };
         self.cell.tick(fx, standing, &mut outcomes);
         self.settle(fx, outcomes);
@@ -219,13 +219,16 @@ impl<D: Defects> MeshCore<D> {
     /// Voters that seem alive, would lead, and rank before this node.
     fn rivals(&self) -> usize {
         let (me, Some(voters)) = (self.config.me, self.cell.voters()) else { return 0 };
+        if !voters.has(&me) {
+            return 0;
+        }
         let before = |node: &NodeId| lead_rank(node) < lead_rank(&me);
         voters.voters.iter().filter(|voter| before(&voter.node) && self.would_lead(&voter.node)).count()
     }
 
     fn would_lead(&self, node: &NodeId) -> bool {
         let peer = self.swim.peers().get(node);
-        peer.is_some_and(|peer| peer.found.liveness() == Liveness::Alive && peer.said == NodeState::Up)
+        peer.is_some_and(|peer| peer.found == Liveness::Alive && peer.said == NodeState::Up)
     }
 }
 

@@ -10,10 +10,10 @@ use super::snapshot::Fence;
 use crate::cell::Cell;
 use crate::coords::Coordinates;
 use crate::defect::{Defects, Sound};
-use crate::fact::SignedStatement;
+use crate::fact::{Liveness, SignedStatement};
 use crate::id::{PolicyVersion, Token};
 use crate::machine::{Cx, Machine};
-use crate::membership::{Contacts, Finding, Remote, Swim};
+use crate::membership::{Contacts, Finding, Remote, Sign, Swim};
 use crate::placement::{PlacementTable, Policy};
 use crate::roster::Roster;
 use crate::time::{Mono, Wall, micros};
@@ -21,6 +21,7 @@ use crate::view::MemberState;
 use hedgerow_attest::digest::Sha256Digest;
 use hedgerow_attest::id::{CellId, NodeId};
 use hedgerow_attest::root::TrustRoot;
+use hedgerow_attest::time::UnixSeconds;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -53,6 +54,10 @@ pub struct MeshCore<D = Sound> {
     pub(super) phase: Phase,
     pub(super) last_token: Token,
     pub(super) next_chore: Mono,
+    /// When the first certificate ends.
+    pub(super) certificates_end: UnixSeconds,
+    /// When this node, while it leads, looks at what there is to lead.
+    next_lead: Mono,
     pub(super) lead: super::lead::Lead,
     clocks: Option<(Mono, Wall)>,
     pub(super) findings: Vec<Finding>,
@@ -98,7 +103,7 @@ impl<D: Defects> MeshCore<D> {
             fences: BTreeMap::new(),
             changes: 0,
             own: OwnRecord::default(),
-            swim: Swim::new(config.swim, defects),
+            swim: Swim::new(config.me, config.swim, config.repair, defects),
             remote: Remote::new(config.stale),
             contacts: Contacts::default(),
             coords: Coordinates::with_defects(defects),
@@ -107,6 +112,8 @@ impl<D: Defects> MeshCore<D> {
             phase: Phase::New,
             last_token: Token(0),
             next_chore: Mono(0),
+            certificates_end: UnixSeconds(u64::MAX),
+            next_lead: Mono(u64::MAX),
             lead: super::lead::Lead::default(),
             clocks: None,
             findings: Vec::new(),
@@ -154,6 +161,8 @@ impl<D: Defects> MeshCore<D> {
             self.compare_round(fx);
         }
         self.tick_cell(fx);
+        let leads = self.cell.holds(fx.now).is_some();
+        self.next_lead = if leads { fx.now + LEAD_PERIOD } else { Mono(u64::MAX) };
         if fx.now >= self.next_chore {
             self.next_chore = fx.now + CHORE_PERIOD;
             self.chores(fx);
@@ -161,20 +170,30 @@ impl<D: Defects> MeshCore<D> {
     }
 
     fn link(&mut self, fx: &mut Effects<'_>, peer: NodeId, event: LinkEvent) {
-        let contact = self.contacts.entry(peer);
         match event {
             LinkEvent::Up { rtt_us } => {
-                contact.linked = true;
-                contact.rtt.hinted(rtt_us);
+                self.contacts.set_linked(peer, true);
+                self.contacts.entry(peer).rtt.hinted(rtt_us);
+                // A handshake is an answer.
+                self.hear(fx, peer, Sign::Answer);
                 self.greet(fx, peer);
             }
-            LinkEvent::Rtt { rtt_us } => contact.rtt.hinted(Some(rtt_us)),
+            LinkEvent::Rtt { rtt_us } => self.contacts.entry(peer).rtt.hinted(Some(rtt_us)),
             LinkEvent::Down => {
-                contact.linked = false;
-                self.swim.link_lost(peer);
+                self.contacts.set_linked(peer, false);
+                self.swim.link_lost(peer, fx.now);
                 self.forget_guest(fx, peer);
             }
+            LinkEvent::Used if self.is_probed(&peer) => self.swim.used(fx, peer),
+            LinkEvent::Unanswered if self.is_probed(&peer) => self.swim.unanswered(fx, peer),
+            LinkEvent::Used | LinkEvent::Unanswered => {}
         }
+    }
+
+    /// Whether it makes sense to ask that member how it is.
+    fn is_probed(&self, node: &NodeId) -> bool {
+        let liveness = self.liveness(node);
+        *node != self.config.me && liveness.is_some_and(|liveness| liveness != Liveness::Down) && !self.has_left(node)
     }
 
     /// The wall clock at that moment, by what both clocks showed in the last step.
@@ -198,6 +217,9 @@ impl<D: Defects> MeshCore<D> {
 /// Time between looks at what time alone changes.
 const CHORE_PERIOD: std::time::Duration = std::time::Duration::from_secs(1);
 
+/// Longest time that a holder lets pass before it acts on what changed.
+const LEAD_PERIOD: std::time::Duration = std::time::Duration::from_millis(250);
+
 impl<D: Defects> Machine for MeshCore<D> {
     type Input = Input;
     type Output = Output;
@@ -206,6 +228,7 @@ impl<D: Defects> Machine for MeshCore<D> {
         let mut last_token = self.last_token;
         let mut fx = Effects::new(cx, &mut last_token);
         self.watch_clocks(&mut fx);
+        self.contacts.mark = self.mark(fx.now);
         match input {
             Input::Start(snapshot) => self.start(&mut fx, *snapshot),
             Input::Tick => self.tick(&mut fx),
@@ -219,6 +242,9 @@ impl<D: Defects> Machine for MeshCore<D> {
             Input::PersistFailed { token: _, kind } => self.storage_lost(&mut fx, kind),
             Input::Signed { token, statement } => match statement {
                 SignedStatement::Fact(fact) => self.signed_fact(&mut fx, &fact),
+                SignedStatement::Accusation(accusation) => {
+                    self.swim.signed(&mut fx, &mut self.contacts, *accusation, &mut self.findings);
+                }
                 SignedStatement::Grant(grant) => self.signed_grant(&mut fx, token, &grant),
                 SignedStatement::Acceptance(acceptance) => self.signed_acceptance(&mut fx, token, *acceptance),
             },
@@ -238,6 +264,7 @@ impl<D: Defects> Machine for MeshCore<D> {
             self.exchange.next_deadline(),
             self.cell.next_deadline(),
             self.next_chore,
+            self.next_lead,
         ];
         parts.into_iter().min()
     }

@@ -26,7 +26,7 @@ mod snapshot;
 mod view;
 mod voters;
 
-pub use crate::membership::SwimConfig;
+pub use crate::membership::{Monitoring, SwimConfig};
 pub use config::CoreConfig;
 pub(crate) use effects::Effects;
 pub use interface::{Command, CommandRefusal, Event, Hint, Input, Lane, LinkEvent, Output, Reply, StorageFailure};

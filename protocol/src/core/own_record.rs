@@ -9,11 +9,18 @@ use super::snapshot::put_incarnation;
 use crate::defect::Defects;
 use crate::fact::{Fact, FactKey, Health, NodeRecord, NodeState, Statement, VerifiedFact};
 use crate::id::{Incarnation, Token};
-use crate::time::Wall;
+use crate::time::{Mono, Wall};
 use crate::wire::Load;
 use hedgerow_attest::id::{CellId, NodeId};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Shortest time between two refutations: each is written and told to the whole cell, and one liar could ask for them.
+const REFUTE_GAP: Duration = Duration::from_secs(2);
+
+/// Doubters that are told without waiting for gossip.
+const DOUBTERS_MAX: usize = 16;
 
 /// The contents of the next record.
 #[derive(Debug)]
@@ -25,6 +32,8 @@ pub(super) struct OwnRecord {
     pub(super) health: Health,
     /// An incarnation that is being made durable.
     raising: Option<Token>,
+    /// When this node last raised its incarnation against a rumour.
+    raised: Option<Mono>,
     /// Who doubted this node, and should hear that it lives without waiting for gossip.
     doubters: BTreeSet<NodeId>,
     /// Commands to answer when the record is out.
@@ -42,6 +51,7 @@ impl Default for OwnRecord {
             state: NodeState::Up,
             health: Health::default(),
             raising: None,
+            raised: None,
             doubters: BTreeSet::new(),
             waiting: Vec::new(),
             announced: Vec::new(),
@@ -89,19 +99,25 @@ impl<D: Defects> MeshCore<D> {
     }
 
     /// Somebody takes this node for dead or dying at that incarnation: raise it, durably, then say so.
-    pub(super) fn refute(&mut self, fx: &mut Effects<'_>, doubted: Incarnation, by: Option<NodeId>) {
+    pub(super) fn refute(&mut self, fx: &mut Effects<'_>, doubted: Incarnation, by: impl IntoIterator<Item = NodeId>) {
         if !self.is_running() {
             return;
         }
         if doubted < self.own.incarnation && self.own.raising.is_none() {
             // Already refuted; whoever asks has not heard.
-            if let (Some(by), Some(fact)) = (by, self.facts.get(&FactKey::Record(self.config.me))) {
+            let record = self.facts.get(&FactKey::Record(self.config.me));
+            for (by, fact) in by.into_iter().filter_map(|by| Some((by, record?))) {
                 exchange::push(fx, by, [fact]);
             }
             return;
         }
-        self.own.doubters.extend(by);
+        self.own.doubters.extend(by.into_iter().take(DOUBTERS_MAX.saturating_sub(self.own.doubters.len())));
+        if self.own.raised.is_some_and(|raised| fx.now.since(raised) < REFUTE_GAP) {
+            // Whoever takes this node for down says so again.
+            return;
+        }
         if self.own.raising.is_none() || doubted >= self.own.incarnation {
+            self.own.raised = Some(fx.now);
             self.swim.doubted_self();
             self.own.incarnation = doubted.max(self.own.incarnation).next();
             self.own.raising = Some(fx.persist(vec![put_incarnation(self.own.incarnation)], true));

@@ -51,7 +51,7 @@ impl<D: Defects> MeshCore<D> {
             match peer.said {
                 NodeState::Draining | NodeState::Left => false,
                 NodeState::Up | NodeState::Stopping if holds(node) => !self.is_overdue(now, node),
-                NodeState::Up | NodeState::Stopping => self.is_settled(now, peer.serves_since),
+                NodeState::Up | NodeState::Stopping => self.is_settled(now, peer.serves_since()),
             }
         };
         let near = self.roster.members().filter(|member| *member.region() == self.config.region);

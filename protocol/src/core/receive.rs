@@ -1,45 +1,58 @@
 //! Messages of other nodes.
 
 use super::effects::Effects;
+use super::exchange;
 use super::interface::Lane;
 use super::mesh_core::MeshCore;
 use crate::coords::{Coordinate, Observation};
 use crate::defect::Defects;
-use crate::fact::{Liveness, NodeState};
-use crate::wire::{ProbeMessage, Suspicion, VerifiedMessage};
+use crate::fact::{Accusation, FactKey, Liveness, NodeState};
+use crate::membership::Sign;
+use crate::time::Mono;
+use crate::wire::{CellMark, CellNews, ProbeMessage, Suspicion, VerifiedMessage};
 use hedgerow_attest::id::NodeId;
-use std::time::Duration;
-
-/// How often a member that is taken for down is told so when it is heard.
-const TELL_EVERY: Duration = Duration::from_secs(1);
+use hedgerow_attest::signed::Verified;
 
 impl<D: Defects> MeshCore<D> {
     pub(super) fn receive(&mut self, fx: &mut Effects<'_>, from: NodeId, message: VerifiedMessage) {
         if !self.is_running() || from == self.config.me {
             return;
         }
-        self.contacts.entry(from).heard = Some(fx.now);
-        self.swim.heard(&from, fx.now, &mut self.findings);
-        self.remote.heard(&from, fx.now);
+        self.hear(fx, from, sign(&message));
         match message {
             VerifiedMessage::Probe(probe) => self.probe(fx, from, probe),
             VerifiedMessage::Exchange(exchange) => self.compare(fx, from, exchange),
             VerifiedMessage::Lease(lease) => self.lease(fx, from, *lease),
+            VerifiedMessage::Accusation(accusation) => self.accused(fx, from, *accusation),
         }
         self.tell_if_down(fx, from);
+    }
+
+    /// Something arrived from that node over its own link.
+    pub(super) fn hear(&mut self, fx: &mut Effects<'_>, from: NodeId, sign: Sign) {
+        self.contacts.heard(from, fx.now);
+        self.swim.heard(fx, &mut self.contacts, &from, sign, &mut self.findings);
+        self.remote.heard(&from, fx.now);
     }
 
     fn probe(&mut self, fx: &mut Effects<'_>, from: NodeId, probe: ProbeMessage) {
         let me = self.config.me;
         match probe {
-            ProbeMessage::Ping { nonce, belief, suspects } => {
-                if belief.liveness != Liveness::Alive {
-                    self.refute(fx, belief.incarnation, Some(from));
+            ProbeMessage::Ping { nonce, belief, cell, suspects } => {
+                match belief.liveness {
+                    Liveness::Alive => {}
+                    // The acknowledgement says enough.
+                    Liveness::Suspect => self.swim.doubted_self(),
+                    Liveness::Down => self.refute(fx, belief.incarnation, [from]),
                 }
-                self.swim.shared_suspicions(from, &suspects, &me, &mut self.findings);
-                self.acknowledge(fx, from, nonce);
+                self.swim.shared_suspicions(from, &suspects);
+                let cell = cell.filter(|_| self.swim.peers().contains_key(&from));
+                self.acknowledge(fx, from, nonce, cell);
+                if let Some(mark) = cell {
+                    self.repair(fx, from, mark.charges);
+                }
             }
-            ProbeMessage::Ack { nonce, incarnation: _, load, lease, suspects, at } => {
+            ProbeMessage::Ack { nonce, incarnation: _, load, cell, suspects, at } => {
                 let before = self.contacts.of(&from);
                 if let Some(rtt_us) = self.contacts.acknowledged(from, nonce, load, fx.now) {
                     let after = self.contacts.of(&from);
@@ -51,9 +64,11 @@ impl<D: Defects> MeshCore<D> {
                         self.place_by(fx, from, &at, rtt_us);
                     }
                 }
-                self.swim.shared_suspicions(from, &suspects, &me, &mut self.findings);
-                if let Some(hint) = lease {
-                    self.heard_of_lease(fx, &hint);
+                self.swim.shared_suspicions(from, &suspects);
+                if let Some(news) = cell.filter(|_| self.swim.peers().contains_key(&from)) {
+                    let hint = news.lease.and_then(|lease| lease.in_full(self.lease_hint(fx.now)));
+                    hint.iter().for_each(|hint| self.heard_of_lease(fx, hint));
+                    self.repair(fx, from, news.charges);
                 }
             }
             ProbeMessage::Ask { nonce, target } if target == me => self.acknowledge_for(fx, from, nonce),
@@ -61,15 +76,54 @@ impl<D: Defects> MeshCore<D> {
             ProbeMessage::Tell { nonce, target, reached } => {
                 self.swim.told(from, nonce, target, reached, fx.now, &mut self.findings);
             }
+            ProbeMessage::Opinion { about, belief } => {
+                self.swim.hearsay(&about, belief.liveness, fx.now, &mut self.findings);
+            }
         }
     }
 
-    fn acknowledge(&self, fx: &mut Effects<'_>, to: NodeId, nonce: u64) {
+    /// A member could not reach another and asks what is known here.
+    fn accused(&mut self, fx: &mut Effects<'_>, from: NodeId, accusation: Verified<Accusation>) {
+        let (about, incarnation) = (accusation.accused, accusation.incarnation);
+        if about == self.config.me {
+            return self.refute(fx, incarnation, [from]);
+        }
+        if !self.swim.peers().contains_key(&about) || !self.swim.peers().contains_key(&from) {
+            return;
+        }
+        let reply = self.swim.accused(fx, &self.contacts, accusation, &mut self.findings);
+        let belief = self.swim.belief(&about);
+        let missed = belief.incarnation > incarnation || self.has_left(&about);
+        match (self.facts.get(&FactKey::Record(about)).filter(|_| missed), reply) {
+            (Some(record), _) => exchange::push(fx, from, [record]),
+            (None, Some(reply)) => fx.send(from, Lane::Probe, VerifiedMessage::Accusation(Box::new(reply))),
+            (None, None) => fx.send(from, Lane::Probe, VerifiedMessage::Probe(ProbeMessage::Opinion { about, belief })),
+        }
+    }
+
+    /// What pings say of the own cell.
+    pub(super) fn mark(&mut self, now: Mono) -> CellMark {
+        let lease = self.lease_hint(now).map(|hint| hint.name());
+        let charges = self.home.map_or(0, |cell| self.facts.charges(&cell));
+        CellMark { lease, charges: self.exchange.mark(now, charges) }
+    }
+
+    /// Compares facts with a member of the cell that holds other accusations.
+    fn repair(&mut self, fx: &mut Effects<'_>, with: NodeId, theirs: u16) {
+        if self.exchange.is_to_repair(fx.now, theirs) {
+            self.open_comparison(fx, with);
+        }
+    }
+
+    fn acknowledge(&self, fx: &mut Effects<'_>, to: NodeId, nonce: u64, mark: Option<CellMark>) {
         let ack = ProbeMessage::Ack {
             nonce,
             incarnation: self.own.incarnation,
             load: self.own.load(),
-            lease: self.lease_hint(fx.now),
+            cell: mark.map(|mark| CellNews {
+                lease: self.lease_hint(fx.now).map(|hint| hint.news_for(mark.lease)),
+                charges: self.contacts.mark.charges,
+            }),
             suspects: self.swim.suspects(),
             at: Some(self.coords.own()),
         };
@@ -93,16 +147,19 @@ impl<D: Defects> MeshCore<D> {
 
     /// A member that speaks although it is taken for down has to hear of it: only its own signed word brings it back.
     fn tell_if_down(&mut self, fx: &mut Effects<'_>, from: NodeId) {
-        let belief = if self.swim.peers().contains_key(&from) {
+        let home = self.swim.peers().contains_key(&from);
+        let belief = if home {
             self.swim.belief(&from)
         } else {
             let Some(peer) = self.remote.peer(&from) else { return };
             Suspicion { incarnation: peer.incarnation, liveness: peer.shown() }
         };
-        let told = self.contacts.of(&from).told;
-        if belief.liveness == Liveness::Down && told.is_none_or(|told| fx.now.since(told) >= TELL_EVERY) {
-            self.contacts.entry(from).told = Some(fx.now);
-            self.contacts.ping(fx, from, belief, Vec::new());
+        if belief.liveness == Liveness::Down && self.contacts.is_to_be_told(from, fx.now) {
+            if home {
+                self.contacts.ping(fx, from, belief, Vec::new());
+            } else {
+                self.contacts.ping_abroad(fx, from, belief);
+            }
             fx.sometimes("a member that was taken for down spoke");
         }
     }
@@ -110,6 +167,21 @@ impl<D: Defects> MeshCore<D> {
     pub(super) fn has_left(&self, node: &NodeId) -> bool {
         let near = self.swim.peers().get(node).map(|peer| peer.said);
         near.or_else(|| self.remote.peer(node).map(|peer| peer.said)) == Some(NodeState::Left)
+    }
+}
+
+/// What a message shows of the way to its sender and back.
+fn sign(message: &VerifiedMessage) -> Sign {
+    match message {
+        VerifiedMessage::Probe(ProbeMessage::Ping { belief, .. }) if belief.liveness == Liveness::Alive => {
+            Sign::Question
+        }
+        VerifiedMessage::Probe(ProbeMessage::Ping { .. }) => Sign::Doubt,
+        VerifiedMessage::Probe(ProbeMessage::Ack { .. }) => Sign::Answer,
+        VerifiedMessage::Probe(ProbeMessage::Ask { .. } | ProbeMessage::Tell { .. } | ProbeMessage::Opinion { .. })
+        | VerifiedMessage::Exchange(_)
+        | VerifiedMessage::Lease(_)
+        | VerifiedMessage::Accusation(_) => Sign::Other,
     }
 }
 

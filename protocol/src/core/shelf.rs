@@ -52,12 +52,14 @@ impl Buckets {
 pub(crate) struct Shelf<D = Sound> {
     facts: Vec<(u64, VerifiedFact)>,
     buckets: Buckets,
+    /// The exclusive or over the charges alone.
+    charges: u64,
     defects: D,
 }
 
 impl<D: Defects> Shelf<D> {
     pub(crate) fn new(defects: D) -> Self {
-        Self { facts: Vec::new(), buckets: Buckets::default(), defects }
+        Self { facts: Vec::new(), buckets: Buckets::default(), charges: 0, defects }
     }
 
     /// Keeps the fact if its version is higher than that of the known one, and if there are fewer than `most` facts or it
@@ -70,13 +72,13 @@ impl<D: Defects> Shelf<D> {
                 if known.key() != fact.key() || known.version() >= fact.version() {
                     return Adoption::Known;
                 }
-                self.buckets.toggle(known, self.defects);
-                self.buckets.toggle(&fact, self.defects);
-                *known = fact;
+                let former = std::mem::replace(known, fact.clone());
+                self.toggle(&former);
+                self.toggle(&fact);
             }
             Err(_) if self.facts.len() >= most => return Adoption::Full,
             Err(place) => {
-                self.buckets.toggle(&fact, self.defects);
+                self.toggle(&fact);
                 insert_at(&mut self.facts, place, (fact.hash(), fact));
             }
         }
@@ -89,7 +91,7 @@ impl<D: Defects> Shelf<D> {
             return false;
         }
         let (_, former) = self.facts.remove(place);
-        self.buckets.toggle(&former, self.defects);
+        self.toggle(&former);
         true
     }
 
@@ -110,12 +112,27 @@ impl<D: Defects> Shelf<D> {
         &self.buckets
     }
 
+    /// A hash over the charges alone.
+    pub(crate) fn charges(&self) -> u64 {
+        self.charges
+    }
+
     /// Gives up what does not stay.
     pub(crate) fn take(&mut self, leaves: impl Fn(&VerifiedFact) -> bool) -> Vec<VerifiedFact> {
         let gone: Vec<VerifiedFact> =
             self.facts.extract_if(.., |(_, fact)| leaves(fact)).map(|(_, fact)| fact).collect();
-        gone.iter().for_each(|fact| self.buckets.toggle(fact, self.defects));
+        gone.iter().for_each(|fact| self.toggle(fact));
         gone
+    }
+
+    fn toggle(&mut self, fact: &VerifiedFact) {
+        self.buckets.toggle(fact, self.defects);
+        if matches!(fact.key(), FactKey::Accusation(_)) {
+            let FactVersion { major, minor, .. } = fact.version();
+            // Versions differ by little, so they are spread over all bits (Knuth's multiplicative hash).
+            let version = major.rotate_left(2).wrapping_add(minor).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            self.charges ^= fact.hash() ^ version;
+        }
     }
 
     fn place(&self, hash: u64) -> Result<usize, usize> {

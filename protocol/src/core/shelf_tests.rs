@@ -1,23 +1,22 @@
 //! Tests of keeping facts and comparing summaries.
 
 use super::*;
-use crate::fact::{Accusation, SignedStatement, Statement};
+use crate::fact::{Accusation, Charge};
 use crate::id::Incarnation;
 use hedgerow_attest::id::NodeId;
 use hedgerow_attest::key::SecretKey;
+use hedgerow_attest::signed::Verified;
 
 const MOST: usize = 100;
 
 fn fact(accused: u8, incarnation: u64) -> VerifiedFact {
     let accusation = Accusation {
-        accuser: NodeId::from_bytes([1; 32]),
+        accuser: NodeId::from_bytes([250; 32]),
         accused: NodeId::from_bytes([accused; 32]),
         incarnation: Incarnation(incarnation),
     };
-    match Statement::Accusation(accusation).sign(&SecretKey::from_seed([1; 32])) {
-        SignedStatement::Fact(fact) => *fact,
-        SignedStatement::Grant(_) | SignedStatement::Acceptance(_) => unreachable!("an accusation is a fact"),
-    }
+    let signed = Verified::sign_verified(&accusation, &SecretKey::from_seed([1; 32]));
+    VerifiedFact::accusation(Charge::new(vec![signed]).expect("one is enough"))
 }
 
 #[test]

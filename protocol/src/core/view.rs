@@ -3,7 +3,6 @@
 use super::mesh_core::MeshCore;
 use crate::defect::Defects;
 use crate::fact::{Health, NodeRecord, Rollup, VerifiedRollup};
-use crate::membership::Contact;
 use crate::name::ModelRef;
 use crate::placement::{Deployment, PlacementTable};
 use crate::roster::CellBook;
@@ -11,6 +10,7 @@ use crate::time::{Mono, Wall, micros};
 use crate::view::{
     AggregatorView, CellView, DeploymentView, MemberState, MemberView, MeshView, ModelPlacement, PlacementView,
 };
+use crate::wire::Load;
 use hedgerow_attest::id::{CellId, NodeId};
 use hedgerow_attest::member::Member;
 use hedgerow_attest::region::Region;
@@ -80,10 +80,10 @@ impl<D: Defects> MeshCore<D> {
             addresses: record.addresses.clone(),
             health: self.health(&node, record),
             said_ms_ago: if node == self.config.me { 0 } else { self.age_ms(record.at, now) },
-            load_ms_ago: contact.loaded.map(|loaded| micros(now.since(loaded)) / 1000),
+            load_ms_ago: contact.loaded().map(|loaded| micros(now.since(loaded)) / 1000),
             rtt_us: contact.rtt.least_us(),
             estimate_us: if contact.rtt.least_us().is_some() { None } else { self.estimate_us(member) },
-            heard_ms_ago: contact.heard.map(|heard| micros(now.since(heard)) / 1000),
+            heard_ms_ago: contact.heard().map(|heard| micros(now.since(heard)) / 1000),
         })
     }
 
@@ -106,11 +106,12 @@ impl<D: Defects> MeshCore<D> {
         if *node == self.config.me {
             return self.own.health.clone();
         }
-        let Contact { load, loaded, .. } = self.contacts.of(node);
-        if loaded.is_none() {
+        let contact = self.contacts.of(node);
+        if contact.loaded().is_none() {
             return record.health.clone();
         }
-        Health { queue_depth: load.queue_depth, free_memory_mib: load.free_memory_mib, ..record.health.clone() }
+        let Load { queue_depth, free_memory_mib } = contact.load;
+        Health { queue_depth, free_memory_mib, ..record.health.clone() }
     }
 
     fn aggregators(&self, now: Mono) -> BTreeMap<Region, AggregatorView> {

@@ -55,8 +55,8 @@ impl<D: Defects> MeshCore<D> {
             (self.own.state, Some(Mono(0)), None)
         } else {
             let Some(peer) = self.swim.peers().get(node) else { return Presence::Away(Duration::ZERO) };
-            let answers = peer.found.liveness() == Liveness::Alive && !self.is_out_of_time(node);
-            (peer.said, peer.serves_since.filter(|_| answers), peer.away_since)
+            let answers = peer.found == Liveness::Alive && !self.is_out_of_time(node);
+            (peer.said, peer.serves_since().filter(|_| answers), peer.away_since())
         };
         match (said, serves_since) {
             (NodeState::Up, Some(since)) => Presence::Serves(now.since(since)),

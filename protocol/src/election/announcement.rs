@@ -7,7 +7,34 @@ use hedgerow_attest::id::{CellId, NodeId};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// Who holds the lease of a cell, and for how much longer; rides on acknowledgements of probes.
+/// Which lease somebody knows of; rides on pings, so that acknowledgements need not repeat whose it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaseName {
+    /// The recovery count of the cell.
+    pub generation: Generation,
+    /// The voter set that elected the holder.
+    pub config_epoch: ConfigEpoch,
+    /// The term.
+    pub term: Term,
+}
+
+/// What an acknowledgement says about the lease of the cell to which both nodes belong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LeaseNews {
+    /// It is the one that the ping named.
+    Same {
+        /// Its name.
+        name: LeaseName,
+        /// As in [`LeaseHint::remaining_ms`].
+        remaining_ms: u32,
+        /// As in [`LeaseHint::slot`].
+        slot: Slot,
+    },
+    /// It is another, or the ping named none.
+    Other(LeaseHint),
+}
+
+/// Who holds the lease of a cell, and for how much longer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeaseHint {
     /// The cell.
@@ -24,6 +51,37 @@ pub struct LeaseHint {
     pub remaining_ms: u32,
     /// The last certified slot that the sender knows.
     pub slot: Slot,
+}
+
+impl LeaseHint {
+    /// The lease that it speaks of.
+    #[must_use]
+    pub const fn name(&self) -> LeaseName {
+        LeaseName { generation: self.generation, config_epoch: self.config_epoch, term: self.term }
+    }
+
+    /// What to tell somebody who knows of that lease.
+    pub(crate) fn news_for(self, known: Option<LeaseName>) -> LeaseNews {
+        let name = self.name();
+        if known == Some(name) {
+            LeaseNews::Same { name, remaining_ms: self.remaining_ms, slot: self.slot }
+        } else {
+            LeaseNews::Other(self)
+        }
+    }
+}
+
+impl LeaseNews {
+    /// The news in full, to a node that knows that much of the lease. Nothing when they speak of one that it does not know.
+    pub(crate) fn in_full(self, known: Option<LeaseHint>) -> Option<LeaseHint> {
+        match self {
+            Self::Same { name, remaining_ms, slot } => {
+                let known = known.filter(|known| known.name() == name)?;
+                Some(LeaseHint { remaining_ms, slot, ..known })
+            }
+            Self::Other(hint) => Some(hint),
+        }
+    }
 }
 
 /// The highest term that this node knows of, and until when it believes in its holder.
@@ -103,6 +161,17 @@ mod tests {
         assert_eq!(KnownLease::heard(&hint, Mono(100), &config).until, Mono(2_000_100));
         let boast = LeaseHint { remaining_ms: u32::MAX, ..hint };
         assert_eq!(KnownLease::heard(&boast, Mono(0), &config).until, Mono(4_000_000));
+    }
+
+    #[test]
+    fn news_of_a_lease_that_both_know_leave_out_whose_it_is() {
+        let (mine, theirs) = (known(3, 1_000_000).hint(Mono(0), Slot(4)), known(3, 2_000_000).hint(Mono(0), Slot(5)));
+        let news = theirs.news_for(Some(mine.name()));
+        assert_eq!(news, LeaseNews::Same { name: mine.name(), remaining_ms: 2_000, slot: Slot(5) });
+        assert_eq!(news.in_full(Some(mine)), Some(theirs));
+        assert_eq!(news.in_full(Some(known(4, 0).hint(Mono(0), Slot(4)))), None, "it has learnt of another meanwhile");
+        assert_eq!(theirs.news_for(None), LeaseNews::Other(theirs));
+        assert_eq!(theirs.news_for(Some(known(2, 0).hint(Mono(0), Slot(0)).name())).in_full(None), Some(theirs));
     }
 
     #[test]

@@ -11,7 +11,7 @@ mod roll;
 mod voter;
 
 pub(crate) use announcement::KnownLease;
-pub use announcement::LeaseHint;
+pub use announcement::{LeaseHint, LeaseName, LeaseNews};
 pub use config::ElectionConfig;
 pub use message::{
     Abandon, Campaign, Denial, Grant, GrantReply, Handover, LeaseMessage, Propose, Refusal, VerifiedGrant,

@@ -17,7 +17,7 @@ mod totals;
 mod verified;
 mod verify;
 
-pub use accusation::Accusation;
+pub use accusation::{ACCUSERS_MAX, Accusation, Charge};
 pub use charter::Founding;
 pub(crate) use key::hash64;
 pub use key::{FactKey, FactVersion};
@@ -28,8 +28,8 @@ pub use rollup::{
 };
 pub use scope::Scope;
 pub use signed::{FACT_MAX, FactDecodeError, SignedFact};
-pub(crate) use standing::stands_decision;
+pub(crate) use standing::{recheck_accusation, stands_decision};
 pub use statement::{SignedStatement, Statement};
 pub use totals::{CLASSES_COUNTED_MAX, QUEUE_RANGES, QueueSketch, Totals};
 pub use verified::{Fact, FactRefusal, VerifiedFact};
-pub(crate) use verify::verify_decision;
+pub(crate) use verify::{verify_accusation, verify_decision};

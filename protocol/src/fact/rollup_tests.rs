@@ -29,7 +29,9 @@ fn rollup(cell: u8, generation: u64, term: u64, window: u64) -> Rollup {
 fn signed(rollup: Rollup) -> VerifiedFact {
     match Statement::Rollup(Box::new(rollup)).sign(&SecretKey::from_seed([1; 32])) {
         SignedStatement::Fact(fact) => *fact,
-        SignedStatement::Grant(_) | SignedStatement::Acceptance(_) => unreachable!("a rollup is a fact"),
+        SignedStatement::Accusation(_) | SignedStatement::Grant(_) | SignedStatement::Acceptance(_) => {
+            unreachable!("a rollup is a fact")
+        }
     }
 }
 

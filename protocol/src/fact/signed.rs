@@ -1,10 +1,11 @@
 //! Facts as they are stored and sent.
 
-use super::accusation::Accusation;
+use super::accusation::{ACCUSERS_MAX, Accusation};
 use super::record::NodeRecord;
 use super::rollup::Rollup;
 use crate::placement::{Deployment, Policy};
 use crate::register::Decision;
+use hedgerow_attest::bounded::bounded_vec;
 use hedgerow_attest::endorsed::Endorsed;
 use hedgerow_attest::genesis::Genesis;
 use hedgerow_attest::membership::Certificate;
@@ -25,8 +26,8 @@ pub enum SignedFact {
     Member(Box<Certificate>),
     /// By the node itself.
     Record(Signed<NodeRecord>),
-    /// By the accuser.
-    Accusation(Signed<Accusation>),
+    /// Each by its accuser, in the order of the accusers' names.
+    Accusation(#[serde(deserialize_with = "bounded_vec::<_, _, ACCUSERS_MAX>")] Vec<Signed<Accusation>>),
     /// By the one issuer that the root names for the region.
     Genesis(Signed<Genesis>),
     /// By the holder of the cell's lease.

@@ -64,8 +64,8 @@ fn facts(mesh: &SampleMesh) -> Vec<SignedFact> {
     let (one, two) = (mesh.keys(1).statement, mesh.member(2, "eu"));
     let member = |number| SignedFact::Member(Box::new(mesh.member(number, "eu").certificate().clone()));
     let birth = mesh.birth("eu", &mesh.member(0, "eu"));
-    let accusation =
-        Accusation { accuser: mesh.member(1, "eu").node(), accused: two.node(), incarnation: Incarnation(2) };
+    let accuser = mesh.member(1, "eu").node();
+    let accusation = Accusation { accuser, accused: two.node(), incarnation: Incarnation(2) };
     let contact = CellContact {
         node: two.node(),
         incarnation: Incarnation(2),
@@ -115,7 +115,7 @@ fn facts(mesh: &SampleMesh) -> Vec<SignedFact> {
         SignedFact::Genesis(birth.genesis().envelope().clone()),
         SignedFact::Decision(Box::new(decision(mesh))),
         SignedFact::Record(Signed::sign(&record(mesh, 1, "eu"), &one)),
-        SignedFact::Accusation(Signed::sign(&accusation, &one)),
+        SignedFact::Accusation(vec![Signed::sign(&accusation, &one)]),
         SignedFact::Rollup(Signed::sign(&rollup, &one)),
         SignedFact::Policy(Endorsed::sign(&policy, &[mesh.policy()])),
         SignedFact::Deployment(Endorsed::sign(&deployment, &[mesh.publisher()])),
@@ -172,7 +172,7 @@ const FROZEN: [&str; 8] = [
     "90d34798586873c0",
     "8a29cee4af14d447",
     "c01cd10c99e1f0a6",
-    "19b750fc977c600c",
+    "a35fc403b2b9881f",
     "f6512924e0949eb1",
     "a814cc065a6a96f0",
     "34e61b7e55105230",
@@ -219,12 +219,45 @@ fn nobody_speaks_for_another() {
 }
 
 #[test]
+fn a_charge_counts_as_a_whole_or_not_at_all() {
+    let mesh = SampleMesh::new(1);
+    let mut roster = roster(&mesh);
+    roster.admit(&mesh.member(5, "us"));
+    let node = |number: u32| mesh.member(number, if number == 5 { "us" } else { "eu" }).node();
+    let by = |accuser: u32, accused: u32, incarnation: u64| {
+        let (accuser_id, accused, incarnation) = (node(accuser), node(accused), Incarnation(incarnation));
+        Signed::sign(&Accusation { accuser: accuser_id, accused, incarnation }, &mesh.keys(accuser).statement)
+    };
+    let (first, second) = if node(0) < node(1) { (0, 1) } else { (1, 0) };
+    let verify = |list: Vec<Signed<Accusation>>| SignedFact::Accusation(list).verify(&roster, mesh.root(), NOW);
+    let charge = verify(vec![by(first, 2, 4), by(second, 2, 4)]).expect("both may say so");
+    assert_eq!(charge.version(), FactVersion { major: 4, minor: 2, tie: 0 });
+    let refused = [
+        (vec![], "none"),
+        (vec![by(second, 2, 4), by(first, 2, 4)], "in another order"),
+        (vec![by(first, 2, 4), by(second, 2, 5)], "of two incarnations"),
+        (vec![by(first, 2, 4), by(first, 2, 4)], "one twice"),
+        (vec![by(2, 2, 4)], "of oneself"),
+    ];
+    for (list, what) in refused {
+        assert!(matches!(verify(list), Err(FactRefusal::IllFormed)), "{what}");
+    }
+    let abroad = verify(vec![by(5, 2, 4)]).unwrap_err();
+    assert!(matches!(abroad, FactRefusal::NotItsAuthor { .. }), "{abroad}");
+    let mut forged = by(first, 2, 4);
+    forged = Signed::sign(&forged.peek().unwrap(), &mesh.keys(second).statement);
+    assert!(matches!(verify(vec![forged]), Err(FactRefusal::Signature(_))));
+}
+
+#[test]
 fn a_departure_outranks_whatever_is_signed_later() {
     let mesh = SampleMesh::new(1);
     let key = mesh.keys(1).statement;
     let version = |record: NodeRecord| match Statement::Record(Box::new(record)).sign(&key) {
         SignedStatement::Fact(fact) => VerifiedFact::version(&fact),
-        SignedStatement::Grant(_) | SignedStatement::Acceptance(_) => unreachable!("a record is a fact"),
+        SignedStatement::Accusation(_) | SignedStatement::Grant(_) | SignedStatement::Acceptance(_) => {
+            unreachable!("a record is a fact")
+        }
     };
     let left = version(NodeRecord { state: NodeState::Left, ..record(&mesh, 1, "eu") });
     let later = version(NodeRecord { incarnation: Incarnation(99), seq: 99, ..record(&mesh, 1, "eu") });

@@ -1,5 +1,6 @@
 //! Whether an author had the right to say what it said, as far as one node knows; signatures are another matter.
 
+use super::accusation::Accusation;
 use super::record::NodeRecord;
 use super::rollup::Rollup;
 use super::signed::SignedFact;
@@ -10,6 +11,7 @@ use hedgerow_attest::id::NodeId;
 use hedgerow_attest::key::PublicKey;
 use hedgerow_attest::member::Member;
 use hedgerow_attest::root::TrustRoot;
+use hedgerow_attest::signed::Verified;
 
 impl VerifiedFact {
     /// Whether a node with this roster would believe the fact, which was verified elsewhere in the same process: whose
@@ -23,9 +25,8 @@ impl VerifiedFact {
                 is_signed_by(&record.node, signed.claimed_signer(), roster)?;
                 stands_record(record, roster)
             }
-            (Fact::Accusation(accusation), SignedFact::Accusation(signed)) => {
-                is_signed_by(&accusation.accuser, signed.claimed_signer(), roster)?;
-                member(roster, &accusation.accused).map(|_known| ())
+            (Fact::Accusation(charge), SignedFact::Accusation(_)) => {
+                charge.accusations().iter().try_for_each(|accusation| recheck_accusation(accusation, roster))
             }
             (Fact::Rollup(rollup), SignedFact::Rollup(signed)) => {
                 let key = stands_rollup(rollup, roster)?;
@@ -51,6 +52,19 @@ pub(crate) fn stands_decision(decision: &VerifiedDecision, roster: &Roster) -> R
         Content::Configuration(next) if !roster.waiver().allows(voters, next) => Err(refusal(DecisionError::Change)),
         Content::Configuration(_) | Content::Placement(_) => Ok(()),
     }
+}
+
+/// Whether an accusation that was verified elsewhere in the same process is one of the accuser that it names.
+pub(crate) fn recheck_accusation(accusation: &Verified<Accusation>, roster: &Roster) -> Result<(), FactRefusal> {
+    is_signed_by(&accusation.accuser, accusation.signer(), roster)?;
+    stands_accusation(accusation, roster)
+}
+
+/// A node speaks of members of its own region, and so of its cell, only.
+pub(super) fn stands_accusation(accusation: &Accusation, roster: &Roster) -> Result<(), FactRefusal> {
+    let (author, subject) = (accusation.accuser, accusation.accused);
+    let near = member(roster, &author)?.region() == member(roster, &subject)?.region();
+    if near { Ok(()) } else { Err(FactRefusal::NotItsAuthor { author, subject }) }
 }
 
 pub(super) fn stands_record(record: &NodeRecord, roster: &Roster) -> Result<(), FactRefusal> {

@@ -29,6 +29,8 @@ pub enum Statement {
 pub enum SignedStatement {
     /// One that is a fact.
     Fact(Box<VerifiedFact>),
+    /// About a member that it cannot reach.
+    Accusation(Box<Verified<Accusation>>),
     /// A promise to a candidate.
     Grant(Box<Verified<Grant>>),
     /// That it accepted a value.
@@ -42,7 +44,9 @@ impl Statement {
         let fact = |fact| SignedStatement::Fact(Box::new(fact));
         match self {
             Self::Record(record) => fact(VerifiedFact::record(Verified::sign_verified(&**record, key))),
-            Self::Accusation(accusation) => fact(VerifiedFact::accusation(Verified::sign_verified(accusation, key))),
+            Self::Accusation(accusation) => {
+                SignedStatement::Accusation(Box::new(Verified::sign_verified(accusation, key)))
+            }
             Self::Rollup(rollup) => fact(VerifiedFact::rollup(Verified::sign_verified(&**rollup, key))),
             Self::Grant(grant) => SignedStatement::Grant(Box::new(Verified::sign_verified(&**grant, key))),
             Self::Acceptance(acceptance) => {

@@ -1,6 +1,6 @@
 //! Facts whose signatures were checked.
 
-use super::accusation::Accusation;
+use super::accusation::Charge;
 use super::charter::Founding;
 use super::key::{FactKey, FactVersion, hash64};
 use super::record::{NodeRecord, NodeState};
@@ -26,8 +26,8 @@ pub enum Fact {
     Member(Member),
     /// What it says about itself.
     Record(NodeRecord),
-    /// It did not answer.
-    Accusation(Accusation),
+    /// It did not answer, as others say.
+    Accusation(Charge),
     /// A cell was born.
     Genesis(Founding),
     /// How a cell is.
@@ -175,12 +175,13 @@ impl VerifiedFact {
         Self::proven(FactKey::Record(record.node), version, Fact::Record(record.into_inner()), signed)
     }
 
-    pub(crate) fn accusation(accusation: Verified<Accusation>) -> Self {
-        let signed = SignedFact::Accusation(accusation.envelope().clone());
-        // One accuser's word is as good as another's: with equal versions the first to arrive stays.
-        let version = FactVersion { major: accusation.incarnation.0, minor: 0, tie: 0 };
-        let key = FactKey::Accusation(accusation.accused);
-        Self::proven(key, version, Fact::Accusation(accusation.into_inner()), signed)
+    pub(crate) fn accusation(charge: Charge) -> Self {
+        let accusations = charge.accusations();
+        let signed = SignedFact::Accusation(accusations.iter().map(|one| one.envelope().clone()).collect());
+        // One accuser's word is as good as another's: of charges by as many the first to arrive stays.
+        let minor = u64::try_from(accusations.len()).unwrap_or(0);
+        let version = FactVersion { major: charge.incarnation().0, minor, tie: 0 };
+        Self::proven(FactKey::Accusation(charge.accused()), version, Fact::Accusation(charge), signed)
     }
 
     pub(crate) fn rollup(rollup: Verified<Rollup>) -> Self {

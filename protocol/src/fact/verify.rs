@@ -1,8 +1,9 @@
 //! The door from a signed fact to a verified one.
 
+use super::accusation::{Accusation, Charge};
 use super::rollup::Rollup;
 use super::signed::SignedFact;
-use super::standing::{member, refusal, stands_record, stands_rollup};
+use super::standing::{member, refusal, stands_accusation, stands_record, stands_rollup};
 use super::verified::{FactRefusal, VerifiedFact};
 use crate::register::{Decision, VerifiedDecision};
 use crate::roster::Roster;
@@ -27,11 +28,7 @@ impl SignedFact {
                 stands_record(&record, roster)?;
                 Ok(VerifiedFact::record(record))
             }
-            Self::Accusation(signed) => {
-                let accusation = by_node(&signed, roster, |accusation| accusation.accuser)?;
-                member(roster, &accusation.accused)?;
-                Ok(VerifiedFact::accusation(accusation))
-            }
+            Self::Accusation(signed) => Ok(VerifiedFact::accusation(charge(&signed, roster)?)),
             Self::Genesis(signed) => genesis(&signed, roster, root),
             Self::Rollup(signed) => rollup(&signed, roster),
             Self::Policy(endorsed) => {
@@ -62,6 +59,23 @@ fn genesis(signed: &Signed<Genesis>, roster: &Roster, root: &TrustRoot) -> Resul
     let claimed = signed.peek().map_err(FactRefusal::Malformed)?;
     let issuer = member(roster, &root.genesis_issuer(&claimed.region))?;
     Birth::open(signed, root, issuer).map(VerifiedFact::genesis).map_err(FactRefusal::Genesis)
+}
+
+/// Every accusation of a charge counts, or none does; in another order the same charge would be another fact.
+fn charge(signed: &[Signed<Accusation>], roster: &Roster) -> Result<Charge, FactRefusal> {
+    let accusations = signed.iter().map(|one| verify_accusation(one, roster)).collect::<Result<Vec<_>, _>>()?;
+    let ordered = accusations.is_sorted_by(|a, b| a.accuser < b.accuser);
+    Charge::new(accusations).filter(|_| ordered).ok_or(FactRefusal::IllFormed)
+}
+
+/// Checks one accusation.
+pub(crate) fn verify_accusation(
+    signed: &Signed<Accusation>,
+    roster: &Roster,
+) -> Result<Verified<Accusation>, FactRefusal> {
+    let accusation = by_node(signed, roster, |accusation| accusation.accuser)?;
+    stands_accusation(&accusation, roster)?;
+    Ok(accusation)
 }
 
 /// The voter set that elected the holder names its key: no certificate of another cell is needed.

@@ -4,9 +4,9 @@ use super::rtt::RttWindow;
 use crate::core::{Effects, Lane};
 use crate::id::Incarnation;
 use crate::time::{Mono, micros};
-use crate::wire::{Load, ProbeMessage, Suspicion, VerifiedMessage};
+use crate::wire::{CellMark, Load, ProbeMessage, Suspicion, VerifiedMessage};
 use hedgerow_attest::id::NodeId;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 /// How long the acknowledgement of a ping still measures a round trip.
@@ -15,30 +15,68 @@ const PING_LIFE: Duration = Duration::from_secs(10);
 /// Pings that are remembered; the oldest is forgotten for the next.
 const PINGS_MAX: usize = 1024;
 
-/// One node's traces.
+/// How often a member that is taken for down is told so when it is heard.
+const TELL_EVERY: Duration = Duration::from_secs(1);
+
+/// Nodes without a link whose addresses the transport is told in one step.
+const UNLINKED_MAX: usize = 16;
+
+/// Members whose telling is remembered; beyond that some are told more often.
+const TOLD_MAX: usize = 128;
+
+/// One node's traces. Every node keeps one for every other that it ever heard, so it is small.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Contact {
-    /// When anything arrived from it last.
-    pub(crate) heard: Option<Mono>,
+    /// One more than the reading of the clock when anything arrived from it last; 0 when nothing did.
+    heard: u64,
     /// How far away it is.
     pub(crate) rtt: RttWindow,
     /// What its last acknowledgement said.
     pub(crate) load: Load,
-    /// When that arrived.
-    pub(crate) loaded: Option<Mono>,
+    /// One more than the reading of the clock when that arrived; 0 when nothing did.
+    loaded: u64,
     /// Whether the transport has a link to it.
-    pub(crate) linked: bool,
-    /// When it was last told that it is taken for down.
-    pub(crate) told: Option<Mono>,
+    linked: bool,
+}
+
+impl Contact {
+    /// Whether the transport has a link to it.
+    pub(crate) fn is_linked(&self) -> bool {
+        self.linked
+    }
+
+    /// When its last acknowledgement arrived.
+    pub(crate) fn loaded(&self) -> Option<Mono> {
+        self.loaded.checked_sub(1).map(Mono)
+    }
+
+    /// When anything arrived from it last.
+    pub(crate) fn heard(&self) -> Option<Mono> {
+        self.heard.checked_sub(1).map(Mono)
+    }
+}
+
+/// A ping whose acknowledgement is awaited.
+#[derive(Debug, Clone, Copy)]
+struct Ping {
+    to: NodeId,
+    sent: Mono,
+    open: bool,
 }
 
 /// Everybody's traces.
 #[derive(Debug, Default)]
 pub(crate) struct Contacts {
     nodes: BTreeMap<NodeId, Contact>,
-    /// Pings whose acknowledgement is awaited, by nonce.
-    pings: BTreeMap<u64, (NodeId, Mono)>,
-    last_nonce: u64,
+    /// In the order in which they were sent: their nonces count up from that of the first.
+    pings: VecDeque<Ping>,
+    first_nonce: u64,
+    told: BTreeMap<NodeId, Mono>,
+    links: usize,
+    /// To whom something was sent without a link, in this step.
+    unlinked: BTreeSet<NodeId>,
+    /// What pings to members of the own cell say of it.
+    pub(crate) mark: CellMark,
 }
 
 impl Contacts {
@@ -50,7 +88,45 @@ impl Contacts {
         self.nodes.entry(node).or_default()
     }
 
-    /// Sends a ping and returns its nonce.
+    /// Something arrived from that node over its own link.
+    pub(crate) fn heard(&mut self, node: NodeId, now: Mono) {
+        self.entry(node).heard = now.0.saturating_add(1);
+    }
+
+    /// The transport made its first link to that node, or lost the last.
+    pub(crate) fn set_linked(&mut self, node: NodeId, linked: bool) {
+        let contact = self.entry(node);
+        let before = std::mem::replace(&mut contact.linked, linked);
+        self.links = self.links + usize::from(linked) - usize::from(before);
+    }
+
+    /// Nodes to which the transport has a link.
+    pub(crate) fn links(&self) -> usize {
+        self.links
+    }
+
+    /// Something is sent to that node: if there is no link the transport has to hear where it is.
+    pub(crate) fn reach(&mut self, node: NodeId) {
+        let linked = self.nodes.get(&node).is_some_and(|contact| contact.linked);
+        if !linked && self.unlinked.len() < UNLINKED_MAX {
+            self.unlinked.insert(node);
+        }
+    }
+
+    /// Nodes to which something was sent without a link.
+    pub(crate) fn take_unlinked(&mut self) -> BTreeSet<NodeId> {
+        std::mem::take(&mut self.unlinked)
+    }
+
+    /// It is a member no longer.
+    pub(crate) fn dismiss(&mut self, node: &NodeId) {
+        if self.nodes.remove(node).is_some_and(|contact| contact.linked) {
+            self.links -= 1;
+        }
+        self.told.remove(node);
+    }
+
+    /// Sends a ping to a member of the own cell and returns its nonce.
     pub(crate) fn ping(
         &mut self,
         fx: &mut Effects<'_>,
@@ -58,39 +134,85 @@ impl Contacts {
         belief: Suspicion,
         suspects: Vec<(NodeId, Incarnation)>,
     ) -> u64 {
-        // Starts anywhere, so that an acknowledgement for an earlier run measures nothing.
-        self.last_nonce = if self.last_nonce == 0 { fx.random() } else { self.last_nonce.wrapping_add(1) };
-        let nonce = self.last_nonce;
-        let now = fx.now;
-        self.pings.retain(|_, (_, sent)| now.since(*sent) < PING_LIFE);
-        if self.pings.len() >= PINGS_MAX {
-            self.pings.pop_first();
+        let nonce = self.expect(fx, to);
+        let cell = Some(self.mark);
+        fx.send(to, Lane::Probe, VerifiedMessage::Probe(ProbeMessage::Ping { nonce, belief, cell, suspects }));
+        nonce
+    }
+
+    /// Sends a ping to a node of another cell.
+    pub(crate) fn ping_abroad(&mut self, fx: &mut Effects<'_>, to: NodeId, belief: Suspicion) {
+        let nonce = self.expect(fx, to);
+        let ping = ProbeMessage::Ping { nonce, belief, cell: None, suspects: Vec::new() };
+        fx.send(to, Lane::Probe, VerifiedMessage::Probe(ping));
+    }
+
+    /// Expects the acknowledgement of a ping that is about to be sent; returns its nonce.
+    fn expect(&mut self, fx: &mut Effects<'_>, to: NodeId) -> u64 {
+        let over = |ping: &Ping| !ping.open || fx.now.since(ping.sent) >= PING_LIFE;
+        while self.pings.len() >= PINGS_MAX || self.pings.front().is_some_and(over) {
+            self.pings.pop_front();
+            self.first_nonce += 1;
         }
-        self.pings.insert(nonce, (to, now));
-        fx.send(to, Lane::Probe, VerifiedMessage::Probe(ProbeMessage::Ping { nonce, belief, suspects }));
+        if self.first_nonce == 0 {
+            // Starts anywhere, so that an acknowledgement for an earlier run measures nothing, and low, so that it is short.
+            self.first_nonce = (fx.random() >> NONCE_START_SHIFT) | 1;
+        }
+        let nonce = self.first_nonce + u64::try_from(self.pings.len()).unwrap_or(0);
+        self.pings.push_back(Ping { to, sent: fx.now, open: true });
+        self.reach(to);
         nonce
     }
 
     /// Takes an acknowledgement: the round trip it measures. `None` when it answers no ping of ours to that node.
     pub(crate) fn acknowledged(&mut self, from: NodeId, nonce: u64, load: Load, now: Mono) -> Option<u64> {
-        let (_, sent) = self.pings.remove(&nonce).filter(|(to, _)| *to == from)?;
-        let rtt_us = micros(now.since(sent)).max(1);
+        let index = usize::try_from(nonce.checked_sub(self.first_nonce)?).ok()?;
+        let ping = self.pings.get_mut(index).filter(|ping| ping.open && ping.to == from)?;
+        ping.open = false;
+        let rtt_us = micros(now.since(ping.sent)).max(1);
         let contact = self.entry(from);
         contact.load = load;
-        contact.loaded = Some(now);
+        contact.loaded = now.0.saturating_add(1);
         contact.rtt.measured(rtt_us);
         Some(rtt_us)
     }
 
     /// How long an answer of that node may take, given a grace beyond its round trip.
     pub(crate) fn patience(&self, node: &NodeId, grace: Duration) -> Duration {
-        let rtt = self.of(node).rtt.least_us().unwrap_or(RTT_UNKNOWN_US);
+        let rtt = self.nodes.get(node).and_then(|contact| contact.rtt.least_us()).unwrap_or(RTT_UNKNOWN_US);
         grace + Duration::from_micros(rtt.min(RTT_PATIENCE_US))
     }
+
+    /// Whether it is time to tell a member again that it is taken for down; it is then taken for told.
+    pub(crate) fn is_to_be_told(&mut self, node: NodeId, now: Mono) -> bool {
+        if self.told.get(&node).is_some_and(|told| now.since(*told) < TELL_EVERY) {
+            return false;
+        }
+        if self.told.len() >= TOLD_MAX {
+            self.told.retain(|_, told| now.since(*told) < TELL_EVERY);
+        }
+        if self.told.len() < TOLD_MAX {
+            self.told.insert(node, now);
+        }
+        true
+    }
 }
+
+/// Leaves 28 bits of a random number: four bytes on the wire.
+const NONCE_START_SHIFT: u32 = 36;
 
 /// Assumed until a round trip was measured, in microseconds.
 const RTT_UNKNOWN_US: u64 = 50_000;
 
 /// A node cannot make its observers wait longer than this for each answer, in microseconds.
 const RTT_PATIENCE_US: u64 = 400_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_traces_of_one_node_are_few() {
+        assert_eq!(size_of::<Contact>(), 64);
+    }
+}

@@ -1,78 +1,77 @@
 //! What this node found out about one member of its cell.
 
-use crate::fact::{Liveness, NodeState};
+use super::ring::Place;
+use crate::fact::{Liveness, NodeRecord, NodeState};
 use crate::id::Incarnation;
 use crate::time::Mono;
-use hedgerow_attest::id::NodeId;
-use std::collections::BTreeSet;
 
-/// One member of the own cell.
+/// One member of the own cell. Every node keeps one for every member, so it is small; what is only of interest while a
+/// member is in doubt is kept elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Peer {
     /// The latest that it signed.
     pub(crate) incarnation: Incarnation,
+    /// Since when it serves, or does not.
+    since: Mono,
+    /// Where it stands in the rings.
+    pub(super) place: Place,
     /// What it says it means to do.
     pub(crate) said: NodeState,
     /// What was found out.
-    pub(crate) found: Found,
-    /// Since when it does not serve: doubted, or by its own word.
-    pub(crate) away_since: Option<Mono>,
-    /// Since when it serves without a break.
-    pub(crate) serves_since: Option<Mono>,
-}
-
-/// What was found out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Found {
-    /// It answers.
-    Alive,
-    /// It did not answer, or was never heard.
-    Suspect {
-        /// Since when.
-        since: Mono,
-        /// Who else could not reach it.
-        sharers: BTreeSet<NodeId>,
-    },
-    /// The suspicion ran out; it is asked directly, with the suspicion attached.
-    Verifying {
-        /// Probes sent.
-        sent: u32,
-        /// When the next is due, or the verdict.
-        next: Mono,
-    },
-    /// It did not answer those either.
-    Down,
-}
-
-impl Found {
-    pub(crate) fn liveness(&self) -> Liveness {
-        match self {
-            Self::Alive => Liveness::Alive,
-            Self::Suspect { .. } | Self::Verifying { .. } => Liveness::Suspect,
-            Self::Down => Liveness::Down,
-        }
-    }
-
-    pub(crate) fn doubted(now: Mono) -> Self {
-        Self::Suspect { since: now, sharers: BTreeSet::new() }
-    }
+    pub(crate) found: Liveness,
 }
 
 impl Peer {
+    pub(super) fn new(record: &NodeRecord, found: Liveness, now: Mono) -> Self {
+        let (incarnation, said) = (record.incarnation, record.state);
+        Self { incarnation, since: now, place: Place::of(&record.node), said, found }
+    }
+
     /// Whether it takes part in probing at all.
     pub(crate) fn is_staying(&self) -> bool {
         self.said != NodeState::Left
     }
 
-    /// Whether others may be asked through it.
-    pub(crate) fn is_observer(&self) -> bool {
-        self.found == Found::Alive && matches!(self.said, NodeState::Up | NodeState::Draining)
+    /// Whether it has a place in the rings.
+    pub(super) fn is_in_ring(&self) -> bool {
+        self.is_staying() && self.found != Liveness::Down
     }
 
-    /// Keeps the two spans in step with the rest.
-    pub(crate) fn settle(&mut self, now: Mono) {
-        let serves = self.found == Found::Alive && self.said == NodeState::Up;
-        self.away_since = if serves { None } else { self.away_since.or(Some(now)) };
-        self.serves_since = if serves { self.serves_since.or(Some(now)) } else { None };
+    /// Whether others may be asked through it.
+    pub(super) fn is_helper(&self) -> bool {
+        self.found == Liveness::Alive && matches!(self.said, NodeState::Up | NodeState::Draining)
+    }
+
+    /// Since when it does not serve: doubted, or by its own word.
+    pub(crate) fn away_since(&self) -> Option<Mono> {
+        (!self.serves()).then_some(self.since)
+    }
+
+    /// Since when it serves without a break.
+    pub(crate) fn serves_since(&self) -> Option<Mono> {
+        self.serves().then_some(self.since)
+    }
+
+    fn serves(&self) -> bool {
+        self.found == Liveness::Alive && self.said == NodeState::Up
+    }
+
+    /// Applies a change and keeps the span in step with it.
+    pub(super) fn change(&mut self, now: Mono, change: impl FnOnce(&mut Self)) {
+        let served = self.serves();
+        change(self);
+        if self.serves() != served {
+            self.since = now;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_member_takes_little_room() {
+        assert!(size_of::<Peer>() <= 40, "{}", size_of::<Peer>());
     }
 }

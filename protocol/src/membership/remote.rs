@@ -5,7 +5,7 @@
 use super::contacts::Contacts;
 use super::swim::UNDOUBTED;
 use crate::core::Effects;
-use crate::fact::{Accusation, Liveness, NodeRecord, NodeState, Rollup};
+use crate::fact::{Charge, Liveness, NodeRecord, NodeState, Rollup};
 use crate::id::Incarnation;
 use crate::time::Mono;
 use crate::wire::Suspicion;
@@ -74,6 +74,17 @@ impl Remote {
         self.cells.iter().filter(move |known| known.cell == *cell).flat_map(|known| &known.peers)
     }
 
+    /// Members that said they would be back.
+    pub(crate) fn stopping(&self) -> impl Iterator<Item = NodeId> + '_ {
+        let peers = self.cells.iter().flat_map(|cell| &cell.peers);
+        peers.filter(|(_, peer)| peer.said == NodeState::Stopping).map(|(node, _)| *node)
+    }
+
+    /// How many are known.
+    pub(crate) fn known(&self) -> usize {
+        self.cells.iter().map(|cell| cell.peers.len()).sum()
+    }
+
     /// When the last rollup of that cell came.
     pub(crate) fn heard_rollup(&self, cell: &CellId) -> Option<Mono> {
         self.cells.iter().find(|known| known.cell == *cell)?.heard
@@ -132,11 +143,11 @@ impl Remote {
         peer.sign = now;
     }
 
-    /// A member of its cell could not reach it. True when it is one of those looked after here.
-    pub(crate) fn accused(&mut self, accusation: &Accusation, now: Mono) -> bool {
+    /// Members of its cell could not reach it. True when it is one of those looked after here.
+    pub(crate) fn accused(&mut self, charge: &Charge, now: Mono) -> bool {
         for cell in &mut self.cells {
-            if let Some(peer) = cell.peers.get_mut(&accusation.accused) {
-                peer.accused = peer.accused.max(Some(accusation.incarnation));
+            if let Some(peer) = cell.peers.get_mut(&charge.accused()) {
+                peer.accused = peer.accused.max(Some(charge.incarnation()));
                 // Somebody of the cell is there to accuse.
                 cell.sign = now;
                 return true;
@@ -180,6 +191,15 @@ impl Remote {
         }
     }
 
+    /// It left several probes of this node's own in a row unanswered.
+    pub(crate) fn silent(&mut self, node: &NodeId) {
+        for cell in &mut self.cells {
+            if let Some(peer) = cell.peers.get_mut(node) {
+                peer.misses = peer.misses.max(MISSES_DOUBT);
+            }
+        }
+    }
+
     /// Those whose liveness changed since it was last asked.
     pub(crate) fn reconsider(&mut self, now: Mono) -> Vec<NodeId> {
         let mut changed = Vec::new();
@@ -200,7 +220,7 @@ impl RemoteCell {
             peer.misses = peer.misses.saturating_add(1);
             let belief = Suspicion { incarnation: peer.incarnation, liveness: peer.shown };
             let doubted = belief.liveness == Liveness::Down;
-            contacts.ping(fx, node, if doubted { belief } else { UNDOUBTED }, Vec::new());
+            contacts.ping_abroad(fx, node, if doubted { belief } else { UNDOUBTED });
             break;
         }
     }

@@ -1,10 +1,12 @@
 //! Tests of what is believed about members of other cells.
 
 use super::*;
-use crate::fact::{CellContact, Health, Totals};
+use crate::fact::{Accusation, CellContact, Health, Totals};
 use crate::id::{BootId, ConfigEpoch, Generation, Term};
 use crate::time::Wall;
+use hedgerow_attest::key::SecretKey;
 use hedgerow_attest::region::Region;
+use hedgerow_attest::signed::Verified;
 
 const STALE: Duration = Duration::from_secs(15);
 const CELL: CellId = CellId::from_bytes([9; 32]);
@@ -57,8 +59,10 @@ fn rollup(contacts: &[(u8, Liveness, u64)]) -> Rollup {
     }
 }
 
-fn accusation(accused: u8, incarnation: u64) -> Accusation {
-    Accusation { accuser: node(7), accused: node(accused), incarnation: Incarnation(incarnation) }
+fn accusation(accused: u8, incarnation: u64) -> Charge {
+    let accusation = Accusation { accuser: node(7), accused: node(accused), incarnation: Incarnation(incarnation) };
+    let signed = Verified::sign_verified(&accusation, &SecretKey::from_seed([1; 32]));
+    Charge::new(vec![signed]).expect("one is enough")
 }
 
 /// Two members of one other cell, known since time 0.

@@ -1,137 +1,166 @@
-//! What the probing of the own cell learns from outside.
+//! What is found out about the own cell from outside.
 
 use super::contacts::Contacts;
-use super::peer::{Found, Peer};
-use super::swim::{Finding, LOCAL_HEALTH_MAX, Relay, Swim, UNDOUBTED};
-use crate::core::{Effects, Lane};
-use crate::defect::Defects;
-use crate::fact::{Accusation, NodeRecord, NodeState};
+use super::swim::{Finding, Prober, Sign, Swim};
+use crate::core::Effects;
+use crate::defect::{Defect, Defects};
+use crate::fact::{Accusation, Charge, Liveness, NodeRecord};
 use crate::id::Incarnation;
 use crate::time::Mono;
-use crate::wire::{ProbeMessage, VerifiedMessage};
 use hedgerow_attest::id::NodeId;
-use std::collections::BTreeSet;
-
-/// Probes on behalf of others that may be under way.
-const RELAYS_MAX: usize = 64;
-
-/// Members to probe out of turn that may wait.
-const URGENT_MAX: usize = 32;
-
-/// Share of a period after which a helper says that it failed (Lifeguard's nack, at 80 % of the time).
-const NACK_PERCENT: u32 = 60;
+use hedgerow_attest::signed::Verified;
 
 impl<D: Defects> Swim<D> {
-    /// The record of a member of this cell, which the member signed. It opens the way back from down; alive it is when
-    /// it is heard.
+    /// The record of a member of this cell, which the member signed: the only thing that opens the way back from down.
     pub(crate) fn record(&mut self, record: &NodeRecord, now: Mono, findings: &mut Vec<Finding>) {
-        let newcomer = Peer {
-            incarnation: record.incarnation,
-            said: record.state,
-            found: Found::doubted(now),
-            away_since: None,
-            serves_since: None,
+        let node = record.node;
+        let rounds = match &mut self.prober {
+            Prober::Ring(watches) => return watches.record(&mut self.members, record, now, findings),
+            Prober::Random(rounds) => rounds,
         };
-        let known = self.peers.contains_key(&record.node);
-        let peer = self.peers.entry(record.node).or_insert(newcomer);
-        let returned = record.incarnation > peer.incarnation && peer.found != Found::Alive;
-        peer.incarnation = peer.incarnation.max(record.incarnation);
-        peer.said = record.state;
+        let Some(peer) = self.members.get(&node) else {
+            self.members.insert(record, Liveness::Suspect, now, findings);
+            return rounds.newcomer(node, now);
+        };
+        let returned = record.incarnation > peer.incarnation && peer.found != Liveness::Alive;
+        self.members.change(&node, now, findings, |peer| {
+            peer.incarnation = peer.incarnation.max(record.incarnation);
+            peer.said = record.state;
+            if returned {
+                peer.found = Liveness::Suspect;
+            }
+        });
         if returned {
-            peer.found = Found::doubted(now);
+            rounds.newcomer(node, now);
         }
-        peer.settle(now);
-        if (returned || !known) && self.urgent.len() < URGENT_MAX {
-            self.urgent.push_back(record.node);
-        }
-        findings.push(Finding::Changed(record.node));
     }
 
     /// It is a member no longer.
     pub(crate) fn dismiss(&mut self, node: &NodeId) {
-        self.peers.remove(node);
-    }
-
-    /// A packet arrived from that member over its own link.
-    pub(crate) fn heard(&mut self, node: &NodeId, now: Mono, findings: &mut Vec<Finding>) {
-        let Some(peer) = self.peers.get_mut(node) else { return };
-        match peer.found {
-            Found::Suspect { .. } | Found::Verifying { .. } => {
-                peer.found = Found::Alive;
-                peer.settle(now);
-                findings.push(Finding::Changed(*node));
-            }
-            Found::Alive | Found::Down => {}
+        self.members.remove(node);
+        match &mut self.prober {
+            Prober::Random(rounds) => rounds.forget(node),
+            Prober::Ring(watches) => watches.forget(node),
         }
     }
 
-    /// Nobody answered this node's probe of that member, neither directly nor through those who say so.
-    pub(super) fn doubt(&mut self, node: NodeId, sharers: BTreeSet<NodeId>, now: Mono, findings: &mut Vec<Finding>) {
-        let Some(peer) = self.peers.get_mut(&node) else { return };
-        match &mut peer.found {
-            Found::Alive => {
-                peer.found = Found::Suspect { since: now, sharers };
-                peer.settle(now);
-                findings.push(Finding::Changed(node));
-            }
-            Found::Suspect { sharers: known, .. } => known.extend(sharers),
-            Found::Verifying { .. } | Found::Down => {}
+    /// A packet arrived from that node over its own link.
+    pub(crate) fn heard(
+        &mut self,
+        fx: &mut Effects<'_>,
+        contacts: &mut Contacts,
+        node: &NodeId,
+        sign: Sign,
+        findings: &mut Vec<Finding>,
+    ) {
+        if self.members.found(node) == Some(Liveness::Down) {
+            self.redial.heard_again(fx.now);
+        }
+        match &mut self.prober {
+            Prober::Random(rounds) => rounds.heard(&mut self.members, node, fx.now, findings),
+            Prober::Ring(watches) => watches.heard(fx, &mut self.members, contacts, node, sign, findings),
         }
     }
 
-    /// The transport lost its last link to that member: a reason to ask it at once, and no more.
-    pub(crate) fn link_lost(&mut self, node: NodeId) {
-        if self.urgent.len() < URGENT_MAX && !self.urgent.contains(&node) {
-            self.urgent.push_back(node);
+    /// The transport lost its last link to that node: a reason to ask it at once, and no more.
+    pub(crate) fn link_lost(&mut self, node: NodeId, now: Mono) {
+        match &mut self.prober {
+            Prober::Random(rounds) => rounds.hurry(node),
+            Prober::Ring(watches) => watches.hurry(&node, now),
+        }
+    }
+
+    /// Requests travel between this node and that one.
+    pub(crate) fn used(&mut self, fx: &mut Effects<'_>, node: NodeId) {
+        if let Prober::Ring(watches) = &mut self.prober {
+            watches.used(fx, node);
+        }
+    }
+
+    /// A request to that node has no answer for longer than expected.
+    pub(crate) fn unanswered(&mut self, fx: &mut Effects<'_>, node: NodeId) {
+        match &mut self.prober {
+            Prober::Random(rounds) => rounds.hurry(node),
+            Prober::Ring(watches) => watches.unanswered(fx, node),
+        }
+    }
+
+    /// Facts were compared with that node.
+    pub(crate) fn compared_with(&mut self, node: &NodeId, now: Mono) {
+        if let Prober::Ring(watches) = &mut self.prober
+            && self.members.get(node).is_some()
+        {
+            watches.touched(now);
         }
     }
 
     /// Members that `from` could not reach itself.
-    pub(crate) fn shared_suspicions(
+    pub(crate) fn shared_suspicions(&mut self, from: NodeId, suspects: &[(NodeId, Incarnation)]) {
+        let Prober::Random(rounds) = &mut self.prober else { return };
+        if suspects.iter().any(|(node, _)| *node == self.members.me) {
+            rounds.doubted_self();
+        }
+        rounds.shared_suspicions(&self.members, from, suspects);
+    }
+
+    /// A charge against a member of this cell.
+    pub(crate) fn charged(
         &mut self,
-        from: NodeId,
-        suspects: &[(NodeId, Incarnation)],
-        me: &NodeId,
+        fx: &mut Effects<'_>,
+        contacts: &Contacts,
+        charge: &Charge,
         findings: &mut Vec<Finding>,
     ) {
-        for (node, incarnation) in suspects {
-            if node == me {
-                findings.push(Finding::Doubted(*incarnation));
-                continue;
-            }
-            let Some(peer) = self.peers.get_mut(node).filter(|peer| peer.incarnation <= *incarnation) else { continue };
-            match &mut peer.found {
-                Found::Suspect { sharers, .. } => {
-                    sharers.insert(from);
-                }
-                Found::Alive if self.urgent.len() < URGENT_MAX && !self.urgent.contains(node) => {
-                    self.urgent.push_back(*node);
-                }
-                Found::Alive | Found::Verifying { .. } | Found::Down => {}
-            }
+        let node = charge.accused();
+        if self.members.get(&node).is_none_or(|peer| charge.incarnation() < peer.incarnation) {
+            return;
+        }
+        match &mut self.prober {
+            Prober::Random(rounds) => rounds.accused(&mut self.members, node, fx.now, findings),
+            Prober::Ring(watches) => watches.charged(fx, &mut self.members, contacts, findings, charge),
         }
     }
 
-    /// Another member verified that this one does not answer. This node asks for itself before it agrees.
-    pub(crate) fn accused(&mut self, accusation: &Accusation, now: Mono, findings: &mut Vec<Finding>) {
-        let Some(peer) = self.peers.get_mut(&accusation.accused) else { return };
-        let doubted = matches!(peer.found, Found::Alive | Found::Suspect { .. });
-        if !doubted || accusation.incarnation < peer.incarnation || peer.said == NodeState::Left {
-            return;
+    /// A member accuses another, and asks. The answer, where there is more to say than what is believed.
+    pub(crate) fn accused(
+        &mut self,
+        fx: &mut Effects<'_>,
+        contacts: &Contacts,
+        accusation: Verified<Accusation>,
+        findings: &mut Vec<Finding>,
+    ) -> Option<Verified<Accusation>> {
+        match &mut self.prober {
+            Prober::Random(_) => None,
+            Prober::Ring(watches) => watches.accused(fx, &mut self.members, contacts, findings, accusation),
         }
-        peer.found = Found::Verifying { sent: 0, next: now };
-        peer.settle(now);
-        findings.push(Finding::Changed(accusation.accused));
+    }
+
+    /// This node's own accusation came back signed.
+    pub(crate) fn signed(
+        &mut self,
+        fx: &mut Effects<'_>,
+        contacts: &mut Contacts,
+        accusation: Verified<Accusation>,
+        findings: &mut Vec<Finding>,
+    ) {
+        match &mut self.prober {
+            Prober::Random(_) => findings.extend(Charge::new(vec![accusation]).map(Finding::Charged)),
+            Prober::Ring(watches) => watches.signed(fx, &mut self.members, contacts, findings, accusation),
+        }
+    }
+
+    /// What another believes about a member. It revives nobody.
+    pub(crate) fn hearsay(&mut self, about: &NodeId, belief: Liveness, now: Mono, findings: &mut Vec<Finding>) {
+        let revives = self.defects.has(Defect::ThirdPartyRevival) && belief == Liveness::Alive;
+        if revives && self.members.found(about) == Some(Liveness::Down) {
+            self.members.set_found(about, Liveness::Alive, now, findings);
+        }
     }
 
     /// An acknowledgement of one of this node's pings arrived.
     pub(crate) fn acknowledged(&mut self, fx: &mut Effects<'_>, from: NodeId, nonce: u64) {
-        if let Some(round) = self.round.as_mut().filter(|round| round.target == from && round.nonce == nonce) {
-            round.answered = true;
-        }
-        for relay in self.relays.extract_if(.., |relay| relay.ping == nonce && relay.target == from) {
-            let tell = ProbeMessage::Tell { nonce: relay.nonce, target: relay.target, reached: true };
-            fx.send(relay.origin, Lane::Probe, VerifiedMessage::Probe(tell));
+        if let Prober::Random(rounds) = &mut self.prober {
+            rounds.acknowledged(fx, from, nonce);
         }
     }
 
@@ -144,12 +173,11 @@ impl<D: Defects> Swim<D> {
         nonce: u64,
         target: NodeId,
     ) {
-        if self.relays.len() >= RELAYS_MAX || !self.peers.contains_key(&target) {
-            return;
+        if let Prober::Random(rounds) = &mut self.prober
+            && self.members.get(&target).is_some()
+        {
+            rounds.asked(fx, contacts, from, nonce, target);
         }
-        let ping = contacts.ping(fx, target, UNDOUBTED, Vec::new());
-        let gives_up = fx.now + self.config.period * NACK_PERCENT / 100;
-        self.relays.push(Relay { ping, target, origin: from, nonce, gives_up });
     }
 
     /// What a helper found out.
@@ -162,19 +190,18 @@ impl<D: Defects> Swim<D> {
         now: Mono,
         findings: &mut Vec<Finding>,
     ) {
-        let Some(round) = self.round.as_mut().filter(|round| round.nonce == nonce && round.target == target) else {
-            return;
-        };
-        if reached {
-            round.answered = true;
-            self.heard(&target, now, findings);
-        } else {
-            round.refuted.insert(from);
+        if let Prober::Random(rounds) = &mut self.prober
+            && rounds.told(from, nonce, target, reached)
+        {
+            rounds.heard(&mut self.members, &target, now, findings);
         }
     }
 
     /// This node was doubted although it lives: a sign that it, or its network, is slow (Lifeguard, section IV-A).
     pub(crate) fn doubted_self(&mut self) {
-        self.local_health = (self.local_health + 1).min(LOCAL_HEALTH_MAX);
+        match &mut self.prober {
+            Prober::Random(rounds) => rounds.doubted_self(),
+            Prober::Ring(watches) => watches.doubted_self(),
+        }
     }
 }

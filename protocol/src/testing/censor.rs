@@ -7,6 +7,7 @@ use crate::wire::{VerifiedLease, VerifiedMessage};
 pub(crate) enum Kind {
     Probe,
     Exchange,
+    Accusation,
     Campaign,
     Grant,
     Denial,
@@ -23,6 +24,7 @@ impl Kind {
         match message {
             VerifiedMessage::Probe(_) => Self::Probe,
             VerifiedMessage::Exchange(_) => Self::Exchange,
+            VerifiedMessage::Accusation(_) => Self::Accusation,
             VerifiedMessage::Lease(lease) => match &**lease {
                 VerifiedLease::Campaign(_) => Self::Campaign,
                 VerifiedLease::Grant(_) => Self::Grant,

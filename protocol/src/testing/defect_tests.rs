@@ -139,10 +139,13 @@ fn a_promise_that_is_not_written_before_it_is_given() {
     convicts(Defect::TermNotPersisted, Invariant::PromisesStand, |cluster| {
         let (holder, one, other) = roles(cluster);
         let term = cluster.judge.holder("eu", cluster.now).map(|lease| lease.term);
-        cluster.faults.sync_us = (400 * MS, 401 * MS);
         cluster.kill(holder);
         let promised = |c: &Cluster, node: usize| c.nodes[node].core.promised_term() > term;
-        cluster.run_until_holds(10 * S, "somebody asks", |c| promised(c, one) || promised(c, other));
+        while !promised(cluster, one) && !promised(cluster, other) {
+            cluster.run_for(MS);
+        }
+        // The candidate's own promise is durable soon, that of the voter whom it asks is not.
+        cluster.faults.sync_us = (400 * MS, 401 * MS);
         let (candidate, voter) = if promised(cluster, one) { (one, other) } else { (other, one) };
         cluster.run_until_holds(S, "the other promises", |c| promised(c, voter));
         cluster.run_for(10 * MS);

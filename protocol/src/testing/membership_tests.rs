@@ -2,9 +2,10 @@
 
 use super::cluster::{Cluster, MS, S};
 use crate::core::{Command, Event, Input};
-use crate::fact::{Accusation, NodeState, SignedStatement, Statement};
+use crate::fact::{Accusation, Charge, NodeState, VerifiedFact};
 use crate::id::Incarnation;
 use crate::view::MemberState;
+use hedgerow_attest::signed::Verified;
 
 const FIVE: [&str; 5] = ["eu"; 5];
 
@@ -67,11 +68,12 @@ fn a_restart_keeps_the_identity_and_raises_the_incarnation() {
         cluster.kill(2);
         cluster.run_for(300 * MS);
         cluster.start(2);
-        cluster.run_until_holds(5 * S, "it is alive again", Cluster::is_converged);
         let id = cluster.nodes[2].id();
-        for node in cluster.up() {
-            assert_eq!(cluster.view(node).members[&id].incarnation.0, round, "node {node}");
-        }
+        cluster.run_until_holds(5 * S, "its new run is known to everybody", |c| {
+            c.is_converged() && c.up().all(|node| c.view(node).members[&id].incarnation.0 == round)
+        });
+        cluster.run_for(5 * S);
+        assert!(cluster.is_converged(), "and nobody held the former run against it");
     }
 }
 
@@ -177,16 +179,27 @@ fn a_member_whose_certificate_ended_is_forgotten() {
     assert_eq!(cluster.sees(1, 2), Some(MemberState::Down), "its clock says otherwise");
 }
 
+/// The charge that these nodes would make of their word against one.
+fn charge(cluster: &Cluster, accusers: &[usize], accused: usize, incarnation: u64) -> Box<VerifiedFact> {
+    let accusation = |accuser: &usize| {
+        let accusation = Accusation {
+            accuser: cluster.nodes[*accuser].id(),
+            accused: cluster.nodes[accused].id(),
+            incarnation: Incarnation(incarnation),
+        };
+        Verified::sign_verified(&accusation, &cluster.nodes[*accuser].statement)
+    };
+    let charge = Charge::new(accusers.iter().map(accusation).collect()).expect("they say the same");
+    Box::new(VerifiedFact::accusation(charge))
+}
+
 #[test]
 fn an_accusation_buries_nobody_who_answers() {
     let mut cluster = Cluster::formed(12, &FIVE);
     cluster.run_for(2 * S);
-    let (accuser, accused) = (cluster.nodes[1].id(), cluster.nodes[2].id());
-    let accusation = Accusation { accuser, accused, incarnation: Incarnation(1) };
-    let SignedStatement::Fact(fact) = Statement::Accusation(accusation).sign(&cluster.nodes[1].statement) else {
-        panic!("an accusation is a fact")
-    };
-    cluster.step(3, Input::Fact(fact));
+    let accused = cluster.nodes[2].id();
+    let charge = charge(&cluster, &[0, 1, 4], 2, 1);
+    cluster.step(3, Input::Fact(charge));
     assert_eq!(cluster.sees(3, 2), Some(MemberState::Suspect), "it is asked first");
     cluster.run_until_holds(500 * MS, "it answered", |c| c.sees(3, 2) == Some(MemberState::Alive));
     cluster.run_for(10 * S);

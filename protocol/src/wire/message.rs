@@ -1,11 +1,12 @@
 //! The messages of wire version 1. Their encoding is frozen by fixtures; later versions get types of their own.
 
 use crate::coords::Coordinate;
-use crate::election::{LeaseHint, LeaseMessage};
-use crate::fact::{FactVersion, Liveness, Scope, SignedFact};
+use crate::election::{LeaseMessage, LeaseName, LeaseNews};
+use crate::fact::{Accusation, FactVersion, Liveness, Scope, SignedFact};
 use crate::id::Incarnation;
 use hedgerow_attest::bounded::bounded_vec;
 use hedgerow_attest::id::NodeId;
+use hedgerow_attest::signed::Signed;
 use serde::{Deserialize, Serialize};
 
 /// Members that one probe may name as suspects of its sender.
@@ -32,6 +33,8 @@ pub enum Message {
     Exchange(ExchangeMessage),
     /// Who decides, and what was decided.
     Lease(Box<LeaseMessage>),
+    /// The sender could not reach the accused; asks what the receiver knows. Signed, so that it can be shown to others.
+    Accusation(Signed<Accusation>),
 }
 
 /// Liveness, as in SWIM (Das, Gupta, Motivala, DSN 2002). Not signed: the link names the sender, and what it says about
@@ -44,6 +47,8 @@ pub enum ProbeMessage {
         nonce: u64,
         /// What the sender believes about the receiver, so that a falsely suspected member hears of it first.
         belief: Suspicion,
+        /// What the sender knows of its cell, where the receiver belongs to it too.
+        cell: Option<CellMark>,
         /// Members that the sender itself could not reach.
         #[serde(deserialize_with = "bounded_vec::<_, _, SUSPECTS_MAX>")]
         suspects: Vec<(NodeId, Incarnation)>,
@@ -56,8 +61,8 @@ pub enum ProbeMessage {
         incarnation: Incarnation,
         /// Values that move all the time.
         load: Load,
-        /// The lease of the sender's cell, as the sender knows it.
-        lease: Option<LeaseHint>,
+        /// What the sender knows of the cell, where it was asked.
+        cell: Option<CellNews>,
         /// Members that the sender itself could not reach.
         #[serde(deserialize_with = "bounded_vec::<_, _, SUSPECTS_MAX>")]
         suspects: Vec<(NodeId, Incarnation)>,
@@ -80,6 +85,13 @@ pub enum ProbeMessage {
         /// Whether it answered in time.
         reached: bool,
     },
+    /// What I believe about the one that you accuse.
+    Opinion {
+        /// The accused.
+        about: NodeId,
+        /// The belief.
+        belief: Suspicion,
+    },
 }
 
 /// What one node believes about the liveness of another.
@@ -89,6 +101,24 @@ pub struct Suspicion {
     pub incarnation: Incarnation,
     /// The belief.
     pub liveness: Liveness,
+}
+
+/// What a node knows of its cell, in the fewest bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct CellMark {
+    /// The lease that it believes in.
+    pub lease: Option<LeaseName>,
+    /// Bits of a hash over the accusations that it holds: two nodes with different ones compare what they know.
+    pub charges: u16,
+}
+
+/// The answer to a mark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CellNews {
+    /// The lease in which the sender believes.
+    pub lease: Option<LeaseNews>,
+    /// As in [`CellMark::charges`].
+    pub charges: u16,
 }
 
 /// Values that move all the time.

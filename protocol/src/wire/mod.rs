@@ -13,8 +13,8 @@ mod verify;
 
 pub use frame::{FRAME_MAX, FRAME_VERSION, WireError, decode, encode};
 pub use message::{
-    DIGEST_ENTRIES_MAX, ExchangeMessage, FactEntry, Load, Message, PUSH_FACTS_MAX, ProbeMessage, SCOPES_MAX,
-    SUMMARY_BUCKETS, SUSPECTS_MAX, ScopeRoot, Suspicion,
+    CellMark, CellNews, DIGEST_ENTRIES_MAX, ExchangeMessage, FactEntry, Load, Message, PUSH_FACTS_MAX, ProbeMessage,
+    SCOPES_MAX, SUMMARY_BUCKETS, SUSPECTS_MAX, ScopeRoot, Suspicion,
 };
 pub use verified::{VerifiedExchange, VerifiedLease, VerifiedMessage};
 pub use verify::{MessageRefusal, Opened};

@@ -6,7 +6,7 @@
 
 use super::verified::{VerifiedExchange, VerifiedLease, VerifiedMessage};
 use super::verify::{MessageRefusal, is_learnt};
-use crate::fact::{VerifiedFact, stands_decision};
+use crate::fact::{VerifiedFact, recheck_accusation, stands_decision};
 use crate::roster::Roster;
 use hedgerow_attest::id::{CellId, NodeId};
 use hedgerow_attest::key::PublicKey;
@@ -24,6 +24,13 @@ impl VerifiedMessage {
                 Self::Exchange(VerifiedExchange::Push(push(facts, roster, root)))
             }
             Self::Lease(lease) => Self::Lease(Box::new(recheck_lease(*lease, from, roster)?)),
+            Self::Accusation(accusation) if accusation.accuser != from => {
+                return Err(MessageRefusal::NotTheSender { speaks_for: accusation.accuser });
+            }
+            Self::Accusation(accusation) => {
+                recheck_accusation(&accusation, roster).map_err(MessageRefusal::Accusation)?;
+                Self::Accusation(accusation)
+            }
             Self::Probe(_)
             | Self::Exchange(
                 VerifiedExchange::Summary { .. } | VerifiedExchange::Digest { .. } | VerifiedExchange::Pull { .. },

@@ -2,7 +2,7 @@
 
 use super::message::{ExchangeMessage, FactEntry, Message, ProbeMessage, SUMMARY_BUCKETS, ScopeRoot};
 use crate::election::{Abandon, Campaign, Denial, GrantReply, Handover, LeaseMessage, Propose, Refusal, VerifiedGrant};
-use crate::fact::{Scope, VerifiedFact};
+use crate::fact::{Accusation, Scope, VerifiedFact};
 use crate::register::{Acceptance, Decision, VerifiedDecision};
 use hedgerow_attest::signed::Verified;
 
@@ -15,6 +15,8 @@ pub enum VerifiedMessage {
     Exchange(VerifiedExchange),
     /// With proven grants, acceptances and decisions.
     Lease(Box<VerifiedLease>),
+    /// An accusation by the node that sent it.
+    Accusation(Box<Verified<Accusation>>),
 }
 
 /// An exchange whose facts were checked.
@@ -80,6 +82,7 @@ impl VerifiedMessage {
             Self::Probe(probe) => Message::Probe(probe.clone()),
             Self::Exchange(exchange) => Message::Exchange(exchange.to_wire()),
             Self::Lease(lease) => Message::Lease(Box::new(lease.to_wire())),
+            Self::Accusation(accusation) => Message::Accusation(accusation.envelope().clone()),
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::message::{ExchangeMessage, Message};
 use super::verified::{VerifiedExchange, VerifiedLease, VerifiedMessage};
 use crate::election::{GrantReply, Handover, LeaseMessage, VerifiedGrant};
-use crate::fact::{Fact, FactRefusal, SignedFact, VerifiedFact, verify_decision};
+use crate::fact::{Fact, FactRefusal, SignedFact, VerifiedFact, verify_accusation, verify_decision};
 use crate::roster::Roster;
 use hedgerow_attest::id::NodeId;
 use hedgerow_attest::root::TrustRoot;
@@ -30,6 +30,9 @@ pub enum MessageRefusal {
     /// The signed part does not verify.
     #[error("signed part that does not verify")]
     Signature(#[source] VerifyError),
+    /// The accusation in it does not verify.
+    #[error("accusation that is not believed")]
+    Accusation(#[source] FactRefusal),
     /// The decision in it does not verify.
     #[error("decision that is not believed")]
     Decision(#[source] FactRefusal),
@@ -70,6 +73,13 @@ impl Message {
                 ExchangeMessage::Push { facts } => push(facts, roster, root, now, &mut refused),
             }),
             Self::Lease(lease) => VerifiedMessage::Lease(Box::new(verify_lease(*lease, from, roster)?)),
+            Self::Accusation(signed) => {
+                let accusation = verify_accusation(&signed, roster).map_err(MessageRefusal::Accusation)?;
+                if accusation.accuser != from {
+                    return Err(MessageRefusal::NotTheSender { speaks_for: accusation.accuser });
+                }
+                VerifiedMessage::Accusation(Box::new(accusation))
+            }
         };
         Ok(Opened { message, refused })
     }

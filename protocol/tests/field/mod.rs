@@ -125,7 +125,9 @@ fn rollup(mesh: &SampleMesh, birth: &hedgerow_attest::genesis::Birth, region: &s
     };
     match Statement::Rollup(Box::new(rollup)).sign(&mesh.keys(holder).statement) {
         SignedStatement::Fact(fact) => *fact,
-        SignedStatement::Grant(_) | SignedStatement::Acceptance(_) => unreachable!("a rollup is a fact"),
+        SignedStatement::Accusation(_) | SignedStatement::Grant(_) | SignedStatement::Acceptance(_) => {
+            unreachable!("a rollup is a fact")
+        }
     }
 }
 
