@@ -140,6 +140,7 @@ impl Oracle {
             | VerifiedLease::Denial(..)
             | VerifiedLease::Abandon(_)
             | VerifiedLease::Accepted(_)
+            | VerifiedLease::Handover(..)
             | VerifiedLease::Refused(_) => {}
         }
     }
