@@ -9,7 +9,7 @@ use hedgerow_attest::digest::Sha256Digest;
 use hedgerow_attest::id::NodeId;
 use hedgerow_inference::exec::{ExecLimits, Model};
 use hedgerow_protocol::core::Command;
-use hedgerow_protocol::fact::{Health, WARM_MAX};
+use hedgerow_protocol::fact::{Energy, Health, WARM_MAX};
 use hedgerow_protocol::name::ModelRef;
 use hedgerow_protocol::view::MeshView;
 use tokio::task::{JoinError, JoinSet};
@@ -21,10 +21,14 @@ use super::pool::Pool;
 use super::shelf::Shelf;
 use crate::core::CoreHandle;
 use crate::net::Net;
-use crate::observe::{Conditions, chain};
+use crate::observe::{Conditions, chain, energy, free_memory_mib};
 
 /// How often the queue's depth is told to the core, which tells it with acknowledgements; half the period of probes.
 const TELL_EVERY: Duration = Duration::from_millis(250);
+/// How often memory and energy are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// Free memory is told in steps of so many MiB.
+const MEMORY_STEP_MIB: u32 = 64;
 /// Pause before a model that could not be loaded is tried again; doubled up to [`RETRY_MAX`], since a model that does not fit
 /// this node fits it no better a moment later.
 const RETRY_MIN: Duration = Duration::from_secs(2);
@@ -57,6 +61,10 @@ pub struct Keeper {
     loads: JoinSet<(Place, bool)>,
     retries: BTreeMap<Place, Retry>,
     told: Option<Health>,
+    /// When memory and energy were looked at last, and what was seen.
+    looked: Option<Instant>,
+    free_memory_mib: u32,
+    energy: Energy,
 }
 
 /// A model and the very artifact.
@@ -79,7 +87,8 @@ impl Retry {
 impl Keeper {
     /// A keeper that has not begun.
     pub fn new(parts: KeeperParts) -> Self {
-        Self { parts, loads: JoinSet::new(), retries: BTreeMap::new(), told: None }
+        let (loads, retries) = (JoinSet::new(), BTreeMap::new());
+        Self { parts, loads, retries, told: None, looked: None, free_memory_mib: 0, energy: Energy::Mains }
     }
 
     /// Follows the view until `stop`.
@@ -138,7 +147,14 @@ impl Keeper {
         let mut warm = self.parts.shelf.warm_models();
         warm.truncate(WARM_MAX);
         let degraded = self.parts.conditions.degraded();
-        let health = Health { queue_depth: self.parts.pool.depth(), degraded, warm };
+        if self.looked.is_none_or(|looked| looked.elapsed() >= LOOK_EVERY) {
+            self.looked = Some(Instant::now());
+            // In steps, so that a few pages more or less are no news.
+            self.free_memory_mib = free_memory_mib() / MEMORY_STEP_MIB * MEMORY_STEP_MIB;
+            self.energy = energy();
+        }
+        let Self { free_memory_mib, energy, .. } = *self;
+        let health = Health { queue_depth: self.parts.pool.depth(), free_memory_mib, energy, degraded, warm };
         if self.told.as_ref() == Some(&health) {
             return;
         }

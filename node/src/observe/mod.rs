@@ -4,12 +4,16 @@ mod clock;
 mod conditions;
 mod counters;
 mod logs;
+mod power;
 mod process;
+mod spare;
 mod told;
 
 pub use clock::{mono, wall};
 pub use conditions::{Condition, Conditions, EXPIRY_NOTICE_S};
 pub use counters::{COUNTERS_MAX, Counters, OVERFLOW_LABEL};
 pub use logs::{LogError, start_logs};
+pub use power::energy;
 pub use process::{MemoryError, ProcessStatus, rss_bytes};
+pub use spare::free_memory_mib;
 pub use told::{chain, milliseconds};

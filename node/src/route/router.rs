@@ -171,6 +171,9 @@ impl Router {
         let reply = if candidate.node == view.me {
             self.run_here(call, until).await
         } else {
+            if let Some((_, contact)) = view.contact(&candidate.node) {
+                self.net.learn(contact.node, &contact.addresses);
+            }
             let body = body.get_or_init(|| Bytes::from(encode(call))).clone();
             self.ask(candidate.node, body, until.saturating_duration_since(sent)).await
         };
@@ -180,10 +183,11 @@ impl Router {
             InferReply::Ran { model, manifest, outputs, queue_us, compute_us } => {
                 let (queue, compute) = (Duration::from_micros(queue_us), Duration::from_micros(compute_us));
                 let away = sent.elapsed().saturating_sub(queue.saturating_add(compute));
-                let member = view.members.get(&candidate.node);
+                let member = view.members.get(&candidate.node).map(|member| &member.region);
+                let region = member.or_else(|| view.contact(&candidate.node).map(|(cell, _)| &cell.region));
                 Ok(Ok(InferAnswer {
                     node: candidate.node,
-                    region: member.map_or(&view.region, |member| &member.region).clone(),
+                    region: region.unwrap_or(&view.region).clone(),
                     model,
                     manifest,
                     outputs,

@@ -144,12 +144,15 @@ impl<D: Defects> MeshCore<D> {
         let here = self.facts.rollups().position(of_home).unwrap_or(0);
         let place = (here + (1 << fx.below(fingers + 1))) % cells;
         let rollup = self.facts.rollups().nth(place).filter(|fact| !of_home(fact)).and_then(VerifiedRollup::of)?;
-        if fx.below(2) == 0 { Some(rollup.holder) } else { self.contact_of(fx, &rollup) }
+        self.contact_of(fx, &rollup)
     }
 
     /// Somebody of a cell whose members are not known here; where it can be dialled is told to the link layer.
     fn contact_of(&self, fx: &mut Effects<'_>, rollup: &Rollup) -> Option<NodeId> {
+        let holder = rollup.contacts.iter().position(|contact| contact.node == rollup.holder);
         let pick = fx.below(rollup.contacts.len());
+        // The holder knows most; the others are asked in case that it is gone.
+        let pick = holder.filter(|_| fx.below(2) == 0).unwrap_or(pick);
         let contact = rollup.contacts.get(pick)?;
         if !self.contacts.of(&contact.node).is_linked() && !contact.addresses.is_empty() {
             fx.hint(Hint::Dial { peer: contact.node, addresses: contact.addresses.clone() });

@@ -55,8 +55,9 @@ impl<D: Defects> MeshCore<D> {
         let view = |(cell, book): (CellId, CellBook<'_>)| {
             let rollup = self.rollup(&cell);
             let said_ms_ago = rollup.as_ref().map(|rollup| self.age_ms(rollup.at, now));
-            let region = book.region().clone();
-            (cell, CellView { region, detail: self.facts.keeps(&cell), rollup, said_ms_ago })
+            let estimate_us = rollup.as_ref().and_then(|rollup| self.coords.estimate_rtt_us(rollup.place.as_ref()?));
+            let (region, detail) = (book.region().clone(), self.facts.keeps(&cell));
+            (cell, CellView { region, detail, rollup, said_ms_ago, estimate_us })
         };
         self.roster.cells().map(view).collect()
     }

@@ -1,8 +1,8 @@
 //! Ranking the nodes that hold a model warm.
 
-use crate::fact::DegradedReason;
-use crate::name::{ModelName, ModelVersion};
-use crate::view::{MemberState, MemberView, MeshView};
+use crate::fact::{DegradedReason, Energy, Liveness};
+use crate::name::{ModelName, ModelRef, ModelVersion};
+use crate::view::{CellView, MemberState, MemberView, MeshView};
 use hedgerow_attest::id::NodeId;
 
 /// What is asked.
@@ -14,6 +14,12 @@ pub struct RankQuery {
     pub version: Option<ModelVersion>,
     /// Time that is left for the answer, in microseconds; no limit when nothing.
     pub deadline_us: Option<u64>,
+}
+
+impl RankQuery {
+    fn asks_for(&self, model: &ModelRef) -> bool {
+        model.model == self.model && self.version.as_ref().is_none_or(|version| *version == model.version)
+    }
 }
 
 /// The nodes that could answer, best first, and why the others could not.
@@ -62,8 +68,17 @@ pub enum RouteReason {
         /// Requests that wait or run there.
         queue_depth: u32,
     },
+    /// It is of a cell of which only the rollup is known: by what its aggregator said of it, and the way to that cell.
+    Abroad {
+        /// Requests that waited or ran there.
+        queue_depth: u32,
+        /// Milliseconds since the aggregator said so.
+        said_ms_ago: u64,
+    },
     /// It asked to be passed over where another can do the work, so it comes last.
     Degraded(DegradedReason),
+    /// Its battery is low, so it comes last.
+    LowBattery,
 }
 
 /// Why a member is no candidate.
@@ -90,7 +105,7 @@ const RTT_UNMEASURED_US: u64 = 50_000;
 /// would settle it once it rides on acknowledgements.
 const QUEUED_US: u64 = 1_000;
 
-/// Ranks all members for a query.
+/// Ranks all members for a query, and the contacts of cells whose members are not known here.
 #[must_use]
 pub fn rank(view: &MeshView, query: &RankQuery) -> Ranking {
     let mut ranking = Ranking { candidates: Vec::new(), refused: Vec::new() };
@@ -100,12 +115,13 @@ pub fn rank(view: &MeshView, query: &RankQuery) -> Ranking {
             Err(reason) => ranking.refused.push((member.node, reason)),
         }
     }
+    ranking.candidates.extend(view.cells.values().filter(|cell| !cell.detail).flat_map(|cell| abroad(cell, query)));
     ranking.candidates.sort_by_key(|candidate| {
         let (degraded, hearsay_us) = match candidate.reason {
             RouteReason::Here | RouteReason::Measured { .. } => (false, 0),
             RouteReason::Estimated { rtt_us, .. } => (false, rtt_us),
-            RouteReason::Unmeasured { .. } => (false, u64::MAX),
-            RouteReason::Degraded(_) => (true, 0),
+            RouteReason::Unmeasured { .. } | RouteReason::Abroad { .. } => (false, u64::MAX),
+            RouteReason::Degraded(_) | RouteReason::LowBattery => (true, 0),
         };
         (degraded, candidate.expected_us, hearsay_us, candidate.hops, candidate.node)
     });
@@ -123,11 +139,10 @@ fn judge(view: &MeshView, member: &MemberView, query: &RankQuery) -> Result<Cand
     if !member.state.serves() {
         return Err(RefusalReason::State(member.state));
     }
-    let mut versions = member.health.warm.iter().filter(|warm| warm.model == query.model).peekable();
-    if versions.peek().is_none() {
+    if !member.health.warm.iter().any(|warm| warm.model == query.model) {
         return Err(RefusalReason::NotWarm);
     }
-    if !versions.any(|warm| query.version.as_ref().is_none_or(|version| *version == warm.version)) {
+    if !member.health.warm.iter().any(|warm| query.asks_for(warm)) {
         return Err(RefusalReason::OtherVersion);
     }
     let here = member.node == view.me;
@@ -139,12 +154,28 @@ fn judge(view: &MeshView, member: &MemberView, query: &RankQuery) -> Result<Cand
     }
     let reason = match (member.health.degraded.first(), member.rtt_us, member.estimate_us) {
         (Some(&reason), _, _) => RouteReason::Degraded(reason),
+        (None, _, _) if member.health.energy == Energy::Low => RouteReason::LowBattery,
         (None, _, _) if here => RouteReason::Here,
         (None, Some(rtt_us), _) => RouteReason::Measured { rtt_us, queue_depth },
         (None, None, Some(rtt_us)) => RouteReason::Estimated { rtt_us, queue_depth },
         (None, None, None) => RouteReason::Unmeasured { queue_depth },
     };
     Ok(Candidate { node: member.node, hops: u8::from(!here), expected_us, reason })
+}
+
+/// The contacts of a cell at which the model is warm, as its aggregator said.
+fn abroad<'a>(cell: &'a CellView, query: &'a RankQuery) -> impl Iterator<Item = Candidate> + 'a {
+    let (rollup, said_ms_ago) = (cell.rollup.as_ref(), cell.said_ms_ago.unwrap_or(0));
+    let contacts = rollup.into_iter().flat_map(|rollup| rollup.contacts.iter().map(move |contact| (rollup, contact)));
+    contacts.filter_map(move |(rollup, contact)| {
+        let warm = |model: &ModelRef| query.asks_for(model) && rollup.is_warm_at(contact, model);
+        let serves = contact.liveness == Liveness::Alive && rollup.models.iter().any(|known| warm(&known.model));
+        let queue_depth = contact.queue_depth;
+        let expected_us = assumed_us(cell.estimate_us).saturating_add(u64::from(queue_depth) * QUEUED_US);
+        let in_time = query.deadline_us.is_none_or(|deadline_us| expected_us < deadline_us);
+        let reason = RouteReason::Abroad { queue_depth, said_ms_ago };
+        (serves && in_time).then_some(Candidate { node: contact.node, hops: 1, expected_us, reason })
+    })
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! Tests of ranking: a view is written down, and the whole ranking is compared.
 
 use super::*;
-use crate::fact::Health;
-use crate::id::Incarnation;
+use crate::fact::{CellContact, Health, Rollup, SignedStatement, Statement, Totals, VerifiedRollup, WarmModel};
+use crate::id::{ConfigEpoch, Generation, Incarnation, Term};
 use crate::name::ModelRef;
-use crate::time::Mono;
-use hedgerow_attest::id::MeshId;
+use crate::time::{Mono, Wall};
+use hedgerow_attest::id::{CellId, MeshId};
+use hedgerow_attest::key::SecretKey;
 use hedgerow_attest::region::Region;
 use std::collections::BTreeMap;
 
@@ -133,4 +134,91 @@ fn another_version_is_not_the_one_that_was_asked_for() {
     let ranking = rank(&view, &query(Some("2"), None));
     assert_eq!(ranking.candidates.iter().map(|candidate| candidate.node).collect::<Vec<_>>(), [node(2)]);
     assert_eq!(ranking.refused, [(node(1), RefusalReason::OtherVersion)]);
+}
+
+#[test]
+fn contacts_of_cells_that_are_not_known_in_detail_are_candidates_by_hearsay() {
+    let rollup =
+        rollup(&[(40, 0b1, 2, Liveness::Alive), (41, 0b10, 0, Liveness::Alive), (42, 0b11, 0, Liveness::Down)]);
+    let cell = |detail, rollup| CellView {
+        region: Region::new("us").unwrap(),
+        detail,
+        rollup: Some(rollup),
+        said_ms_ago: Some(30_000),
+        estimate_us: Some(80_000),
+    };
+    let far = MeshView {
+        cells: [(7, cell(false, rollup.clone())), (8, cell(true, rollup))]
+            .map(|(n, cell)| (CellId::from_bytes([n; 32]), cell))
+            .into(),
+        ..view(vec![member(1, Some(900), 0)])
+    };
+    let expected = vec![
+        Candidate {
+            node: node(1),
+            hops: 1,
+            expected_us: 900,
+            reason: RouteReason::Measured { rtt_us: 900, queue_depth: 0 },
+        },
+        Candidate {
+            node: node(40),
+            hops: 1,
+            expected_us: 82_000,
+            reason: RouteReason::Abroad { queue_depth: 2, said_ms_ago: 30_000 },
+        },
+    ];
+    assert_eq!(rank(&far, &query(Some("1"), None)).candidates, expected);
+    assert_eq!(rank(&far, &query(Some("1"), Some(80_000))).candidates, expected[..1], "it would be too late");
+    let other = rank(&far, &query(Some("2"), None));
+    assert_eq!(other.candidates.iter().map(|candidate| candidate.node).collect::<Vec<_>>(), [node(41)]);
+    assert_eq!(
+        far.contact(&node(41)).map(|(cell, contact)| (cell.region.as_str(), contact.node)),
+        Some(("us", node(41)))
+    );
+    assert_eq!(far.contact(&node(1)), None);
+}
+
+#[test]
+fn a_low_battery_comes_last() {
+    let low = Health { energy: Energy::Low, warm: vec![digits("1")], ..Health::default() };
+    let battery = Health { energy: Energy::Battery, ..low.clone() };
+    let view = view(vec![
+        MemberView { health: low, ..member(1, Some(10), 0) },
+        MemberView { health: battery, ..member(2, Some(20), 0) },
+        member(3, Some(30), 0),
+    ]);
+    let ranking = rank(&view, &query(None, None));
+    let order: Vec<NodeId> = ranking.candidates.iter().map(|candidate| candidate.node).collect();
+    assert_eq!(order, [node(2), node(3), node(1)]);
+    assert_eq!(ranking.candidates[2].reason, RouteReason::LowBattery);
+}
+
+/// Two models, `digits@1` and `digits@2`, and contacts as (node, warm models, queue, liveness).
+fn rollup(contacts: &[(u8, u64, u32, Liveness)]) -> VerifiedRollup {
+    let contact = |(n, warm, queue_depth, liveness): &(u8, u64, u32, Liveness)| CellContact {
+        node: node(*n),
+        incarnation: Incarnation(1),
+        liveness: *liveness,
+        queue_depth: *queue_depth,
+        warm: *warm,
+        addresses: vec![],
+    };
+    let rollup = Rollup {
+        cell: CellId::from_bytes([7; 32]),
+        region: Region::new("us").unwrap(),
+        generation: Generation(0),
+        config_epoch: ConfigEpoch(1),
+        term: Term(1),
+        window: 1,
+        holder: node(40),
+        at: Wall(0),
+        place: None,
+        totals: Totals::default(),
+        models: ["1", "2"].map(|version| WarmModel { model: digits(version), nodes: 1 }).to_vec(),
+        contacts: contacts.iter().map(contact).collect(),
+    };
+    match Statement::Rollup(Box::new(rollup)).sign(&SecretKey::from_seed([1; 32])) {
+        SignedStatement::Fact(fact) => VerifiedRollup::of(&fact).expect("a rollup"),
+        SignedStatement::Grant(_) | SignedStatement::Acceptance(_) => unreachable!("a rollup is a fact"),
+    }
 }

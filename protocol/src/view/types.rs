@@ -1,7 +1,7 @@
 //! The snapshot itself.
 
 use super::state::MemberState;
-use crate::fact::{Health, Totals, VerifiedRollup};
+use crate::fact::{CellContact, Health, Totals, VerifiedRollup};
 use crate::id::{ConfigEpoch, Incarnation, PlacementEpoch, Term};
 use crate::name::{ClassName, ModelRef};
 use crate::placement::{Deployment, Policy};
@@ -85,9 +85,21 @@ pub struct CellView {
     pub rollup: Option<VerifiedRollup>,
     /// Milliseconds since the aggregator signed that, by its wall clock and by this node's, which may differ.
     pub said_ms_ago: Option<u64>,
+    /// The round trip to expect, in microseconds, by network coordinates and the word of the aggregator.
+    pub estimate_us: Option<u64>,
 }
 
 impl MeshView {
+    /// Somebody to turn to in a cell whose members are not known here, and the cell.
+    #[must_use]
+    pub fn contact(&self, node: &NodeId) -> Option<(&CellView, &CellContact)> {
+        let cells = self.cells.values().filter(|cell| !cell.detail);
+        let contacts = cells.flat_map(|cell| {
+            cell.rollup.iter().flat_map(move |rollup| rollup.contacts.iter().map(move |contact| (cell, contact)))
+        });
+        contacts.into_iter().find(|(_, contact)| contact.node == *node)
+    }
+
     /// All cells, counted and added up as far as their rollups were heard.
     #[must_use]
     pub fn totals(&self) -> Totals {
