@@ -219,6 +219,8 @@ fn rollup(contacts: &[(u8, u64, u32, Liveness)]) -> VerifiedRollup {
     };
     match Statement::Rollup(Box::new(rollup)).sign(&SecretKey::from_seed([1; 32])) {
         SignedStatement::Fact(fact) => VerifiedRollup::of(&fact).expect("a rollup"),
-        SignedStatement::Grant(_) | SignedStatement::Acceptance(_) => unreachable!("a rollup is a fact"),
+        SignedStatement::Accusation(_) | SignedStatement::Grant(_) | SignedStatement::Acceptance(_) => {
+            unreachable!("a rollup is a fact")
+        }
     }
 }

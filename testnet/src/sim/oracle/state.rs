@@ -123,7 +123,7 @@ impl Oracle {
                 self.members.suspicion_told(now);
             }
             VerifiedMessage::Lease(lease) => self.said_lease(now, node, lease),
-            VerifiedMessage::Probe(_) | VerifiedMessage::Exchange(_) => {}
+            VerifiedMessage::Probe(_) | VerifiedMessage::Exchange(_) | VerifiedMessage::Accusation(_) => {}
         }
     }
 

@@ -19,6 +19,22 @@ pub(crate) enum Action {
         /// Of a drift.
         ppm: u32,
     },
+    /// The power of a node goes.
+    PowerCut {
+        /// The node.
+        node: u32,
+        /// After how long it comes back, if ever.
+        span: Option<Micros>,
+        /// Who talks to it.
+        talkers: Vec<u32>,
+    },
+    /// A request of those who talk to a node got no answer for longer than expected.
+    Unanswered {
+        /// The node.
+        node: u32,
+        /// Who talk to it.
+        talkers: Vec<u32>,
+    },
     /// A node is started again.
     Start(u32),
     /// A node that announced its end ends.

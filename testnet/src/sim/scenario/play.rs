@@ -9,7 +9,7 @@ use crate::sim::oracle::{Invariant, Measures, Violation};
 use crate::sim::time::{MINUTE, MS, Micros, S};
 use crate::sim::weather::Weather;
 use crate::sim::world::{Event, World, WorldOptions};
-use hedgerow_protocol::core::CoreConfig;
+use hedgerow_protocol::core::{CoreConfig, Monitoring};
 use hedgerow_protocol::defect::Defects;
 use hedgerow_protocol::view::MemberState;
 use rand_chacha::ChaCha8Rng;
@@ -244,7 +244,8 @@ fn ppm(percent: f64) -> u32 {
 
 fn settings(preset: Preset) -> fn(&mut CoreConfig) {
     match preset {
-        Preset::Local | Preset::RandomProbing => |_config| (),
+        Preset::Local => |_config| (),
+        Preset::RandomProbing => |config| config.swim.monitoring = Monitoring::Random,
         Preset::ManyCells => |config| config.detail_cells = 0,
     }
 }

@@ -7,7 +7,7 @@ use crate::sim::dice::Dice as _;
 use crate::sim::life::End;
 use crate::sim::time::{HOUR, MINUTE, MS, Micros, S};
 use crate::sim::weather::NodeSet;
-use hedgerow_protocol::core::StorageFailure;
+use hedgerow_protocol::core::{Input, LinkEvent, StorageFailure};
 use hedgerow_protocol::defect::Defects;
 use hedgerow_protocol::view::MemberState;
 
@@ -18,6 +18,10 @@ const LAST_WORDS: Micros = 300 * MS;
 /// Time between two looks whether views are equal, and the longest time that they are waited for.
 const LOOK_PERIOD: Micros = 100 * MS;
 const LOOK_MAX: Micros = 2 * MINUTE;
+/// Others have talked to a node for that long when its power goes.
+const TALK: Micros = 2 * S;
+/// A request without an answer for that long is unanswered.
+const IMPATIENCE: Micros = 500 * MS;
 /// How much slower a slow disk is.
 const SLOWNESS: u64 = 100;
 
@@ -26,6 +30,8 @@ impl<D: Defects> Player<'_, D> {
     pub(super) fn act(&mut self, action: Action) {
         match action {
             Action::Begin { kind, region, who, span, ppm } => self.begin(kind, region, who, span, ppm),
+            Action::PowerCut { node, span, talkers } => self.cut_power(node, span, &talkers),
+            Action::Unanswered { node, talkers } => self.tell_talkers(node, &talkers, LinkEvent::Unanswered),
             Action::Start(node) => {
                 if !self.world.node(node).up && !self.gone.contains(&node) {
                     self.world.start(node);
@@ -74,14 +80,12 @@ impl<D: Defects> Player<'_, D> {
     fn strike(&mut self, kind: FaultKind, node: u32, span: Option<Micros>, ppm: u32) {
         let now = self.world.now;
         match kind {
-            FaultKind::Crash => {
-                self.choose_talkers(node);
-                self.world.crash(node);
-                match span {
-                    Some(span) => self.foresee(now + span, Action::Start(node)),
-                    None => self.bury(node, false),
-                }
+            FaultKind::Crash if self.case.talkers > 0 => {
+                let talkers = self.choose_talkers(node);
+                self.tell_talkers(node, &talkers, LinkEvent::Used);
+                self.foresee(now + TALK, Action::PowerCut { node, span, talkers });
             }
+            FaultKind::Crash => self.cut_power(node, span, &[]),
             FaultKind::Restart => {
                 self.world.announce_end(node, End::Stop);
                 self.foresee(now + LAST_WORDS, Action::Part { node, back_after: Some(span.unwrap_or(S)) });
@@ -246,17 +250,40 @@ impl<D: Defects> Player<'_, D> {
         self.world.oracle.measures.ghosts += ghosts as u64;
     }
 
-    /// Before a crash: who talks to the victim, every other time with a request in flight.
-    fn choose_talkers(&mut self, node: u32) {
+    fn cut_power(&mut self, node: u32, span: Option<Micros>, talkers: &[u32]) {
+        let now = self.world.now;
+        if !talkers.is_empty() {
+            let in_flight = self.dice.chance(500_000);
+            self.world.oracle.talk(node, talkers, in_flight);
+            if in_flight {
+                self.foresee(now + IMPATIENCE, Action::Unanswered { node, talkers: talkers.to_vec() });
+            }
+        }
+        self.world.crash(node);
+        match span {
+            Some(span) => self.foresee(now + span, Action::Start(node)),
+            None => self.bury(node, false),
+        }
+    }
+
+    /// What the transport of those who talk to a node notices.
+    fn tell_talkers(&mut self, node: u32, talkers: &[u32], event: LinkEvent) {
+        let peer = self.world.node(node).member.node();
+        for talker in talkers {
+            if self.world.node(*talker).up {
+                self.world.step(*talker, Input::Link { peer, event });
+            }
+        }
+    }
+
+    /// Who talks to a node, by chance.
+    fn choose_talkers(&mut self, node: u32) -> Vec<u32> {
         let region = self.world.node(node).region;
         let mut others: Vec<u32> = self.world.plan.nodes_of(region).filter(|other| *other != node).collect();
         others.retain(|other| self.world.node(*other).up);
         self.dice.shuffle(&mut others);
         others.truncate(self.case.talkers as usize);
-        if !others.is_empty() {
-            let in_flight = self.dice.chance(500_000);
-            self.world.oracle.talk(node, &others, in_flight);
-        }
+        others
     }
 
     fn sample(&mut self) {
