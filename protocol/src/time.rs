@@ -6,7 +6,8 @@ use std::ops::Add;
 use std::time::Duration;
 
 /// A reading of the local monotonic clock in microseconds. It goes on in suspend (`CLOCK_BOOTTIME`), starts anywhere, and
-/// means nothing on another node: readings are compared and subtracted on one node only, and never sent.
+/// means nothing on another node: readings are compared and subtracted on one node only. What is sent of them is good for
+/// differences alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Mono(pub u64);
 
@@ -15,6 +16,14 @@ impl Mono {
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(self.0.saturating_sub(earlier.0))
+    }
+
+    /// Its milliseconds, as many as 32 bits hold: to be differenced by others, see [`crate::wire::ProbeMessage::Ack`].
+    #[must_use]
+    pub const fn wrapping_millis(self) -> u32 {
+        #[expect(clippy::cast_possible_truncation, reason = "the remainder is below 2^32")]
+        let millis = (self.0 / 1_000 % (1 << 32)) as u32;
+        millis
     }
 
     /// How long it is until `later`; zero when it has passed.

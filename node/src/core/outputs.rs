@@ -174,6 +174,10 @@ fn log(event: &Event) {
             tracing::warn!(kept = %kept.short(), other = %other.short(), "an issuer signed two births for one region");
         }
         Event::ClockJump => tracing::warn!("the clocks jumped: leases are void until asked for afresh"),
+        Event::ClockSuspect { ppm } => {
+            tracing::error!(ppm, "the clock of this machine runs wrong: this node votes and leads no more");
+        }
+        Event::ClockTrusted => tracing::warn!("the clock of this machine runs right again"),
         Event::StorageLost { kind } => tracing::error!(?kind, "storage failed: this node votes and leads no more"),
     }
 }

@@ -29,6 +29,7 @@ impl<D: Defects> Cell<D> {
     /// Lets time pass: campaigns when nobody holds the lease, renews and expires an own one.
     pub(crate) fn tick(&mut self, fx: &mut Effects<'_>, standing: Standing, outcomes: &mut Vec<Outcome>) {
         self.in_view = standing.in_view;
+        let may_lead = standing.may_lead && self.clock.is_trusted();
         if self.halted {
             return;
         }
@@ -38,7 +39,7 @@ impl<D: Defects> Cell<D> {
             Role::Holding(_) => self.keep(fx, outcomes),
             Role::Asking(round) if fx.now >= round.ends => self.give_up_round(fx),
             Role::Asking(_) => self.ask_once_more(fx, outcomes),
-            Role::Idle if !standing.may_lead || !seat.in_force.has(&self.me) => {}
+            Role::Idle if !may_lead || !seat.in_force.has(&self.me) => {}
             Role::Idle => self.watch_vacancy(fx, standing, outcomes),
         }
     }

@@ -11,6 +11,7 @@ mod candidate;
 mod count;
 mod handover;
 mod holder;
+mod mishap;
 mod state;
 mod voter;
 

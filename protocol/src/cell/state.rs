@@ -4,7 +4,7 @@ use super::ballot::{Electorate, Proposal, Round};
 use super::candidate::Vacancy;
 use super::handover::Parting;
 use crate::defect::{Defect, Defects, Sound};
-use crate::election::{ElectionConfig, KnownLease, LeaseHint, VoterRecord};
+use crate::election::{ClockCheck, ElectionConfig, KnownLease, LeaseHint, VoterRecord};
 use crate::id::{BootId, Generation, Term, Token};
 use crate::register::{Acceptance, Configuration, Content, Head, Value, VerifiedDecision};
 use crate::roster::Roster;
@@ -25,6 +25,8 @@ pub(crate) struct Cell<D = Sound> {
     pub(super) seat: Option<Seat>,
     restored: BTreeMap<CellId, VoterRecord>,
     pub(super) halted: bool,
+    /// Whether this node's clock may time leases.
+    pub(super) clock: ClockCheck,
     /// How many members of the cell this node saw alive at the last tick, itself among them. Nothing sound counts it.
     pub(super) in_view: usize,
 }
@@ -138,7 +140,17 @@ impl Holding {
 
 impl<D: Defects> Cell<D> {
     pub(crate) fn new(me: NodeId, boot: BootId, config: ElectionConfig, defects: D) -> Self {
-        Self { defects, me, boot, config, seat: None, restored: BTreeMap::new(), halted: false, in_view: 1 }
+        Self {
+            defects,
+            me,
+            boot,
+            config,
+            seat: None,
+            restored: BTreeMap::new(),
+            halted: false,
+            clock: ClockCheck::default(),
+            in_view: 1,
+        }
     }
 
     /// What was promised and accepted in earlier runs. Before [`Cell::open`].
@@ -211,28 +223,6 @@ impl<D: Defects> Cell<D> {
                 seat.role = Role::Idle;
             }
             Role::Holding(_) | Role::Idle => {}
-        }
-    }
-
-    /// Storage failed: no promise, no act, until the node is restarted from what is on disk.
-    pub(crate) fn halt(&mut self, outcomes: &mut Vec<Outcome>) {
-        self.halted = true;
-        if let Some(seat) = self.seat.as_mut()
-            && let Role::Holding(holding) = std::mem::replace(&mut seat.role, Role::Idle)
-        {
-            outcomes.push(Outcome::Lost(holding.term));
-        }
-    }
-
-    /// The machine stood still: what it promised and held may have ended unnoticed.
-    pub(crate) fn clock_jumped(&mut self, now: Mono, outcomes: &mut Vec<Outcome>) {
-        let (me, span) = (self.me, self.config.voter_span());
-        let Some(seat) = self.seat.as_mut() else { return };
-        if seat.record.promise.is_some_and(|promise| promise.holder != me) {
-            seat.blocked_until = seat.blocked_until.max(now + span);
-        }
-        if let Role::Holding(holding) = std::mem::replace(&mut seat.role, Role::Idle) {
-            outcomes.push(Outcome::Lost(holding.term));
         }
     }
 

@@ -17,6 +17,7 @@ impl<D: Defects> Cell<D> {
     /// A candidate asks for the lease, or a holder for its renewal.
     pub(crate) fn campaign(&mut self, fx: &mut Effects<'_>, from: NodeId, campaign: &Campaign) {
         let (span, me, defects) = (self.config.voter_span(), self.me, self.defects);
+        let trusted = self.clock.is_trusted();
         let Some(seat) = self.seat_for(campaign.cell, campaign.generation) else { return };
         let ahead = defects.has(Defect::NewVoterWithoutHead) && campaign.config_epoch > seat.in_force.epoch;
         // Whether this node votes is for the candidate to know: it may count a change that was not proposed here yet.
@@ -25,7 +26,10 @@ impl<D: Defects> Cell<D> {
         }
         let asks = Promise { term: campaign.term, holder: from, boot: campaign.boot };
         let counted_alike = ahead || campaign.config_epoch == seat.in_force.epoch;
-        if !counted_alike || !seat.may_promise(defects, &asks, fx.now) {
+        if !trusted {
+            seat.blocked_until = fx.now + span;
+        }
+        if !trusted || !counted_alike || !seat.may_promise(defects, &asks, fx.now) {
             return seat.deny(fx, from, campaign);
         }
         let after = seat.promise(fx, asks, span).filter(|_write| !defects.has(Defect::TermNotPersisted));
@@ -71,12 +75,20 @@ impl<D: Defects> Cell<D> {
     pub(crate) fn proposed(&mut self, fx: &mut Effects<'_>, from: NodeId, propose: Propose, fit: bool) {
         let value = *propose.value;
         let (span, me, defects) = (self.config.voter_span(), self.me, self.defects);
+        let trusted = self.clock.is_trusted();
         let Some(seat) = self.seat_for(value.cell, value.generation) else { return };
         let promise = Promise { term: propose.term, holder: from, boot: propose.boot };
         if !Electorate::over(&seat.in_force, Some(&value)).has(&me) {
             return;
         }
-        if let Err(answer) = seat.may_accept(defects, &promise, &value, fit, fx.now) {
+        // To accept is to promise, and a clock that runs wrong cannot measure for how long.
+        let unfit = Refusal::Unfit { cell: value.cell, slot: value.slot };
+        let may_accept = if trusted {
+            seat.may_accept(defects, &promise, &value, fit, fx.now)
+        } else {
+            Err(Some(Box::new(VerifiedLease::Refused(unfit))))
+        };
+        if let Err(answer) = may_accept {
             if let Some(answer) = answer {
                 fx.send(from, Lane::Rpc, VerifiedMessage::Lease(answer));
             }

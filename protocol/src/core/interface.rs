@@ -298,6 +298,14 @@ pub enum Event {
     },
     /// The clocks jumped against each other, as after a pause of the machine: leases are void until asked for afresh.
     ClockJump,
+    /// This node's clock runs faster or slower than leases allow, as more than half of the members see it: it votes and leads
+    /// no more until it is trusted again. Wake somebody.
+    ClockSuspect {
+        /// By how many millionths at least; negative is too slow.
+        ppm: i64,
+    },
+    /// Nobody contradicted this node's clock for a while: it votes again.
+    ClockTrusted,
     /// Storage failed: this node votes no more and leads no more until it is restarted.
     StorageLost {
         /// How.

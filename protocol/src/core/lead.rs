@@ -8,7 +8,7 @@ use super::rollup::LastRollup;
 use super::snapshot::{Fence, put_fence};
 use crate::cell::{Outcome, Standing};
 use crate::defect::Defects;
-use crate::election::{Grant, LeaseHint};
+use crate::election::{ClockVerdict, Grant, LeaseHint};
 use crate::fact::{FactKey, Liveness, NodeState, Scope, VerifiedFact};
 use crate::id::{ConfigEpoch, Slot, Token};
 use crate::placement::draw;
@@ -147,6 +147,27 @@ impl<D: Defects> MeshCore<D> {
         }
     }
 
+    /// A member's clock was read with its acknowledgement.
+    pub(super) fn read_clock(&mut self, fx: &mut Effects<'_>, from: NodeId, rtt_us: u64, clock_ms: u32) {
+        if !self.swim.peers().contains_key(&from) || self.is_out_of_time(&from) {
+            return;
+        }
+        let sent = Mono(fx.now.0.saturating_sub(rtt_us));
+        let Some(verdict) = self.cell.read_clock(from, sent, fx.now, clock_ms) else { return };
+        self.own.out_of_time = matches!(verdict, ClockVerdict::Suspect(_));
+        match verdict {
+            ClockVerdict::Suspect(ppm) => {
+                fx.event(Event::ClockSuspect { ppm });
+                let (successor, mut outcomes) = (self.successor(), Vec::new());
+                self.cell.hand_over(fx, successor, &mut outcomes);
+                self.settle(fx, outcomes);
+            }
+            ClockVerdict::Well => fx.event(Event::ClockTrusted),
+        }
+        self.touch();
+        self.speak(fx);
+    }
+
     fn may_lead(&self) -> bool {
         match self.own.state {
             NodeState::Up => true,
@@ -228,7 +249,8 @@ impl<D: Defects> MeshCore<D> {
 
     fn would_lead(&self, node: &NodeId) -> bool {
         let peer = self.swim.peers().get(node);
-        peer.is_some_and(|peer| peer.found == Liveness::Alive && peer.said == NodeState::Up)
+        let up = peer.is_some_and(|peer| peer.found == Liveness::Alive && peer.said == NodeState::Up);
+        up && !self.is_out_of_time(node)
     }
 }
 

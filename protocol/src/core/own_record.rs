@@ -7,7 +7,9 @@ use super::interface::{Event, Output};
 use super::mesh_core::{MeshCore, Phase};
 use super::snapshot::put_incarnation;
 use crate::defect::Defects;
-use crate::fact::{Fact, FactKey, Health, NodeRecord, NodeState, Statement, VerifiedFact};
+use crate::fact::{
+    DEGRADED_MAX, DegradedReason, Fact, FactKey, Health, NodeRecord, NodeState, Statement, VerifiedFact,
+};
 use crate::id::{Incarnation, Token};
 use crate::time::{Mono, Wall};
 use crate::wire::Load;
@@ -30,6 +32,8 @@ pub(super) struct OwnRecord {
     pub(super) addresses: Vec<SocketAddr>,
     pub(super) state: NodeState,
     pub(super) health: Health,
+    /// Its clock is not to be trusted with leases.
+    pub(super) out_of_time: bool,
     /// An incarnation that is being made durable.
     raising: Option<Token>,
     /// When this node last raised its incarnation against a rumour.
@@ -50,6 +54,7 @@ impl Default for OwnRecord {
             addresses: Vec::new(),
             state: NodeState::Up,
             health: Health::default(),
+            out_of_time: false,
             raising: None,
             raised: None,
             doubters: BTreeSet::new(),
@@ -65,6 +70,16 @@ impl OwnRecord {
         Load { queue_depth: self.health.queue_depth, free_memory_mib: self.health.free_memory_mib }
     }
 
+    /// What it can do, with what the core itself found out about this node.
+    pub(super) fn told_health(&self) -> Health {
+        let mut health = self.health.clone();
+        if self.out_of_time && !health.degraded.contains(&DegradedReason::CLOCK) {
+            health.degraded.truncate(DEGRADED_MAX - 1);
+            health.degraded.push(DegradedReason::CLOCK);
+        }
+        health
+    }
+
     fn next(&mut self, config: &CoreConfig, cell: Option<CellId>, at: Wall) -> NodeRecord {
         self.seq += 1;
         NodeRecord {
@@ -76,7 +91,7 @@ impl OwnRecord {
             cell,
             addresses: self.addresses.clone(),
             state: self.state,
-            health: self.health.clone(),
+            health: self.told_health(),
             at,
         }
     }

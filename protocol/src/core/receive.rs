@@ -52,7 +52,7 @@ impl<D: Defects> MeshCore<D> {
                     self.repair(fx, from, mark.charges);
                 }
             }
-            ProbeMessage::Ack { nonce, incarnation: _, load, cell, suspects, at } => {
+            ProbeMessage::Ack { nonce, incarnation: _, load, cell, suspects, at, clock_ms } => {
                 let before = self.contacts.of(&from);
                 if let Some(rtt_us) = self.contacts.acknowledged(from, nonce, load, fx.now) {
                     let after = self.contacts.of(&from);
@@ -63,6 +63,7 @@ impl<D: Defects> MeshCore<D> {
                     if let Some(at) = at {
                         self.place_by(fx, from, &at, rtt_us);
                     }
+                    self.read_clock(fx, from, rtt_us, clock_ms);
                 }
                 self.swim.shared_suspicions(from, &suspects);
                 if let Some(news) = cell.filter(|_| self.swim.peers().contains_key(&from)) {
@@ -126,6 +127,7 @@ impl<D: Defects> MeshCore<D> {
             }),
             suspects: self.swim.suspects(),
             at: Some(self.coords.own()),
+            clock_ms: fx.now.wrapping_millis(),
         };
         fx.send(to, Lane::Probe, VerifiedMessage::Probe(ack));
     }

@@ -105,7 +105,7 @@ impl<D: Defects> MeshCore<D> {
 
     pub(super) fn health(&self, node: &NodeId, record: &NodeRecord) -> Health {
         if *node == self.config.me {
-            return self.own.health.clone();
+            return self.own.told_health();
         }
         let contact = self.contacts.of(node);
         if contact.loaded().is_none() {

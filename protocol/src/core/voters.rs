@@ -68,7 +68,7 @@ impl<D: Defects> MeshCore<D> {
     }
 
     /// Whether the node itself says that its clock is not to be trusted: it does not vote.
-    fn is_out_of_time(&self, node: &NodeId) -> bool {
+    pub(super) fn is_out_of_time(&self, node: &NodeId) -> bool {
         self.record(node).is_some_and(|record| record.health.degraded.contains(&DegradedReason::CLOCK))
     }
 }

@@ -5,6 +5,7 @@
 //! the bound on rates, never synchronised clocks.
 
 mod announcement;
+mod clock;
 mod config;
 mod message;
 mod roll;
@@ -12,6 +13,7 @@ mod voter;
 
 pub(crate) use announcement::KnownLease;
 pub use announcement::{LeaseHint, LeaseName, LeaseNews};
+pub(crate) use clock::{ClockCheck, ClockVerdict};
 pub use config::ElectionConfig;
 pub use message::{
     Abandon, Campaign, Denial, Grant, GrantReply, Handover, LeaseMessage, Propose, Refusal, VerifiedGrant,

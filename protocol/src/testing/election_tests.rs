@@ -3,6 +3,7 @@
 
 use super::cluster::{Cluster, MS, S};
 use crate::core::{Command, Event};
+use crate::fact::DegradedReason;
 use crate::id::{ConfigEpoch, Term};
 use crate::view::AggregatorView;
 use hedgerow_attest::region::Region;
@@ -197,6 +198,8 @@ fn cuts_crashes_loss_and_bad_clocks_never_make_two_holders() {
             }
         }
         cluster.run_until_holds(60 * S, "all agree in the end", is_agreed);
+        let suspect = |(_, event): &(u64, Event)| matches!(event, Event::ClockSuspect { .. });
+        assert!(!cluster.nodes.iter().any(|node| node.events.iter().any(suspect)), "seed {seed}: within the bound");
         leases += cluster.judge.leases["eu"].len();
     }
     assert!(leases > 60, "the faults moved the lease only {leases} times");
@@ -336,4 +339,33 @@ fn a_jump_of_the_clocks_ends_the_lease_until_it_is_asked_for_afresh() {
     cluster.run_until_holds(10 * S, "somebody leads under a later term", |c| {
         is_agreed(c) && c.judge.holder("eu", c.now).is_some_and(|lease| lease.term > before.term)
     });
+}
+
+#[test]
+fn a_node_whose_clock_runs_wrong_says_so_and_neither_leads_nor_votes_until_it_is_well() {
+    for (seed, ppm) in [(1, 30_000), (2, -30_000)] {
+        let mut cluster = grown(seed, 4);
+        let bad = cluster.judge.holder("eu", cluster.now).expect("somebody leads").node;
+        let is_told = |c: &Cluster, node: usize| {
+            let id = c.nodes[bad].id();
+            c.view(node).members[&id].health.degraded == [DegradedReason::CLOCK]
+        };
+        // What a clock out of bound does to leases until it is noticed is not promised.
+        cluster.excuse();
+        cluster.set_drift(bad, ppm);
+        cluster.run_until_holds(120 * S, "everybody knows", |c| c.up().all(|node| is_told(c, node)));
+        let suspect = |(_, event): &(u64, Event)| matches!(event, Event::ClockSuspect { .. });
+        let suspects: Vec<usize> = cluster.up().filter(|n| cluster.nodes[*n].events.iter().any(suspect)).collect();
+        assert_eq!(suspects, [bad], "the others are not mistaken for it");
+        cluster.run_until_holds(10 * S, "another leads", |c| {
+            c.judge.holder("eu", c.now).is_some_and(|lease| lease.node != bad)
+        });
+        let promised = cluster.nodes[bad].core.promised_term();
+        cluster.run_for(60 * S);
+        assert_eq!(cluster.nodes[bad].core.promised_term(), promised, "it promised nothing");
+        assert!(cluster.judge.holder("eu", cluster.now).is_some_and(|lease| lease.node != bad));
+
+        cluster.set_drift(bad, 0);
+        cluster.run_until_holds(240 * S, "it is well", |c| c.up().all(|node| !is_told(c, node)));
+    }
 }

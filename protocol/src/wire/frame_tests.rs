@@ -81,6 +81,7 @@ fn probes() -> Vec<ProbeMessage> {
         cell: Some(CellNews { lease: Some(lease), charges: 0x0102 }),
         suspects: suspects.clone(),
         at,
+        clock_ms: 70_000,
     };
     let cell = Some(CellMark { lease: Some(name), charges: 0x0102 });
     vec![
@@ -204,8 +205,8 @@ fn what_is_no_frame_is_told_apart() {
 #[test]
 fn the_largest_probe_fits_a_datagram() {
     let mut ack = probes().swap_remove(1);
-    if let ProbeMessage::Ack { nonce, suspects, at, .. } = &mut ack {
-        *nonce = u64::MAX;
+    if let ProbeMessage::Ack { nonce, suspects, at, clock_ms, .. } = &mut ack {
+        (*nonce, *clock_ms) = (u64::MAX, u32::MAX);
         let vector = [COMPONENT_MAX.cast_signed(); DIMENSIONS];
         let adjustment = ADJUSTMENT_MAX.cast_signed();
         let far = CoordinateWire { vector, height: HEIGHT_MAX, adjustment, error: ERROR_MAX };

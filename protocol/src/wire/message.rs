@@ -68,6 +68,9 @@ pub enum ProbeMessage {
         suspects: Vec<(NodeId, Incarnation)>,
         /// Where the sender says that it lies; nothing where it keeps no coordinate.
         at: Option<Coordinate>,
+        /// Milliseconds of the sender's monotonic clock at that moment. It starts anywhere and wraps: two readings of one
+        /// node are differenced to see whether clocks run alike, and nothing else is done with them.
+        clock_ms: u32,
     },
     /// Please ping that member for me.
     Ask {
