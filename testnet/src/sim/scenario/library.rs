@@ -12,7 +12,7 @@ macro_rules! scenarios {
     };
 }
 
-scenarios!["crash", "departure", "failover", "idle", "loss", "partition", "scale", "smoke", "storm"];
+scenarios!["crash", "departure", "failover", "idle", "loss", "monitoring", "partition", "scale", "smoke", "storm"];
 
 /// Why there is no scenario to play.
 #[derive(Debug, Error)]
