@@ -19,7 +19,7 @@ fn without_a_testnet_every_question_says_how_to_start_one() {
 #[test]
 fn a_mesh_whose_nodes_end_is_told_and_taken_down() {
     let place = tempfile::tempdir().expect("a folder");
-    let said = run(place.path(), &["up", "--nodes", "2", "--regions", "1", "--node-program", "/bin/false"]);
+    let said = run(place.path(), &["up", "--nodes", "1", "--regions", "1", "--node-program", "/bin/false"]);
     assert_eq!(said.status.code(), Some(1));
     let text = text(&said);
     assert!(text.contains("failed to bring the mesh up: n1"), "{text}");
