@@ -25,11 +25,15 @@ const ROUNDS_MAX: u8 = 4;
 /// direction must not keep everybody else from asking).
 const RANKS: usize = 4;
 
+/// Shortest time between two looks of an idle voter at a vacancy.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
 impl<D: Defects> Cell<D> {
     /// Lets time pass: campaigns when nobody holds the lease, renews and expires an own one.
     pub(crate) fn tick(&mut self, fx: &mut Effects<'_>, standing: Standing, outcomes: &mut Vec<Outcome>) {
         self.in_view = standing.in_view;
         let may_lead = standing.may_lead && self.clock.is_trusted();
+        self.looked = (fx.now, may_lead);
         if self.halted {
             return;
         }
@@ -44,12 +48,15 @@ impl<D: Defects> Cell<D> {
         }
     }
 
-    /// When this idle voter might have something to do.
+    /// When this idle voter might have something to do by time alone.
     pub(super) fn earliest_campaign(&self, seat: &Seat) -> Mono {
         let known = seat.known.map_or(Mono(0), |known| known.until);
         let own = if self.own_promise_binds(seat) { seat.until } else { Mono(0) };
         let turn = seat.vacancy.map_or(Mono(0), |vacancy| vacancy.turn);
-        known.max(own).max(seat.blocked_until).max(turn).max(seat.pause())
+        let waits = known.max(own).max(seat.blocked_until).max(turn).max(seat.pause());
+        let (looked, may_lead) = self.looked;
+        // Who may not lead has nothing to look for, and whoever looked in vain looks again a little later.
+        if may_lead { waits.max(looked + LOOK_AGAIN) } else { Mono(u64::MAX) }
     }
 
     fn own_promise_binds(&self, seat: &Seat) -> bool {

@@ -29,6 +29,8 @@ pub(crate) struct Cell<D = Sound> {
     pub(super) clock: ClockCheck,
     /// How many members of the cell this node saw alive at the last tick, itself among them. Nothing sound counts it.
     pub(super) in_view: usize,
+    /// When that tick was, and whether this node might lead then.
+    pub(super) looked: (Mono, bool),
 }
 
 /// What the core knows of this node and the other voters, for one tick.
@@ -150,6 +152,7 @@ impl<D: Defects> Cell<D> {
             halted: false,
             clock: ClockCheck::default(),
             in_view: 1,
+            looked: (Mono(0), true),
         }
     }
 
