@@ -18,8 +18,6 @@ pub enum Defect {
     SkippedVerification,
     /// The word of another revives a member that is down.
     ThirdPartyRevival,
-    /// A departure is forgotten while statements of the departed still travel.
-    DepartureForgotten,
     /// A voter's promise is not written before its grant leaves.
     TermNotPersisted,
     /// Voters are replaced, instead of added and removed one at a time with both quorums.
@@ -34,14 +32,8 @@ pub enum Defect {
     RestartTakenForRenewal,
     /// Grants that arrive after the candidate gave up or gave back still count.
     GrantAfterReleaseCounted,
-    /// A retired placement makes replicas drop what they hold, whether it was handed on or not.
-    RetireForces,
-    /// Between two placements writes count in the new replicas alone.
-    TransitionReadsNewOnly,
     /// The holder alone signs a placement, without the register.
     HolderSignsAlone,
-    /// The rules for data are not applied to hints and shadows.
-    HintsUnconstrained,
     /// A coordinate moves as far as one measurement says.
     CoordinateUnbounded,
     /// The comparison of what two nodes know leaves out incarnations.
@@ -52,13 +44,12 @@ pub enum Defect {
 
 impl Defect {
     /// Every one of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 16] = [
         Self::NoRestartWait,
         Self::QuorumOfOwnView,
         Self::LeaseFromReceipt,
         Self::SkippedVerification,
         Self::ThirdPartyRevival,
-        Self::DepartureForgotten,
         Self::TermNotPersisted,
         Self::VotersReplaced,
         Self::AcceptedNotReproposed,
@@ -66,10 +57,7 @@ impl Defect {
         Self::NewVoterWithoutHead,
         Self::RestartTakenForRenewal,
         Self::GrantAfterReleaseCounted,
-        Self::RetireForces,
-        Self::TransitionReadsNewOnly,
         Self::HolderSignsAlone,
-        Self::HintsUnconstrained,
         Self::CoordinateUnbounded,
         Self::DigestWithoutIncarnation,
         Self::StaleHolderActs,
