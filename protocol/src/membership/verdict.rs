@@ -50,6 +50,26 @@ pub(super) struct Case {
     accusations: BTreeMap<NodeId, Verified<Accusation>>,
 }
 
+/// What this node said of a member that is down.
+#[derive(Debug)]
+pub(super) struct Word {
+    said: Verified<Accusation>,
+    /// Who was told, and when last: accusers are members, so there are no more of them than that.
+    told: BTreeMap<NodeId, Mono>,
+}
+
+impl Word {
+    /// The word, unless that node was told just now. Its accusation may be the answer to this very word: two nodes that have
+    /// both buried a member would answer each other for ever.
+    fn tell(&mut self, to: NodeId, now: Mono) -> Option<Verified<Accusation>> {
+        if self.told.get(&to).is_some_and(|told| now.since(*told) < ASK_GAP.0) {
+            return None;
+        }
+        self.told.insert(to, now);
+        Some(self.said.clone())
+    }
+}
+
 impl Case {
     /// Whether anybody but that node accuses.
     pub(super) fn has_another(&self, me: &NodeId) -> bool {
@@ -149,7 +169,7 @@ impl<D: Defects> Watches<D> {
         self.review = true;
         let Some(case) = self.cases.remove(&node) else { return };
         let Some(word) = case.accusations.get(&members.me) else { return };
-        self.words.insert(node, word.clone());
+        self.words.insert(node, Word { said: word.clone(), told: BTreeMap::new() });
         // The word of observers counts with everybody, that of others with those who could not reach it either.
         let (mut heard, others): (Vec<_>, Vec<_>) =
             case.accusations.into_values().partition(|accusation| judges.contains(&accusation.accuser));
@@ -258,7 +278,7 @@ impl<D: Defects> Watches<D> {
     ) -> Option<Verified<Accusation>> {
         let (node, from) = (accusation.accused, accusation.accuser);
         if !members.get(&node).is_some_and(Peer::is_in_ring) {
-            return self.words.get(&node).cloned();
+            return self.words.get_mut(&node)?.tell(from, fx.now);
         }
         self.hold(members, accusation);
         let watch = self.watches.entry(node).or_insert(Watch::new(fx.now));

@@ -9,13 +9,12 @@ use super::members::Members;
 use super::peer::Peer;
 use super::ring;
 use super::swim::Finding;
-use super::verdict::Case;
+use super::verdict::{Case, Word};
 use crate::core::Effects;
 use crate::defect::{Defect, Defects};
-use crate::fact::{Accusation, Charge, Liveness, NodeState};
+use crate::fact::{Charge, Liveness, NodeState};
 use crate::time::Mono;
 use hedgerow_attest::id::NodeId;
-use hedgerow_attest::signed::Verified;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -97,7 +96,7 @@ pub(super) struct Watches<D> {
     /// By accused; none speaks of more than the cell.
     pub(super) cases: BTreeMap<NodeId, Case>,
     /// What this node itself said of members that are down, for those who are still in doubt.
-    pub(super) words: BTreeMap<NodeId, Verified<Accusation>>,
+    pub(super) words: BTreeMap<NodeId, Word>,
     /// Charges of this node's own that others may tell first.
     pub(super) charges: Vec<(Mono, Charge)>,
     pub(super) local_health: u32,

@@ -1,11 +1,14 @@
 //! Membership, seen from all nodes at once.
 
+use super::censor::{Fate, Kind};
 use super::cluster::{Cluster, MS, S};
 use crate::core::{Command, Event, Input};
 use crate::fact::{Accusation, Charge, NodeState, VerifiedFact};
 use crate::id::Incarnation;
 use crate::view::MemberState;
 use hedgerow_attest::signed::Verified;
+use std::cell::Cell;
+use std::rc::Rc;
 
 const FIVE: [&str; 5] = ["eu"; 5];
 
@@ -207,6 +210,27 @@ fn an_accusation_buries_nobody_who_answers() {
     assert!(!cluster.nodes[3].events.iter().any(down));
     assert!(cluster.is_converged());
     assert!(cluster.view(0).members[&accused].incarnation > Incarnation(1), "the accused said otherwise");
+}
+
+#[test]
+fn two_who_have_both_buried_a_member_do_not_accuse_it_to_each_other_for_ever() {
+    let mut cluster = Cluster::formed(15, &FIVE);
+    cluster.run_for(2 * S);
+    let (accusations, late) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(false)));
+    let (counted, withheld) = (Rc::clone(&accusations), Rc::clone(&late));
+    cluster.censor = Some(Box::new(move |frame| {
+        let counts = frame.kind == Kind::Accusation;
+        counted.set(counted.get() + u32::from(counts));
+        Fate::Withhold.when(frame.is(0, 1, Kind::Accusation) && !withheld.replace(true))
+    }));
+    cluster.kill(4);
+    cluster.run_until_holds(10 * S, "the crash is seen", |c| all_see(c, 4, MemberState::Down));
+    cluster.run_for(5 * S);
+    assert_eq!(cluster.withheld.len(), 1, "one accusation is on its way for long");
+    accusations.set(0);
+    cluster.deliver_withheld();
+    cluster.run_for(30 * S);
+    assert!((1..=3).contains(&accusations.get()), "{} accusations of one that is down", accusations.get());
 }
 
 #[test]
