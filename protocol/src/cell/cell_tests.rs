@@ -69,7 +69,7 @@ impl Table {
         let start = now + Duration::from_millis(100);
         self.with(start, |cell, fx, outcomes| cell.tick(fx, LEADS, outcomes));
         let token = self.token;
-        self.with(start, |cell, fx, outcomes| cell.persisted(fx.now, token, outcomes));
+        self.with(start, |cell, fx, outcomes| cell.persisted(fx, token, outcomes));
         self.sent_campaign().expect("a campaign that waits for the promise behind it").0
     }
 
@@ -251,7 +251,7 @@ fn a_holder_wins_back_a_voter_under_a_higher_term_and_goes_on_meanwhile() {
     table.receive(at(12_110), grant);
     assert_eq!(table.cell.holds(at(12_110)).map(|(term, _)| term), Some(Term(2)), "its own vote is not written");
     let token = table.token;
-    table.with(at(12_120), |cell, fx, outcomes| cell.persisted(fx.now, token, outcomes));
+    table.with(at(12_120), |cell, fx, outcomes| cell.persisted(fx, token, outcomes));
     assert_eq!(table.cell.holds(at(12_120)), Some((Term(6), at(12_100 + 3_960))));
     assert_eq!(table.outcomes, [Outcome::Acquired(Term(2)), Outcome::Acquired(Term(6))]);
 }
@@ -267,8 +267,33 @@ fn its_own_vote_counts_when_it_is_durable() {
     let grant = table.grant(&campaign, 1);
     table.receive(at(10_110), grant);
     assert_eq!(table.outcomes, [], "one of three, and its own is not written");
-    table.with(at(10_120), |cell, fx, outcomes| cell.persisted(fx.now, written, outcomes));
+    table.with(at(10_120), |cell, fx, outcomes| cell.persisted(fx, written, outcomes));
     assert_eq!(table.outcomes, [Outcome::Acquired(Term(2))]);
+}
+
+/// How many proposals it has sent.
+fn proposals(table: &Table) -> usize {
+    table.lease_messages().filter(|(message, _)| matches!(message, VerifiedLease::Propose(_))).count()
+}
+
+#[test]
+fn a_proposal_leaves_when_it_is_durable_unless_the_lease_was_handed_over_meanwhile() {
+    for leaves in [false, true] {
+        let mut table = Table::seat(0);
+        let campaign = table.campaign(at(10_000));
+        let grant = table.grant(&campaign, 1);
+        table.receive(at(10_110), grant);
+        let voters = table.cell.voters().expect("it has a seat").clone();
+        let next = Configuration { epoch: voters.epoch.next(), ..voters };
+        table.with(at(10_120), |cell, fx, _| cell.propose(fx, Content::Configuration(next)));
+        let written = table.token;
+        assert_eq!(proposals(&table), 0, "its own acceptance is not written");
+        if leaves {
+            table.with(at(10_130), |cell, fx, outcomes| cell.hand_over(fx, None, outcomes));
+        }
+        table.with(at(10_140), |cell, fx, outcomes| cell.persisted(fx, written, outcomes));
+        assert_eq!(proposals(&table), if leaves { 0 } else { 2 });
+    }
 }
 
 /// What the last answer to a campaign was: granted under that term, or denied.

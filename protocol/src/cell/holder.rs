@@ -121,10 +121,11 @@ impl<D: Defects> Cell<D> {
         self.resend(fx);
     }
 
-    /// Sends the open proposal to all who have not accepted it.
-    fn resend(&self, fx: &mut Effects<'_>) {
+    /// Sends the open proposal to all who have not accepted it, once this node itself is bound by it. A message that waited
+    /// for the write by itself would leave although the lease was handed over meanwhile.
+    pub(super) fn resend(&self, fx: &mut Effects<'_>) {
         let (me, boot) = (self.me, self.boot);
-        let Some(seat) = self.seat.as_ref() else { return };
+        let Some(seat) = self.seat.as_ref().filter(|seat| seat.writing.is_none()) else { return };
         let Role::Holding(holding) = &seat.role else { return };
         let Some(proposal) = &holding.proposal else { return };
         let propose = Propose {
@@ -135,8 +136,7 @@ impl<D: Defects> Cell<D> {
         };
         for voter in seat.electorate().others(&me) {
             if !proposal.acceptances.contains_key(&voter) {
-                // A change of voters must not be heard of before this node itself is bound by it.
-                fx.send_until(voter, lease(VerifiedLease::Propose(propose.clone())), seat.writing, holding.until);
+                fx.send_until(voter, lease(VerifiedLease::Propose(propose.clone())), None, holding.until);
             }
         }
     }

@@ -3,6 +3,7 @@
 use super::ballot::{Electorate, Proposal, Round};
 use super::candidate::Vacancy;
 use super::handover::Parting;
+use crate::core::Effects;
 use crate::defect::{Defect, Defects, Sound};
 use crate::election::{ClockCheck, ElectionConfig, KnownLease, LeaseHint, VoterRecord};
 use crate::id::{BootId, Generation, Term, Token};
@@ -333,15 +334,16 @@ impl<D: Defects> Cell<D> {
     }
 
     /// What is durable up to that token may be relied on.
-    pub(crate) fn persisted(&mut self, now: Mono, token: Token, outcomes: &mut Vec<Outcome>) {
-        let me = self.me;
+    pub(crate) fn persisted(&mut self, fx: &mut Effects<'_>, token: Token, outcomes: &mut Vec<Outcome>) {
+        let (me, now) = (self.me, fx.now);
         let Some(seat) = self.seat.as_mut() else { return };
-        if seat.writing.is_some_and(|writing| writing <= token) {
-            seat.writing = None;
-        }
+        let bound = seat.writing.take_if(|writing| *writing <= token).is_some();
         let (ready, waiting): (Vec<_>, Vec<_>) =
             std::mem::take(&mut seat.own_acceptances).into_iter().partition(|(after, _)| *after <= token);
         seat.own_acceptances = waiting;
+        if bound {
+            self.resend(fx);
+        }
         self.count_own_vote(now, outcomes);
         for (_, acceptance) in ready {
             self.accepted(now, me, acceptance, outcomes);

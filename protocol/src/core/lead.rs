@@ -126,7 +126,7 @@ impl<D: Defects> MeshCore<D> {
     pub(super) fn persisted(&mut self, fx: &mut Effects<'_>, token: Token) {
         self.incarnation_durable(fx, token);
         let mut outcomes = Vec::new();
-        self.cell.persisted(fx.now, token, &mut outcomes);
+        self.cell.persisted(fx, token, &mut outcomes);
         self.settle(fx, outcomes);
     }
 
