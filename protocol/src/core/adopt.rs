@@ -13,7 +13,6 @@ use crate::fact::{
 use crate::id::{Incarnation, Token};
 use crate::membership::{Finding, RemotePeer};
 use crate::register::{Content, VerifiedDecision};
-use crate::time::Mono;
 use hedgerow_attest::id::NodeId;
 use std::sync::Arc;
 
@@ -93,7 +92,7 @@ impl<D: Defects> MeshCore<D> {
                 self.touch();
             }
             Fact::Genesis(founding) => self.follow_birth(fx, founding, origin),
-            Fact::Record(record) => self.follow_record(fx.now, record),
+            Fact::Record(record) => self.follow_record(fx, record),
             Fact::Accusation(charge) if charge.accused() == self.config.me => {
                 let accusers = charge.accusations().iter().map(|accusation| accusation.accuser);
                 self.refute(fx, charge.incarnation(), accusers);
@@ -140,7 +139,7 @@ impl<D: Defects> MeshCore<D> {
         }
     }
 
-    pub(super) fn follow_record(&mut self, now: Mono, record: &NodeRecord) {
+    pub(super) fn follow_record(&mut self, fx: &Effects<'_>, record: &NodeRecord) {
         let node = record.node;
         let accusation = FactKey::Accusation(node);
         let answered =
@@ -151,11 +150,11 @@ impl<D: Defects> MeshCore<D> {
         if record.region == self.config.region {
             self.changes += 1;
             if node != self.config.me {
-                self.swim.record(record, now, &mut self.findings);
+                self.swim.record(record, fx.now, fx.wall, &mut self.findings);
             }
         } else {
             let Some(cell) = self.cell_in(&record.region).filter(|cell| self.facts.keeps(cell)) else { return };
-            self.remote.record(cell, record, now);
+            self.remote.record(cell, record, fx.now);
         }
         self.doubtful.insert(node);
         self.touch();

@@ -3,8 +3,8 @@
 use crate::coords::Coordinate;
 use crate::core::MeshCore;
 use crate::defect::Defects;
-use crate::fact::{Fact, FactKey};
-use crate::id::{Generation, Slot, Term};
+use crate::fact::{Fact, FactKey, NodeRecord};
+use crate::id::{Generation, Incarnation, Slot, Term};
 use crate::register::{Configuration, Head, VerifiedDecision};
 use crate::time::Mono;
 use crate::view::MemberState;
@@ -66,6 +66,18 @@ impl<D: Defects> MeshCore<D> {
     #[must_use]
     pub fn member_state_of(&self, node: &NodeId) -> Option<MemberState> {
         self.shown.get(node).copied()
+    }
+
+    /// The last that a member said of itself.
+    #[must_use]
+    pub fn record_of(&self, node: &NodeId) -> Option<&NodeRecord> {
+        self.record(node)
+    }
+
+    /// As which incarnation a member of the own cell is known.
+    #[must_use]
+    pub fn incarnation_of(&self, node: &NodeId) -> Option<Incarnation> {
+        self.swim.peers().get(node).map(|peer| peer.incarnation)
     }
 
     /// The voters of the own cell, as far as is known.

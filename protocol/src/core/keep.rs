@@ -132,7 +132,7 @@ impl<D: Defects> MeshCore<D> {
         for fact in moved {
             self.shelve(&fact);
             if let Fact::Record(record) = fact.fact() {
-                self.follow_record(fx.now, record);
+                self.follow_record(fx, record);
             }
         }
     }

@@ -6,16 +6,22 @@ use crate::core::Effects;
 use crate::defect::{Defect, Defects};
 use crate::fact::{Accusation, Charge, Liveness, NodeRecord};
 use crate::id::Incarnation;
-use crate::time::Mono;
+use crate::time::{Mono, Wall, micros};
 use hedgerow_attest::id::NodeId;
 use hedgerow_attest::signed::Verified;
+use std::time::Duration;
+
+/// Nobody is taken for down sooner than this after its last sign of life: whoever was buried signed nothing later.
+const FRESH: Duration = Duration::from_millis(2_500);
 
 impl<D: Defects> Swim<D> {
     /// The record of a member of this cell, which the member signed: the only thing that opens the way back from down.
-    pub(crate) fn record(&mut self, record: &NodeRecord, now: Mono, findings: &mut Vec<Finding>) {
+    pub(crate) fn record(&mut self, record: &NodeRecord, now: Mono, wall: Wall, findings: &mut Vec<Finding>) {
         let node = record.node;
+        // A clock that is wrong only makes that the member is asked.
+        let is_fresh = wall.0.abs_diff(record.at.0) <= micros(FRESH);
         let rounds = match &mut self.prober {
-            Prober::Ring(watches) => return watches.record(&mut self.members, record, now, findings),
+            Prober::Ring(watches) => return watches.record(&mut self.members, record, (now, is_fresh), findings),
             Prober::Random(rounds) => rounds,
         };
         let Some(peer) = self.members.get(&node) else {

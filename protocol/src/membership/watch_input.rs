@@ -20,12 +20,13 @@ const BUSY: Duration = Duration::from_secs(30);
 
 impl<D: Defects> Watches<D> {
     /// The record of a member, which the member signed. One that was not known is alive, unless this node knows nothing of
-    /// the cell yet: then it is found out first. A later incarnation opens the way back from down.
+    /// the cell yet: then it is found out first. A later incarnation opens the way back from down; where it was signed
+    /// longer ago than a burial takes, the member may have died since, and is asked.
     pub(super) fn record(
         &mut self,
         members: &mut Members,
         record: &NodeRecord,
-        now: Mono,
+        (now, is_fresh): (Mono, bool),
         findings: &mut Vec<Finding>,
     ) {
         let node = record.node;
@@ -34,11 +35,12 @@ impl<D: Defects> Watches<D> {
             return members.insert(record, presumed, now, findings);
         };
         let later = record.incarnation > peer.incarnation;
+        let returns = later && peer.found == Liveness::Down;
         members.change(&node, now, findings, |peer| {
             peer.incarnation = peer.incarnation.max(record.incarnation);
             peer.said = record.state;
-            if later && peer.found == Liveness::Down {
-                peer.found = presumed;
+            if returns {
+                peer.found = if is_fresh { presumed } else { Liveness::Suspect };
             }
         });
         if later || record.state == NodeState::Left {
@@ -54,6 +56,9 @@ impl<D: Defects> Watches<D> {
             if let Some(doubt) = &mut watch.doubt {
                 **doubt = Doubt::new(now, Stage::Suspected);
             }
+        }
+        if returns && !is_fresh {
+            self.suspect(now, members, findings, node, Stage::Suspected);
         }
     }
 

@@ -3,8 +3,9 @@
 use super::censor::{Fate, Kind};
 use super::cluster::{Cluster, MS, S};
 use crate::core::{Command, Event, Input};
-use crate::fact::{Accusation, Charge, NodeState, VerifiedFact};
+use crate::fact::{Accusation, Charge, NodeRecord, NodeState, VerifiedFact};
 use crate::id::Incarnation;
+use crate::time::Wall;
 use crate::view::MemberState;
 use hedgerow_attest::signed::Verified;
 use std::cell::Cell;
@@ -210,6 +211,29 @@ fn an_accusation_buries_nobody_who_answers() {
     assert!(!cluster.nodes[3].events.iter().any(down));
     assert!(cluster.is_converged());
     assert!(cluster.view(0).members[&accused].incarnation > Incarnation(1), "the accused said otherwise");
+}
+
+/// A later word of a member's own, signed so long ago.
+fn later_word(cluster: &Cluster, of: usize, age_us: u64) -> Box<VerifiedFact> {
+    let node = &cluster.nodes[of];
+    let known = cluster.nodes[0].core.record_of(&node.id()).expect("it said something before");
+    let at = Wall(node.wall(cluster.now).0 - age_us);
+    let record = NodeRecord { incarnation: known.incarnation.next(), at, ..known.clone() };
+    Box::new(VerifiedFact::record(Verified::sign_verified(&record, &node.statement)))
+}
+
+#[test]
+fn a_word_that_is_older_than_a_burial_revives_nobody_who_does_not_answer() {
+    let mut cluster = Cluster::formed(16, &FIVE);
+    cluster.run_for(2 * S);
+    cluster.kill(4);
+    cluster.run_until_holds(10 * S, "the crash is seen", |c| all_see(c, 4, MemberState::Down));
+    let (old, new) = (later_word(&cluster, 4, 4 * S), later_word(&cluster, 4, S));
+    cluster.step(0, Input::Fact(old));
+    assert_eq!(cluster.sees(0, 4), Some(MemberState::Suspect), "it may have died since, and is asked");
+    cluster.step(1, Input::Fact(new));
+    assert_eq!(cluster.sees(1, 4), Some(MemberState::Alive), "whoever said so just now was not buried after it");
+    cluster.run_until_holds(10 * S, "it is still dead", |c| all_see(c, 4, MemberState::Down));
 }
 
 #[test]
