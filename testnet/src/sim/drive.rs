@@ -1,12 +1,14 @@
 //! Driving one node: its inputs in, its outputs carried out, as the node's own driver does it.
 
 use super::dice::Dice as _;
+use super::oracle::Seen;
 use super::parcel::{Cargo, Opened, Parcel};
 use super::time::{MS, Micros};
 use super::world::{Event, World};
 use hedgerow_protocol::coords::Coordinate;
 use hedgerow_protocol::core::{Command, Event as CoreEvent, Hint, Input, Lane, Output};
 use hedgerow_protocol::defect::Defects;
+use hedgerow_protocol::fact::Statement;
 use hedgerow_protocol::id::Token;
 use hedgerow_protocol::machine::{Cx, Machine as _};
 use hedgerow_protocol::wire::VerifiedMessage;
@@ -34,6 +36,7 @@ impl<D: Defects> World<D> {
             }
             for output in out.drain(..) {
                 if let Output::Sign { token, statement } = output {
+                    self.claims(number, &statement);
                     let statement = statement.sign(&self.node(number).signer);
                     soon.push_back(Input::Signed { token, statement });
                 } else {
@@ -44,6 +47,15 @@ impl<D: Defects> World<D> {
         self.soon = soon;
         self.out = out;
         self.foresee_tick(number);
+    }
+
+    /// A node is about to sign something.
+    fn claims(&mut self, number: u32, statement: &Statement) {
+        if let Statement::Accusation(accusation) = statement
+            && let Some(accused) = self.number_of(&accusation.accused)
+        {
+            self.oracle.accuses(self.now, number, accused);
+        }
     }
 
     /// A command of the node's own people and programs.
@@ -78,8 +90,8 @@ impl<D: Defects> World<D> {
                 if not_after.is_some_and(|latest| self.node(number).mono(self.now) > latest) {
                     return;
                 }
-                self.oracle.said(self.now, number, &message);
                 let Some(to) = self.number_of(&to) else { return };
+                self.oracle.said(self.now, number, to, &message);
                 let cargo = Cargo::pack(message, self.options.wire);
                 self.send(number, to, Parcel { lane, cargo });
             }
@@ -219,7 +231,8 @@ impl<D: Defects> World<D> {
         if let CoreEvent::MemberChanged { node, to, .. } = event {
             let Some(of) = self.number_of(node) else { return };
             let connected = !self.weather.is_cut(number, of) && !self.weather.is_cut(of, number);
-            self.oracle.saw(self.now, number, of, *to, connected);
+            let known = self.node(number).core.incarnation_of(node).unwrap_or_default();
+            self.oracle.saw(self.now, number, of, Seen { to: *to, known, connected });
         }
         self.oracle.noticed(self.now, number, event);
     }

@@ -21,9 +21,9 @@ pub(crate) enum Invariant {
     QuorumsMeet,
     /// A node's incarnations never go back, and each of its runs has a higher one.
     IncarnationsGoForward,
-    /// Nobody is seen alive again while it is not running.
+    /// Nobody is seen alive again who does not run and was taken for down as what it last called itself.
     NoRevivalOfTheDead,
-    /// Nobody is taken for down whom nobody asked, with the suspicion attached.
+    /// Nobody is accused by a node that did not ask it, with the suspicion attached, as often as verification demands.
     VerifiedBeforeDown,
     /// A departure is final.
     DeparturesAreFinal,

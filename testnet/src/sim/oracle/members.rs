@@ -5,7 +5,7 @@ use crate::sim::time::{Micros, S};
 use hedgerow_protocol::fact::NodeRecord;
 use hedgerow_protocol::id::{BootId, Incarnation};
 use hedgerow_protocol::view::MemberState;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A member counts as undisturbed when nothing happened to it for that long.
 const CALM: Micros = 20 * S;
@@ -69,9 +69,10 @@ pub(super) struct Members {
     talkers: BTreeMap<u32, (Vec<u32>, bool)>,
     /// Pairs of observer and departed: a departure that was seen.
     seen_left: BTreeSet<(u32, u32)>,
-    /// Pairs of observer and dead: the dead that were taken for down since they died.
+    /// Pairs of observer and dead: the dead that were taken for down since they died, as what they last called themselves.
     seen_down: BTreeSet<(u32, u32)>,
-    suspicions: VecDeque<Micros>,
+    /// By asker and suspect: when it was told of the suspicion, the last two times.
+    asked: BTreeMap<(u32, u32), (Micros, Micros)>,
     network_changed: Micros,
     changed: bool,
 }
@@ -90,7 +91,7 @@ impl Members {
             talkers: BTreeMap::new(),
             seen_left: BTreeSet::new(),
             seen_down: BTreeSet::new(),
-            suspicions: VecDeque::new(),
+            asked: BTreeMap::new(),
             network_changed: 0,
             changed: false,
         }
@@ -163,21 +164,16 @@ impl Members {
         }
     }
 
-    /// A suspect was told that it is one.
-    pub(super) fn suspicion_told(&mut self, now: Micros) {
-        self.suspicions.push_back(now);
-        if self.suspicions.len() > 2 {
-            self.suspicions.pop_front();
-        }
+    /// A node asks a suspect, and tells it that it is one.
+    pub(super) fn suspicion_told(&mut self, now: Micros, asker: u32, suspect: u32) {
+        let (_, last) = self.asked.get(&(asker, suspect)).copied().unwrap_or_default();
+        self.asked.insert((asker, suspect), (last, now));
     }
 
-    /// Whether anybody was asked, with the suspicion attached, twice in the last while.
-    pub(super) fn was_verified(&self, now: Micros) -> bool {
-        self.suspicions.len() == 2 && self.suspicions.iter().all(|told| told + VERIFICATION_LIFE > now)
-    }
-
-    pub(super) fn is_stopping(&self, node: u32) -> bool {
-        self.life(node).announced.is_some()
+    /// Whether that node asked the suspect, with the suspicion attached, twice in the last while.
+    pub(super) fn has_verified(&self, now: Micros, asker: u32, suspect: u32) -> bool {
+        let asked = self.asked.get(&(asker, suspect));
+        asked.is_some_and(|(first, _)| *first > 0 && first + VERIFICATION_LIFE > now)
     }
 
     /// Whether nothing excuses that the observer takes the member for down.
@@ -196,14 +192,14 @@ impl Members {
         last.is_none_or(|last| last + ONE_MISTAKE < now)
     }
 
-    /// Whether the observer had taken the member for down since it died. Before that, old packets of the dead, held up
-    /// anywhere, may well make it seem alive.
+    /// Whether the observer had taken the member for down since it died, as what it last called itself. Before that, old
+    /// packets of the dead, held up anywhere, may well make it seem alive; after an earlier run, so may a later one.
     pub(super) fn is_known_dead(&self, observer: u32, of: u32) -> bool {
         !self.life(of).up && self.seen_down.contains(&(observer, of))
     }
 
-    /// An observer sees a member in another state. True when it had seen its departure.
-    pub(super) fn saw(&mut self, _now: Micros, observer: u32, of: u32, to: MemberState) -> bool {
+    /// An observer sees a member in another state, and knows it as that incarnation. True when it had seen its departure.
+    pub(super) fn saw(&mut self, observer: u32, of: u32, to: MemberState, known: Incarnation) -> bool {
         for pending in self.pending.iter_mut().filter(|pending| pending.node == of) {
             let noticed = match pending.kind {
                 PendingKind::Crash => to == MemberState::Down,
@@ -214,7 +210,8 @@ impl Members {
                 self.changed = true;
             }
         }
-        if to == MemberState::Down && !self.life(of).up {
+        let is_last = self.life(of).incarnation.is_none_or(|(last, _)| known >= last);
+        if to == MemberState::Down && !self.life(of).up && is_last {
             self.seen_down.insert((observer, of));
         }
         if to == MemberState::Left {

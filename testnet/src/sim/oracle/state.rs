@@ -11,7 +11,7 @@ use hedgerow_protocol::coords::{Coordinate, MOVE_MAX_US, UNIT_US};
 use hedgerow_protocol::core::Event;
 use hedgerow_protocol::fact::Liveness;
 use hedgerow_protocol::fact::{Fact, VerifiedFact};
-use hedgerow_protocol::id::Term;
+use hedgerow_protocol::id::{Incarnation, Term};
 use hedgerow_protocol::view::MemberState;
 use hedgerow_protocol::wire::{ProbeMessage, VerifiedLease, VerifiedMessage};
 
@@ -33,6 +33,17 @@ pub(crate) struct Oracle {
     pub(super) leases: Leases,
     pub(super) registers: Registers,
     regions: Vec<usize>,
+}
+
+/// How a node sees another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// In which state.
+    pub(crate) to: MemberState,
+    /// As which incarnation it knows it.
+    pub(crate) known: Incarnation,
+    /// Whether no cut is between them.
+    pub(crate) connected: bool,
 }
 
 impl Oracle {
@@ -117,13 +128,21 @@ impl Oracle {
     }
 
     /// A node sent a message.
-    pub(crate) fn said(&mut self, now: Micros, node: u32, message: &VerifiedMessage) {
+    pub(crate) fn said(&mut self, now: Micros, node: u32, to: u32, message: &VerifiedMessage) {
         match message {
             VerifiedMessage::Probe(ProbeMessage::Ping { belief, .. }) if belief.liveness != Liveness::Alive => {
-                self.members.suspicion_told(now);
+                self.members.suspicion_told(now, node, to);
             }
             VerifiedMessage::Lease(lease) => self.said_lease(now, node, lease),
             VerifiedMessage::Probe(_) | VerifiedMessage::Exchange(_) | VerifiedMessage::Accusation(_) => {}
+        }
+    }
+
+    /// A node is about to sign that another did not answer it.
+    pub(crate) fn accuses(&mut self, now: Micros, node: u32, accused: u32) {
+        if !self.members.has_verified(now, node, accused) {
+            let what = format!("node {node} accuses node {accused} and did not ask it");
+            self.violate(now, Invariant::VerifiedBeforeDown, what);
         }
     }
 
@@ -209,22 +228,19 @@ impl Oracle {
         }
     }
 
-    /// A node sees another in another state. `connected` is whether no cut is between them. What it believes of members of
-    /// other cells is their aggregators' word, which may be late.
-    pub(crate) fn saw(&mut self, now: Micros, observer: u32, of: u32, to: MemberState, connected: bool) {
+    /// A node sees another in another state. What it believes of members of other cells is their aggregators' word, which
+    /// may be late.
+    pub(crate) fn saw(&mut self, now: Micros, observer: u32, of: u32, seen: Seen) {
+        let Seen { to, known, connected } = seen;
         if self.region(observer) != self.region(of) {
             return;
         }
-        if self.members.saw(now, observer, of, to) {
+        if self.members.saw(observer, of, to, known) {
             let what = format!("node {observer} sees node {of} {to} after its departure");
             self.violate(now, Invariant::DeparturesAreFinal, what);
         }
         match to {
             MemberState::Down => {
-                if !self.members.was_verified(now) && !self.members.is_stopping(of) {
-                    let what = format!("node {observer} takes node {of} for down, and nobody asked it");
-                    self.violate(now, Invariant::VerifiedBeforeDown, what);
-                }
                 if connected && self.members.is_undisturbed(now, observer, of) && self.members.is_first_mistake(now, of)
                 {
                     self.measures.false_downs += 1;
