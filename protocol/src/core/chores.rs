@@ -95,6 +95,9 @@ impl<D: Defects> MeshCore<D> {
     /// The end of every step: findings are acted on, and changed states are told.
     pub(super) fn conclude(&mut self, fx: &mut Effects<'_>) {
         self.act_on_findings(fx);
+        if self.own.leaving.is_some() {
+            self.leave_on(fx);
+        }
         for node in self.contacts.take_unlinked() {
             self.dial(fx, node);
         }

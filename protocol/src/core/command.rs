@@ -30,9 +30,12 @@ impl<D: Defects> MeshCore<D> {
                 done(fx, id);
             }
             Command::Announce(fact) => self.announce(fx, id, &fact),
+            Command::Stop | Command::Drain | Command::Leave if !self.is_running() => {
+                refuse(fx, id, CommandRefusal::NotRunning);
+            }
             Command::Stop => self.say(fx, id, NodeState::Stopping),
             Command::Drain => self.say(fx, id, NodeState::Draining),
-            Command::Leave => self.say(fx, id, NodeState::Left),
+            Command::Leave => self.leave(fx, id),
         }
     }
 
@@ -63,12 +66,14 @@ impl<D: Defects> MeshCore<D> {
 
     /// Announces an intention; the reply follows when the record is signed and handed over.
     fn say(&mut self, fx: &mut Effects<'_>, id: u64, state: NodeState) {
-        if !self.is_running() {
-            return refuse(fx, id, CommandRefusal::NotRunning);
-        }
+        self.own.waiting.push(id);
+        self.intend(fx, state);
+    }
+
+    /// What this node means to do from here on: whoever leads hands over.
+    pub(super) fn intend(&mut self, fx: &mut Effects<'_>, state: NodeState) {
         self.own.state = state;
         self.hand_over(fx);
-        self.own.waiting.push(id);
         self.speak(fx);
     }
 

@@ -1,5 +1,6 @@
 //! What the judge of a simulation may see of a core; nothing is decided by it.
 
+use super::mesh_core::Phase;
 use crate::coords::Coordinate;
 use crate::core::MeshCore;
 use crate::defect::Defects;
@@ -84,6 +85,12 @@ impl<D: Defects> MeshCore<D> {
     #[must_use]
     pub fn voters(&self) -> Option<&Configuration> {
         self.cell.voters()
+    }
+
+    /// Whether this node has said for good that it left.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.phase == Phase::Gone
     }
 
     /// Where this node lies in the network, as it tells others.

@@ -16,6 +16,7 @@ mod inspect;
 mod interface;
 mod keep;
 mod lead;
+mod leave;
 mod mesh_core;
 mod own_record;
 mod place;

@@ -44,6 +44,8 @@ pub(super) struct OwnRecord {
     pub(super) waiting: Vec<u64>,
     /// Commands whose record is out, to answer when the lease was handed over.
     pub(super) announced: Vec<u64>,
+    /// It is to leave, and waits until it is voted out.
+    pub(super) leaving: Option<super::leave::Leaving>,
 }
 
 impl Default for OwnRecord {
@@ -60,6 +62,7 @@ impl Default for OwnRecord {
             doubters: BTreeSet::new(),
             waiting: Vec::new(),
             announced: Vec::new(),
+            leaving: None,
         }
     }
 }

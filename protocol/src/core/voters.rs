@@ -37,7 +37,7 @@ impl<D: Defects> MeshCore<D> {
         serves_since.is_some_and(|since| now.since(since) >= self.config.election.settle)
     }
 
-    fn may_vote(&self, member: &Member) -> bool {
+    pub(super) fn may_vote(&self, member: &Member) -> bool {
         *member.region() == self.config.region && member.roles().contains(Role::Voter) && !self.has_left(&member.node())
     }
 

@@ -1,6 +1,7 @@
 //! Leases and the register, judged in true time: the judge asserts after every step that no two nodes hold the lease of
 //! one cell at once, that no term has two holders, and that no voter's term goes back.
 
+use super::censor::{Fate, Kind};
 use super::cluster::{Cluster, MS, S};
 use crate::core::{Command, Event};
 use crate::fact::DegradedReason;
@@ -114,6 +115,32 @@ fn a_holder_that_leaves_hands_over_within_half_a_second() {
         assert!(after.from - left <= 500 * MS, "seed {seed}: it took {} ms", (after.from - left) / MS);
         cluster.run_until_holds(10 * S, "all agree", is_agreed);
     }
+}
+
+#[test]
+fn the_sole_voter_of_two_members_leaves_the_other_one_able_to_lead() {
+    let mut cluster = Cluster::formed(17, &["eu"; 2]);
+    cluster.run_until_holds(10 * S, "one of two leads", is_agreed);
+    let before = cluster.judge.holder("eu", cluster.now).expect("somebody leads");
+    cluster.replies.clear();
+    cluster.command(before.node, Command::Leave);
+    cluster.run_until_holds(10 * S, "it has left", |c| !c.replies.is_empty());
+    assert!(cluster.nodes[before.node].core.is_gone());
+    cluster.kill(before.node);
+    cluster.run_until_holds(10 * S, "the other leads", |c| {
+        c.judge.holder("eu", c.now).is_some_and(|lease| lease.node != before.node)
+    });
+}
+
+#[test]
+fn a_voter_that_nobody_votes_out_leaves_after_half_a_minute() {
+    let mut cluster = grown(18, 3);
+    let leaver = cluster.judge.holder("eu", cluster.now).expect("somebody leads").node;
+    cluster.censor = Some(Box::new(|frame| Fate::Lose.when(frame.kind == Kind::Propose)));
+    cluster.replies.clear();
+    cluster.command(leaver, Command::Leave);
+    let waited = cluster.run_until_holds(40 * S, "it has left", |c| !c.replies.is_empty());
+    assert!((29 * S..=31 * S).contains(&waited), "{} ms", waited / MS);
 }
 
 #[test]

@@ -44,6 +44,13 @@ pub(crate) enum Action {
         /// When it is started again, if ever.
         back_after: Option<Micros>,
     },
+    /// A node that was told to leave ends when it has said so.
+    Depart {
+        /// The node.
+        node: u32,
+        /// The run that was told.
+        run: u32,
+    },
     /// Cuts heal.
     Heal(Vec<u64>),
     /// A disk is well again.

@@ -43,6 +43,7 @@ impl<D: Defects> Player<'_, D> {
                     self.foresee(self.world.now + back_after, Action::Start(node));
                 }
             }
+            Action::Depart { node, run } => self.depart(node, run),
             Action::Heal(cuts) => self.heal(&cuts),
             Action::MendDisk(node) => self.mend_disk(node),
             Action::LookForGhosts { node, departed } => self.look_for_ghosts(node, departed),
@@ -97,8 +98,7 @@ impl<D: Defects> Player<'_, D> {
             }
             FaultKind::Leave => {
                 self.world.announce_end(node, End::Leave);
-                self.foresee(now + LAST_WORDS, Action::Part { node, back_after: None });
-                self.bury(node, true);
+                self.foresee(now, Action::Depart { node, run: self.world.node(node).run });
             }
             FaultKind::Pause => self.world.pause(node, span.unwrap_or(S), false),
             FaultKind::Suspend => self.world.pause(node, span.unwrap_or(S), true),
@@ -223,6 +223,21 @@ impl<D: Defects> Player<'_, D> {
         if disk.failing.take().is_some() {
             self.world.crash(node);
             self.foresee(self.world.now + S, Action::Start(node));
+        }
+    }
+
+    /// A voter leaves when it was voted out; where its power goes first, it comes back and has not left.
+    fn depart(&mut self, node: u32, run: u32) {
+        let soon = self.world.now + LAST_WORDS;
+        let there = self.world.node(node);
+        if !there.up || there.run != run {
+            return;
+        }
+        if there.core.is_gone() {
+            self.foresee(soon, Action::Part { node, back_after: None });
+            self.bury(node, true);
+        } else {
+            self.foresee(soon, Action::Depart { node, run });
         }
     }
 
