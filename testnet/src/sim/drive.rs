@@ -51,10 +51,22 @@ impl<D: Defects> World<D> {
 
     /// A node is about to sign something.
     fn claims(&mut self, number: u32, statement: &Statement) {
-        if let Statement::Accusation(accusation) = statement
-            && let Some(accused) = self.number_of(&accusation.accused)
-        {
-            self.oracle.accuses(self.now, number, accused);
+        let core = &self.node(number).core;
+        match statement {
+            Statement::Accusation(accusation) => {
+                if let Some(accused) = self.number_of(&accusation.accused) {
+                    self.oracle.accuses(self.now, number, accused);
+                }
+            }
+            Statement::Grant(grant) => {
+                let is_current = core.voters().is_some_and(|voters| voters.epoch == grant.config_epoch);
+                self.oracle.votes(self.now, number, is_current);
+            }
+            Statement::Acceptance(acceptance) => {
+                let is_current = core.register_head().is_some_and(|head| head.slot.next() == acceptance.slot);
+                self.oracle.votes(self.now, number, is_current);
+            }
+            Statement::Record(_) | Statement::Rollup(_) => {}
         }
     }
 
@@ -248,6 +260,11 @@ impl<D: Defects> World<D> {
         let node = &self.nodes[number as usize];
         let held = node.core.held_lease(node.clock.mono(self.now));
         let held = held.map(|(term, until)| (term, node.clock.true_time(until)));
+        let promised = node.core.own_cell().map(|_| node.core.promised_term().unwrap_or_default());
+        let voter = node.member.node();
         self.oracle.holds(self.now, number, held);
+        if let Some(promised) = promised {
+            self.oracle.remembers(self.now, &voter, promised);
+        }
     }
 }

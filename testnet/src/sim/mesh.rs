@@ -2,12 +2,17 @@
 
 use super::geography::Place;
 use super::signer::NodeSigner;
+use hedgerow_attest::endorsed::Endorsed;
 use hedgerow_attest::genesis::Birth;
 use hedgerow_attest::id::NodeId;
 use hedgerow_attest::member::Member;
 use hedgerow_attest::root::TrustRoot;
 use hedgerow_attest::testing::SampleMesh;
-use hedgerow_protocol::fact::VerifiedFact;
+use hedgerow_protocol::fact::{SignedFact, VerifiedFact};
+use hedgerow_protocol::id::PolicyVersion;
+use hedgerow_protocol::name::ClassName;
+use hedgerow_protocol::placement::{DataClass, Policy};
+use hedgerow_protocol::roster::Roster;
 use std::sync::Arc;
 
 /// One region of a mesh.
@@ -66,6 +71,21 @@ impl MeshPlan {
     /// The root.
     pub(crate) fn root(&self) -> &Arc<TrustRoot> {
         &self.root
+    }
+
+    /// A policy with one class of data that is named after its version.
+    pub(crate) fn policy(&self, version: u64) -> VerifiedFact {
+        let class = DataClass {
+            name: ClassName::new(&format!("class-{version}")).expect("a short word"),
+            replicas: 3,
+            write_quorum: 2,
+            regions: Vec::new(),
+            personal: false,
+            ttl_s: 0,
+        };
+        let policy = Policy { version: PolicyVersion(version), parent: None, classes: vec![class] };
+        let signed = SignedFact::Policy(Endorsed::sign(&policy, &[self.sample.policy()]));
+        signed.verify(&Roster::default(), self.root(), SampleMesh::NOW).expect("signed by the mesh's own key")
     }
 
     /// The regions.

@@ -48,7 +48,7 @@ impl<D: Defects> World<D> {
             return;
         }
         let rtt = 2 * self.geography.one_way_us(&self.node(from).spot, &self.node(to).spot);
-        let mut takes = rtt * 3 / 2 + self.weather.jitter(&mut self.rng);
+        let mut takes = rtt * 3 / 2 + 3 * self.weather.congestion(from, to) + self.weather.jitter(&mut self.rng);
         for _flight in 0..3 {
             if self.rng.chance(self.weather.loss_ppm) {
                 takes += HANDSHAKE_PTO;
@@ -126,7 +126,8 @@ impl<D: Defects> World<D> {
 
     fn deliver(&mut self, from: u32, to: u32, connection: u64, parcel: Parcel) {
         let distance = self.geography.one_way_us(&self.node(from).spot, &self.node(to).spot);
-        let at = self.now + distance + self.weather.jitter(&mut self.rng);
+        let more = self.weather.congestion(from, to) + self.weather.jitter(&mut self.rng);
+        let at = self.now + distance + more;
         self.queue.push(at, Event::Arrival { from, to, connection, parcel });
     }
 

@@ -147,17 +147,20 @@ pub(crate) fn make_up(seed: u64) -> Case {
     let nodes = *dice.pick(&nodes).expect("the list is not empty");
     let regions = if nodes <= 7 && dice.chance(250_000) { 2 } else { 1 };
     let wire = if dice.chance(100_000) { WireMode::Bytes } else { WireMode::Struct };
+    // A mesh that is disturbed while its cells still grow is another one than a mesh that has settled.
+    let is_young = dice.chance(300_000);
+    let first = if is_young { 4 * S } else { 30 * S };
     let mut faults: Vec<Fault> = Vec::new();
     for (kind, odds_ppm, often) in MENU {
         if dice.chance(*odds_ppm) {
-            faults.push(fault(*kind, *often, &mut dice));
+            faults.push(fault(*kind, first, *often, &mut dice));
         }
     }
     Case {
         name: format!("swarm-{seed}"),
         seeds: 1,
         span: dice.within((5 * MINUTE, 20 * MINUTE)),
-        settle: dice.within((0, 40 * S)),
+        settle: if is_young { 0 } else { dice.within((0, 40 * S)) },
         wire,
         mesh: MeshSpec { regions, nodes, joiners: 0 },
         weather: weather(wire, &mut dice),
@@ -192,9 +195,11 @@ const MENU: &[(FaultKind, u32, Micros)] = &[
     (FaultKind::FullDisk, 100_000, 180 * S),
     (FaultKind::Leave, 50_000, 600 * S),
     (FaultKind::Jump, 150_000, 60 * S),
+    (FaultKind::Congestion, 300_000, 20 * S),
+    (FaultKind::Policy, 500_000, 3 * S),
 ];
 
-fn fault(kind: FaultKind, often: Micros, dice: &mut ChaCha8Rng) -> Fault {
+fn fault(kind: FaultKind, first: Micros, often: Micros, dice: &mut ChaCha8Rng) -> Fault {
     let everybody = [Who::One, Who::One, Who::Holder, Who::Holder, Who::Third, Who::Most];
     let alone = [Who::One, Who::Holder];
     let who = match kind {
@@ -211,6 +216,8 @@ fn fault(kind: FaultKind, often: Micros, dice: &mut ChaCha8Rng) -> Fault {
         | FaultKind::FullDisk
         | FaultKind::FlashJoin
         | FaultKind::Jump
+        | FaultKind::Congestion
+        | FaultKind::Policy
         | FaultKind::Leave => *dice.pick(&alone).unwrap_or(&Who::One),
     };
     let (least, most) = match kind {
@@ -219,13 +226,13 @@ fn fault(kind: FaultKind, often: Micros, dice: &mut ChaCha8Rng) -> Fault {
         FaultKind::FlappingLink => (S, 5 * S),
         FaultKind::Restart | FaultKind::Drain => (500 * MS, 20 * S),
         FaultKind::Partition | FaultKind::OneWay | FaultKind::Bridge | FaultKind::Isolate => (2 * S, 90 * S),
-        FaultKind::SlowDisk | FaultKind::FullDisk => (5 * S, 60 * S),
-        FaultKind::Drift | FaultKind::Leave | FaultKind::FlashJoin | FaultKind::Jump => (S, S),
+        FaultKind::SlowDisk | FaultKind::FullDisk | FaultKind::Congestion => (5 * S, 60 * S),
+        FaultKind::Drift | FaultKind::Leave | FaultKind::FlashJoin | FaultKind::Jump | FaultKind::Policy => (S, S),
     };
     Fault {
         kind,
         who,
-        at: dice.below(30 * S),
+        at: dice.below(first),
         every: Some(often + dice.below(often * 4)),
         span: Some(least),
         up_to: Some(most),

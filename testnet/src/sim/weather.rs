@@ -52,6 +52,8 @@ pub(crate) struct Weather {
     /// Datagrams of which one random bit is flipped, in millionths; in byte mode only.
     pub(crate) flip_ppm: u32,
     cuts: Vec<Cut>,
+    /// Whose packets take longer, by how much, and the number with which that ends.
+    congested: Vec<(u64, NodeSet, Micros)>,
     last_cut: u64,
 }
 
@@ -64,6 +66,7 @@ impl Default for Weather {
             jitter_us: 3 * MS,
             flip_ppm: 0,
             cuts: Vec::new(),
+            congested: Vec::new(),
             last_cut: 0,
         }
     }
@@ -77,14 +80,29 @@ impl Weather {
         self.last_cut
     }
 
-    /// Heals a cut.
+    /// Packets to and from these nodes take longer; returns the number with which that heals.
+    pub(crate) fn congest(&mut self, nodes: NodeSet, more: Micros) -> u64 {
+        self.last_cut += 1;
+        self.congested.push((self.last_cut, nodes, more));
+        self.last_cut
+    }
+
+    /// By how much packets between two nodes take longer.
+    pub(crate) fn congestion(&self, from: u32, to: u32) -> Micros {
+        let slow = self.congested.iter().filter(|(_, nodes, _)| nodes.has(from) || nodes.has(to));
+        slow.map(|(_, _, more)| more).sum()
+    }
+
+    /// Heals a cut, or a congestion.
     pub(crate) fn heal(&mut self, number: u64) {
         self.cuts.retain(|cut| cut.number != number);
+        self.congested.retain(|(congested, ..)| *congested != number);
     }
 
     /// Heals everything.
     pub(crate) fn heal_all(&mut self) {
         self.cuts.clear();
+        self.congested.clear();
     }
 
     /// Whether the cut is in force.
@@ -103,9 +121,9 @@ impl Weather {
         self.cuts.iter().any(|cut| cut.number == number && between(cut))
     }
 
-    /// Whether anything is cut.
+    /// Whether nothing is cut, and nobody is slow.
     pub(crate) fn is_whole(&self) -> bool {
-        self.cuts.is_empty()
+        self.cuts.is_empty() && self.congested.is_empty()
     }
 
     /// Random delay on top of the distance.

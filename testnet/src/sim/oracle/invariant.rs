@@ -11,12 +11,20 @@ pub(crate) enum Invariant {
     OneHolderPerTerm,
     /// The spans of true time in which two nodes believe that they hold the lease of a cell do not overlap.
     LeasesDoNotOverlap,
-    /// A voter's terms never go back, across its restarts, and one term is granted to one run of one node.
+    /// A voter's terms never go back, across its restarts: it remembers what it granted, and grants one term to one run of
+    /// one node.
     GrantsGoForward,
     /// Whoever proposes or speaks for a cell holds its lease at that moment.
     ActsUnderLease,
     /// A slot of a register has one value.
     OneValuePerSlot,
+    /// Whoever proposes under a term proposes one value for a slot.
+    OneValuePerBallot,
+    /// A decision carries the acceptances of a quorum of the voters in force, and of those that it puts in force.
+    DecidedByAQuorum,
+    /// A voter grants in the configuration that it knows to be in force, and accepts for the slot after the last that it
+    /// knows.
+    VotersAreCurrent,
     /// A decided configuration follows the one before it by one change, so that their quorums meet.
     QuorumsMeet,
     /// A node's incarnations never go back, and each of its runs has a higher one.
@@ -27,7 +35,8 @@ pub(crate) enum Invariant {
     VerifiedBeforeDown,
     /// A departure is final.
     DeparturesAreFinal,
-    /// After the faults have ended everybody who runs is seen alive by everybody in its cell.
+    /// After the faults have ended everybody who runs is seen alive by everybody in its cell, and everybody knows the last
+    /// that it said of itself.
     ViewsBecomeEqual,
     /// After the faults have ended the cell has a holder.
     CellsAreLed,
@@ -44,6 +53,9 @@ impl Invariant {
             Self::GrantsGoForward => "E4",
             Self::ActsUnderLease => "E5",
             Self::OneValuePerSlot => "R1",
+            Self::OneValuePerBallot => "R2",
+            Self::DecidedByAQuorum => "R3",
+            Self::VotersAreCurrent => "R4",
             Self::QuorumsMeet => "E6",
             Self::IncarnationsGoForward => "M1",
             Self::ViewsBecomeEqual => "M2",

@@ -157,6 +157,16 @@ impl Leases {
         }
     }
 
+    /// What a voter that runs remembers of its promises.
+    pub(super) fn remembers(&self, voter: &NodeId, promised: Term) -> Result<(), String> {
+        match self.grants.get(voter) {
+            Some((granted, ..)) if *granted > promised => {
+                Err(format!("voter {} granted term {granted} and remembers {promised}", voter.short()))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// Whether the node holds the lease of that term.
     pub(super) fn covers(&self, now: Micros, region: usize, node: u32, term: Term) -> bool {
         let holds = |lease: &Lease| lease.node == node && lease.term == term && lease.from <= now && lease.until >= now;

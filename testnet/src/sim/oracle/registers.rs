@@ -3,8 +3,8 @@
 use super::invariant::Invariant;
 use hedgerow_attest::digest::Sha256Digest;
 use hedgerow_attest::id::CellId;
-use hedgerow_protocol::id::{Generation, Slot};
-use hedgerow_protocol::register::{Configuration, Content, VerifiedDecision};
+use hedgerow_protocol::id::{Generation, Slot, Term};
+use hedgerow_protocol::register::{Configuration, Content, Value, VerifiedDecision};
 use std::collections::BTreeMap;
 
 /// Every slot that anybody said to be decided.
@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 pub(super) struct Registers {
     slots: BTreeMap<(CellId, Generation, Slot), Sha256Digest>,
     configurations: BTreeMap<CellId, BTreeMap<Slot, Configuration>>,
+    ballots: BTreeMap<(CellId, Generation, Slot, Term), Sha256Digest>,
 }
 
 impl Registers {
@@ -23,6 +24,10 @@ impl Registers {
         if known != decision.digest() {
             let what = format!("slot {} of cell {} was decided twice", value.slot, value.cell.short());
             return Err((Invariant::OneValuePerSlot, what));
+        }
+        if !self.is_quorum(decision) {
+            let what = format!("slot {} of cell {} was decided by too few", value.slot, value.cell.short());
+            return Err((Invariant::DecidedByAQuorum, what));
         }
         let Content::Configuration(next) = &value.content else { return Ok(()) };
         let book = self.configurations.entry(value.cell).or_default();
@@ -37,5 +42,28 @@ impl Registers {
             let what = format!("configuration {} of cell {} does not follow", next.epoch, value.cell.short());
             Err((Invariant::QuorumsMeet, what))
         }
+    }
+
+    /// Whether so many accepted as the configuration in force asks for. The first of a cell has one voter, and is not noted.
+    fn is_quorum(&self, decision: &VerifiedDecision) -> bool {
+        let (value, accepted) = (&decision.value, decision.acceptances.len());
+        let mut known = self.configurations.get(&value.cell).into_iter().flat_map(BTreeMap::values);
+        let in_force = known.find(|configuration| configuration.epoch == decision.config_epoch);
+        let next = match &value.content {
+            Content::Configuration(next) => Some(next),
+            Content::Placement(_) => None,
+        };
+        in_force.into_iter().chain(next).all(|voters| accepted >= usize::from(voters.quorum))
+    }
+
+    /// A holder proposes a value.
+    pub(super) fn proposed(&mut self, term: Term, value: &Value) -> Result<(), (Invariant, String)> {
+        let digest = value.digest();
+        let known = *self.ballots.entry((value.cell, value.generation, value.slot, term)).or_insert(digest);
+        if known == digest {
+            return Ok(());
+        }
+        let what = format!("two values are proposed for slot {} of cell {} in {term}", value.slot, value.cell.short());
+        Err((Invariant::OneValuePerBallot, what))
     }
 }

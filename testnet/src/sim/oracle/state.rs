@@ -7,6 +7,7 @@ use super::members::Members;
 use super::registers::Registers;
 use crate::sim::life::End;
 use crate::sim::time::Micros;
+use hedgerow_attest::id::NodeId;
 use hedgerow_protocol::coords::{Coordinate, MOVE_MAX_US, UNIT_US};
 use hedgerow_protocol::core::Event;
 use hedgerow_protocol::fact::Liveness;
@@ -146,6 +147,20 @@ impl Oracle {
         }
     }
 
+    /// A voter is about to sign a grant, or that it accepts a value: what it then knows of the register is at its head.
+    pub(crate) fn votes(&mut self, now: Micros, node: u32, is_current: bool) {
+        if !is_current {
+            self.violate(now, Invariant::VotersAreCurrent, format!("node {node} votes on what it does not know"));
+        }
+    }
+
+    /// What a node that has a cell remembers to have promised.
+    pub(crate) fn remembers(&mut self, now: Micros, voter: &NodeId, promised: Term) {
+        if let Err(what) = self.leases.remembers(voter, promised) {
+            self.violate(now, Invariant::GrantsGoForward, what);
+        }
+    }
+
     fn said_lease(&mut self, now: Micros, node: u32, lease: &VerifiedLease) {
         match lease {
             VerifiedLease::Grant(reply) => {
@@ -153,7 +168,12 @@ impl Oracle {
                     self.violate(now, Invariant::GrantsGoForward, what);
                 }
             }
-            VerifiedLease::Propose(propose) => self.must_hold(now, node, propose.term, "proposes"),
+            VerifiedLease::Propose(propose) => {
+                self.must_hold(now, node, propose.term, "proposes");
+                if let Err((invariant, what)) = self.registers.proposed(propose.term, &propose.value) {
+                    self.violate(now, invariant, what);
+                }
+            }
             VerifiedLease::Decided(decision) => self.decided(now, decision),
             VerifiedLease::Campaign(_)
             | VerifiedLease::Denial(..)

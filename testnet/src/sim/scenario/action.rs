@@ -1,6 +1,7 @@
 //! What a script does at one moment.
 
-use super::spec::{FaultKind, Who};
+use super::fault::FaultKind;
+use super::spec::Who;
 use crate::sim::time::Micros;
 
 /// One line of a script.

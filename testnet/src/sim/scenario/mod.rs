@@ -1,7 +1,10 @@
 //! Scenarios: what a mesh is, what happens to it, and what must come of it.
 
 mod action;
+mod apart;
+mod depart;
 mod expect;
+mod fault;
 mod library;
 mod play;
 mod report;
@@ -11,7 +14,8 @@ mod stage;
 mod verdict;
 
 pub(crate) use expect::Expectation;
+pub(crate) use fault::FaultKind;
 pub(crate) use library::{load, names};
 pub(crate) use play::{Outcome, play};
 pub(crate) use report::{Finished, Report};
-pub(crate) use spec::{Case, Fault, FaultKind, MeshSpec, Preset, Scenario, WeatherSpec, Who};
+pub(crate) use spec::{Case, Fault, MeshSpec, Preset, Scenario, WeatherSpec, Who};

@@ -55,6 +55,8 @@ pub(crate) struct Player<'a, D: Defects> {
     pub(super) actions: Vec<Action>,
     /// Nodes that are not started again.
     pub(super) gone: BTreeSet<u32>,
+    /// Policies that were announced so far.
+    pub(super) policies: u64,
     /// Randomness of the script alone, so that a change of the machines does not change what happens to them.
     pub(super) dice: ChaCha8Rng,
     formed_us: Option<Micros>,
@@ -76,6 +78,7 @@ pub(crate) fn play<D: Defects>(plan: Arc<MeshPlan>, case: &Case, seed: u64, defe
         case,
         actions: Vec::new(),
         gone: BTreeSet::new(),
+        policies: 0,
         dice: ChaCha8Rng::seed_from_u64(mix(seed ^ SCRIPT_SALT)),
         formed_us: None,
         sample_line: 0,
@@ -133,6 +136,9 @@ impl<D: Defects> Player<'_, D> {
             let pairs = self.unequal_pairs();
             let what = format!("{} pairs do not see each other, first {:?}", pairs.len(), pairs.first());
             self.complain(Invariant::ViewsBecomeEqual, what);
+        }
+        for (observer, of) in self.outdated_pairs() {
+            self.complain(Invariant::ViewsBecomeEqual, format!("node {observer} missed the last word of node {of}"));
         }
         if !self.is_led() {
             let what = format!("no holder in regions {:?}", self.leaderless());
@@ -196,6 +202,22 @@ impl<D: Defects> Player<'_, D> {
             let seen = core.member_state_of(&there.member.node());
             *of != observer && there.up && !matches!(seen, Some(MemberState::Alive | MemberState::Draining))
         })
+    }
+
+    /// Who does not know the last that another of its cell said of itself.
+    fn outdated_pairs(&self) -> Vec<(u32, u32)> {
+        let of_cell = |observer: u32| self.world.plan.nodes_of(self.world.node(observer).region);
+        let pairs = self.world.running().flat_map(|observer| of_cell(observer).map(move |of| (observer, of)));
+        let outdated = |(observer, of): &(u32, u32)| {
+            let there = self.world.node(*of);
+            let id = there.member.node();
+            let version = |number: u32| {
+                let record = self.world.node(number).core.record_of(&id)?;
+                Some((record.incarnation, record.seq))
+            };
+            observer != of && there.up && version(*observer) != version(*of)
+        };
+        pairs.filter(outdated).collect()
     }
 
     pub(super) fn is_led(&self) -> bool {

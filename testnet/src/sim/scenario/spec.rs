@@ -1,6 +1,7 @@
 //! The form of a scenario file.
 
 use super::expect::Expectation;
+use super::fault::FaultKind;
 use crate::sim::geography::Place;
 use crate::sim::mesh::RegionPlan;
 use crate::sim::parcel::WireMode;
@@ -162,44 +163,6 @@ pub(crate) struct Fault {
     /// Of a drift: by how many millionths clocks are wrong at most.
     #[serde(default)]
     pub(crate) ppm: u32,
-}
-
-/// What can go wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum FaultKind {
-    /// The power goes, and comes back after the span.
-    Crash,
-    /// The process is restarted in order.
-    Restart,
-    /// The node drains, and leaves after the span.
-    Drain,
-    /// The node leaves for good.
-    Leave,
-    /// The region falls into two halves that do not hear each other.
-    Partition,
-    /// Half of the region does not hear the other half, but is heard.
-    OneWay,
-    /// Two halves that do not hear each other and one node that hears both.
-    Bridge,
-    /// One node hears nobody.
-    Isolate,
-    /// Two nodes do not hear each other, every few seconds for a few seconds.
-    FlappingLink,
-    /// The process stands still.
-    Pause,
-    /// The machine stands still, clocks included.
-    Suspend,
-    /// Clocks run fast or slow.
-    Drift,
-    /// Writes take a hundred times longer.
-    SlowDisk,
-    /// Writes fail.
-    FullDisk,
-    /// The wall clock alone jumps ahead by an hour.
-    Jump,
-    /// Those who have never run before join within a second.
-    FlashJoin,
 }
 
 /// Whom a fault strikes.

@@ -1,23 +1,17 @@
 //! What happens on the stage: faults begin and end, and the state of things is looked at.
 
 use super::action::Action;
+use super::fault::{Blow, FaultKind, NodeFault};
 use super::play::{Player, SAMPLE_PERIOD};
-use super::spec::{FaultKind, Who};
+use super::spec::Who;
 use crate::sim::dice::Dice as _;
 use crate::sim::life::End;
 use crate::sim::time::{HOUR, MINUTE, MS, Micros, S};
-use crate::sim::weather::NodeSet;
-use hedgerow_protocol::core::{Input, LinkEvent, StorageFailure};
+use hedgerow_protocol::core::{Command, Input, LinkEvent, StorageFailure};
 use hedgerow_protocol::defect::Defects;
-use hedgerow_protocol::view::MemberState;
 
-/// A departed member must be seen as such by everybody after that long.
-const GHOST_AGE: Micros = 10 * MINUTE;
 /// Time between an announcement and the end of the process.
-const LAST_WORDS: Micros = 300 * MS;
-/// Time between two looks whether views are equal, and the longest time that they are waited for.
-const LOOK_PERIOD: Micros = 100 * MS;
-const LOOK_MAX: Micros = 2 * MINUTE;
+pub(super) const LAST_WORDS: Micros = 300 * MS;
 /// Others have talked to a node for that long when its power goes.
 const TALK: Micros = 2 * S;
 /// A request without an answer for that long is unanswered.
@@ -54,73 +48,56 @@ impl<D: Defects> Player<'_, D> {
     }
 
     fn begin(&mut self, kind: FaultKind, region: usize, who: Who, span: Option<Micros>, ppm: u32) {
-        match kind {
-            FaultKind::Partition
-            | FaultKind::OneWay
-            | FaultKind::Bridge
-            | FaultKind::Isolate
-            | FaultKind::FlappingLink => self.divide(kind, region, span),
-            FaultKind::FlashJoin => self.flash_join(region),
-            FaultKind::Crash
-            | FaultKind::Restart
-            | FaultKind::Drain
-            | FaultKind::Leave
-            | FaultKind::Pause
-            | FaultKind::Suspend
-            | FaultKind::Drift
-            | FaultKind::SlowDisk
-            | FaultKind::FullDisk
-            | FaultKind::Jump => {
+        match kind.blow() {
+            Blow::Network(split) => self.divide(split, region, span),
+            Blow::FlashJoin => self.flash_join(region),
+            Blow::Policy => self.announce_policy(region),
+            Blow::Node(fault) => {
                 for node in self.victims(region, who) {
-                    self.strike(kind, node, span, ppm);
+                    self.strike(fault, node, span, ppm);
                 }
             }
         }
     }
 
-    fn strike(&mut self, kind: FaultKind, node: u32, span: Option<Micros>, ppm: u32) {
+    fn strike(&mut self, fault: NodeFault, node: u32, span: Option<Micros>, ppm: u32) {
         let now = self.world.now;
-        match kind {
-            FaultKind::Crash if self.case.talkers > 0 => {
+        match fault {
+            NodeFault::Crash if self.case.talkers > 0 => {
                 let talkers = self.choose_talkers(node);
                 self.tell_talkers(node, &talkers, LinkEvent::Used);
                 self.foresee(now + TALK, Action::PowerCut { node, span, talkers });
             }
-            FaultKind::Crash => self.cut_power(node, span, &[]),
-            FaultKind::Restart => {
+            NodeFault::Crash => self.cut_power(node, span, &[]),
+            NodeFault::Restart => {
                 self.world.announce_end(node, End::Stop);
                 self.foresee(now + LAST_WORDS, Action::Part { node, back_after: Some(span.unwrap_or(S)) });
             }
-            FaultKind::Drain => {
+            NodeFault::Drain => {
                 self.world.announce_end(node, End::Drain);
                 let back_after = Some(span.unwrap_or(MINUTE));
                 self.foresee(now + span.unwrap_or(MINUTE), Action::Part { node, back_after });
             }
-            FaultKind::Leave => {
+            NodeFault::Leave => {
                 self.world.announce_end(node, End::Leave);
                 self.foresee(now, Action::Depart { node, run: self.world.node(node).run });
             }
-            FaultKind::Pause => self.world.pause(node, span.unwrap_or(S), false),
-            FaultKind::Suspend => self.world.pause(node, span.unwrap_or(S), true),
-            FaultKind::Drift => {
+            NodeFault::Pause => self.world.pause(node, span.unwrap_or(S), false),
+            NodeFault::Suspend => self.world.pause(node, span.unwrap_or(S), true),
+            NodeFault::Drift => {
                 let wrong = i64::try_from(self.dice.below(u64::from(ppm) * 2 + 1)).unwrap_or(0);
                 self.world.drift(node, wrong - i64::from(ppm));
             }
-            FaultKind::SlowDisk => {
+            NodeFault::SlowDisk => {
                 self.world.nodes[node as usize].disk.slowness = SLOWNESS;
                 self.foresee(now + span.unwrap_or(MINUTE), Action::MendDisk(node));
             }
-            FaultKind::FullDisk => {
+            NodeFault::FullDisk => {
                 self.world.nodes[node as usize].disk.failing = Some(StorageFailure::Full);
                 self.foresee(now + span.unwrap_or(MINUTE), Action::MendDisk(node));
             }
-            FaultKind::Jump => self.world.jump_wall(node, HOUR),
-            FaultKind::Partition
-            | FaultKind::OneWay
-            | FaultKind::Bridge
-            | FaultKind::Isolate
-            | FaultKind::FlappingLink
-            | FaultKind::FlashJoin => {}
+            NodeFault::Jump => self.world.jump_wall(node, HOUR),
+            NodeFault::Congestion => self.congest(node, span),
         }
     }
 
@@ -146,38 +123,12 @@ impl<D: Defects> Player<'_, D> {
         nodes
     }
 
-    fn divide(&mut self, kind: FaultKind, region: usize, span: Option<Micros>) {
-        let mut nodes: Vec<u32> = self.world.plan.nodes_of(region).collect();
-        self.dice.shuffle(&mut nodes);
-        let half = nodes.len() / 2;
-        let set = |nodes: &[u32]| nodes.iter().copied().collect::<NodeSet>();
-        let (left, right) = match kind {
-            FaultKind::Bridge => (set(&nodes[..half]), set(&nodes[half + 1..])),
-            FaultKind::Isolate => (set(&nodes[1..]), set(&nodes[..1])),
-            FaultKind::FlappingLink => (set(&nodes[..1]), set(&nodes[1..2])),
-            FaultKind::Partition
-            | FaultKind::OneWay
-            | FaultKind::Crash
-            | FaultKind::Restart
-            | FaultKind::Drain
-            | FaultKind::Leave
-            | FaultKind::Pause
-            | FaultKind::Suspend
-            | FaultKind::Drift
-            | FaultKind::SlowDisk
-            | FaultKind::FullDisk
-            | FaultKind::Jump
-            | FaultKind::FlashJoin => (set(&nodes[..half]), set(&nodes[half..])),
-        };
-        let mut cuts = vec![self.world.cut(&left, &right)];
-        if !matches!(kind, FaultKind::OneWay | FaultKind::Isolate) {
-            cuts.push(self.world.cut(&right, &left));
-        }
-        let now = self.world.now;
-        self.world.oracle.network_changed(now);
-        if let Some(span) = span {
-            self.foresee(now + span, Action::Heal(cuts));
-        }
+    /// Somebody in the region hears of a policy that asks for another placement than the last.
+    fn announce_policy(&mut self, region: usize) {
+        let Some(node) = self.victims(region, Who::One).first().copied() else { return };
+        self.policies += 1;
+        let policy = self.world.plan.policy(self.policies);
+        self.world.command(node, Command::Announce(Box::new(policy)));
     }
 
     /// Everybody in the region who has never run before starts within a second.
@@ -191,31 +142,6 @@ impl<D: Defects> Player<'_, D> {
         }
     }
 
-    fn heal(&mut self, cuts: &[u64]) {
-        let now = self.world.now;
-        cuts.iter().for_each(|cut| self.world.weather.heal(*cut));
-        self.world.oracle.network_changed(now);
-        if self.world.weather.is_whole() {
-            self.foresee(now, Action::LookForEquality { healed_at: now });
-        }
-    }
-
-    fn look_for_equality(&mut self, healed_at: Micros) {
-        if !self.world.weather.is_whole() {
-            return;
-        }
-        let now = self.world.now;
-        let took = now - healed_at;
-        if self.is_equal() {
-            self.world.oracle.measures.healed.take(took);
-        } else if took >= LOOK_MAX {
-            self.world.oracle.measures.healed.take(took);
-            self.world.oracle.measures.forgotten += self.unequal_pairs().len() as u64;
-        } else {
-            self.foresee(now + LOOK_PERIOD, Action::LookForEquality { healed_at });
-        }
-    }
-
     fn mend_disk(&mut self, node: u32) {
         let disk = &mut self.world.nodes[node as usize].disk;
         disk.slowness = 1;
@@ -224,45 +150,6 @@ impl<D: Defects> Player<'_, D> {
             self.world.crash(node);
             self.foresee(self.world.now + S, Action::Start(node));
         }
-    }
-
-    /// A voter leaves when it was voted out; where its power goes first, it comes back and has not left.
-    fn depart(&mut self, node: u32, run: u32) {
-        let soon = self.world.now + LAST_WORDS;
-        let there = self.world.node(node);
-        if !there.up || there.run != run {
-            return;
-        }
-        if there.core.is_gone() {
-            self.foresee(soon, Action::Part { node, back_after: None });
-            self.bury(node, true);
-        } else {
-            self.foresee(soon, Action::Depart { node, run });
-        }
-    }
-
-    fn bury(&mut self, node: u32, departed: bool) {
-        self.gone.insert(node);
-        self.foresee(self.world.now + GHOST_AGE, Action::LookForGhosts { node, departed });
-    }
-
-    fn look_for_ghosts(&mut self, node: u32, departed: bool) {
-        let id = self.world.node(node).member.node();
-        let region = self.world.node(node).region;
-        let sees_ghost = |observer: &u32| {
-            let observer = self.world.node(*observer);
-            let seen = observer.core.member_state_of(&id);
-            let right = match seen {
-                None | Some(MemberState::Left) => true,
-                Some(MemberState::Down) => !departed,
-                Some(MemberState::Alive | MemberState::Suspect | MemberState::Stopping | MemberState::Draining) => {
-                    false
-                }
-            };
-            observer.up && !right
-        };
-        let ghosts = self.world.plan.nodes_of(region).filter(|observer| *observer != node).filter(sees_ghost).count();
-        self.world.oracle.measures.ghosts += ghosts as u64;
     }
 
     fn cut_power(&mut self, node: u32, span: Option<Micros>, talkers: &[u32]) {
