@@ -285,6 +285,13 @@ impl<D: Defects> Cell<D> {
         }
     }
 
+    /// Until when this node grants nobody but that one anything.
+    pub(crate) fn bound_to(&self, holder: &NodeId) -> Mono {
+        let Some(seat) = &self.seat else { return Mono(0) };
+        let promised = seat.record.promise.filter(|promise| promise.holder == *holder);
+        seat.blocked_until.max(promised.map_or(Mono(0), |_| seat.until))
+    }
+
     /// The last term that this node promised anyone.
     pub(crate) fn promised_term(&self) -> Option<Term> {
         self.seat.as_ref()?.record.promise.map(|promise| promise.term)

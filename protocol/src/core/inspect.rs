@@ -25,6 +25,12 @@ impl<D: Defects> MeshCore<D> {
         self.cell.promised_term()
     }
 
+    /// Until when this voter grants nobody but that node anything.
+    #[must_use]
+    pub fn bound_to(&self, holder: &NodeId) -> Mono {
+        self.cell.bound_to(holder)
+    }
+
     /// The end of its cell's register as this node knows it.
     #[must_use]
     pub fn register_head(&self) -> Option<Head> {

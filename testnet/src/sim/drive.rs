@@ -1,17 +1,13 @@
 //! Driving one node: its inputs in, its outputs carried out, as the node's own driver does it.
 
 use super::dice::Dice as _;
-use super::oracle::Seen;
 use super::parcel::{Cargo, Opened, Parcel};
 use super::time::{MS, Micros};
 use super::world::{Event, World};
-use hedgerow_protocol::coords::Coordinate;
-use hedgerow_protocol::core::{Command, Event as CoreEvent, Hint, Input, Lane, Output};
+use hedgerow_protocol::core::{Command, Hint, Input, Lane, Output};
 use hedgerow_protocol::defect::Defects;
-use hedgerow_protocol::fact::Statement;
 use hedgerow_protocol::id::Token;
 use hedgerow_protocol::machine::{Cx, Machine as _};
-use hedgerow_protocol::wire::VerifiedMessage;
 
 /// How long a write takes that nobody waits for.
 const UNSYNCED_WRITE: Micros = MS / 5;
@@ -47,27 +43,6 @@ impl<D: Defects> World<D> {
         self.soon = soon;
         self.out = out;
         self.foresee_tick(number);
-    }
-
-    /// A node is about to sign something.
-    fn claims(&mut self, number: u32, statement: &Statement) {
-        let core = &self.node(number).core;
-        match statement {
-            Statement::Accusation(accusation) => {
-                if let Some(accused) = self.number_of(&accusation.accused) {
-                    self.oracle.accuses(self.now, number, accused);
-                }
-            }
-            Statement::Grant(grant) => {
-                let is_current = core.voters().is_some_and(|voters| voters.epoch == grant.config_epoch);
-                self.oracle.votes(self.now, number, is_current);
-            }
-            Statement::Acceptance(acceptance) => {
-                let is_current = core.register_head().is_some_and(|head| head.slot.next() == acceptance.slot);
-                self.oracle.votes(self.now, number, is_current);
-            }
-            Statement::Record(_) | Statement::Rollup(_) => {}
-        }
     }
 
     /// A command of the node's own people and programs.
@@ -236,35 +211,6 @@ impl<D: Defects> World<D> {
                 Cargo::Frame(frame)
             }
             other => other,
-        }
-    }
-
-    fn noticed(&mut self, number: u32, event: &CoreEvent) {
-        if let CoreEvent::MemberChanged { node, to, .. } = event {
-            let Some(of) = self.number_of(node) else { return };
-            let connected = !self.weather.is_cut(number, of) && !self.weather.is_cut(of, number);
-            let known = self.node(number).core.incarnation_of(node).unwrap_or_default();
-            self.oracle.saw(self.now, number, of, Seen { to: *to, known, connected });
-        }
-        self.oracle.noticed(self.now, number, event);
-    }
-
-    /// Where the node lies, where a step may move it and somebody looks. Runs whose disks keep nothing are too large for it.
-    fn coordinate_before(&self, number: u32, input: &Input) -> Option<Coordinate> {
-        let moves = matches!(input, Input::Net { message: VerifiedMessage::Probe(_), .. });
-        (moves && self.options.keeps_disks).then(|| self.node(number).core.coordinate())
-    }
-
-    /// The oracle looks at what the node believes after a step.
-    fn watch(&mut self, number: u32) {
-        let node = &self.nodes[number as usize];
-        let held = node.core.held_lease(node.clock.mono(self.now));
-        let held = held.map(|(term, until)| (term, node.clock.true_time(until)));
-        let promised = node.core.own_cell().map(|_| node.core.promised_term().unwrap_or_default());
-        let voter = node.member.node();
-        self.oracle.holds(self.now, number, held);
-        if let Some(promised) = promised {
-            self.oracle.remembers(self.now, &voter, promised);
         }
     }
 }

@@ -31,6 +31,7 @@ mod signer;
 mod swarm;
 mod time;
 mod weather;
+mod witness;
 mod world;
 
 pub(crate) use command::{SimCommand, run};

@@ -9,7 +9,7 @@ use super::time::Micros;
 use hedgerow_attest::member::Member;
 use hedgerow_protocol::core::{MeshCore, Output};
 use hedgerow_protocol::fact::Scope;
-use hedgerow_protocol::id::Token;
+use hedgerow_protocol::id::{Term, Token};
 use hedgerow_protocol::time::Mono;
 use rand_chacha::ChaCha8Rng;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -46,6 +46,8 @@ pub(crate) struct SimNode<D> {
     /// The last write that was asked for.
     pub(crate) written: Token,
     seen: VecDeque<u64>,
+    /// The lease that it believed to hold after its last step.
+    pub(crate) lease: Option<(Term, Mono)>,
     /// Gossip topics that it takes beside the one of the whole mesh.
     pub(crate) topics: BTreeSet<Scope>,
     pub(crate) sent: Sent,
@@ -98,6 +100,7 @@ impl<D> SimNode<D> {
         self.links = Links::default();
         self.seen.clear();
         self.topics.clear();
+        self.lease = None;
         self.asleep_until = 0;
         self.tick_at = 0;
         self.sync_at = 0;
@@ -141,6 +144,7 @@ impl<D> From<NodeParts<D>> for SimNode<D> {
             written: Token(0),
             seen: VecDeque::new(),
             topics: BTreeSet::new(),
+            lease: None,
             sent: Sent::default(),
         }
     }

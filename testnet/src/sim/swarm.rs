@@ -192,7 +192,7 @@ const MENU: &[(FaultKind, u32, Micros)] = &[
     (FaultKind::Drift, 500_000, 60 * S),
     (FaultKind::Drain, 150_000, 120 * S),
     (FaultKind::SlowDisk, 300_000, 40 * S),
-    (FaultKind::FullDisk, 100_000, 180 * S),
+    (FaultKind::FullDisk, 250_000, 60 * S),
     (FaultKind::Leave, 50_000, 600 * S),
     (FaultKind::Jump, 150_000, 60 * S),
     (FaultKind::Congestion, 300_000, 20 * S),

@@ -11,6 +11,8 @@ pub(crate) enum Invariant {
     OneHolderPerTerm,
     /// The spans of true time in which two nodes believe that they hold the lease of a cell do not overlap.
     LeasesDoNotOverlap,
+    /// While a node believes that it holds a lease, a quorum of the voters has promised nobody else anything.
+    LeasesRestOnPromises,
     /// A voter's terms never go back, across its restarts: it remembers what it granted, and grants one term to one run of
     /// one node.
     GrantsGoForward,
@@ -50,6 +52,7 @@ impl Invariant {
         match self {
             Self::OneHolderPerTerm => "E1",
             Self::LeasesDoNotOverlap => "E2",
+            Self::LeasesRestOnPromises => "E3",
             Self::GrantsGoForward => "E4",
             Self::ActsUnderLease => "E5",
             Self::OneValuePerSlot => "R1",

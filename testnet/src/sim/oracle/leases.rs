@@ -77,7 +77,7 @@ impl Leases {
             let what = format!("term {term} is held by node {node} and was held by node {holder}");
             return Err((Invariant::OneHolderPerTerm, what));
         }
-        let in_bound = |node: u32| self.drifts.get(&node).is_none_or(|drift| drift.abs() <= RATE_BOUND_PPM);
+        let in_bound = |node: u32| keeps_time(&self.drifts, node);
         let history = self.cells.entry(region).or_default();
         history.recent.retain(|lease| lease.until + MEMORY > now);
         let other = history.recent.iter().find(|lease| lease.node != node && lease.until > now);
@@ -167,6 +167,11 @@ impl Leases {
         }
     }
 
+    /// Whether the clock of a node is within the bound.
+    pub(super) fn keeps_time(&self, node: u32) -> bool {
+        keeps_time(&self.drifts, node)
+    }
+
     /// Whether the node holds the lease of that term.
     pub(super) fn covers(&self, now: Micros, region: usize, node: u32, term: Term) -> bool {
         let holds = |lease: &Lease| lease.node == node && lease.term == term && lease.from <= now && lease.until >= now;
@@ -183,6 +188,10 @@ impl Leases {
         let history = self.cells.get(&region)?;
         history.recent.iter().rev().find(|lease| lease.from <= now && lease.until > now).map(|lease| lease.node)
     }
+}
+
+fn keeps_time(drifts: &BTreeMap<u32, i64>, node: u32) -> bool {
+    drifts.get(&node).is_none_or(|drift| drift.abs() <= RATE_BOUND_PPM)
 }
 
 impl Measures {

@@ -9,4 +9,4 @@ mod state;
 
 pub(crate) use invariant::{Invariant, Violation};
 pub(crate) use measures::{Measures, Samples};
-pub(crate) use state::{Oracle, Seen};
+pub(crate) use state::{Backing, Oracle, Seen};

@@ -47,6 +47,15 @@ pub(crate) struct Seen {
     pub(crate) connected: bool,
 }
 
+/// What a lease rests on.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Backing {
+    /// How many voters it takes.
+    pub(crate) quorum: usize,
+    /// Those who grant nobody else anything before it ends.
+    pub(crate) voters: Vec<u32>,
+}
+
 impl Oracle {
     /// Nothing has happened yet. `regions` says where each node stands.
     pub(crate) fn new(regions: Vec<usize>) -> Self {
@@ -226,6 +235,18 @@ impl Oracle {
             Ok(None) => {}
             Ok(Some(change)) => self.measures.count(change),
             Err((invariant, what)) => self.violate(now, invariant, what),
+        }
+    }
+
+    /// A node believes for longer than before that it holds the lease.
+    pub(crate) fn extended(&mut self, now: Micros, node: u32, term: Term, backing: Backing) {
+        let Backing { quorum, voters } = backing;
+        if self.leases.keeps_time(node)
+            && voters.iter().filter(|voter| self.leases.keeps_time(**voter)).count() < quorum
+        {
+            let what =
+                format!("the lease of node {node} in term {term} is longer than the promises of all but {voters:?}");
+            self.violate(now, Invariant::LeasesRestOnPromises, what);
         }
     }
 
