@@ -38,6 +38,16 @@ pub enum NetEvent {
         /// The member.
         peer: NodeId,
     },
+    /// Requests travel to a member over its link; told once in a while.
+    LinkUsed {
+        /// The member.
+        peer: NodeId,
+    },
+    /// A request to a member has had no answer for longer than most take.
+    LinkUnanswered {
+        /// The member.
+        peer: NodeId,
+    },
     /// A one-way message.
     Message {
         /// Its sender.

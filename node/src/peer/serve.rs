@@ -80,6 +80,8 @@ impl Rooms {
                 self.inbox.link(peer, LinkEvent::Down).await;
                 self.groups.link(peer, false);
             }
+            NetEvent::LinkUsed { peer } => self.inbox.link(peer, LinkEvent::Used).await,
+            NetEvent::LinkUnanswered { peer } => self.inbox.link(peer, LinkEvent::Unanswered).await,
             NetEvent::Message { from, lane: Lane::Probe | Lane::Rpc, bytes } => self.inbox.message(from, bytes),
             NetEvent::Message { from, lane: Lane::Session, bytes } => match SyncMessage::decode(&bytes) {
                 Ok(message) => self.groups.deliver(from, message),

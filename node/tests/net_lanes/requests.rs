@@ -55,6 +55,36 @@ async fn an_unanswered_request_ends_at_its_deadline_and_its_server_learns_of_it(
 }
 
 #[tokio::test]
+async fn a_request_that_takes_long_is_told_to_the_failure_detector_while_it_waits() {
+    let mesh = Mesh::new(1);
+    let (mut a, mut b) = (mesh.start(1), mesh.start(2));
+    a.knows(&b);
+    let (net, asked) = (a.net.clone(), b.id);
+    let asking = tokio::spawn(async move { net.request(asked, ASK, Bytes::new(), Duration::from_secs(30)).await });
+    let respond = b.event(|event| match event {
+        NetEvent::Request { respond, .. } => Some(respond),
+        _ => None,
+    });
+    let respond = respond.await;
+    let mut told = Vec::new();
+    a.event(|event| match event {
+        NetEvent::LinkUsed { peer } => {
+            told.push(("used", peer));
+            None
+        }
+        NetEvent::LinkUnanswered { peer } => {
+            told.push(("unanswered", peer));
+            Some(())
+        }
+        _ => None,
+    })
+    .await;
+    assert_eq!(told, [("used", b.id), ("unanswered", b.id)]);
+    respond.send(Ok(Bytes::from_static(b"late")));
+    assert_eq!(asking.await.unwrap().unwrap(), "late");
+}
+
+#[tokio::test]
 async fn errors_of_the_peer_arrive_typed_and_a_dropped_request_has_failed() {
     let mesh = Mesh::new(1);
     let (a, mut b) = (mesh.start(1), mesh.start(2));

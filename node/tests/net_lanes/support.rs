@@ -164,6 +164,8 @@ impl Node {
                     NetEvent::Gossip { verdict, .. } => verdict.give(hedgerow::net::Verdict::Accept),
                     NetEvent::LinkUp { .. }
                     | NetEvent::LinkRtt { .. }
+                    | NetEvent::LinkUsed { .. }
+                    | NetEvent::LinkUnanswered { .. }
                     | NetEvent::LinkDown { .. }
                     | NetEvent::Message { .. } => {}
                 }

@@ -86,7 +86,12 @@ pub(super) struct Peer {
     /// Held while a dial runs, so that there is one at a time.
     pub(super) dialling: tokio::sync::Mutex<()>,
     pub(super) outboxes: Mutex<[Option<mpsc::Sender<Bytes>>; Lane::ALL.len()]>,
+    /// When it was told last that requests go there.
+    use_told: Mutex<Option<Instant>>,
 }
+
+/// Time between two tellings that a link is used. Whoever hears it counts the link as used for six times as long.
+const USE_NEWS: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Default)]
 struct State {
@@ -121,7 +126,18 @@ impl Peer {
             state: Mutex::default(),
             dialling: tokio::sync::Mutex::default(),
             outboxes: Mutex::default(),
+            use_told: Mutex::default(),
         })
+    }
+
+    /// Whether it is worth telling that requests go there; it then counts as told.
+    pub(super) fn is_use_news(&self) -> bool {
+        let mut told = self.use_told.lock().expect("no holder of the lock panics");
+        let is_news = told.is_none_or(|told| told.elapsed() >= USE_NEWS);
+        if is_news {
+            *told = Some(Instant::now());
+        }
+        is_news
     }
 
     pub(super) fn learn(&self, addresses: &[SocketAddr]) {

@@ -1,5 +1,6 @@
 //! Requests: one bidirectional stream each, under one deadline.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use tokio::time::Instant;
 use super::frame::{FrameError, Protocol, RemoteError, read_answer, write_request};
 use super::link::Link;
 use super::links::{LinkError, Links};
+use crate::net::event::NetEvent;
 use crate::net::limits::REQUEST_BODY_BYTES_MAX;
 
 /// Why a request has no answer.
@@ -38,6 +40,9 @@ pub enum RequestError {
     Remote(#[source] RemoteError),
 }
 
+/// A request that has had no answer for so long beyond a round trip is a reason to ask whether the member lives.
+const IMPATIENCE: Duration = Duration::from_millis(500);
+
 impl Links {
     pub(in crate::net) async fn request(
         &self,
@@ -51,11 +56,32 @@ impl Links {
         }
         let until = Instant::now() + deadline;
         let link = self.link_within(to, deadline).await.map_err(RequestError::Unreachable)?;
+        if self.slot(to).is_ok_and(|peer| peer.is_use_news()) {
+            self.tell(NetEvent::LinkUsed { peer: to });
+        }
         let exchange = async {
-            let answer = exchange(&link, &protocol, &body, until).await;
+            let answer = self.watched(&link, exchange(&link, &protocol, &body, until)).await;
             answer.map_err(RequestError::Lost)?.map_err(RequestError::Remote)
         };
         tokio::time::timeout_at(until, exchange).await.unwrap_or(Err(RequestError::Deadline { after: deadline }))
+    }
+
+    /// Waits for an answer, and tells those above when it takes long.
+    async fn watched<T>(&self, link: &Link, answer: impl Future<Output = T>) -> T {
+        let mut answer = pin!(answer);
+        let patience = IMPATIENCE + link.connection.rtt();
+        if let Ok(answer) = tokio::time::timeout(patience, &mut answer).await {
+            return answer;
+        }
+        self.tell(NetEvent::LinkUnanswered { peer: link.member.node() });
+        answer.await
+    }
+
+    /// Hints for the failure detector: where those above are behind, one more would not help them.
+    fn tell(&self, hint: NetEvent) {
+        if let Err(error) = self.events().try_send(hint) {
+            tracing::trace!(%error, "dropped a hint");
+        }
     }
 
     /// Waits for a link to a member.
