@@ -3,7 +3,7 @@
 use super::*;
 use crate::core::{Effects, Output};
 use crate::defect::Sound;
-use crate::election::{Campaign, Denial, ElectionConfig, Grant, Propose, Refusal, VerifiedGrant};
+use crate::election::{Abandon, Campaign, Denial, ElectionConfig, Grant, Propose, Refusal, VerifiedGrant};
 use crate::fact::Statement;
 use crate::id::{BootId, ConfigEpoch, Generation, Slot, Term, Token};
 use crate::machine::Cx;
@@ -332,6 +332,22 @@ fn a_promise_binds_for_a_lease_and_a_term_for_ever() {
     assert_eq!(asked(&mut table, at(10_040), 0, 5), Some(Term(5)));
     assert_eq!(asked(&mut table, at(20_000), 1, 4), None, "terms do not go back");
     assert_eq!(asked(&mut table, at(20_000), 3, 9), None, "no voter, no candidate");
+}
+
+#[test]
+fn whoever_accepts_after_a_release_renews_for_the_proposer() {
+    let mut table = Table::seat(2);
+    let (former, proposer, boot) = (table.node(1), table.node(0), BootId([4; 16]));
+    assert_eq!(asked(&mut table, at(5_000), 1, 4), Some(Term(4)));
+    let release = Abandon { cell: table.id, term: Term(4), boot };
+    table.with(at(5_100), |cell, fx, _| cell.abandoned(fx.now, former, &release));
+    assert_eq!(asked(&mut table, at(5_200), 1, 4), None, "it was given back");
+    let decision = three_voters(&table.mesh, table.id);
+    let content = Content::Configuration(Configuration { epoch: ConfigEpoch(3), voters: vec![], quorum: 1 });
+    let value = Value { slot: Slot(2), previous: decision.value.digest(), content, ..decision.value };
+    let propose = Propose { term: Term(5), boot, config_epoch: ConfigEpoch(2), value: Box::new(value) };
+    table.with(at(5_300), |cell, fx, _| cell.proposed(fx, proposer, propose, true));
+    assert_eq!(asked(&mut table, at(6_300), 0, 5), Some(Term(5)), "to accept was to promise");
 }
 
 #[test]

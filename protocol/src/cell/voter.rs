@@ -175,6 +175,8 @@ impl Seat {
         };
         let accepted = Some(Accepted { term: promise.term, value });
         if self.record.promise != Some(promise) || self.record.accepted != accepted {
+            // What was given back was the former promise; a value is accepted only where the same one still stands.
+            self.released = false;
             self.record.promise = Some(promise);
             self.record.accepted = accepted;
             self.write(fx);
