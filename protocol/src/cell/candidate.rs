@@ -185,7 +185,7 @@ impl<D: Defects> Cell<D> {
 }
 
 /// A time in which nobody is known to hold the lease.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Hash)]
 pub(super) struct Vacancy {
     /// Since when, and a little more at random.
     since: Mono,

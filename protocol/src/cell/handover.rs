@@ -18,7 +18,7 @@ const TELL: Duration = Duration::from_millis(100);
 const TELL_FOR: Duration = Duration::from_millis(600);
 
 /// A lease that was given back and that nobody took yet.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Hash)]
 pub(super) struct Parting {
     term: Term,
     successor: Option<NodeId>,

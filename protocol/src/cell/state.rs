@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 const TERM_LEAP: u64 = 1 << 20;
 
 /// This node's part in its cell. Without a cell it does nothing.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Cell<D = Sound> {
     pub(super) defects: D,
     pub(super) me: NodeId,
@@ -59,7 +59,7 @@ pub(crate) enum Outcome {
 }
 
 /// Everything about one cell.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Seat {
     pub(super) cell: CellId,
     pub(super) generation: Generation,
@@ -95,7 +95,7 @@ pub(super) struct Seat {
 }
 
 /// What this node is at the moment.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Role {
     /// A voter, or nothing.
     Idle,
@@ -106,7 +106,7 @@ pub(super) enum Role {
 }
 
 /// The lease of this node.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Holding {
     pub(super) term: Term,
     pub(super) until: Mono,

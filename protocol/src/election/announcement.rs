@@ -85,7 +85,7 @@ impl LeaseNews {
 }
 
 /// The highest term that this node knows of, and until when it believes in its holder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct KnownLease {
     pub(crate) cell: CellId,
     pub(crate) generation: Generation,

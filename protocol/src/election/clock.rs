@@ -51,7 +51,7 @@ enum Opinion {
     Slow(u64),
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Witness {
     /// The oldest first.
     readings: Vec<Reading>,
@@ -69,7 +69,7 @@ pub(crate) enum ClockVerdict {
 }
 
 /// Compares this node's clock with those of the members of its cell.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct ClockCheck {
     witnesses: BTreeMap<NodeId, Witness>,
     /// When this clock was last contradicted, while it is not trusted.

@@ -11,7 +11,7 @@ use hedgerow_attest::signed::{Domain, Signed, Verified};
 use serde::{Deserialize, Serialize};
 
 /// A request for the lease of a cell, and for its renewal: a voter tells the two apart by what it promised.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Campaign {
     /// The cell.
     pub cell: CellId,
@@ -30,7 +30,7 @@ pub struct Campaign {
 }
 
 /// A voter's signed promise to grant nobody else for one lease length.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Grant {
     /// The cell.
     pub cell: CellId,
@@ -86,7 +86,7 @@ pub struct Denial {
 }
 
 /// The end of a round that did not reach a quorum, or of a lease given back: voters are free at once.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Abandon {
     /// The cell.
     pub cell: CellId,
@@ -106,7 +106,7 @@ pub struct Handover {
 }
 
 /// The holder's proposal for the next slot. To accept it counts as granting the proposer a lease.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Propose {
     /// The proposer's term, the ballot.
     pub term: Term,
@@ -119,7 +119,7 @@ pub struct Propose {
 }
 
 /// Why a voter did not accept a proposal.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Refusal {
     /// It promised a higher term.
     Promised {

@@ -6,7 +6,7 @@ use hedgerow_attest::id::NodeId;
 use serde::{Deserialize, Serialize};
 
 /// The last promise of a voter. A later one has a higher term.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Promise {
     pub(crate) term: Term,
     pub(crate) holder: NodeId,
@@ -15,14 +15,14 @@ pub(crate) struct Promise {
 }
 
 /// The value that a voter accepted for the slot after its head.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Accepted {
     pub(crate) term: Term,
     pub(crate) value: Value,
 }
 
 /// Everything that a voter must not forget.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub(crate) struct VoterRecord {
     pub(crate) promise: Option<Promise>,
     pub(crate) accepted: Option<Accepted>,

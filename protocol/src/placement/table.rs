@@ -18,7 +18,7 @@ const GROUPS_MAX: usize = GROUP_PREFIXES as usize;
 pub const NODES_MAX: usize = 16;
 
 /// One placement epoch of one cell.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PlacementTable {
     /// Numbers the tables of the cell.
     pub epoch: PlacementEpoch,
@@ -38,7 +38,7 @@ pub struct PlacementTable {
 }
 
 /// The groups of one class.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ClassRow {
     /// The class.
     pub class: ClassName,
@@ -48,7 +48,7 @@ pub struct ClassRow {
 }
 
 /// The nodes of one model.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ModelRow {
     /// The model and its version.
     pub model: ModelRef,
@@ -59,7 +59,7 @@ pub struct ModelRow {
 }
 
 /// Indices into the members of a table, best first.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct NodeList(#[serde(deserialize_with = "bounded_vec::<_, _, NODES_MAX>")] pub Vec<u8>);
 
 impl PlacementTable {

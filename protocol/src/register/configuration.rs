@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 pub const VOTERS_MAX: usize = 7;
 
 /// One voter set of a cell.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Configuration {
     /// Numbers the voter sets of a cell; the genesis is 1.
     pub epoch: ConfigEpoch,
@@ -60,7 +60,7 @@ impl Trust {
 }
 
 /// A voter and the key with which it signs. A voter that changes its key changes the configuration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Voter {
     /// The node.
     pub node: NodeId,

@@ -9,7 +9,7 @@ use hedgerow_attest::signed::Domain;
 use serde::{Deserialize, Serialize};
 
 /// The value of one slot. It names no term: proposed again by a later holder it is the same value with the same digest.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Value {
     /// The cell whose register it is.
     pub cell: CellId,
@@ -25,7 +25,7 @@ pub struct Value {
 
 /// What a slot can decide. Later releases append variants; a node that meets one it does not know refuses the value as
 /// malformed and neither accepts nor adopts it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Content {
     /// Another voter set, in force from the next slot on.
     Configuration(Configuration),
@@ -34,7 +34,7 @@ pub enum Content {
 }
 
 /// The end of the chain as one node knows it: the last slot that is certified, and the digest of its value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Head {
     /// The recovery count of the cell.
     pub generation: Generation,
@@ -46,7 +46,7 @@ pub struct Head {
 
 /// The signed statement of one voter that it accepted a value under a term. A quorum of them over one value and one term
 /// is the certificate of the slot.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Acceptance {
     /// The cell.
     pub cell: CellId,
