@@ -18,5 +18,8 @@ mod voter;
 pub(crate) use state::{Cell, Outcome, Standing};
 
 #[cfg(test)]
+mod model;
+
+#[cfg(test)]
 #[path = "cell_tests.rs"]
 mod tests;

@@ -10,6 +10,8 @@ mod judge;
 mod node;
 mod scenario;
 
+pub(crate) use node::Planted;
+
 mod defect_tests;
 mod election_tests;
 mod membership_tests;
