@@ -216,7 +216,7 @@ impl<'a> Turn<'a> {
         for held in due {
             self.post(held.to, held.lease, held.not_after);
         }
-        self.act(|cell, fx, outcomes| cell.persisted(fx.now, token, outcomes));
+        self.act(|cell, fx, outcomes| cell.persisted(fx, token, outcomes));
     }
 
     fn raw<R>(
