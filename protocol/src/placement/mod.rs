@@ -4,19 +4,27 @@
 //! The table is a value of the cell's register, so two holders cannot both install one. Who was fit to hold anything when
 //! it was computed is the holder's judgement (it is sticky), which is why one computes and all verify.
 
+mod bucket;
 mod choose;
 mod deployment;
+mod fence;
+mod field;
 mod policy;
 mod rendezvous;
 mod replica_set;
+mod rule;
 mod table;
 mod verify;
 
+pub use bucket::RttBucket;
 pub(crate) use choose::{Candidate, Inputs, choose};
 pub use deployment::Deployment;
+pub use fence::Fence;
+pub use field::{Choice, Field, Incumbents, Note};
 pub use policy::{CLASSES_MAX, DataClass, Policy, REGIONS_MAX, REPLICAS_MAX};
 pub(crate) use rendezvous::draw;
 pub use replica_set::{Explanation, PlacementError, PlacementReason, ReplicaSet, explain, group_set, replica_set};
+pub use rule::{Availability, FailureDomain, Host, Refusal, Rule, TrustClass};
 pub use table::{ClassRow, MODELS_MAX, ModelRow, NODES_MAX, NodeList, PlacementTable};
 pub use verify::TableFault;
 pub(crate) use verify::{Rules, verify_table};
