@@ -6,12 +6,14 @@ use super::mesh_core::MeshCore;
 use crate::defect::Defects;
 use crate::fact::{CELL_MEMBERS_MAX, Fact, FactKey, NodeState, VerifiedFact};
 use crate::id::PlacementEpoch;
-use crate::placement::{Candidate, Deployment, Inputs, PlacementTable, Rules, TableFault, choose, verify_table};
+use crate::placement::{
+    Availability, Deployment, Host, Inputs, PlacementTable, Policy, RttBucket, Rules, TableFault, TrustClass, choose,
+    verify_table,
+};
 use crate::register::{Content, Value};
 use crate::time::Mono;
 use hedgerow_attest::id::{CellId, NodeId};
 use hedgerow_attest::member::Member;
-use hedgerow_attest::membership::Role;
 use std::collections::BTreeMap;
 
 /// Shares of node classes of which nothing is known.
@@ -32,30 +34,55 @@ impl<D: Defects> MeshCore<D> {
             region: &self.config.region,
             policy: policy.map(|(policy, digest)| (policy, *digest)),
             deployments: &deployments,
-            candidates: &self.candidates(now, previous),
+            hosts: &self.hosts(now),
             previous,
+            former: previous.and_then(|table| self.policy_of(table)),
             config_epoch: voters.epoch,
         });
         let same = previous.map_or_else(|| table.is_empty(), |previous| previous.places_like(&table));
         (!same).then_some(Content::Placement(table))
     }
 
-    /// Members among whom is chosen: those that settled, and those that hold something and are not gone for long.
-    fn candidates(&self, now: Mono, previous: Option<&PlacementTable>) -> Vec<Candidate> {
-        let holds = |node: &NodeId| previous.is_some_and(|table| table.members.contains(node));
-        let eligible = |node: &NodeId| {
-            if *node == self.config.me {
-                return self.own.state == NodeState::Up;
-            }
-            let Some(peer) = self.swim.peers().get(node) else { return false };
-            match peer.said {
-                NodeState::Draining | NodeState::Left => false,
-                NodeState::Up | NodeState::Stopping if holds(node) => !self.is_overdue(now, node),
-                NodeState::Up | NodeState::Stopping => self.is_settled(now, peer.serves_since()),
+    /// The members of the own cell as placement sees them. All are near, so that no round trip tells them apart: what is
+    /// placed must not depend on where its holder stands.
+    fn hosts(&self, now: Mono) -> Vec<Host> {
+        let near = self.roster.members().filter(|member| *member.region() == self.config.region);
+        let host = |member: &Member| {
+            let class = member.class();
+            let free_mib = self.record(&member.node()).map_or(0, |record| record.health.free_memory_mib);
+            Host {
+                node: member.node(),
+                region: member.region().clone(),
+                weight: weight(class.as_str()),
+                class: class.clone(),
+                roles: member.roles(),
+                trust: TrustClass::SelfAsserted,
+                availability: self.availability(now, &member.node()),
+                free_mib: Some(free_mib).filter(|free_mib| *free_mib > 0),
+                bucket: RttBucket::NEAREST,
+                domain: None,
             }
         };
-        let near = self.roster.members().filter(|member| *member.region() == self.config.region);
-        near.filter(|member| eligible(&member.node())).map(candidate).take(CELL_MEMBERS_MAX).collect()
+        near.map(host).take(CELL_MEMBERS_MAX).collect()
+    }
+
+    fn availability(&self, now: Mono, node: &NodeId) -> Availability {
+        if *node == self.config.me {
+            return if self.own.state == NodeState::Up { Availability::Available } else { Availability::Draining };
+        }
+        let Some(peer) = self.swim.peers().get(node) else { return Availability::Down };
+        match peer.said {
+            NodeState::Draining | NodeState::Left => Availability::Draining,
+            NodeState::Up | NodeState::Stopping if self.is_overdue(now, node) => Availability::Down,
+            NodeState::Up | NodeState::Stopping if self.is_settled(now, peer.serves_since()) => Availability::Available,
+            NodeState::Up | NodeState::Stopping => Availability::Settling,
+        }
+    }
+
+    /// The policy that a table was computed under, where it is known.
+    fn policy_of(&self, table: &PlacementTable) -> Option<&Policy> {
+        let (version, digest) = table.policy?;
+        self.policies.get(&version).filter(|(_, known)| *known == digest).map(|(policy, _)| policy)
     }
 
     /// Whether a proposal keeps the rules as far as this node knows them.
@@ -123,16 +150,6 @@ impl<D: Defects> MeshCore<D> {
         let by_model: BTreeMap<_, _> =
             self.facts.deployments().map(|deployment| (deployment.model_ref(), deployment)).collect();
         by_model.into_values()
-    }
-}
-
-fn candidate(member: &Member) -> Candidate {
-    let roles = member.roles();
-    Candidate {
-        node: member.node(),
-        weight: weight(member.class().as_str()),
-        replica: roles.contains(Role::Replica),
-        worker: roles.contains(Role::Worker),
     }
 }
 

@@ -1,31 +1,20 @@
 //! Computing the table of one cell.
 //!
-//! Draws do not depend on who drew before, so one node more or less moves its own share and nothing else. What is sticky
-//! is the list of candidates: whoever holds something stays on it through a short absence, and whoever holds nothing
-//! comes on it only when it has settled.
+//! One node more or less moves its own share and nothing else: see [`super::field`]. Who holds a group keeps it until the
+//! demands of its class change, and a node that holds nothing gets something only when it has settled.
 
 use super::deployment::Deployment;
-use super::policy::Policy;
-use super::rendezvous::draw;
-use super::table::{ClassRow, MODELS_MAX, ModelRow, NODES_MAX, NodeList, PlacementTable};
+use super::field::{Field, Incumbents};
+use super::policy::{DataClass, Policy};
+use super::rule::{Host, Rule};
+use super::table::{ClassRow, MODELS_MAX, ModelRow, NodeList, PlacementTable};
 use crate::id::{ConfigEpoch, PlacementEpoch};
+use crate::name::ClassName;
 use crate::session_id::GROUP_PREFIXES;
 use hedgerow_attest::digest::Sha256Digest;
 use hedgerow_attest::id::NodeId;
 use hedgerow_attest::region::Region;
 use std::collections::BTreeSet;
-
-/// A member among whom is chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Candidate {
-    pub(crate) node: NodeId,
-    /// Its share relative to others.
-    pub(crate) weight: u32,
-    /// Whether it holds sessions.
-    pub(crate) replica: bool,
-    /// Whether it runs models.
-    pub(crate) worker: bool,
-}
 
 /// Everything on which a table depends.
 #[derive(Debug)]
@@ -33,24 +22,32 @@ pub(crate) struct Inputs<'a> {
     pub(crate) region: &'a Region,
     pub(crate) policy: Option<(&'a Policy, Sha256Digest)>,
     pub(crate) deployments: &'a [&'a Deployment],
-    pub(crate) candidates: &'a [Candidate],
+    /// The members of the cell.
+    pub(crate) hosts: &'a [Host],
     pub(crate) previous: Option<&'a PlacementTable>,
+    /// The policy of the previous table, where it is still known.
+    pub(crate) former: Option<&'a Policy>,
     pub(crate) config_epoch: ConfigEpoch,
 }
 
 /// The table that follows from these inputs; numbered as the one after the previous.
 pub(crate) fn choose(inputs: &Inputs<'_>) -> PlacementTable {
+    let established: BTreeSet<NodeId> =
+        inputs.previous.into_iter().flat_map(|table| table.members.iter().copied()).collect();
     let mut used = BTreeSet::new();
     let mut groups = Vec::new();
     for class in inputs.policy.iter().flat_map(|(policy, _)| &policy.classes) {
         if !class.allows(inputs.region) {
             continue;
         }
-        let mut rows = Vec::new();
-        for prefix in 0..GROUP_PREFIXES {
-            let key = [b"group\0", class.name.as_str().as_bytes(), b"\0", &prefix.to_be_bytes()].concat();
-            rows.push(pick(inputs, &key, class.replicas, |candidate| candidate.replica));
-        }
+        let field = Field::new(&Rule::of_class(class), inputs.hosts);
+        let row = |prefix: u8| {
+            let holders = inputs.holders(class, prefix);
+            field
+                .choose(&group_key(&class.name, prefix), Incumbents { holders: &holders, established: &established })
+                .nodes
+        };
+        let rows: Vec<Vec<NodeId>> = prefixes().map(row).collect();
         if rows.iter().all(|row| !row.is_empty()) {
             used.extend(rows.iter().flatten().copied());
             groups.push((class.name.clone(), rows));
@@ -58,13 +55,13 @@ pub(crate) fn choose(inputs: &Inputs<'_>) -> PlacementTable {
     }
     let mut models = Vec::new();
     for deployment in inputs.deployments.iter().filter(|deployment| deployment.wants(inputs.region)).take(MODELS_MAX) {
-        // Versions of one model share a key, so that an update finds its nodes warm.
-        let key = [b"model\0", deployment.model.as_str().as_bytes()].concat();
-        let model = deployment.model_ref();
-        let nodes = pick(inputs, &key, deployment.replicas, |candidate| candidate.worker);
+        let holders = inputs.warm(deployment);
+        let field = Field::new(&Rule::of_deployment(deployment), inputs.hosts);
+        let key = model_key(deployment);
+        let nodes = field.choose(&key, Incumbents { holders: &holders, established: &established }).nodes;
         if !nodes.is_empty() {
             used.extend(nodes.iter().copied());
-            models.push((model, deployment.manifest, nodes));
+            models.push((deployment.model_ref(), deployment.manifest, nodes));
         }
     }
     let members: Vec<NodeId> = used.into_iter().collect();
@@ -96,12 +93,38 @@ impl PlacementTable {
     }
 }
 
-/// The candidates with the lowest draws, best first.
-fn pick(inputs: &Inputs<'_>, key: &[u8], wanted: u8, fit: fn(&Candidate) -> bool) -> Vec<NodeId> {
-    let mut ranked: Vec<(u64, NodeId)> =
-        inputs.candidates.iter().filter(|c| fit(c)).map(|c| (draw(key, &c.node, c.weight), c.node)).collect();
-    ranked.sort_unstable();
-    ranked.into_iter().take(usize::from(wanted).min(NODES_MAX)).map(|(_, node)| node).collect()
+impl Inputs<'_> {
+    /// Who holds a group, unless what its class demands has changed since: then nobody has a claim.
+    fn holders(&self, class: &DataClass, prefix: u8) -> Vec<NodeId> {
+        let former = self.former.and_then(|policy| policy.class(&class.name));
+        let changed = former.is_some_and(|former| !Rule::of_class(former).demands_like(&Rule::of_class(class)));
+        let previous = self.previous.filter(|_| !changed);
+        previous.and_then(|table| table.group(&class.name, prefix)).unwrap_or_default()
+    }
+
+    /// Who holds the model in whatever version: an update finds its nodes warm.
+    fn warm(&self, deployment: &Deployment) -> Vec<NodeId> {
+        let row = self.previous.and_then(|table| {
+            let row = table.models.iter().find(|row| row.model.model == deployment.model)?;
+            Some(table.nodes(&row.nodes).collect())
+        });
+        row.unwrap_or_default()
+    }
+}
+
+/// What nodes draw for a group.
+pub(super) fn group_key(class: &ClassName, prefix: u8) -> Vec<u8> {
+    [b"group\0", class.as_str().as_bytes(), b"\0", &u16::from(prefix).to_be_bytes()].concat()
+}
+
+/// What nodes draw for a model; its versions share it.
+fn model_key(deployment: &Deployment) -> Vec<u8> {
+    [b"model\0", deployment.model.as_str().as_bytes()].concat()
+}
+
+/// The prefixes of the groups of one class.
+pub(super) fn prefixes() -> impl Iterator<Item = u8> {
+    (0..=u8::MAX).take(usize::from(GROUP_PREFIXES))
 }
 
 fn index(members: &[NodeId], node: &NodeId) -> Option<u8> {

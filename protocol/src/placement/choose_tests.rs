@@ -3,9 +3,10 @@
 use super::*;
 use crate::id::PolicyVersion;
 use crate::name::{ClassName, ModelName, ModelVersion};
-use crate::placement::{DataClass, Rules, verify_table};
+use crate::placement::{Availability, DataClass, RttBucket, Rules, TrustClass, verify_table};
 use crate::roster::Roster;
 use hedgerow_attest::member::Member;
+use hedgerow_attest::membership::{Role, Roles};
 use hedgerow_attest::testing::SampleMesh;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -28,10 +29,21 @@ fn roster() -> Roster {
     roster
 }
 
-fn candidates(count: usize) -> Vec<Candidate> {
+fn hosts(count: usize) -> Vec<Host> {
     members()[..count]
         .iter()
-        .map(|member| Candidate { node: member.node(), weight: 1, replica: true, worker: true })
+        .map(|member| Host {
+            node: member.node(),
+            region: member.region().clone(),
+            class: member.class().clone(),
+            roles: member.roles(),
+            trust: TrustClass::SelfAsserted,
+            availability: Availability::Available,
+            free_mib: None,
+            weight: 1,
+            bucket: RttBucket::NEAREST,
+            domain: None,
+        })
         .collect()
 }
 
@@ -56,14 +68,15 @@ fn deployment(model: &str, replicas: u8) -> Deployment {
     }
 }
 
-fn table(classes: &[DataClass], deployments: &[&Deployment], candidates: &[Candidate]) -> PlacementTable {
+fn table(classes: &[DataClass], deployments: &[&Deployment], hosts: &[Host]) -> PlacementTable {
     let policy = Policy { version: PolicyVersion(1), parent: None, classes: classes.to_vec() };
     choose(&Inputs {
         region: &region("eu"),
         policy: Some((&policy, Sha256Digest::of(b"policy"))),
         deployments,
-        candidates,
+        hosts,
         previous: None,
+        former: None,
         config_epoch: ConfigEpoch(2),
     })
 }
@@ -77,8 +90,8 @@ fn holdings(table: &PlacementTable) -> BTreeMap<(u8, NodeId), ()> {
 
 #[test]
 fn one_node_more_takes_its_share_and_moves_nothing_else() {
-    let before = holdings(&table(&[class("cart", 3, &[])], &[], &candidates(6)));
-    let after = holdings(&table(&[class("cart", 3, &[])], &[], &candidates(7)));
+    let before = holdings(&table(&[class("cart", 3, &[])], &[], &hosts(6)));
+    let after = holdings(&table(&[class("cart", 3, &[])], &[], &hosts(7)));
     let newcomer = members()[6].node();
     let gained: Vec<_> = after.keys().filter(|key| !before.contains_key(key)).collect();
     assert!(gained.iter().all(|(_, node)| *node == newcomer), "others gained {gained:?}");
@@ -88,9 +101,53 @@ fn one_node_more_takes_its_share_and_moves_nothing_else() {
     assert!((1..=15).contains(&gained.len()), "{}", gained.len());
 }
 
+/// The table after another one.
+fn follow(
+    former: &Policy,
+    policy: &Policy,
+    deployment: &Deployment,
+    hosts: &[Host],
+    previous: Option<&PlacementTable>,
+) -> PlacementTable {
+    choose(&Inputs {
+        region: &region("eu"),
+        policy: Some((policy, Sha256Digest::of(b"policy"))),
+        deployments: &[deployment],
+        hosts,
+        previous,
+        former: Some(former),
+        config_epoch: ConfigEpoch(2),
+    })
+}
+
+#[test]
+fn who_holds_something_keeps_it_until_what_is_demanded_changes() {
+    let policy = |class| Policy { version: PolicyVersion(1), parent: None, classes: vec![class] };
+    let open = policy(class("cart", 3, &[]));
+    let (one, two) =
+        (deployment("digits", 3), Deployment { version: ModelVersion::new("2").unwrap(), ..deployment("digits", 3) });
+    let before = follow(&open, &open, &one, &hosts(6), None);
+    assert_eq!(before.members.len(), 6);
+    let mut heavier = hosts(6);
+    for (host, weight) in heavier.iter_mut().zip([64, 1, 32, 1, 16, 1]) {
+        host.weight = weight;
+    }
+    let warm = |table: &PlacementTable, deployment: &Deployment| -> BTreeSet<NodeId> {
+        table.model(&deployment.model_ref()).unwrap().into_iter().collect()
+    };
+    let ideal = follow(&open, &open, &two, &heavier, None);
+    assert_ne!((holdings(&ideal), warm(&ideal, &two)), (holdings(&before), warm(&before, &one)));
+    let longer = policy(DataClass { ttl_s: 60, ..class("cart", 3, &[]) });
+    let kept = follow(&open, &longer, &two, &heavier, Some(&before));
+    assert_eq!((holdings(&kept), warm(&kept, &two)), (holdings(&before), warm(&before, &one)));
+    let fenced = policy(class("cart", 3, &["eu", "us"]));
+    let after = follow(&open, &fenced, &two, &heavier, Some(&before));
+    assert_eq!((after.classes, after.epoch), (ideal.classes, PlacementEpoch(2)));
+}
+
 #[test]
 fn fewer_nodes_than_replicas_hold_what_they_can() {
-    let table = table(&[class("cart", 3, &[])], &[&deployment("digits", 4)], &candidates(2));
+    let table = table(&[class("cart", 3, &[])], &[&deployment("digits", 4)], &hosts(2));
     assert_eq!(table.group(&ClassName::new("cart").unwrap(), 0).map(|nodes| nodes.len()), Some(2));
     assert_eq!(table.model(&deployment("digits", 4).model_ref()).map(|nodes| nodes.len()), Some(2));
     assert_eq!(table.epoch, PlacementEpoch(1));
@@ -111,9 +168,12 @@ proptest! {
         replicas in proptest::collection::vec((1_u8..7, any::<bool>()), 0..4),
         copies in 0_u8..5,
     ) {
-        let mut candidates = candidates(count);
-        for (candidate, (replica, worker, weight)) in candidates.iter_mut().zip(roles) {
-            *candidate = Candidate { replica, worker, weight, ..*candidate };
+        let mut hosts = hosts(count);
+        for (host, (replica, worker, weight)) in hosts.iter_mut().zip(roles) {
+            let given = [(replica, Role::Replica), (worker, Role::Worker)];
+            let given = given.into_iter().filter(|(given, _)| *given);
+            host.roles = given.fold(Roles::default(), |roles, (_, role)| roles.with(role));
+            host.weight = weight;
         }
         let classes: Vec<DataClass> = replicas
             .iter()
@@ -121,7 +181,7 @@ proptest! {
             .map(|(&(replicas, abroad), name)| class(&name.to_string(), replicas, if abroad { &["us"] } else { &[] }))
             .collect();
         let policy = Policy { version: PolicyVersion(1), parent: None, classes: classes.clone() };
-        let table = table(&classes, &[&deployment("digits", copies)], &candidates);
+        let table = table(&classes, &[&deployment("digits", copies)], &hosts);
         let policies = BTreeMap::from([(PolicyVersion(1), (policy, Sha256Digest::of(b"policy")))]);
         let (roster, eu) = (roster(), region("eu"));
         let rules = Rules { region: &eu, policies: &policies, roster: &roster };

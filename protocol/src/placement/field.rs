@@ -7,6 +7,7 @@
 use super::bucket::RttBucket;
 use super::rendezvous::draw;
 use super::rule::{FailureDomain, Host, Refusal, Rule};
+use super::table::NODES_MAX;
 use hedgerow_attest::id::NodeId;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -81,7 +82,7 @@ impl<'a> Field<'a> {
             let known = by_node.entry(host.node).or_insert(host);
             *known = (*known).min(host);
         }
-        let copies = usize::from(rule.copies);
+        let copies = usize::from(rule.copies).min(NODES_MAX);
         let mut field = Self {
             copies,
             open: BTreeMap::new(),

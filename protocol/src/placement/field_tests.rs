@@ -243,7 +243,10 @@ proptest! {
         }
         prop_assert_eq!(&rounds[4], &rounds[3]);
         let field = Field::new(&rule, &later);
-        for (before, after) in before.iter().zip(&after) {
+        for (group, (before, after)) in (0_u32..).zip(before.iter().zip(&after)) {
+            let host = |node: &NodeId| field.open.get(node).or_else(|| field.closed.get(node)).unwrap();
+            let order = |node: &NodeId| (draw(&group.to_be_bytes(), node, host(node).weight), *node);
+            prop_assert!(after.nodes.is_sorted_by_key(order), "home first");
             for node in &after.nodes {
                 let kept = before.nodes.contains(node) && field.closed.contains_key(node);
                 prop_assert!(field.lets_in(node) || kept);

@@ -17,7 +17,7 @@ mod table;
 mod verify;
 
 pub use bucket::RttBucket;
-pub(crate) use choose::{Candidate, Inputs, choose};
+pub(crate) use choose::{Inputs, choose};
 pub use deployment::Deployment;
 pub use fence::Fence;
 pub use field::{Choice, Field, Incumbents, Note};

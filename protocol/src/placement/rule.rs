@@ -73,7 +73,7 @@ impl fmt::Display for FailureDomain {
 /// What is demanded of the nodes of one group or model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
-    /// How many should hold it.
+    /// How many should hold it; at most [`super::NODES_MAX`] do.
     pub copies: u8,
     /// What they must be permitted to do.
     pub role: Role,
