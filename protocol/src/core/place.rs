@@ -7,8 +7,8 @@ use crate::defect::Defects;
 use crate::fact::{CELL_MEMBERS_MAX, Fact, FactKey, NodeState, VerifiedFact};
 use crate::id::PlacementEpoch;
 use crate::placement::{
-    Availability, Deployment, Host, Inputs, PlacementTable, Policy, RttBucket, Rules, TableFault, TrustClass, choose,
-    verify_table,
+    Availability, Deployment, Ground, Holdings, Host, Inputs, PlacementTable, Policy, RttBucket, Rules, TableFault,
+    TrustClass, choose, verify_table,
 };
 use crate::register::{Content, Value};
 use crate::time::Mono;
@@ -30,13 +30,13 @@ impl<D: Defects> MeshCore<D> {
         let policy = self.policies.values().next_back();
         let deployments: Vec<&Deployment> = self.deployments().collect();
         let previous = self.decided_table(&cell);
+        let held = previous.map(Holdings::of_table).unwrap_or_default();
+        let former = previous.and_then(|table| self.policy_of(table));
         let table = choose(&Inputs {
-            region: &self.config.region,
+            ground: Ground { region: &self.config.region, hosts: &self.hosts(now), held: &held, former },
             policy: policy.map(|(policy, digest)| (policy, *digest)),
             deployments: &deployments,
-            hosts: &self.hosts(now),
-            previous,
-            former: previous.and_then(|table| self.policy_of(table)),
+            previous: previous.map_or(PlacementEpoch(0), |table| table.epoch),
             config_epoch: voters.epoch,
         });
         let same = previous.map_or_else(|| table.is_empty(), |previous| previous.places_like(&table));

@@ -3,10 +3,11 @@
 use super::*;
 use crate::id::PolicyVersion;
 use crate::name::{ClassName, ModelName, ModelVersion};
-use crate::placement::{Availability, DataClass, RttBucket, Rules, TrustClass, verify_table};
+use crate::placement::{Availability, DataClass, Holdings, Host, RttBucket, Rules, TrustClass, verify_table};
 use crate::roster::Roster;
 use hedgerow_attest::member::Member;
 use hedgerow_attest::membership::{Role, Roles};
+use hedgerow_attest::region::Region;
 use hedgerow_attest::testing::SampleMesh;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -71,12 +72,10 @@ fn deployment(model: &str, replicas: u8) -> Deployment {
 fn table(classes: &[DataClass], deployments: &[&Deployment], hosts: &[Host]) -> PlacementTable {
     let policy = Policy { version: PolicyVersion(1), parent: None, classes: classes.to_vec() };
     choose(&Inputs {
-        region: &region("eu"),
+        ground: Ground { region: &region("eu"), hosts, held: &Holdings::default(), former: None },
         policy: Some((&policy, Sha256Digest::of(b"policy"))),
         deployments,
-        hosts,
-        previous: None,
-        former: None,
+        previous: PlacementEpoch(0),
         config_epoch: ConfigEpoch(2),
     })
 }
@@ -109,13 +108,12 @@ fn follow(
     hosts: &[Host],
     previous: Option<&PlacementTable>,
 ) -> PlacementTable {
+    let held = previous.map(Holdings::of_table).unwrap_or_default();
     choose(&Inputs {
-        region: &region("eu"),
+        ground: Ground { region: &region("eu"), hosts, held: &held, former: Some(former) },
         policy: Some((policy, Sha256Digest::of(b"policy"))),
         deployments: &[deployment],
-        hosts,
-        previous,
-        former: Some(former),
+        previous: previous.map_or(PlacementEpoch(0), |table| table.epoch),
         config_epoch: ConfigEpoch(2),
     })
 }

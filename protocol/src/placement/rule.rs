@@ -122,6 +122,13 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Whether the data must not be there: such a node serves nothing of it from the moment at which it hears of the rule,
+    /// before anybody else holds a copy.
+    #[must_use]
+    pub const fn forbids(&self) -> bool {
+        matches!(self, Self::Region(_) | Self::Role | Self::Class(_) | Self::Trust)
+    }
+
     /// Whether it also ends what is held. Lack of room and a recent return keep a node from getting something, and are no
     /// reason to move what it has.
     #[must_use]
@@ -260,6 +267,7 @@ mod tests {
             Refusal::Draining,
             Refusal::Down,
         ];
-        assert_eq!(all.map(|refusal| refusal.evicts()), [true, true, true, true, false, false, true, true]);
+        assert_eq!(all.clone().map(|refusal| refusal.evicts()), [true, true, true, true, false, false, true, true]);
+        assert_eq!(all.map(|refusal| refusal.forbids()), [true, true, true, true, false, false, false, false]);
     }
 }
