@@ -29,6 +29,7 @@ pub(crate) fn view(members: &[(u8, Vec<SocketAddr>)]) -> MeshView {
         region: region.clone(),
         cell: Some(CELL),
         class: "edge".to_owned(),
+        roles: hedgerow_attest::membership::Roles::all(),
         state: MemberState::Alive,
         incarnation: Incarnation(1),
         addresses: addresses.clone(),
@@ -52,6 +53,7 @@ pub(crate) fn view(members: &[(u8, Vec<SocketAddr>)]) -> MeshView {
         placements: BTreeMap::new(),
         deployments: vec![],
         policy: Some(Arc::new(Policy { version: PolicyVersion(1), parent: None, classes: vec![cart] })),
+        policy_heads: vec![],
     }
 }
 
@@ -63,7 +65,7 @@ pub(crate) fn cart() -> ClassName {
 /// Places one group of the class on these nodes.
 pub(crate) fn place(view: &mut MeshView, epoch: u64, prefix: u8, nodes: &[u8]) {
     let region = view.region.clone();
-    let empty = PlacementView { region, epoch: PlacementEpoch(0), groups: BTreeMap::new(), models: BTreeMap::new() };
+    let empty = PlacementView { region, epoch: PlacementEpoch(0), policy: None, groups: BTreeMap::new(), models: BTreeMap::new() };
     let placement = view.placements.entry(CELL).or_insert(empty);
     placement.epoch = PlacementEpoch(epoch);
     placement.groups.insert((cart(), prefix), nodes.iter().map(|number| node(*number)).collect());

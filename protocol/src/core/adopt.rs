@@ -105,7 +105,7 @@ impl<D: Defects> MeshCore<D> {
             }
             Fact::Rollup(rollup) => self.follow_rollup(fx, rollup),
             Fact::Policy(policy, digest) => {
-                self.policies.insert(policy.version, (policy.clone(), *digest));
+                self.policies.insert(policy.clone(), *digest);
                 self.review_placements(fx);
                 self.touch();
             }

@@ -206,7 +206,7 @@ impl<D: Defects> FactStore<D> {
     fn mesh_room(&self, key: &FactKey) -> usize {
         let kind = std::mem::discriminant(key);
         let most = match key {
-            FactKey::Policy(_) => POLICIES_MAX,
+            FactKey::Policy(_) | FactKey::PolicyChild(..) => POLICIES_MAX,
             FactKey::Deployment(_) => DEPLOYMENTS_MAX,
             FactKey::Member(_)
             | FactKey::Genesis(_)

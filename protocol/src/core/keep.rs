@@ -37,6 +37,7 @@ impl<D: Defects> MeshCore<D> {
             }
             FactKey::Member(_)
             | FactKey::Policy(_)
+            | FactKey::PolicyChild(..)
             | FactKey::Record(_)
             | FactKey::Accusation(_)
             | FactKey::Deployment(_)

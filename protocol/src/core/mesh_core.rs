@@ -11,14 +11,13 @@ use crate::cell::Cell;
 use crate::coords::Coordinates;
 use crate::defect::{Defects, Sound};
 use crate::fact::{Liveness, SignedStatement};
-use crate::id::{PolicyVersion, Token};
+use crate::id::Token;
 use crate::machine::{Cx, Machine};
 use crate::membership::{Contacts, Finding, Remote, Sign, Swim};
-use crate::placement::{PlacementTable, Policy};
+use crate::placement::{PlacementTable, Policies};
 use crate::roster::Roster;
 use crate::time::{Mono, Wall, micros};
 use crate::view::MemberState;
-use hedgerow_attest::digest::Sha256Digest;
 use hedgerow_attest::id::{CellId, NodeId};
 use hedgerow_attest::root::TrustRoot;
 use hedgerow_attest::time::UnixSeconds;
@@ -38,7 +37,7 @@ pub struct MeshCore<D = Sound> {
     pub(super) facts: FactStore<D>,
     /// The cell of this node, once its region has one.
     pub(super) home: Option<CellId>,
-    pub(super) policies: BTreeMap<PolicyVersion, (Policy, Sha256Digest)>,
+    pub(super) policies: Policies,
     /// The table of each cell that was verified and is followed.
     pub(super) placements: BTreeMap<CellId, PlacementTable>,
     pub(super) fences: BTreeMap<CellId, Fence>,
@@ -98,7 +97,7 @@ impl<D: Defects> MeshCore<D> {
             roster: Arc::new(Roster::waiving(defects)),
             facts: FactStore::new(defects),
             home: None,
-            policies: BTreeMap::new(),
+            policies: Policies::default(),
             placements: BTreeMap::new(),
             fences: BTreeMap::new(),
             changes: 0,

@@ -7,8 +7,8 @@ use crate::defect::Defects;
 use crate::fact::{CELL_MEMBERS_MAX, Fact, FactKey, NodeState, VerifiedFact};
 use crate::id::PlacementEpoch;
 use crate::placement::{
-    Availability, Deployment, Ground, Holdings, Host, Inputs, PlacementTable, Policy, RttBucket, Rules, TableFault,
-    TrustClass, choose, verify_table,
+    Availability, Deployment, Ground, Holdings, Host, Inputs, PlacementTable, RttBucket, Rules, TableFault, TrustClass,
+    choose, verify_table,
 };
 use crate::register::{Content, Value};
 use crate::time::Mono;
@@ -27,14 +27,19 @@ impl<D: Defects> MeshCore<D> {
         if let Some(next) = self.voter_change(now, voters) {
             return Some(Content::Configuration(next));
         }
-        let policy = self.policies.values().next_back();
+        let policy = self.policies.in_force();
         let deployments: Vec<&Deployment> = self.deployments().collect();
         let previous = self.decided_table(&cell);
         let held = previous.map(Holdings::of_table).unwrap_or_default();
-        let former = previous.and_then(|table| self.policy_of(table));
+        let former = previous.and_then(|table| self.policies.named(&table.policy?));
         let table = choose(&Inputs {
-            ground: Ground { region: &self.config.region, hosts: &self.hosts(now), held: &held, former },
-            policy: policy.map(|(policy, digest)| (policy, *digest)),
+            ground: Ground {
+                region: &self.config.region,
+                hosts: &self.hosts(now),
+                held: &held,
+                former: former.as_deref(),
+            },
+            policy: policy.as_ref().map(|(policy, name)| (&**policy, name.1)),
             deployments: &deployments,
             previous: previous.map_or(PlacementEpoch(0), |table| table.epoch),
             config_epoch: voters.epoch,
@@ -77,12 +82,6 @@ impl<D: Defects> MeshCore<D> {
             NodeState::Up | NodeState::Stopping if self.is_settled(now, peer.serves_since()) => Availability::Available,
             NodeState::Up | NodeState::Stopping => Availability::Settling,
         }
-    }
-
-    /// The policy that a table was computed under, where it is known.
-    fn policy_of(&self, table: &PlacementTable) -> Option<&Policy> {
-        let (version, digest) = table.policy?;
-        self.policies.get(&version).filter(|(_, known)| *known == digest).map(|(policy, _)| policy)
     }
 
     /// Whether a proposal keeps the rules as far as this node knows them.

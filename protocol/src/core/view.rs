@@ -32,7 +32,9 @@ impl<D: Defects> MeshCore<D> {
         let placements: BTreeMap<CellId, PlacementView> = self
             .placements
             .iter()
-            .filter_map(|(cell, table)| Some((*cell, placement_view(self.roster.cell(cell)?.region(), table, &wanted))))
+            .filter_map(|(cell, table)| {
+                Some((*cell, self.placement_view(self.roster.cell(cell)?.region(), table, &wanted)))
+            })
             .collect();
         let deployments =
             wanted.iter().map(|deployment| self.deployment_view(deployment, &members, &placements)).collect();
@@ -44,7 +46,8 @@ impl<D: Defects> MeshCore<D> {
             at: now,
             aggregators: self.aggregators(now),
             deployments,
-            policy: self.policies.values().next_back().map(|(policy, _)| Arc::new(policy.clone())),
+            policy: self.policies.in_force().map(|(policy, _)| Arc::new(policy.into_owned())),
+            policy_heads: self.policies.heads().to_vec(),
             cells: self.cells(now),
             members,
             placements,
@@ -76,6 +79,7 @@ impl<D: Defects> MeshCore<D> {
             region: member.region().clone(),
             cell: self.cell_in(member.region()),
             class: member.class().to_string(),
+            roles: member.roles(),
             state: self.member_state(&node, now)?,
             incarnation: record.incarnation,
             addresses: record.addresses.clone(),
@@ -172,27 +176,29 @@ impl<D: Defects> MeshCore<D> {
         let warm = members.values().filter(|member| member.health.warm.contains(&model)).map(|member| member.node);
         DeploymentView { deployment: deployment.clone(), mine, warm: warm.collect() }
     }
-}
 
-/// Rows of models count only while a publisher wants exactly that artifact served.
-fn placement_view(region: &Region, table: &PlacementTable, wanted: &[&Deployment]) -> PlacementView {
-    let mut groups = BTreeMap::new();
-    for row in &table.classes {
-        for (prefix, list) in (0..=u8::MAX).zip(&row.groups) {
-            groups.insert((row.class.clone(), prefix), table.nodes(list).collect());
+    /// Rows of models count only while a publisher wants exactly that artifact served.
+    fn placement_view(&self, region: &Region, table: &PlacementTable, wanted: &[&Deployment]) -> PlacementView {
+        let mut groups = BTreeMap::new();
+        for row in &table.classes {
+            for (prefix, list) in (0..=u8::MAX).zip(&row.groups) {
+                groups.insert((row.class.clone(), prefix), table.nodes(list).collect());
+            }
         }
+        let served = |model: &ModelRef, manifest| {
+            wanted.iter().any(|deployment| {
+                deployment.model_ref() == *model && deployment.manifest == manifest && deployment.wants(region)
+            })
+        };
+        let rows = table.models.iter().filter(|row| served(&row.model, row.manifest));
+        let models = rows
+            .map(|row| {
+                let nodes = table.nodes(&row.nodes).collect();
+                (row.model.clone(), ModelPlacement { manifest: row.manifest, nodes })
+            })
+            .collect();
+        let policy =
+            table.policy.and_then(|name| self.policies.named(&name)).map(|policy| Arc::new(policy.into_owned()));
+        PlacementView { region: region.clone(), epoch: table.epoch, policy, groups, models }
     }
-    let served = |model: &ModelRef, manifest| {
-        wanted.iter().any(|deployment| {
-            deployment.model_ref() == *model && deployment.manifest == manifest && deployment.wants(region)
-        })
-    };
-    let rows = table.models.iter().filter(|row| served(&row.model, row.manifest));
-    let models = rows
-        .map(|row| {
-            let nodes = table.nodes(&row.nodes).collect();
-            (row.model.clone(), ModelPlacement { manifest: row.manifest, nodes })
-        })
-        .collect();
-    PlacementView { region: region.clone(), epoch: table.epoch, groups, models }
 }

@@ -2,6 +2,7 @@
 
 use crate::id::{ConfigEpoch, PolicyVersion};
 use crate::name::ModelName;
+use hedgerow_attest::digest::Sha256Digest;
 use hedgerow_attest::id::{CellId, NodeId};
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +16,7 @@ pub enum FactKey {
     Genesis(CellId),
     /// One voter set of a cell.
     Configuration(CellId, ConfigEpoch),
-    /// One version of the rules for data.
+    /// The first rules for data, and later ones that begin anew.
     Policy(PolicyVersion),
     /// What a node says about itself.
     Record(NodeId),
@@ -27,6 +28,8 @@ pub enum FactKey {
     Placement(CellId),
     /// The state of a cell.
     Rollup(CellId),
+    /// A policy that names the ones it replaces. Two operators may give two of them one version, and both count.
+    PolicyChild(PolicyVersion, Sha256Digest),
 }
 
 /// Which of two facts with one key holds: the one with the higher version.
@@ -53,7 +56,9 @@ impl FactKey {
             Self::Accusation(node) => of_kind(5, node.as_bytes()),
             Self::Placement(cell) => of_kind(7, cell.as_bytes()),
             Self::Rollup(cell) => of_kind(8, cell.as_bytes()),
-            Self::Configuration(..) | Self::Policy(_) | Self::Deployment(_) => hash64(&self.to_bytes()),
+            Self::Configuration(..) | Self::Policy(_) | Self::PolicyChild(..) | Self::Deployment(_) => {
+                hash64(&self.to_bytes())
+            }
         }
     }
 
@@ -111,11 +116,12 @@ mod tests {
             FactKey::Deployment(ModelName::new("digits").unwrap()),
             FactKey::Placement(cell),
             FactKey::Rollup(cell),
+            FactKey::PolicyChild(PolicyVersion(2), Sha256Digest::from_bytes([0xab; 32])),
         ];
         assert_eq!(keys.map(|key| format!("{:016x}", key.hash())), FROZEN);
     }
 
-    const FROZEN: [&str; 9] = [
+    const FROZEN: [&str; 10] = [
         "359cd212d4e1d7be",
         "97c558d9553f5381",
         "0a763fb75016d450",
@@ -125,5 +131,6 @@ mod tests {
         "63968f2fc9a29583",
         "5a10666051f84b03",
         "2458ec2ed235f716",
+        "94edb554dd07831d",
     ];
 }

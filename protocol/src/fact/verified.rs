@@ -203,7 +203,10 @@ impl VerifiedFact {
     pub(super) fn policy(policy: Policy, endorsed: Endorsed<Policy>) -> Self {
         let digest = endorsed.payload_digest();
         let version = FactVersion { major: policy.version.0, minor: 0, tie: hash64(digest.as_bytes()) };
-        let key = FactKey::Policy(policy.version);
+        let key = match policy.parent {
+            None => FactKey::Policy(policy.version),
+            Some(_) => FactKey::PolicyChild(policy.version, digest),
+        };
         Self::proven(key, version, Fact::Policy(policy, digest), SignedFact::Policy(endorsed))
     }
 

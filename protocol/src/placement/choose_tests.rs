@@ -3,7 +3,7 @@
 use super::*;
 use crate::id::PolicyVersion;
 use crate::name::{ClassName, ModelName, ModelVersion};
-use crate::placement::{Availability, DataClass, Holdings, Host, RttBucket, Rules, TrustClass, verify_table};
+use crate::placement::{Availability, DataClass, Holdings, Host, Policies, RttBucket, Rules, TrustClass, verify_table};
 use crate::roster::Roster;
 use hedgerow_attest::member::Member;
 use hedgerow_attest::membership::{Role, Roles};
@@ -180,7 +180,8 @@ proptest! {
             .collect();
         let policy = Policy { version: PolicyVersion(1), parent: None, classes: classes.clone() };
         let table = table(&classes, &[&deployment("digits", copies)], &hosts);
-        let policies = BTreeMap::from([(PolicyVersion(1), (policy, Sha256Digest::of(b"policy")))]);
+        let mut policies = Policies::default();
+        policies.insert(policy, Sha256Digest::of(b"policy"));
         let (roster, eu) = (roster(), region("eu"));
         let rules = Rules { region: &eu, policies: &policies, roster: &roster };
         prop_assert_eq!(verify_table(&table, &rules), Ok(()));

@@ -61,6 +61,10 @@ pub fn replica_set(view: &MeshView, session: &SessionId) -> Result<ReplicaSet, P
 pub fn group_set(view: &MeshView, group: &GroupId) -> Result<ReplicaSet, PlacementError> {
     let class = rule(view, group)?;
     let placement = view.placements.get(&group.cell).ok_or_else(|| PlacementError::NotPlaced(class.name.clone()))?;
+    // What either the rules of the placement or those in force forbid is forbidden: the tighter ones count on receipt, the
+    // looser ones with the placement that keeps them.
+    let committed = placement.policy.as_deref().and_then(|policy| policy.class(&class.name)).unwrap_or(class);
+    let class = &class.meet(committed).ok_or_else(|| PlacementError::Forbidden(class.name.clone()))?;
     if !class.allows(&placement.region) {
         return Err(PlacementError::Forbidden(class.name.clone()));
     }

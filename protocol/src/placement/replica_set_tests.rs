@@ -32,6 +32,7 @@ fn view(regions: Vec<Region>) -> MeshView {
         region: eu.clone(),
         cell: Some(CELL),
         class: "edge".to_owned(),
+        roles: hedgerow_attest::membership::Roles::all(),
         state: if n == 2 { MemberState::Down } else { MemberState::Alive },
         incarnation: Incarnation(1),
         addresses: vec![],
@@ -44,7 +45,8 @@ fn view(regions: Vec<Region>) -> MeshView {
     };
     let class = DataClass { name: cart(), replicas: 2, write_quorum: 2, regions, personal: false, ttl_s: 60 };
     let groups = (0..16).map(|prefix| ((cart(), prefix), vec![node(1), node(2)])).collect();
-    let placement = PlacementView { region: eu.clone(), epoch: PlacementEpoch(4), groups, models: BTreeMap::new() };
+    let placement =
+        PlacementView { region: eu.clone(), epoch: PlacementEpoch(4), policy: None, groups, models: BTreeMap::new() };
     MeshView {
         me: node(1),
         mesh: MeshId::from_bytes([9; 32]),
@@ -57,6 +59,7 @@ fn view(regions: Vec<Region>) -> MeshView {
         placements: BTreeMap::from([(CELL, placement)]),
         deployments: vec![],
         policy: Some(Arc::new(Policy { version: PolicyVersion(1), parent: None, classes: vec![class] })),
+        policy_heads: vec![],
     }
 }
 
@@ -75,6 +78,33 @@ fn a_session_is_where_the_table_puts_its_group() {
         (node(3), PlacementReason::Reserve),
     ];
     assert_eq!(reasons, expected);
+}
+
+#[test]
+fn a_looser_rule_waits_for_the_placement_that_keeps_it_and_a_tighter_one_does_not() {
+    let us = Region::new("us").unwrap();
+    let ruled = |in_force: DataClass, committed: DataClass| {
+        let policy = |class| Some(Arc::new(Policy { version: PolicyVersion(1), parent: None, classes: vec![class] }));
+        let mut view = view(vec![]);
+        view.policy = policy(in_force);
+        view.placements.get_mut(&CELL).unwrap().policy = policy(committed);
+        replica_set(&view, &session()).map(|set| (set.write_quorum, set.ttl))
+    };
+    let rule = |write_quorum, ttl_s| DataClass {
+        name: cart(),
+        replicas: 2,
+        write_quorum,
+        regions: vec![],
+        personal: false,
+        ttl_s,
+    };
+    let (long, short) = (Some(Duration::from_secs(60)), Some(Duration::from_secs(30)));
+    assert_eq!(ruled(rule(1, 30), rule(2, 60)), Ok((2, long)));
+    assert_eq!(ruled(rule(2, 60), rule(1, 30)), Ok((2, long)));
+    assert_eq!(ruled(rule(1, 30), rule(1, 30)), Ok((1, short)));
+    let abroad = |class| DataClass { regions: vec![us.clone()], ..class };
+    assert_eq!(ruled(abroad(rule(2, 60)), rule(2, 60)), Err(PlacementError::Forbidden(cart())));
+    assert_eq!(ruled(rule(2, 60), abroad(rule(2, 60))), Err(PlacementError::Forbidden(cart())));
 }
 
 #[test]

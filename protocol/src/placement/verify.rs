@@ -1,15 +1,14 @@
 //! Checking a table against the rules. The same check stands before a voter's acceptance and before everybody's adoption.
 
-use super::policy::Policy;
+use super::policies::Policies;
 use super::table::{NODES_MAX, NodeList, PlacementTable};
 use crate::id::PolicyVersion;
 use crate::name::{ClassName, ModelRef};
 use crate::roster::Roster;
 use crate::session_id::GROUP_PREFIXES;
-use hedgerow_attest::digest::Sha256Digest;
 use hedgerow_attest::id::NodeId;
 use hedgerow_attest::region::Region;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use thiserror::Error;
 
 /// The rule that a table breaks.
@@ -50,7 +49,7 @@ impl TableFault {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rules<'a> {
     pub(crate) region: &'a Region,
-    pub(crate) policies: &'a BTreeMap<PolicyVersion, (Policy, Sha256Digest)>,
+    pub(crate) policies: &'a Policies,
     pub(crate) roster: &'a Roster,
 }
 
@@ -70,14 +69,12 @@ pub(crate) fn verify_table(table: &PlacementTable, rules: &Rules<'_>) -> Result<
         }
     }
     let policy = match table.policy {
-        Some((version, digest)) => {
-            let known = rules.policies.get(&version).filter(|(_, known)| *known == digest);
-            Some(&known.ok_or(TableFault::UnknownPolicy(version))?.0)
-        }
+        Some(name) => Some(rules.policies.named(&name).ok_or(TableFault::UnknownPolicy(name.0))?),
         None => None,
     };
     for row in &table.classes {
-        let class = policy.and_then(|policy| policy.class(&row.class)).filter(|class| class.allows(rules.region));
+        let class =
+            policy.as_ref().and_then(|policy| policy.class(&row.class)).filter(|class| class.allows(rules.region));
         let class = class.ok_or_else(|| TableFault::ForbiddenClass(row.class.clone()))?;
         let whole = row.groups.len() == usize::from(GROUP_PREFIXES);
         if !whole || !row.groups.iter().all(|list| is_set(list, table.members.len(), usize::from(class.replicas))) {

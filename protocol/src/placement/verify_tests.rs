@@ -3,12 +3,13 @@
 use super::*;
 use crate::id::{ConfigEpoch, PlacementEpoch};
 use crate::name::{ModelName, ModelVersion};
-use crate::placement::{ClassRow, DataClass, ModelRow};
+use crate::placement::{ClassRow, DataClass, ModelRow, Policy};
+use hedgerow_attest::digest::Sha256Digest;
 use hedgerow_attest::testing::SampleMesh;
 
 struct Scene {
     roster: Roster,
-    policies: BTreeMap<PolicyVersion, (Policy, Sha256Digest)>,
+    policies: Policies,
     nodes: Vec<NodeId>,
     table: PlacementTable,
 }
@@ -50,7 +51,9 @@ fn scene() -> Scene {
         classes: vec![ClassRow { class: ClassName::new("cart").unwrap(), groups }],
         models: vec![ModelRow { model, manifest: digest, nodes: NodeList(vec![1]) }],
     };
-    Scene { roster, policies: BTreeMap::from([(PolicyVersion(1), (policy, digest))]), nodes, table }
+    let mut policies = Policies::default();
+    policies.insert(policy, digest);
+    Scene { roster, policies, nodes, table }
 }
 
 fn verdict(change: impl FnOnce(&mut Scene)) -> Result<(), TableFault> {
@@ -83,7 +86,7 @@ fn what_is_not_known_yet_may_heal() {
     let stranger = NodeId::from_bytes([0xff; 32]);
     let unknown = verdict(|scene| scene.table.members.push(stranger)).unwrap_err();
     assert_eq!((&unknown, unknown.may_heal()), (&TableFault::UnknownMember(stranger), true));
-    let policy = verdict(|scene| scene.policies.clear()).unwrap_err();
+    let policy = verdict(|scene| scene.policies = Policies::default()).unwrap_err();
     assert_eq!((&policy, policy.may_heal()), (&TableFault::UnknownPolicy(PolicyVersion(1)), true));
     let other = verdict(|scene| scene.table.policy = Some((PolicyVersion(1), Sha256Digest::of(b"another"))));
     assert_eq!(other, Err(TableFault::UnknownPolicy(PolicyVersion(1))));

@@ -106,6 +106,41 @@ fn a_policy_that_tightens_counts_before_any_table_follows() {
 }
 
 #[test]
+fn of_two_policies_at_once_no_node_does_what_either_forbids_until_a_third_replaces_both() {
+    let mut cluster = placed(8, &SIX);
+    let abroad = session(&cluster.view(0), "us", "cart", "bob");
+    let (set, heads) = (replica_set(&cluster.view(0), &abroad).unwrap(), cluster.view(0).policy_heads);
+    assert_eq!((set.nodes.len(), set.write_quorum, heads.len()), (3, 2, 1));
+    let fenced = cluster.successor(2, &[heads[0].1], vec![class("cart", 3, 2, &["eu"])]);
+    let strict = cluster.successor(2, &[heads[0].1], vec![class("cart", 3, 3, &[])]);
+    cluster.announce(0, fenced);
+    cluster.announce(3, strict);
+    let settled = |c: &Cluster| {
+        c.up().all(|node| {
+            let view = c.view(node);
+            let followed = view.placements.values().all(|placement| placement.policy == view.policy);
+            view.policy_heads.len() == 2 && followed
+        })
+    };
+    cluster.run_until_holds(15 * S, "both are known everywhere, and placed under", settled);
+    let home = session(&cluster.view(0), "eu", "cart", "bob");
+    for node in cluster.up() {
+        let view = cluster.view(node);
+        assert_eq!(replica_set(&view, &abroad), Err(PlacementError::Forbidden(abroad.class.clone())), "node {node}");
+        let set = replica_set(&view, &home).unwrap();
+        assert_eq!((set.nodes.len(), set.write_quorum), (3, 3), "node {node}");
+    }
+    let heads: Vec<_> = cluster.view(0).policy_heads.iter().map(|(_, digest)| *digest).collect();
+    let both = cluster.successor(3, &heads, vec![class("cart", 3, 1, &[])]);
+    cluster.announce(1, both);
+    cluster.run_until_holds(15 * S, "the third alone is in force", |c| {
+        c.up().all(|node| {
+            replica_set(&c.view(node), &abroad).is_ok_and(|set| (set.nodes.len(), set.write_quorum) == (3, 1))
+        })
+    });
+}
+
+#[test]
 fn a_short_absence_moves_nothing_and_a_long_one_is_repaired() {
     let mut cluster = placed(4, &["eu"; 5]);
     let holder = cluster.judge.holder("eu", cluster.now).expect("somebody leads").node;

@@ -4,7 +4,7 @@ use super::cluster::{Cluster, S};
 use crate::fact::{SignedFact, VerifiedFact};
 use crate::id::PolicyVersion;
 use crate::name::{ClassName, ModelName, ModelVersion};
-use crate::placement::{DataClass, Deployment, Policy};
+use crate::placement::{DataClass, Deployment, Policy, parent_of};
 use crate::roster::Roster;
 use hedgerow_attest::digest::Sha256Digest;
 use hedgerow_attest::endorsed::Endorsed;
@@ -39,6 +39,12 @@ impl Cluster {
 
     pub(crate) fn policy(&self, version: u64, classes: Vec<DataClass>) -> VerifiedFact {
         let policy = Policy { version: PolicyVersion(version), parent: None, classes };
+        self.verified(SignedFact::Policy(Endorsed::sign(&policy, &[self.mesh.policy()])))
+    }
+
+    /// A policy that replaces others.
+    pub(crate) fn successor(&self, version: u64, parents: &[Sha256Digest], classes: Vec<DataClass>) -> VerifiedFact {
+        let policy = Policy { version: PolicyVersion(version), parent: parent_of(parents), classes };
         self.verified(SignedFact::Policy(Endorsed::sign(&policy, &[self.mesh.policy()])))
     }
 

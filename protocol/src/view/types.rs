@@ -4,10 +4,11 @@ use super::state::MemberState;
 use crate::fact::{CellContact, Health, Totals, VerifiedRollup};
 use crate::id::{ConfigEpoch, Incarnation, PlacementEpoch, Term};
 use crate::name::{ClassName, ModelRef};
-use crate::placement::{Deployment, Policy};
+use crate::placement::{Deployment, Policy, PolicyName};
 use crate::time::Mono;
 use hedgerow_attest::digest::Sha256Digest;
 use hedgerow_attest::id::{CellId, MeshId, NodeId};
+use hedgerow_attest::membership::Roles;
 use hedgerow_attest::region::Region;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -36,8 +37,10 @@ pub struct MeshView {
     pub placements: BTreeMap<CellId, PlacementView>,
     /// The models that publishers want served, by name.
     pub deployments: Vec<DeploymentView>,
-    /// The rules for data, where the mesh has any.
+    /// The rules for data, where the mesh has any: of concurrent policies what all of them allow.
     pub policy: Option<Arc<Policy>>,
+    /// The policies from which that follows, and which a successor has to name.
+    pub policy_heads: Vec<PolicyName>,
 }
 
 /// One member.
@@ -51,6 +54,8 @@ pub struct MemberView {
     pub cell: Option<CellId>,
     /// What kind of machine it is, by its certificate.
     pub class: String,
+    /// What it may be asked to do, by its certificate.
+    pub roles: Roles,
     /// How it is seen.
     pub state: MemberState,
     /// Its latest known incarnation.
@@ -133,6 +138,8 @@ pub struct PlacementView {
     pub region: Region,
     /// Numbers the placements of the cell.
     pub epoch: PlacementEpoch,
+    /// The rules that it keeps, where they are known. A looser rule counts only once a placement keeps it.
+    pub policy: Option<Arc<Policy>>,
     /// Nodes by class and hash prefix, home first.
     pub groups: BTreeMap<(ClassName, u8), Vec<NodeId>>,
     /// Nodes by model and version, best first.
