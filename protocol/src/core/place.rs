@@ -8,16 +8,13 @@ use crate::fact::{CELL_MEMBERS_MAX, Fact, FactKey, NodeState, VerifiedFact};
 use crate::id::PlacementEpoch;
 use crate::placement::{
     Availability, Deployment, Ground, Holdings, Host, Inputs, PlacementTable, RttBucket, Rules, TableFault, TrustClass,
-    choose, verify_table,
+    choose, class_weight, verify_table,
 };
 use crate::register::{Content, Value};
 use crate::time::Mono;
 use hedgerow_attest::id::{CellId, NodeId};
 use hedgerow_attest::member::Member;
 use std::collections::BTreeMap;
-
-/// Shares of node classes of which nothing is known.
-const WEIGHT: u32 = 4;
 
 impl<D: Defects> MeshCore<D> {
     /// What this holder proposes next, if anything: voters first, since they are what keeps the rest.
@@ -58,7 +55,7 @@ impl<D: Defects> MeshCore<D> {
             Host {
                 node: member.node(),
                 region: member.region().clone(),
-                weight: weight(class.as_str()),
+                weight: class_weight(class),
                 class: class.clone(),
                 roles: member.roles(),
                 trust: TrustClass::SelfAsserted,
@@ -149,15 +146,5 @@ impl<D: Defects> MeshCore<D> {
         let by_model: BTreeMap<_, _> =
             self.facts.deployments().map(|deployment| (deployment.model_ref(), deployment)).collect();
         by_model.into_values()
-    }
-}
-
-/// A node's share by its class. Guess; capacity that nodes measure and sign would settle it.
-fn weight(class: &str) -> u32 {
-    match class {
-        "tiny" => 1,
-        "small" => 2,
-        "server" | "large" => 8,
-        _ => WEIGHT,
     }
 }

@@ -4,9 +4,11 @@ use super::cluster::{Cluster, MS, S};
 use super::scenario::class;
 use crate::core::{Command, Event};
 use crate::fact::{SignedFact, VerifiedFact};
-use crate::id::PlacementEpoch;
+use crate::id::{PlacementEpoch, PolicyVersion};
 use crate::name::{ClassName, ModelRef, Namespace};
-use crate::placement::{PlacementError, PlacementReason, TableFault, explain, replica_set};
+use crate::placement::{
+    ClassFate, DataClass, PlacementError, PlacementReason, Policy, Refusal, TableFault, explain, preview, replica_set,
+};
 use crate::register::{Acceptance, Content, Decision, Value};
 use crate::session_id::{GROUP_PREFIXES, SessionId};
 use crate::view::MeshView;
@@ -162,6 +164,35 @@ fn a_short_absence_moves_nothing_and_a_long_one_is_repaired() {
     cluster.run_until_holds(15 * S, "what it held is placed elsewhere", |c| !holds(c));
     cluster.start(victim);
     cluster.run_until_holds(10 * S, "it gets its share again", holds);
+}
+
+#[test]
+fn what_a_plan_says_is_what_the_table_then_does() {
+    let mut cluster = placed(9, &["eu"; 5]);
+    let view = cluster.view(0);
+    let eu = cell(&view, "eu");
+    let in_force = view.policy.as_deref().cloned();
+    let none = std::collections::BTreeMap::new();
+    assert!(preview(&view, eu, in_force.as_ref(), &none).unwrap().is_empty(), "no change moves nothing");
+    let classes: Vec<DataClass> = vec![class("cart", 4, 2, &[]), class("other", 2, 1, &["us"])];
+    let proposed = Policy { version: PolicyVersion(2), parent: None, classes: classes.clone() };
+    let plan = preview(&view, eu, Some(&proposed), &none).unwrap();
+    let fates: Vec<(String, ClassFate)> =
+        plan.classes.iter().map(|class| (class.class.to_string(), class.fate)).collect();
+    let expected = [("cart", ClassFate::Placed), ("other", ClassFate::Forbidden), ("personal", ClassFate::Removed)];
+    assert_eq!(fates, expected.map(|(name, fate)| (name.to_owned(), fate)));
+    let region = Refusal::Region(Region::new("eu").unwrap());
+    assert_eq!(plan.classes[1].refusals.values().filter(|refusals| refusals[..] == [region.clone()]).count(), 5);
+    assert_eq!(plan.copies(), usize::from(GROUP_PREFIXES), "one copy more of each group");
+    let next = cluster.policy(2, classes);
+    cluster.announce(0, next);
+    cluster.run_until_holds(10 * S, "the table follows", |c| {
+        let cart = &plan.classes[0];
+        let groups = &c.view(0).placements[&eu].groups;
+        cart.groups.iter().zip(0..).all(|(group, prefix)| groups.get(&(cart.class.clone(), prefix)) == Some(&group.to))
+            && groups.len() == cart.groups.len()
+    });
+    assert!(preview(&view, CellId::from_bytes([9; 32]), None, &none).is_err());
 }
 
 #[test]
