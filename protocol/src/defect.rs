@@ -40,10 +40,19 @@ pub enum Defect {
     DigestWithoutIncarnation,
     /// A holder acts without looking whether its lease still runs, and receivers do not look at fences.
     StaleHolderActs,
+    /// A retired placement makes a replica drop a group although nobody said that it has what this one has.
+    RetireForces,
+    /// While a placement follows another, only the new holders are read.
+    TransitionReadsNewOnly,
+    /// What waits for a holder that is away waits on any node, whatever the rule says.
+    HintsUnconstrained,
 }
 
 impl Defect {
-    /// Every one of them.
+    /// Those of the transition from one placement to the next; the rest is in a mesh core.
+    pub const OF_TRANSITIONS: [Self; 3] = [Self::RetireForces, Self::TransitionReadsNewOnly, Self::HintsUnconstrained];
+
+    /// Every one that a mesh of cores may be built with.
     pub const ALL: [Self; 16] = [
         Self::NoRestartWait,
         Self::QuorumOfOwnView,
@@ -92,11 +101,12 @@ mod tests {
     }
 
     #[test]
-    fn the_list_is_complete_and_without_repetition() {
-        let mut sorted = Defect::ALL.to_vec();
+    fn the_lists_are_complete_and_without_repetition() {
+        let all = [&Defect::ALL[..], &Defect::OF_TRANSITIONS[..]].concat();
+        let mut sorted = all.clone();
         sorted.sort_unstable();
         sorted.dedup();
-        assert_eq!(sorted.len(), Defect::ALL.len());
-        assert_eq!(Defect::ALL.last().map(|last| *last as usize), Some(Defect::ALL.len() - 1));
+        assert_eq!(sorted, all);
+        assert_eq!(sorted.last().map(|last| *last as usize), Some(sorted.len() - 1));
     }
 }

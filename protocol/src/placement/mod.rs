@@ -19,6 +19,7 @@ mod rendezvous;
 mod replica_set;
 mod rule;
 mod table;
+mod transition;
 mod verify;
 
 pub use bucket::RttBucket;
@@ -36,5 +37,6 @@ pub(crate) use rendezvous::draw;
 pub use replica_set::{Explanation, PlacementError, PlacementReason, ReplicaSet, explain, group_set, replica_set};
 pub use rule::{Availability, CLASS_WEIGHTS, FailureDomain, Host, Refusal, Rule, TrustClass, class_weight};
 pub use table::{ClassRow, MODELS_MAX, ModelRow, NODES_MAX, NodeList, PlacementTable};
+pub use transition::{Retained, Transition};
 pub use verify::TableFault;
 pub(crate) use verify::{Rules, verify_table};

@@ -1,0 +1,133 @@
+//! From one placement of a cell to the next, as one node knows it.
+//!
+//! Placements overlap. From the moment at which a node knows placement n+1 until the retirement of n is certified, the
+//! holders of both count: a write is durable with a quorum in each, and both are read. A retirement permits and never forces:
+//! a replica drops a group only when a quorum of its holders said that they have, durably, everything that this one has.
+
+use super::ground::Holdings;
+use super::rendezvous::draw;
+use super::rule::{Host, Rule};
+use crate::defect::{Defect, Defects, Sound};
+use crate::id::PlacementEpoch;
+use crate::name::ClassName;
+use hedgerow_attest::id::NodeId;
+use std::collections::{BTreeMap, BTreeSet};
+use thiserror::Error;
+
+/// The placements that still count, and what follows from them.
+#[derive(Debug, Clone, Default)]
+pub struct Transition<D: Defects = Sound> {
+    defects: D,
+    /// Those that are not retired; the last one is current.
+    epochs: BTreeMap<PlacementEpoch, Holdings>,
+}
+
+/// Why a replica keeps a group that it might drop one day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Retained {
+    /// It holds it by the current placement.
+    #[error("drop a group that the current placement gives to this node")]
+    Current,
+    /// It holds it by a former placement that still counts.
+    #[error("drop a group before placement {0} is retired")]
+    NotRetired(PlacementEpoch),
+    /// Too few holders have what it has.
+    #[error("drop a group of which {by} of {wanted} holders have everything")]
+    Unacknowledged {
+        /// Holders by the current placement that said so.
+        by: usize,
+        /// The quorum.
+        wanted: u8,
+    },
+}
+
+impl<D: Defects> Transition<D> {
+    /// Before any placement is known.
+    pub const fn new(defects: D) -> Self {
+        Self { defects, epochs: BTreeMap::new() }
+    }
+
+    /// A placement was certified.
+    pub fn placed(&mut self, epoch: PlacementEpoch, holdings: Holdings) {
+        self.epochs.insert(epoch, holdings);
+    }
+
+    /// The retirement of a placement was certified, and with it that of all before. The current one cannot be retired.
+    pub fn retired(&mut self, epoch: PlacementEpoch) {
+        let current = self.epochs.keys().next_back().copied();
+        self.epochs.retain(|known, _| *known > epoch || Some(*known) == current);
+    }
+
+    /// The sets of nodes in each of which a write needs its quorum, oldest placement first, each set once.
+    #[must_use]
+    pub fn write_sets(&self, class: &ClassName, prefix: u8) -> Vec<&[NodeId]> {
+        let mut sets: Vec<&[NodeId]> = Vec::new();
+        for holders in self.epochs.values().map(|held| held.group(class, prefix)) {
+            if !holders.is_empty() && !sets.contains(&holders) {
+                sets.push(holders);
+            }
+        }
+        sets
+    }
+
+    /// The sets of nodes in each of which a read that must miss nothing asks.
+    #[must_use]
+    pub fn read_sets(&self, class: &ClassName, prefix: u8) -> Vec<&[NodeId]> {
+        let sets = self.write_sets(class, prefix);
+        let skipped = if self.defects.has(Defect::TransitionReadsNewOnly) { sets.len().saturating_sub(1) } else { 0 };
+        sets.into_iter().skip(skipped).collect()
+    }
+
+    /// Whether a write that these nodes have durably is done.
+    #[must_use]
+    pub fn is_durable(&self, class: &ClassName, prefix: u8, quorum: u8, durable: &BTreeSet<NodeId>) -> bool {
+        let sets = self.write_sets(class, prefix);
+        !sets.is_empty() && sets.iter().all(|set| among(set, durable) >= usize::from(quorum))
+    }
+
+    /// Whether this node may drop a group of which these nodes said that they have, durably, all that it has.
+    ///
+    /// # Errors
+    /// [`Retained`] while it may not. Dropping is never due: what is kept too long costs room.
+    pub fn may_drop(
+        &self,
+        me: &NodeId,
+        (class, prefix): (&ClassName, u8),
+        quorum: u8,
+        have: &BTreeSet<NodeId>,
+    ) -> Result<(), Retained> {
+        let mut newest_first = self.epochs.iter().rev().map(|(epoch, held)| (epoch, held.group(class, prefix)));
+        let current = newest_first.next().map_or(&[][..], |(_, holders)| holders);
+        if current.contains(me) {
+            return Err(Retained::Current);
+        }
+        if let Some((epoch, _)) = newest_first.find(|(_, holders)| holders.contains(me)) {
+            return Err(Retained::NotRetired(*epoch));
+        }
+        let by = among(current, have);
+        if by < usize::from(quorum) && !self.defects.has(Defect::RetireForces) {
+            return Err(Retained::Unacknowledged { by, wanted: quorum });
+        }
+        Ok(())
+    }
+
+    /// Where a write waits for a holder that is away: the node that draws best among those that the rule lets in and that do
+    /// not hold the group. A hint is a copy, so every rule for copies holds for it.
+    #[must_use]
+    pub fn hint(&self, rule: &Rule, hosts: &[Host], (class, prefix): (&ClassName, u8)) -> Option<NodeId> {
+        let sets = self.write_sets(class, prefix);
+        let holds = |host: &Host| sets.iter().any(|set| set.contains(&host.node));
+        let fit = |host: &Host| rule.refusals(host).is_empty() || self.defects.has(Defect::HintsUnconstrained);
+        let key = [b"hint\0", class.as_str().as_bytes(), b"\0", &[prefix]].concat();
+        let waiting = hosts.iter().filter(|host| fit(host) && !holds(host));
+        waiting.map(|host| (draw(&key, &host.node, host.weight), host.node)).min().map(|(_, node)| node)
+    }
+}
+
+fn among(set: &[NodeId], nodes: &BTreeSet<NodeId>) -> usize {
+    set.iter().filter(|node| nodes.contains(*node)).count()
+}
+
+#[cfg(test)]
+#[path = "transition_tests.rs"]
+mod tests;
