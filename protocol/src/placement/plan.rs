@@ -113,16 +113,16 @@ pub fn plan(change: &Change<'_>) -> Plan {
 }
 
 impl Plan {
-    /// Copies that would be made.
+    /// Copies that would be made; of a group that nobody holds yet there is nothing to copy.
     #[must_use]
     pub fn copies(&self) -> usize {
-        self.moves().map(|moved| moved.gains().count()).sum()
+        self.copied().map(|moved| moved.gains().count()).sum()
     }
 
     /// Bytes that these copies have, and how many of the copies are of unknown size.
     #[must_use]
     pub fn bytes(&self) -> (u64, usize) {
-        self.moves().fold((0, 0), |(bytes, unknown), moved| {
+        self.copied().fold((0, 0), |(bytes, unknown), moved| {
             let copies = moved.gains().count();
             match moved.bytes {
                 Some(each) => (each.saturating_mul(copies as u64).saturating_add(bytes), unknown),
@@ -135,6 +135,11 @@ impl Plan {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.moves().all(Move::stays)
+    }
+
+    fn copied(&self) -> impl Iterator<Item = &Move> {
+        let groups = self.classes.iter().flat_map(|class| &class.groups).filter(|group| !group.from.is_empty());
+        groups.chain(self.models.iter().map(|model| &model.nodes))
     }
 
     fn moves(&self) -> impl Iterator<Item = &Move> {

@@ -172,6 +172,9 @@ fn more_copies_are_made_from_those_there_are_and_a_new_version_goes_where_the_ol
         .collect();
     assert_eq!(models, [("digits@1".to_owned(), 2, 0), ("digits@2".to_owned(), 0, 2)]);
     assert_eq!(plan.models[0].nodes.from, plan.models[1].nodes.to);
+    assert_eq!(plan.copies(), GROUPS + 2);
+    let added = scene.follow(&policy(vec![class("cart", 2, &[]), class("neu", 3, &[])]));
+    assert_eq!((added.copies(), added.bytes(), added.is_empty()), (0, (0, 0), false));
     let few = Scene::new(hosts(2), &policy(vec![class("cart", 2, &[])])).follow(&policy(vec![class("cart", 3, &[])]));
     let too_few = [Note::TooFew { wanted: 3, found: 2 }];
     assert!(few.classes[0].groups.iter().all(|group| group.notes == too_few) && few.is_empty());

@@ -267,7 +267,8 @@ mod tests {
 
     #[test]
     fn a_class_that_is_not_known_has_the_share_of_most() {
-        let weights = ["large", "server", "edge", "small", "tiny"].map(|name| class_weight(&NodeClass::new(name).unwrap()));
+        let weights =
+            ["large", "server", "edge", "small", "tiny"].map(|name| class_weight(&NodeClass::new(name).unwrap()));
         assert_eq!(weights, [8, 8, 4, 2, 1]);
     }
 
