@@ -1,7 +1,7 @@
 //! `hedgerow-testnet sim …`: what may be typed, and what is done.
 
 use super::scenario::{Case, Finished, Report, Scenario, load, names, play};
-use super::{bugs, shrink, swarm};
+use super::{bugs, placement, shrink, swarm};
 use crate::arguments::Format;
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
@@ -76,6 +76,7 @@ pub(crate) struct Said {
 /// Does what was typed.
 pub(crate) fn run(command: SimCommand) -> anyhow::Result<Said> {
     match command {
+        SimCommand::Run(arguments) if arguments.scenario == placement::NAME => placement::run(&arguments),
         SimCommand::Run(arguments) => run_scenario(&arguments),
         SimCommand::List => list(),
         SimCommand::Swarm(arguments) => swarm::swarm(&arguments),
@@ -85,8 +86,9 @@ pub(crate) fn run(command: SimCommand) -> anyhow::Result<Said> {
 
 fn list() -> anyhow::Result<Said> {
     let line = |name: &str| anyhow::Ok(format!("{name:<12}{}", load(name)?.about));
-    let text = names().map(line).collect::<Result<Vec<_>, _>>()?.join("\n");
-    Ok(Said { text, holds: true })
+    let mut lines = names().map(line).collect::<Result<Vec<_>, _>>()?;
+    lines.push(format!("{:<12}{}", placement::NAME, placement::ABOUT));
+    Ok(Said { text: lines.join("\n"), holds: true })
 }
 
 fn run_scenario(arguments: &RunArguments) -> anyhow::Result<Said> {

@@ -4,6 +4,7 @@
 //! - [`world`] owns everything and pops the [`queue`]; [`drive`] carries out the outputs of one core, [`network`] moves
 //!   parcels over [`link`]s through the [`weather`], [`life`] starts and ends nodes.
 //! - [`oracle`] notes what truly happened, measures it, and names the [`oracle::Invariant`] that was broken.
+//! - [`placement`] asks the choice of holders directly, without a mesh.
 //! - [`scenario`] reads what is to happen from TOML and plays it; [`swarm`] makes scenarios up; [`bugs`] plants defects
 //!   that have to be found.
 //!
@@ -24,6 +25,7 @@ mod network;
 mod node;
 mod oracle;
 mod parcel;
+mod placement;
 mod queue;
 mod scenario;
 mod shrink;
