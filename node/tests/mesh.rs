@@ -2,6 +2,7 @@
 
 mod mesh {
     mod bad_input;
+    mod classes;
     mod failover;
     mod fleet;
     mod join;

@@ -11,7 +11,7 @@ use axum::routing::{get, post};
 use hedgerow_inference::artifact::BUNDLE_BYTES_MAX;
 use tokio::net::UnixListener;
 
-use super::routes::{emulation, invites, models, ping, placement, status};
+use super::routes::{emulation, invites, models, ping, placement, policy, status};
 use super::state::AdminState;
 use crate::api;
 
@@ -27,6 +27,9 @@ pub fn admin_router(state: AdminState) -> Router {
         .route("/admin/v1/models/{name}", get(models::inspect))
         .route("/admin/v1/models/{name}/verification", get(models::verify))
         .route("/admin/v1/placement/{key}", get(placement::explain))
+        .route("/admin/v1/policy", get(policy::show).post(policy::apply))
+        .route("/admin/v1/policy/plan", post(policy::plan))
+        .route("/admin/v1/node-classes", get(policy::node_classes))
         .route("/admin/v1/emulation", get(emulation::rules).put(emulation::set))
         .layer(DefaultBodyLimit::max(BUNDLE_BYTES_MAX))
         .layer(from_fn(api::formed))

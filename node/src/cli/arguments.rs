@@ -6,7 +6,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::output::OutputFormat;
 
@@ -55,6 +55,14 @@ pub(crate) enum Command {
     /// Say where something is placed, and why there
     #[command(subcommand)]
     Placement(PlacementCommand),
+    /// Print data classes or node classes; `-o yaml` prints manifests that `apply` takes
+    Get(GetArguments),
+    /// Say in what a file of manifests differs from what is in force
+    Diff(ManifestFile),
+    /// Say what a file of manifests would move, and which rule keeps which node out
+    Plan(ManifestFile),
+    /// Put a file of manifests into force
+    Apply(ApplyArguments),
     /// Look for what keeps this node from working, and name the remedy
     Doctor,
     /// Bring up a mesh of six nodes on this machine, use it, break it and check it
@@ -289,6 +297,49 @@ pub(crate) enum PlacementCommand {
 pub(crate) struct PlacementKey {
     /// A session id or the name of a model
     pub(crate) key: String,
+}
+
+/// What there are manifests of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Kind {
+    /// Rules for sessions
+    #[value(name = "dataclasses", aliases = ["dataclass", "dc"])]
+    DataClasses,
+    /// Kinds of machines
+    #[value(name = "nodeclasses", aliases = ["nodeclass", "nc"])]
+    NodeClasses,
+}
+
+/// `hedgerow get`
+#[derive(Debug, Args)]
+pub(crate) struct GetArguments {
+    /// Of what kind
+    #[arg(value_enum)]
+    pub(crate) kind: Kind,
+    /// Only the one of this name
+    pub(crate) name: Option<String>,
+}
+
+/// A file of manifests.
+#[derive(Debug, Args)]
+pub(crate) struct ManifestFile {
+    /// YAML, one or more documents
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Also remove the data classes that the file does not name
+    #[arg(long)]
+    pub(crate) prune: bool,
+}
+
+/// `hedgerow apply`
+#[derive(Debug, Args)]
+pub(crate) struct ApplyArguments {
+    /// What is to be in force
+    #[command(flatten)]
+    pub(crate) manifests: ManifestFile,
+    /// Secret key that signs the policy [default: policy.key in the data folder]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
 }
 
 /// `hedgerow demo`

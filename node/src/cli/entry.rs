@@ -8,7 +8,9 @@ use clap::Parser;
 
 use super::arguments::{Cli, Command, ModelCommand, PlacementCommand, SessionCommand};
 use super::failure::{CliError, Exit};
-use super::{doctor, infer, init, invite, join, members, model, nearest, ping, placement, run, session, status};
+use super::{
+    apply, declare, doctor, infer, init, invite, join, members, model, nearest, ping, placement, run, session, status,
+};
 use crate::admin::AdminClient;
 use crate::config::default_data_dir;
 use crate::demo;
@@ -55,6 +57,10 @@ async fn run_command(cli: Cli) -> Result<Exit, CliError> {
         Command::Session(SessionCommand::Ls) => session::list(&client, format).await,
         Command::Session(SessionCommand::Locate(key)) => session::locate(&client, &key, format).await,
         Command::Placement(PlacementCommand::Explain(key)) => placement::explain(&client, &key.key, format).await,
+        Command::Get(arguments) => declare::get(&client, &arguments, format).await,
+        Command::Diff(manifests) => declare::diff(&client, &manifests, format).await,
+        Command::Plan(manifests) => declare::plan(&client, &manifests, format).await,
+        Command::Apply(arguments) => apply::run(&client, &data, &arguments, format).await,
         Command::Doctor => doctor::run(&client, &data, format).await,
     }
 }

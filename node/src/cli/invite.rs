@@ -22,8 +22,16 @@ pub(super) async fn run(
     Ok(Exit::Ok)
 }
 
-/// Seconds of a lifetime as people write it: a number and one of s, m, h, d.
+/// Seconds of a ticket's lifetime.
 pub(super) fn parse_lifetime(text: &str) -> Result<u64, String> {
+    match parse_seconds(text)? {
+        total @ 1..=2_592_000 => Ok(total),
+        _ => Err("a ticket lives between one second and 30 days".to_owned()),
+    }
+}
+
+/// Seconds as people write them: a number and one of s, m, h, d.
+pub(super) fn parse_seconds(text: &str) -> Result<u64, String> {
     let (number, unit) = text.split_at(text.len() - text.chars().next_back().map_or(0, char::len_utf8));
     let seconds: u64 = match unit {
         "s" => 1,
@@ -33,10 +41,7 @@ pub(super) fn parse_lifetime(text: &str) -> Result<u64, String> {
         _ => return Err("write a number and a unit: 90s, 15m, 1h or 2d".to_owned()),
     };
     let count: u64 = number.parse().map_err(|_error| format!("`{number}` is not a whole number"))?;
-    match count.checked_mul(seconds) {
-        Some(total) if (1..=30 * 86_400).contains(&total) => Ok(total),
-        _ => Err("a ticket lives between one second and 30 days".to_owned()),
-    }
+    count.checked_mul(seconds).ok_or_else(|| "that is longer than anything lasts".to_owned())
 }
 
 #[cfg(test)]

@@ -3,7 +3,9 @@
 //! Every command but `init`, `join`, `run` and `demo` talks to the running node over the admin socket in its data folder, because a
 //! redb file cannot be opened twice. Exit codes: 0 ok, 1 failed, 2 usage, 3 not ready, 4 partly done.
 
+mod apply;
 mod arguments;
+mod declare;
 mod doctor;
 mod entry;
 mod failure;
@@ -11,6 +13,7 @@ mod infer;
 mod init;
 mod invite;
 mod join;
+mod manifest;
 mod members;
 mod model;
 mod nearest;

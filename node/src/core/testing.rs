@@ -65,7 +65,13 @@ pub(crate) fn cart() -> ClassName {
 /// Places one group of the class on these nodes.
 pub(crate) fn place(view: &mut MeshView, epoch: u64, prefix: u8, nodes: &[u8]) {
     let region = view.region.clone();
-    let empty = PlacementView { region, epoch: PlacementEpoch(0), policy: None, groups: BTreeMap::new(), models: BTreeMap::new() };
+    let empty = PlacementView {
+        region,
+        epoch: PlacementEpoch(0),
+        policy: None,
+        groups: BTreeMap::new(),
+        models: BTreeMap::new(),
+    };
     let placement = view.placements.entry(CELL).or_insert(empty);
     placement.epoch = PlacementEpoch(epoch);
     placement.groups.insert((cart(), prefix), nodes.iter().map(|number| node(*number)).collect());

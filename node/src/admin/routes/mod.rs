@@ -5,6 +5,7 @@ pub(super) mod invites;
 pub(super) mod models;
 pub(super) mod ping;
 pub(super) mod placement;
+pub(super) mod policy;
 pub(super) mod status;
 
 pub use invites::write_ticket;

@@ -3,9 +3,14 @@
 //! Clients ignore members that they do not know, so that a later node may say more.
 
 mod model;
+mod policy;
 mod ranking;
 mod status;
 
 pub use model::{ModelDetail, ModelPushed, ModelRow, ModelSignature, ModelVerified, Port, Publisher, Size};
+pub use policy::{
+    DataClassRow, NodeClassRow, PlanReport, PlanRequest, PlannedClass, PlannedMove, PlannedRefusal, PolicyAccepted,
+    PolicyHead, PolicyReport,
+};
 pub use ranking::{NearestCandidate, NearestRefused, NearestReport, PingReport, PlacementReport, PlacementRow};
 pub use status::{Aggregator, Listening, LocalModel, MemberCounts, MemberRow, NodeState, Status};

@@ -1,0 +1,133 @@
+//! `hedgerow apply`: signs the policy that follows from a file of manifests, and hands it to the node.
+
+use std::path::Path;
+
+use hedgerow_attest::digest::Sha256Digest;
+use hedgerow_attest::endorsed::Endorsed;
+use hedgerow_attest::key::SecretKey;
+use hedgerow_attest::region::Region;
+use hedgerow_attest::secretfile::SecretPurpose;
+use hedgerow_protocol::fact::SignedFact;
+use hedgerow_protocol::id::PolicyVersion;
+use hedgerow_protocol::name::ClassName;
+use hedgerow_protocol::placement::{CLASSES_MAX, DataClass, Policy, parent_of};
+use hyper::Method;
+
+use super::arguments::ApplyArguments;
+use super::declare::{Proposal, differences, propose};
+use super::failure::{CliError, Exit};
+use super::output::{OutputFormat, line, print};
+use crate::admin::AdminClient;
+use crate::admin::wire::{DataClassRow, PolicyAccepted};
+use crate::identity::load_secrets;
+use crate::store::Layout;
+
+/// Puts a file into force, unless it is already.
+pub(super) async fn run(
+    client: &AdminClient,
+    data: &Path,
+    arguments: &ApplyArguments,
+    format: OutputFormat,
+) -> Result<Exit, CliError> {
+    let proposal = propose(client, &arguments.manifests).await?;
+    let changes = proposal.differences();
+    // Concurrent policies that come to what the file says still want one that names them.
+    if changes.is_empty() && proposal.now.heads.len() == 1 {
+        line(&differences(&changes))?;
+        return Ok(Exit::Ok);
+    }
+    let policy = policy(&proposal)?;
+    let key = policy_key(data, arguments)?;
+    let fact = SignedFact::Policy(Endorsed::sign(&policy, &[&key])).to_bytes();
+    let headers = [("content-type", "application/octet-stream")];
+    let answer = client.exchange(Method::POST, "/admin/v1/policy", &headers, fact).await?;
+    let accepted: PolicyAccepted = answer.json_or_refusal("put the policy into force")?;
+    print(format, &accepted, |accepted, _| {
+        format!("{}\npolicy {} is in force", differences(&changes), accepted.version)
+    })?;
+    Ok(Exit::Ok)
+}
+
+/// The successor of all that is in force.
+fn policy(proposal: &Proposal) -> Result<Policy, CliError> {
+    let unread = |error: anyhow::Error| CliError::local("read the policy in force", error, None);
+    let digest = |text: &String| text.parse::<Sha256Digest>().map_err(|error| unread(error.into()));
+    let heads = proposal.now.heads.iter().map(|head| digest(&head.digest)).collect::<Result<Vec<_>, _>>()?;
+    let version = proposal.now.heads.iter().map(|head| head.version).max().unwrap_or(0) + 1;
+    let classes = proposal.classes.iter().map(class).collect::<Result<Vec<_>, _>>().map_err(unread)?;
+    let policy = Policy { version: PolicyVersion(version), parent: parent_of(&heads), classes };
+    if policy.classes.len() > CLASSES_MAX {
+        return Err(CliError::Usage {
+            what: format!("{} data classes are more than the {CLASSES_MAX} that a policy has", policy.classes.len()),
+            remedy: "name all that are wanted in one file and apply it with --prune",
+        });
+    }
+    if !policy.is_well_formed() {
+        return Err(CliError::Usage {
+            what: "the file and what is in force together make no policy".to_owned(),
+            remedy: "look at them with `hedgerow diff -f FILE`",
+        });
+    }
+    Ok(policy)
+}
+
+fn class(row: &DataClassRow) -> anyhow::Result<DataClass> {
+    Ok(DataClass {
+        name: ClassName::new(&row.name)?,
+        replicas: row.replicas,
+        write_quorum: row.write_quorum,
+        regions: row.regions.iter().map(|region| Region::new(region)).collect::<Result<_, _>>()?,
+        personal: row.personal,
+        ttl_s: row.ttl_s,
+    })
+}
+
+fn policy_key(data: &Path, arguments: &ApplyArguments) -> Result<SecretKey, CliError> {
+    let path = arguments.key.clone().unwrap_or_else(|| Layout::new(data).policy_key());
+    let remedy = "name a policy key with --key FILE; the node that founded the mesh has policy.key in its data folder";
+    let secrets = load_secrets(&path).map_err(|error| CliError::Own { cause: error.into(), remedy: Some(remedy) })?;
+    let without = |error| CliError::local("load the policy key", error, Some(remedy.to_owned()));
+    secrets.key(SecretPurpose::Policy).map_err(without)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::wire::{PolicyHead, PolicyReport};
+
+    #[test]
+    fn a_successor_names_all_that_is_in_force_and_counts_on() {
+        let digests = [Sha256Digest::of(b"one"), Sha256Digest::of(b"two")];
+        let head = |version, digest: &Sha256Digest| PolicyHead { version, digest: digest.to_string() };
+        let row = DataClassRow {
+            name: "cart".to_owned(),
+            replicas: 3,
+            write_quorum: 2,
+            regions: vec!["eu".to_owned()],
+            personal: true,
+            ttl_s: 60,
+        };
+        let heads = vec![head(4, &digests[0]), head(7, &digests[1])];
+        let proposal = |heads, row| Proposal { now: PolicyReport { heads, classes: vec![] }, classes: vec![row] };
+        let made = policy(&proposal(heads, row.clone())).unwrap();
+        let class = DataClass {
+            name: ClassName::new("cart").unwrap(),
+            replicas: 3,
+            write_quorum: 2,
+            regions: vec![Region::new("eu").unwrap()],
+            personal: true,
+            ttl_s: 60,
+        };
+        let expected = Policy { version: PolicyVersion(8), parent: parent_of(&digests), classes: vec![class] };
+        assert_eq!(made, expected);
+        let first = policy(&proposal(vec![], row.clone())).unwrap();
+        assert_eq!((first.version, first.parent), (PolicyVersion(1), None));
+        let refused = policy(&proposal(vec![], DataClassRow { write_quorum: 4, ..row.clone() })).unwrap_err();
+        assert_eq!(refused.exit(), Exit::Usage);
+        let mut many = proposal(vec![], row);
+        many.classes = (10..=10 + CLASSES_MAX)
+            .map(|n| DataClassRow { name: format!("c{n}"), ..many.classes[0].clone() })
+            .collect();
+        assert!(policy(&many).unwrap_err().report().contains("33 data classes are more than the 32"));
+    }
+}
