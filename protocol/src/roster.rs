@@ -198,6 +198,7 @@ impl<'a> CellBook<'a> {
             | Fact::Rollup(_)
             | Fact::Policy(..)
             | Fact::Deployment(_)
+            | Fact::NodeClasses(_)
             | Fact::Decision(_) => unreachable!("every chain of voter sets begins with a genesis"),
         }
     }

@@ -29,7 +29,7 @@ pub fn admin_router(state: AdminState) -> Router {
         .route("/admin/v1/placement/{key}", get(placement::explain))
         .route("/admin/v1/policy", get(policy::show).post(policy::apply))
         .route("/admin/v1/policy/plan", post(policy::plan))
-        .route("/admin/v1/node-classes", get(policy::node_classes))
+        .route("/admin/v1/node-classes", get(policy::node_classes).post(policy::apply_node_classes))
         .route("/admin/v1/emulation", get(emulation::rules).put(emulation::set))
         .layer(DefaultBodyLimit::max(BUNDLE_BYTES_MAX))
         .layer(from_fn(api::formed))

@@ -5,12 +5,15 @@ use std::path::Path;
 use hedgerow_attest::digest::Sha256Digest;
 use hedgerow_attest::endorsed::Endorsed;
 use hedgerow_attest::key::SecretKey;
+use hedgerow_attest::name::NodeClass;
 use hedgerow_attest::region::Region;
 use hedgerow_attest::secretfile::SecretPurpose;
 use hedgerow_protocol::fact::SignedFact;
 use hedgerow_protocol::id::PolicyVersion;
 use hedgerow_protocol::name::ClassName;
-use hedgerow_protocol::placement::{CLASSES_MAX, DataClass, Policy, parent_of};
+use hedgerow_protocol::placement::{
+    CLASSES_MAX, DataClass, NODE_CLASSES_MAX, NodeClassRule, NodeClasses, Policy, parent_of,
+};
 use hyper::Method;
 
 use super::arguments::ApplyArguments;
@@ -18,7 +21,7 @@ use super::declare::{Proposal, differences, propose};
 use super::failure::{CliError, Exit};
 use super::output::{OutputFormat, line, print};
 use crate::admin::AdminClient;
-use crate::admin::wire::{DataClassRow, PolicyAccepted};
+use crate::admin::wire::{DataClassRow, NodeClassShare, PolicyAccepted};
 use crate::identity::load_secrets;
 use crate::store::Layout;
 
@@ -32,20 +35,54 @@ pub(super) async fn run(
     let proposal = propose(client, &arguments.manifests).await?;
     let changes = proposal.differences();
     // Concurrent policies that come to what the file says still want one that names them.
-    if changes.is_empty() && proposal.now.heads.len() == 1 {
+    let to_sign = [
+        (!proposal.data_differences().is_empty() || proposal.now.heads.len() > 1).then_some(Signed::Policy),
+        (!proposal.node_differences().is_empty()).then_some(Signed::NodeClasses),
+    ];
+    let to_sign: Vec<Signed> = to_sign.into_iter().flatten().collect();
+    if to_sign.is_empty() {
         line(&differences(&changes))?;
         return Ok(Exit::Ok);
     }
-    let policy = policy(&proposal)?;
     let key = policy_key(data, arguments)?;
-    let fact = SignedFact::Policy(Endorsed::sign(&policy, &[&key])).to_bytes();
-    let headers = [("content-type", "application/octet-stream")];
-    let answer = client.exchange(Method::POST, "/admin/v1/policy", &headers, fact).await?;
-    let accepted: PolicyAccepted = answer.json_or_refusal("put the policy into force")?;
-    print(format, &accepted, |accepted, _| {
-        format!("{}\npolicy {} is in force", differences(&changes), accepted.version)
-    })?;
+    let mut report = vec![differences(&changes)];
+    for what in to_sign {
+        let (path, fact) = match what {
+            Signed::Policy => ("/admin/v1/policy", SignedFact::Policy(Endorsed::sign(&policy(&proposal)?, &[&key]))),
+            Signed::NodeClasses => {
+                ("/admin/v1/node-classes", SignedFact::NodeClasses(Endorsed::sign(&node_classes(&proposal)?, &[&key])))
+            }
+        };
+        let headers = [("content-type", "application/octet-stream")];
+        let answer = client.exchange(Method::POST, path, &headers, fact.to_bytes()).await?;
+        let accepted: PolicyAccepted = answer.json_or_refusal("put it into force")?;
+        report.push(match what {
+            Signed::Policy => format!("policy {} is in force", accepted.version),
+            Signed::NodeClasses => format!("shares of node classes, revision {}, are in force", accepted.version),
+        });
+    }
+    print(format, &changes, |_, _| report.join("\n"))?;
     Ok(Exit::Ok)
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Signed {
+    Policy,
+    NodeClasses,
+}
+
+/// The successor of the shares that are written.
+fn node_classes(proposal: &Proposal) -> Result<NodeClasses, CliError> {
+    let rule = |share: &NodeClassShare| Ok(NodeClassRule { name: NodeClass::new(&share.name)?, weight: share.weight });
+    let classes = proposal.node_classes.iter().map(rule).collect::<anyhow::Result<Vec<_>>>();
+    let classes = classes.map_err(|error| CliError::local("read the node classes in force", error, None))?;
+    if classes.len() > NODE_CLASSES_MAX {
+        return Err(CliError::Usage {
+            what: format!("{} node classes are more than the {NODE_CLASSES_MAX} that may be written", classes.len()),
+            remedy: "name all that are wanted in one file and apply it with --prune",
+        });
+    }
+    Ok(NodeClasses { revision: proposal.shares.revision + 1, classes })
 }
 
 /// The successor of all that is in force.
@@ -93,7 +130,7 @@ fn policy_key(data: &Path, arguments: &ApplyArguments) -> Result<SecretKey, CliE
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::admin::wire::{PolicyHead, PolicyReport};
+    use crate::admin::wire::{NodeClassReport, PolicyHead, PolicyReport};
 
     #[test]
     fn a_successor_names_all_that_is_in_force_and_counts_on() {
@@ -108,7 +145,15 @@ mod tests {
             ttl_s: 60,
         };
         let heads = vec![head(4, &digests[0]), head(7, &digests[1])];
-        let proposal = |heads, row| Proposal { now: PolicyReport { heads, classes: vec![] }, classes: vec![row] };
+        let proposal = |heads, row| Proposal {
+            now: PolicyReport { heads, classes: vec![] },
+            classes: vec![row],
+            shares: NodeClassReport { revision: 4, written: vec![], classes: vec![] },
+            node_classes: vec![NodeClassShare { name: "edge".to_owned(), weight: 5 }],
+        };
+        let edge = NodeClassRule { name: NodeClass::new("edge").unwrap(), weight: 5 };
+        let shares = node_classes(&proposal(vec![], row.clone())).unwrap();
+        assert_eq!(shares, NodeClasses { revision: 5, classes: vec![edge] });
         let made = policy(&proposal(heads, row.clone())).unwrap();
         let class = DataClass {
             name: ClassName::new("cart").unwrap(),

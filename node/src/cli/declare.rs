@@ -10,7 +10,8 @@ use super::manifest::{FILE_BYTES_MAX, Manifest, parse, text, ttl_text};
 use super::output::{OutputFormat, columns, line, print, short};
 use crate::admin::AdminClient;
 use crate::admin::wire::{
-    DataClassRow, NodeClassRow, PlanReport, PlanRequest, PlannedClass, PlannedMove, PlannedRefusal, PolicyReport,
+    DataClassRow, NodeClassReport, NodeClassRow, NodeClassShare, PlanReport, PlanRequest, PlannedClass, PlannedMove,
+    PlannedRefusal, PolicyReport,
 };
 
 /// What a file makes of what is in force.
@@ -20,6 +21,10 @@ pub(super) struct Proposal {
     pub(super) now: PolicyReport,
     /// The data classes that would be, by name.
     pub(super) classes: Vec<DataClassRow>,
+    /// The node classes that are written.
+    pub(super) shares: NodeClassReport,
+    /// Those that would be, by name.
+    pub(super) node_classes: Vec<NodeClassShare>,
 }
 
 /// One field that would change.
@@ -46,13 +51,13 @@ pub(super) async fn get(
             policy.classes.into_iter().filter(|class| named(&class.name)).map(Manifest::DataClass).collect()
         }
         Kind::NodeClasses => {
-            let rows: Vec<NodeClassRow> = client.get("list the node classes", "/admin/v1/node-classes").await?;
-            let rows: Vec<NodeClassRow> = rows.into_iter().filter(|row| named(&row.name)).collect();
+            let mut rows = shares(client).await?.classes;
+            rows.retain(|row| named(&row.name));
             if format != OutputFormat::Yaml && !rows.is_empty() {
                 print(format, &rows, |rows, _| node_classes(rows))?;
                 return Ok(Exit::Ok);
             }
-            rows.into_iter().map(|row| Manifest::NodeClass { name: row.name, weight: row.weight }).collect()
+            rows.into_iter().map(share).map(Manifest::NodeClass).collect()
         }
     };
     if let (Some(name), true) = (&arguments.name, manifests.is_empty()) {
@@ -89,7 +94,7 @@ pub(super) async fn plan(
     format: OutputFormat,
 ) -> Result<Exit, CliError> {
     let proposal = propose(client, manifests).await?;
-    let request = PlanRequest { classes: proposal.classes };
+    let request = PlanRequest { classes: proposal.classes, node_classes: proposal.node_classes };
     let report: PlanReport = client.post("plan the change", "/admin/v1/policy/plan", &request).await?;
     print(format, &report, planned)?;
     Ok(Exit::Ok)
@@ -99,32 +104,26 @@ pub(super) async fn plan(
 pub(super) async fn propose(client: &AdminClient, manifests: &ManifestFile) -> Result<Proposal, CliError> {
     let wanted = read(&manifests.file)?;
     let now = policy(client).await?;
-    let weights: Vec<NodeClassRow> = if wanted.iter().any(|manifest| manifest.data_class().is_none()) {
-        client.get("list the node classes", "/admin/v1/node-classes").await?
-    } else {
-        vec![]
-    };
-    for manifest in &wanted {
-        if let Manifest::NodeClass { name, weight } = manifest
-            && !weights.iter().any(|row| row.name == *name && row.weight == *weight)
-        {
-            return Err(CliError::Usage {
-                what: format!(
-                    "{}: node class '{name}' cannot be changed: its weight is built in",
-                    manifests.file.display()
-                ),
-                remedy: "leave it out, or give nodes another class when they join; `hedgerow get nodeclasses` lists them",
-            });
-        }
-    }
+    let shares = shares(client).await?;
     let mut classes: Vec<DataClassRow> = wanted.iter().filter_map(Manifest::data_class).cloned().collect();
+    let mut node_classes: Vec<NodeClassShare> = wanted.iter().filter_map(Manifest::node_class).cloned().collect();
     if !manifests.prune {
         let kept = now.classes.iter().filter(|class| !classes.iter().any(|other| other.name == class.name));
-        let kept: Vec<DataClassRow> = kept.cloned().collect();
-        classes.extend(kept);
+        classes.extend(kept.cloned().collect::<Vec<_>>());
+        let kept = shares.written.iter().filter(|class| !node_classes.iter().any(|other| other.name == class.name));
+        node_classes.extend(kept.cloned().collect::<Vec<_>>());
     }
     classes.sort_by(|one, two| one.name.cmp(&two.name));
-    Ok(Proposal { now, classes })
+    node_classes.sort_unstable();
+    Ok(Proposal { now, classes, shares, node_classes })
+}
+
+async fn shares(client: &AdminClient) -> Result<NodeClassReport, CliError> {
+    Ok(client.get("list the node classes", "/admin/v1/node-classes").await?)
+}
+
+fn share(row: NodeClassRow) -> NodeClassShare {
+    NodeClassShare { name: row.name, weight: u16::try_from(row.weight).unwrap_or(u16::MAX) }
 }
 
 async fn policy(client: &AdminClient) -> Result<PolicyReport, CliError> {
@@ -150,14 +149,48 @@ impl Manifest {
     fn data_class(&self) -> Option<&DataClassRow> {
         match self {
             Self::DataClass(class) => Some(class),
-            Self::NodeClass { .. } => None,
+            Self::NodeClass(_) => None,
+        }
+    }
+
+    fn node_class(&self) -> Option<&NodeClassShare> {
+        match self {
+            Self::DataClass(_) => None,
+            Self::NodeClass(class) => Some(class),
         }
     }
 }
 
 impl Proposal {
-    /// Every field that would change, by class.
+    /// Every field that would change, data classes first.
     pub(super) fn differences(&self) -> Vec<Difference> {
+        [self.data_differences(), self.node_differences()].concat()
+    }
+
+    /// The same of node classes. What is no longer written has the share that is built in.
+    pub(super) fn node_differences(&self) -> Vec<Difference> {
+        let in_force = |name: &str| self.shares.classes.iter().find(|row| row.name == name);
+        let weight = |name: &str| in_force(name).map_or_else(|| "-".to_owned(), |row| row.weight.to_string());
+        let written = |name: &str| self.shares.written.iter().any(|class| class.name == name);
+        let difference = |name: &str, file: String| Difference {
+            name: name.to_owned(),
+            field: "weight".to_owned(),
+            now: weight(name),
+            file,
+            counts: "for what is placed from then on",
+        };
+        let changed = self
+            .node_classes
+            .iter()
+            .filter(|class| weight(&class.name) != class.weight.to_string() || !written(&class.name));
+        let gone =
+            self.shares.written.iter().filter(|class| !self.node_classes.iter().any(|kept| kept.name == class.name));
+        let changed = changed.map(|class| difference(&class.name, class.weight.to_string()));
+        changed.chain(gone.map(|class| difference(&class.name, "built in".to_owned()))).collect()
+    }
+
+    /// The same of data classes.
+    pub(super) fn data_differences(&self) -> Vec<Difference> {
         let mut rows = Vec::new();
         for class in &self.classes {
             let known = self.now.classes.iter().find(|known| known.name == class.name);
@@ -232,7 +265,7 @@ pub(super) fn differences(rows: &[Difference]) -> String {
     let row = |row: &Difference| {
         vec![row.name.clone(), row.field.clone(), row.now.clone(), row.file.clone(), row.counts.to_owned()]
     };
-    columns(&["DATA CLASS", "FIELD", "NOW", "FILE", "COUNTS"], rows.iter().map(row).collect())
+    columns(&["CLASS", "FIELD", "NOW", "FILE", "COUNTS"], rows.iter().map(row).collect())
 }
 
 fn planned(report: &PlanReport, wide: bool) -> String {

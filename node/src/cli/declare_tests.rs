@@ -16,7 +16,8 @@ fn class(name: &str, replicas: u8, regions: &[&str]) -> DataClassRow {
 
 fn proposal(now: Vec<DataClassRow>, classes: Vec<DataClassRow>) -> Proposal {
     let heads = vec![PolicyHead { version: 1, digest: "00".repeat(32) }];
-    Proposal { now: PolicyReport { heads, classes: now }, classes }
+    let shares = NodeClassReport { revision: 0, written: vec![], classes: vec![] };
+    Proposal { now: PolicyReport { heads, classes: now }, classes, shares, node_classes: vec![] }
 }
 
 #[test]
@@ -27,18 +28,39 @@ fn a_difference_says_what_counts_at_once_and_what_waits() {
     let rows = proposal(now.clone(), then).differences();
     assert_eq!(
         differences(&rows),
-        "DATA CLASS  FIELD        NOW       FILE     COUNTS\n\
-         cart        regions      eu,us     eu       at once\n\
-         log         replicas     1         2        with the next placement\n\
-         log         ttl          never     1d       with the next placement\n\
-         neu         replicas     -         1        with the next placement\n\
-         neu         writeQuorum  -         1        with the next placement\n\
-         neu         regions      -         all      with the next placement\n\
-         neu         personal     -         false    with the next placement\n\
-         neu         ttl          -         never    with the next placement\n\
-         old         class        in force  removed  at once"
+        "CLASS  FIELD        NOW       FILE     COUNTS\n\
+         cart   regions      eu,us     eu       at once\n\
+         log    replicas     1         2        with the next placement\n\
+         log    ttl          never     1d       with the next placement\n\
+         neu    replicas     -         1        with the next placement\n\
+         neu    writeQuorum  -         1        with the next placement\n\
+         neu    regions      -         all      with the next placement\n\
+         neu    personal     -         false    with the next placement\n\
+         neu    ttl          -         never    with the next placement\n\
+         old    class        in force  removed  at once"
     );
     assert_eq!(differences(&proposal(now.clone(), now).differences()), "nothing differs from what is in force");
+}
+
+#[test]
+fn a_share_differs_from_what_is_written_or_built_in() {
+    let row = |name: &str, weight| NodeClassRow { name: name.to_owned(), weight, nodes: 0 };
+    let share = |name: &str, weight| NodeClassShare { name: name.to_owned(), weight };
+    let shares = NodeClassReport {
+        revision: 1,
+        written: vec![share("edge", 4), share("old", 9), share("same", 2)],
+        classes: vec![row("edge", 4), row("old", 9), row("same", 2), row("server", 8)],
+    };
+    let node_classes = vec![share("edge", 5), share("neu", 1), share("same", 2), share("server", 8)];
+    let rows = Proposal { shares, node_classes, ..proposal(vec![], vec![]) }.differences();
+    assert_eq!(
+        differences(&rows),
+        "CLASS   FIELD   NOW  FILE      COUNTS\n\
+         edge    weight  4    5         for what is placed from then on\n\
+         neu     weight  -    1         for what is placed from then on\n\
+         server  weight  8    8         for what is placed from then on\n\
+         old     weight  9    built in  for what is placed from then on"
+    );
 }
 
 #[test]

@@ -9,14 +9,14 @@ use std::path::{Path, PathBuf};
 use hedgerow_attest::name::NodeClass;
 use hedgerow_attest::region::Region;
 use hedgerow_protocol::name::ClassName;
-use hedgerow_protocol::placement::{CLASSES_MAX, REGIONS_MAX, REPLICAS_MAX};
+use hedgerow_protocol::placement::{CLASSES_MAX, REGIONS_MAX, REPLICAS_MAX, WEIGHT_MAX};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 use serde_saphyr::{Options, Spanned};
 use thiserror::Error;
 
 use super::invite::parse_seconds;
-use crate::admin::wire::DataClassRow;
+use crate::admin::wire::{DataClassRow, NodeClassShare};
 
 /// The version of every kind that this release reads.
 pub(super) const API_VERSION: &str = "hedgerow/v1";
@@ -30,12 +30,7 @@ pub(super) enum Manifest {
     /// A rule for sessions.
     DataClass(DataClassRow),
     /// The share of a kind of machine.
-    NodeClass {
-        /// Its name.
-        name: String,
-        /// Its share relative to others.
-        weight: u32,
-    },
+    NodeClass(NodeClassShare),
 }
 
 /// What is wrong with a file of manifests, and where.
@@ -95,7 +90,7 @@ impl fmt::Display for ManifestFault {
             Self::Unfenced => f.write_str("personal data must name its regions: add `regions: [...]`"),
             Self::Regions => write!(f, "name each region once, at most {REGIONS_MAX}"),
             Self::Ttl => f.write_str("write a number and one of s, m, h, d, such as 30d; leave it out for never"),
-            Self::Weight => f.write_str("write 1 to 1000"),
+            Self::Weight => write!(f, "write 1 to {WEIGHT_MAX}"),
             Self::Twice => f.write_str("is in this file twice: remove one of the two"),
             Self::TooMany => write!(f, "is one class too many: a policy has at most {CLASSES_MAX}"),
             Self::Empty => f.write_str("holds no manifest: `hedgerow get dataclasses -o yaml` prints some"),
@@ -145,7 +140,7 @@ struct DataClassSpec {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NodeClassSpec {
-    weight: Spanned<u32>,
+    weight: Spanned<u16>,
 }
 
 /// The manifests of a file, by kind and name.
@@ -179,7 +174,7 @@ pub(super) fn text(manifest: &Manifest) -> Result<String, serde_saphyr::ser::Err
             "regions": class.regions,
             "personal": class.personal,
         }),
-        Manifest::NodeClass { weight, .. } => serde_json::json!({ "weight": weight }),
+        Manifest::NodeClass(class) => serde_json::json!({ "weight": class.weight }),
     };
     let mut spec = spec;
     if let (Manifest::DataClass(class), Some(fields)) = (manifest, spec.as_object_mut())
@@ -212,7 +207,7 @@ impl Manifest {
     pub(super) fn key(&self) -> (&'static str, &str) {
         match self {
             Self::DataClass(class) => ("DataClass", &class.name),
-            Self::NodeClass { name, .. } => ("NodeClass", name),
+            Self::NodeClass(class) => ("NodeClass", &class.name),
         }
     }
 }
@@ -268,10 +263,10 @@ fn document(place: &Place<'_>, text: &str) -> Result<(Manifest, u64), ManifestEr
         "NodeClass" => {
             let class = NodeClass::new(&name.value).map_err(|_error| place.at(name, ManifestFault::Name))?;
             let weight = place.read::<Document<NodeClassSpec>>(text)?.spec.weight;
-            if !(1..=1_000).contains(&weight.value) {
+            if !(1..=WEIGHT_MAX).contains(&weight.value) {
                 return Err(place.at(&weight, ManifestFault::Weight));
             }
-            Manifest::NodeClass { name: class.to_string(), weight: weight.value }
+            Manifest::NodeClass(NodeClassShare { name: class.to_string(), weight: weight.value })
         }
         _ => return Err(place.at(&header.kind, ManifestFault::Kind)),
     };

@@ -46,7 +46,7 @@ fn a_file_holds_manifests_in_any_order() {
         personal: false,
         ttl_s: 0,
     };
-    let edge = Manifest::NodeClass { name: "edge".to_owned(), weight: 4 };
+    let edge = Manifest::NodeClass(NodeClassShare { name: "edge".to_owned(), weight: 4 });
     assert_eq!(manifests, [Manifest::DataClass(plain), Manifest::DataClass(cart()), edge]);
 }
 
@@ -55,7 +55,7 @@ fn what_is_written_reads_back() {
     for manifest in parse(Path::new("m.yaml"), CART).unwrap() {
         assert_eq!(parse(Path::new("n.yaml"), &text(&manifest).unwrap()), Ok(vec![manifest]));
     }
-    let edge = Manifest::NodeClass { name: "edge".to_owned(), weight: 4 };
+    let edge = Manifest::NodeClass(NodeClassShare { name: "edge".to_owned(), weight: 4 });
     assert_eq!(parse(Path::new("n.yaml"), &text(&edge).unwrap()), Ok(vec![edge]));
     let seconds = [(1, "1s"), (60, "1m"), (5_400, "90m"), (7_200, "2h"), (86_400, "1d"), (86_401, "86401s")];
     assert!(seconds.iter().all(|(seconds, text)| ttl_text(*seconds) == *text));

@@ -69,6 +69,7 @@ impl<D: Defects> MeshCore<D> {
                     | Fact::Rollup(_)
                     | Fact::Policy(..)
                     | Fact::Deployment(_)
+                    | Fact::NodeClasses(_)
                     | Fact::Decision(_) => false,
                 };
                 !self.facts.get(&FactKey::Record(charge.accused())).is_some_and(later)
@@ -80,7 +81,12 @@ impl<D: Defects> MeshCore<D> {
             }
             // Nobody else speaks for this node; what it said in an earlier run is behind it.
             Fact::Record(record) => record.node != self.config.me || record.boot == self.config.boot,
-            Fact::Member(_) | Fact::Genesis(_) | Fact::Policy(..) | Fact::Deployment(_) | Fact::Decision(_) => true,
+            Fact::Member(_)
+            | Fact::Genesis(_)
+            | Fact::Policy(..)
+            | Fact::Deployment(_)
+            | Fact::NodeClasses(_)
+            | Fact::Decision(_) => true,
         }
     }
 
@@ -109,7 +115,7 @@ impl<D: Defects> MeshCore<D> {
                 self.review_placements(fx);
                 self.touch();
             }
-            Fact::Deployment(_) => self.touch(),
+            Fact::Deployment(_) | Fact::NodeClasses(_) => self.touch(),
             Fact::Decision(decision) => self.follow_decision(fx, decision),
         }
     }
@@ -235,6 +241,7 @@ impl<D: Defects> MeshCore<D> {
             | Fact::Genesis(_)
             | Fact::Policy(..)
             | Fact::Deployment(_)
+            | Fact::NodeClasses(_)
             | Fact::Decision(_) => self.publish(fx, fact, None),
         }
     }

@@ -140,6 +140,7 @@ impl<D: Defects> MeshCore<D> {
             | Fact::Rollup(_)
             | Fact::Policy(..)
             | Fact::Deployment(_)
+            | Fact::NodeClasses(_)
             | Fact::Decision(_) => None,
         }
     }

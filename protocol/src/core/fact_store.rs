@@ -127,6 +127,7 @@ impl<D: Defects> FactStore<D> {
             | Fact::Genesis(_)
             | Fact::Rollup(_)
             | Fact::Policy(..)
+            | Fact::NodeClasses(_)
             | Fact::Decision(_) => None,
         })
     }
@@ -214,7 +215,8 @@ impl<D: Defects> FactStore<D> {
             | FactKey::Record(_)
             | FactKey::Accusation(_)
             | FactKey::Placement(_)
-            | FactKey::Rollup(_) => ISSUERS_MAX,
+            | FactKey::Rollup(_)
+            | FactKey::NodeClasses => ISSUERS_MAX,
         };
         let of_kind = self.mesh.iter().filter(|fact| std::mem::discriminant(fact.key()) == kind).count();
         if of_kind < most { usize::MAX } else { 0 }

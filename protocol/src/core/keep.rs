@@ -41,6 +41,7 @@ impl<D: Defects> MeshCore<D> {
             | FactKey::Record(_)
             | FactKey::Accusation(_)
             | FactKey::Deployment(_)
+            | FactKey::NodeClasses
             | FactKey::Placement(_)
             | FactKey::Rollup(_) => self.facts.get(key),
         }
@@ -49,7 +50,7 @@ impl<D: Defects> MeshCore<D> {
     /// Who has to hear of the fact. What is said of a node whose region has no cell yet concerns everybody.
     pub(super) fn scope(&self, fact: &VerifiedFact) -> Scope {
         match fact.fact() {
-            Fact::Genesis(_) | Fact::Policy(..) | Fact::Deployment(_) => Scope::Mesh,
+            Fact::Genesis(_) | Fact::Policy(..) | Fact::Deployment(_) | Fact::NodeClasses(_) => Scope::Mesh,
             Fact::Rollup(_) => Scope::Directory,
             Fact::Decision(decision) => match &decision.value.content {
                 Content::Configuration(_) => Scope::Mesh,
@@ -126,6 +127,7 @@ impl<D: Defects> MeshCore<D> {
             | Fact::Rollup(_)
             | Fact::Policy(..)
             | Fact::Deployment(_)
+            | Fact::NodeClasses(_)
             | Fact::Decision(_) => false,
         };
         moved.extend(self.facts.take_strays(of_region));

@@ -7,8 +7,8 @@ use crate::defect::Defects;
 use crate::fact::{CELL_MEMBERS_MAX, Fact, FactKey, NodeState, VerifiedFact};
 use crate::id::PlacementEpoch;
 use crate::placement::{
-    Availability, Deployment, Ground, Holdings, Host, Inputs, PlacementTable, RttBucket, Rules, TableFault, TrustClass,
-    choose, class_weight, verify_table,
+    Availability, Deployment, Ground, Holdings, Host, Inputs, NodeClasses, PlacementTable, RttBucket, Rules,
+    TableFault, TrustClass, choose, verify_table,
 };
 use crate::register::{Content, Value};
 use crate::time::Mono;
@@ -48,6 +48,7 @@ impl<D: Defects> MeshCore<D> {
     /// The members of the own cell as placement sees them. All are near, so that no round trip tells them apart: what is
     /// placed must not depend on where its holder stands.
     fn hosts(&self, now: Mono) -> Vec<Host> {
+        let classes = self.node_classes();
         let near = self.roster.members().filter(|member| *member.region() == self.config.region);
         let host = |member: &Member| {
             let class = member.class();
@@ -55,7 +56,7 @@ impl<D: Defects> MeshCore<D> {
             Host {
                 node: member.node(),
                 region: member.region().clone(),
-                weight: class_weight(class),
+                weight: classes.weight(class),
                 class: class.clone(),
                 roles: member.roles(),
                 trust: TrustClass::SelfAsserted,
@@ -138,6 +139,14 @@ impl<D: Defects> MeshCore<D> {
         match &decision.value.content {
             Content::Placement(table) => Some(table),
             Content::Configuration(_) => None,
+        }
+    }
+
+    /// The shares of node classes, as far as they are written.
+    pub(super) fn node_classes(&self) -> NodeClasses {
+        match self.facts.get(&FactKey::NodeClasses).map(VerifiedFact::fact) {
+            Some(Fact::NodeClasses(classes)) => classes.clone(),
+            _ => NodeClasses::default(),
         }
     }
 

@@ -48,6 +48,7 @@ impl<D: Defects> MeshCore<D> {
             deployments,
             policy: self.policies.in_force().map(|(policy, _)| Arc::new(policy.into_owned())),
             policy_heads: self.policies.heads().to_vec(),
+            node_classes: self.node_classes(),
             cells: self.cells(now),
             members,
             placements,

@@ -56,7 +56,8 @@ impl VerifiedFact {
             | Fact::Accusation(_)
             | Fact::Rollup(_)
             | Fact::Policy(..)
-            | Fact::Deployment(_) => None,
+            | Fact::Deployment(_)
+            | Fact::NodeClasses(_) => None,
         }
     }
 

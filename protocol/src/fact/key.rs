@@ -30,6 +30,8 @@ pub enum FactKey {
     Rollup(CellId),
     /// A policy that names the ones it replaces. Two operators may give two of them one version, and both count.
     PolicyChild(PolicyVersion, Sha256Digest),
+    /// The shares of node classes.
+    NodeClasses,
 }
 
 /// Which of two facts with one key holds: the one with the higher version.
@@ -56,9 +58,11 @@ impl FactKey {
             Self::Accusation(node) => of_kind(5, node.as_bytes()),
             Self::Placement(cell) => of_kind(7, cell.as_bytes()),
             Self::Rollup(cell) => of_kind(8, cell.as_bytes()),
-            Self::Configuration(..) | Self::Policy(_) | Self::PolicyChild(..) | Self::Deployment(_) => {
-                hash64(&self.to_bytes())
-            }
+            Self::Configuration(..)
+            | Self::Policy(_)
+            | Self::PolicyChild(..)
+            | Self::Deployment(_)
+            | Self::NodeClasses => hash64(&self.to_bytes()),
         }
     }
 
@@ -117,11 +121,12 @@ mod tests {
             FactKey::Placement(cell),
             FactKey::Rollup(cell),
             FactKey::PolicyChild(PolicyVersion(2), Sha256Digest::from_bytes([0xab; 32])),
+            FactKey::NodeClasses,
         ];
         assert_eq!(keys.map(|key| format!("{:016x}", key.hash())), FROZEN);
     }
 
-    const FROZEN: [&str; 10] = [
+    const FROZEN: [&str; 11] = [
         "359cd212d4e1d7be",
         "97c558d9553f5381",
         "0a763fb75016d450",
@@ -132,5 +137,6 @@ mod tests {
         "5a10666051f84b03",
         "2458ec2ed235f716",
         "94edb554dd07831d",
+        "295192ea1ec8566d",
     ];
 }

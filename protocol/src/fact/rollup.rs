@@ -109,6 +109,7 @@ impl Deref for VerifiedRollup {
             | Fact::Genesis(_)
             | Fact::Policy(..)
             | Fact::Deployment(_)
+            | Fact::NodeClasses(_)
             | Fact::Decision(_) => unreachable!("made of rollups only"),
         }
     }

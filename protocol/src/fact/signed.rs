@@ -3,7 +3,7 @@
 use super::accusation::{ACCUSERS_MAX, Accusation};
 use super::record::NodeRecord;
 use super::rollup::Rollup;
-use crate::placement::{Deployment, Policy};
+use crate::placement::{Deployment, NodeClasses, Policy};
 use crate::register::Decision;
 use hedgerow_attest::bounded::bounded_vec;
 use hedgerow_attest::endorsed::Endorsed;
@@ -38,6 +38,8 @@ pub enum SignedFact {
     Deployment(Endorsed<Deployment>),
     /// By a quorum of the cell's voters.
     Decision(Box<Decision>),
+    /// By policy keys of the root.
+    NodeClasses(Endorsed<NodeClasses>),
 }
 
 /// Why bytes are not a fact; the sender is broken, hostile, or of another release.

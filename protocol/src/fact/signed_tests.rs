@@ -8,11 +8,12 @@ use crate::fact::{
 };
 use crate::id::{BootId, ConfigEpoch, Generation, Incarnation, PolicyVersion, Slot, Term};
 use crate::name::{ClassName, ModelName, ModelRef, ModelVersion};
-use crate::placement::DataClass;
+use crate::placement::{DataClass, NodeClassRule};
 use crate::register::{Acceptance, Configuration, Content, Head, Value, Voter};
 use crate::roster::Roster;
 use crate::time::Wall;
 use hedgerow_attest::digest::{Blake3Digest, Sha256Digest};
+use hedgerow_attest::name::NodeClass;
 use hedgerow_attest::region::Region;
 use hedgerow_attest::testing::SampleMesh;
 
@@ -100,6 +101,8 @@ fn facts(mesh: &SampleMesh) -> Vec<SignedFact> {
         ttl_s: 60,
     };
     let policy = Policy { version: PolicyVersion(1), parent: None, classes: vec![class] };
+    let edge = NodeClassRule { name: NodeClass::new("edge").unwrap(), weight: 5 };
+    let node_classes = NodeClasses { revision: 3, classes: vec![edge] };
     let deployment = Deployment {
         model: digits().model,
         version: digits().version,
@@ -119,6 +122,7 @@ fn facts(mesh: &SampleMesh) -> Vec<SignedFact> {
         SignedFact::Rollup(Signed::sign(&rollup, &one)),
         SignedFact::Policy(Endorsed::sign(&policy, &[mesh.policy()])),
         SignedFact::Deployment(Endorsed::sign(&deployment, &[mesh.publisher()])),
+        SignedFact::NodeClasses(Endorsed::sign(&node_classes, &[mesh.policy()])),
     ]
 }
 
@@ -151,6 +155,7 @@ fn every_kind_verifies_in_the_order_of_its_key() {
         FactKey::Rollup(cell),
         FactKey::Policy(PolicyVersion(1)),
         FactKey::Deployment(digits().model),
+        FactKey::NodeClasses,
     ];
     assert_eq!(keys, expected);
 }
@@ -167,7 +172,7 @@ fn the_bytes_of_every_kind_are_frozen() {
 }
 
 /// The first eight bytes of the blake3 digest of each fact of `facts()` from the last certificate on.
-const FROZEN: [&str; 8] = [
+const FROZEN: [&str; 9] = [
     "009f724d02896f2e",
     "90d34798586873c0",
     "8a29cee4af14d447",
@@ -176,6 +181,7 @@ const FROZEN: [&str; 8] = [
     "f6512924e0949eb1",
     "a814cc065a6a96f0",
     "34e61b7e55105230",
+    "6f64aeda91a91783",
 ];
 
 #[test]
@@ -212,6 +218,13 @@ fn nobody_speaks_for_another() {
     let SignedFact::Policy(policy) = facts(&mesh).swap_remove(8) else { panic!("the policy") };
     let unlawful = refusal(SignedFact::Policy(Endorsed::sign(&policy.peek().unwrap(), &[mesh.publisher()])));
     assert!(matches!(unlawful, FactRefusal::Endorsement(_)), "{unlawful}");
+    let SignedFact::NodeClasses(shares) = facts(&mesh).swap_remove(10) else { panic!("the shares") };
+    let shares = shares.peek().unwrap();
+    let unlawful = refusal(SignedFact::NodeClasses(Endorsed::sign(&shares, &[mesh.publisher()])));
+    assert!(matches!(unlawful, FactRefusal::Endorsement(_)), "{unlawful}");
+    let twice = NodeClasses { classes: [shares.classes.clone(), shares.classes].concat(), ..shares };
+    let twice = refusal(SignedFact::NodeClasses(Endorsed::sign(&twice, &[mesh.policy()])));
+    assert!(matches!(twice, FactRefusal::IllFormed), "{twice}");
     let other_mesh = SampleMesh::new(2);
     let stranger = refusal(facts(&other_mesh).swap_remove(0));
     assert!(matches!(stranger, FactRefusal::Membership(_)), "{stranger}");

@@ -34,7 +34,7 @@ impl VerifiedFact {
             }
             (Fact::Genesis(founding), _) => member(roster, &root.genesis_issuer(founding.region())).map(|_known| ()),
             (Fact::Decision(decision), _) => stands_decision(decision, roster),
-            (Fact::Member(_) | Fact::Policy(..) | Fact::Deployment(_), _) => Ok(()),
+            (Fact::Member(_) | Fact::Policy(..) | Fact::Deployment(_) | Fact::NodeClasses(_), _) => Ok(()),
             (Fact::Record(_) | Fact::Accusation(_) | Fact::Rollup(_), _) => Err(FactRefusal::IllFormed),
         }
     }

@@ -6,7 +6,7 @@ use super::key::{FactKey, FactVersion, hash64};
 use super::record::{NodeRecord, NodeState};
 use super::rollup::Rollup;
 use super::signed::SignedFact;
-use crate::placement::{Deployment, Policy};
+use crate::placement::{Deployment, NodeClasses, Policy};
 use crate::register::{Content, DecisionError, VerifiedDecision};
 use crate::roster::Roster;
 use hedgerow_attest::digest::Sha256Digest;
@@ -38,6 +38,8 @@ pub enum Fact {
     Deployment(Deployment),
     /// A slot of a register was decided.
     Decision(VerifiedDecision),
+    /// The shares of node classes.
+    NodeClasses(NodeClasses),
 }
 
 /// A fact whose author had the right to say it and did. It can be made by verification and by signing only. Clones share
@@ -208,6 +210,12 @@ impl VerifiedFact {
             Some(_) => FactKey::PolicyChild(policy.version, digest),
         };
         Self::proven(key, version, Fact::Policy(policy, digest), SignedFact::Policy(endorsed))
+    }
+
+    pub(super) fn node_classes(classes: NodeClasses, endorsed: Endorsed<NodeClasses>) -> Self {
+        let tie = hash64(endorsed.payload_digest().as_bytes());
+        let version = FactVersion { major: classes.revision, minor: 0, tie };
+        Self::proven(FactKey::NodeClasses, version, Fact::NodeClasses(classes), SignedFact::NodeClasses(endorsed))
     }
 
     pub(super) fn deployment(deployment: Deployment, endorsed: Endorsed<Deployment>) -> Self {

@@ -43,6 +43,14 @@ impl SignedFact {
                 let deployment = endorsed.verify_threshold(root.publishers()).map_err(FactRefusal::Endorsement)?;
                 Ok(VerifiedFact::deployment(deployment, endorsed))
             }
+            Self::NodeClasses(endorsed) => {
+                let classes = endorsed.verify_threshold(root.policy()).map_err(FactRefusal::Endorsement)?;
+                if classes.is_well_formed() {
+                    Ok(VerifiedFact::node_classes(classes, endorsed))
+                } else {
+                    Err(FactRefusal::IllFormed)
+                }
+            }
             Self::Decision(decision) => Ok(VerifiedFact::decision(verify_decision(*decision, roster)?, roster)),
         }
     }

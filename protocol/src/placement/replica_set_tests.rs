@@ -60,6 +60,7 @@ fn view(regions: Vec<Region>) -> MeshView {
         deployments: vec![],
         policy: Some(Arc::new(Policy { version: PolicyVersion(1), parent: None, classes: vec![class] })),
         policy_heads: vec![],
+        node_classes: crate::placement::NodeClasses::default(),
     }
 }
 

@@ -196,19 +196,6 @@ impl Rule {
     }
 }
 
-/// A node's share by its class. Guess; capacity that nodes measure and sign would settle it.
-#[must_use]
-pub fn class_weight(class: &NodeClass) -> u32 {
-    let known = CLASS_WEIGHTS.iter().find(|(name, _)| *name == class.as_str());
-    known.map_or(WEIGHT, |(_, weight)| *weight)
-}
-
-/// The node classes that have another share than the rest.
-pub const CLASS_WEIGHTS: [(&str, u32); 4] = [("large", 8), ("server", 8), ("small", 2), ("tiny", 1)];
-
-/// The share of node classes of which nothing is known.
-const WEIGHT: u32 = 4;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -263,13 +250,6 @@ mod tests {
         assert_eq!(strict.refusals(&Host { trust: TrustClass::Attested, ..host() }), []);
         let several = Host { region: us.clone(), availability: Availability::Down, free_mib: Some(99), ..host() };
         assert_eq!(rule().refusals(&several), [Refusal::Region(us), full, Refusal::Down]);
-    }
-
-    #[test]
-    fn a_class_that_is_not_known_has_the_share_of_most() {
-        let weights =
-            ["large", "server", "edge", "small", "tiny"].map(|name| class_weight(&NodeClass::new(name).unwrap()));
-        assert_eq!(weights, [8, 8, 4, 2, 1]);
     }
 
     #[test]

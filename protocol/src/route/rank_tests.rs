@@ -51,6 +51,7 @@ fn view(members: Vec<MemberView>) -> MeshView {
         deployments: vec![],
         policy: None,
         policy_heads: vec![],
+        node_classes: crate::placement::NodeClasses::default(),
     }
 }
 

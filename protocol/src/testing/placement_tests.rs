@@ -7,12 +7,14 @@ use crate::fact::{SignedFact, VerifiedFact};
 use crate::id::{PlacementEpoch, PolicyVersion};
 use crate::name::{ClassName, ModelRef, Namespace};
 use crate::placement::{
-    ClassFate, DataClass, PlacementError, PlacementReason, Policy, Refusal, TableFault, explain, preview, replica_set,
+    ClassFate, DataClass, PlacementError, PlacementReason, Policy, Proposal, Refusal, TableFault, explain, preview,
+    replica_set,
 };
 use crate::register::{Acceptance, Content, Decision, Value};
 use crate::session_id::{GROUP_PREFIXES, SessionId};
 use crate::view::MeshView;
 use hedgerow_attest::id::{CellId, NodeId};
+use hedgerow_attest::name::NodeClass;
 use hedgerow_attest::region::Region;
 use hedgerow_attest::signed::Signed;
 use std::collections::BTreeSet;
@@ -173,10 +175,12 @@ fn what_a_plan_says_is_what_the_table_then_does() {
     let eu = cell(&view, "eu");
     let in_force = view.policy.as_deref().cloned();
     let none = std::collections::BTreeMap::new();
-    assert!(preview(&view, eu, in_force.as_ref(), &none).unwrap().is_empty(), "no change moves nothing");
+    let node_classes = &view.node_classes;
+    let proposal = |policy| Proposal { policy, node_classes };
+    assert!(preview(&view, eu, proposal(in_force.as_ref()), &none).unwrap().is_empty(), "no change moves nothing");
     let classes: Vec<DataClass> = vec![class("cart", 4, 2, &[]), class("other", 2, 1, &["us"])];
     let proposed = Policy { version: PolicyVersion(2), parent: None, classes: classes.clone() };
-    let plan = preview(&view, eu, Some(&proposed), &none).unwrap();
+    let plan = preview(&view, eu, proposal(Some(&proposed)), &none).unwrap();
     let fates: Vec<(String, ClassFate)> =
         plan.classes.iter().map(|class| (class.class.to_string(), class.fate)).collect();
     let expected = [("cart", ClassFate::Placed), ("other", ClassFate::Forbidden), ("personal", ClassFate::Removed)];
@@ -192,7 +196,23 @@ fn what_a_plan_says_is_what_the_table_then_does() {
         cart.groups.iter().zip(0..).all(|(group, prefix)| groups.get(&(cart.class.clone(), prefix)) == Some(&group.to))
             && groups.len() == cart.groups.len()
     });
-    assert!(preview(&view, CellId::from_bytes([9; 32]), None, &none).is_err());
+    assert!(preview(&view, CellId::from_bytes([9; 32]), proposal(None), &none).is_err());
+}
+
+#[test]
+fn the_last_shares_of_node_classes_are_known_everywhere_and_move_nothing_that_is_held() {
+    let mut cluster = placed(10, &["eu"; 5]);
+    let before = cluster.view(0).placements;
+    for (revision, weight) in [(2, 700), (1, 3)] {
+        let shares = cluster.node_class(revision, "edge", weight);
+        cluster.announce(1, shares);
+    }
+    let edge = NodeClass::new("edge").unwrap();
+    cluster.run_until_holds(10 * S, "the higher revision is known", |c| {
+        c.up().all(|node| c.view(node).node_classes.weight(&edge) == 700)
+    });
+    cluster.run_for(5 * S);
+    assert_eq!(cluster.view(0).placements, before);
 }
 
 #[test]

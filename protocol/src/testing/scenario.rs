@@ -4,10 +4,11 @@ use super::cluster::{Cluster, S};
 use crate::fact::{SignedFact, VerifiedFact};
 use crate::id::PolicyVersion;
 use crate::name::{ClassName, ModelName, ModelVersion};
-use crate::placement::{DataClass, Deployment, Policy, parent_of};
+use crate::placement::{DataClass, Deployment, NodeClassRule, NodeClasses, Policy, parent_of};
 use crate::roster::Roster;
 use hedgerow_attest::digest::Sha256Digest;
 use hedgerow_attest::endorsed::Endorsed;
+use hedgerow_attest::name::NodeClass;
 use hedgerow_attest::region::Region;
 use hedgerow_attest::testing::SampleMesh;
 use std::collections::BTreeSet;
@@ -46,6 +47,13 @@ impl Cluster {
     pub(crate) fn successor(&self, version: u64, parents: &[Sha256Digest], classes: Vec<DataClass>) -> VerifiedFact {
         let policy = Policy { version: PolicyVersion(version), parent: parent_of(parents), classes };
         self.verified(SignedFact::Policy(Endorsed::sign(&policy, &[self.mesh.policy()])))
+    }
+
+    /// The share of one node class.
+    pub(crate) fn node_class(&self, revision: u64, name: &str, weight: u16) -> VerifiedFact {
+        let rule = NodeClassRule { name: NodeClass::new(name).unwrap(), weight };
+        let classes = NodeClasses { revision, classes: vec![rule] };
+        self.verified(SignedFact::NodeClasses(Endorsed::sign(&classes, &[self.mesh.policy()])))
     }
 
     pub(crate) fn deployment(&self, model: &str, revision: u64, replicas: u8, regions: &[&str]) -> VerifiedFact {

@@ -4,7 +4,7 @@ use super::state::MemberState;
 use crate::fact::{CellContact, Health, Totals, VerifiedRollup};
 use crate::id::{ConfigEpoch, Incarnation, PlacementEpoch, Term};
 use crate::name::{ClassName, ModelRef};
-use crate::placement::{Deployment, Policy, PolicyName};
+use crate::placement::{Deployment, NodeClasses, Policy, PolicyName};
 use crate::time::Mono;
 use hedgerow_attest::digest::Sha256Digest;
 use hedgerow_attest::id::{CellId, MeshId, NodeId};
@@ -41,6 +41,8 @@ pub struct MeshView {
     pub policy: Option<Arc<Policy>>,
     /// The policies from which that follows, and which a successor has to name.
     pub policy_heads: Vec<PolicyName>,
+    /// The shares of node classes that an operator wrote.
+    pub node_classes: NodeClasses,
 }
 
 /// One member.

@@ -11,17 +11,18 @@ use hedgerow_attest::id::NodeId;
 use hedgerow_attest::name::NodeClass;
 use hedgerow_attest::region::Region;
 use hedgerow_protocol::core::{Command, CommandRefusal};
-use hedgerow_protocol::fact::{Fact, SignedFact};
+use hedgerow_protocol::fact::{Fact, SignedFact, VerifiedFact};
 use hedgerow_protocol::id::PolicyVersion;
 use hedgerow_protocol::name::ClassName;
 use hedgerow_protocol::placement::{
-    CLASS_WEIGHTS, ClassFate, ClassPlan, DataClass, Move, Note, Plan, Policy, class_weight, parent_of, preview,
+    BUILT_IN, ClassFate, ClassPlan, DataClass, Move, NodeClassRule, NodeClasses, Note, Plan, Policy, Proposal,
+    parent_of, preview,
 };
 
 use crate::admin::state::AdminState;
 use crate::admin::wire::{
-    DataClassRow, NodeClassRow, PlanReport, PlanRequest, PlannedClass, PlannedMove, PlannedRefusal, PolicyAccepted,
-    PolicyHead, PolicyReport,
+    DataClassRow, NodeClassReport, NodeClassRow, NodeClassShare, PlanReport, PlanRequest, PlannedClass, PlannedMove,
+    PlannedRefusal, PolicyAccepted, PolicyHead, PolicyReport,
 };
 use crate::api::Problem;
 use crate::core::CommandError;
@@ -40,18 +41,25 @@ pub(in crate::admin) async fn show(State(state): State<AdminState>) -> Json<Poli
     })
 }
 
-/// The node classes that are known, and those that members have.
-pub(in crate::admin) async fn node_classes(State(state): State<AdminState>) -> Json<Vec<NodeClassRow>> {
+/// The node classes that are written, built in, or that members have.
+pub(in crate::admin) async fn node_classes(State(state): State<AdminState>) -> Json<NodeClassReport> {
     let view = state.api.core.view();
-    let mut nodes: BTreeMap<String, u64> = CLASS_WEIGHTS.iter().map(|(name, _)| ((*name).to_owned(), 0)).collect();
+    let shares = &view.node_classes;
+    let mut nodes: BTreeMap<String, u64> = BUILT_IN.iter().map(|(name, _)| ((*name).to_owned(), 0)).collect();
+    nodes.extend(shares.classes.iter().map(|rule| (rule.name.to_string(), 0)));
     for member in view.members.values() {
         *nodes.entry(member.class.clone()).or_default() += 1;
     }
     let row = |(name, nodes): (String, u64)| {
-        let weight = NodeClass::new(&name).map_or(0, |class| class_weight(&class));
+        let weight = NodeClass::new(&name).map_or(0, |class| shares.weight(&class));
         NodeClassRow { name, weight, nodes }
     };
-    Json(nodes.into_iter().map(row).collect())
+    let share = |rule: &NodeClassRule| NodeClassShare { name: rule.name.to_string(), weight: rule.weight };
+    Json(NodeClassReport {
+        revision: shares.revision,
+        written: shares.classes.iter().map(share).collect(),
+        classes: nodes.into_iter().map(row).collect(),
+    })
 }
 
 /// What a change would move in the cell of this node. Nothing is changed.
@@ -65,13 +73,21 @@ pub(in crate::admin) async fn plan(
     if !policy.is_well_formed() {
         return Err(malformed("classes that are not in order of their names, or that cannot be kept"));
     }
+    let share = |share: &NodeClassShare| {
+        let name = NodeClass::new(&share.name);
+        let name = name.map_err(|error| malformed(&format!("node class {}: {error}", share.name)))?;
+        Ok(NodeClassRule { name, weight: share.weight })
+    };
+    let written = request.node_classes.iter().map(share).collect::<Result<_, Problem>>()?;
+    let node_classes = NodeClasses { revision: 0, classes: written };
     let cell = view.cell.ok_or_else(|| {
         Problem::unavailable("cell-unknown", "the region of this node has no cell yet")
             .remedy("wait until `hedgerow status` names a cell")
     })?;
     // How large a group is, is not counted anywhere yet.
     let bytes = BTreeMap::new();
-    let plan = preview(&view, cell, Some(&policy), &bytes)
+    let proposal = Proposal { policy: Some(&policy), node_classes: &node_classes };
+    let plan = preview(&view, cell, proposal, &bytes)
         .map_err(|error| Problem::because(StatusCode::SERVICE_UNAVAILABLE, "cell-unknown", &error))?;
     Ok(Json(report(&plan, cell.to_string(), view.region.to_string())))
 }
@@ -81,21 +97,39 @@ pub(in crate::admin) async fn apply(
     State(state): State<AdminState>,
     body: Bytes,
 ) -> Result<Json<PolicyAccepted>, Problem> {
-    let signed = SignedFact::from_bytes(&body).map_err(|error| malformed(&chain(&error)))?;
-    let fact = signed.verify(&state.api.core.roster(), &state.root, wall().unix_seconds()).map_err(|error| {
-        Problem::new(StatusCode::FORBIDDEN, "policy-refused", chain(&error))
-            .remedy("sign with a policy key that the mesh's root names: --key FILE")
-    })?;
-    let Fact::Policy(policy, digest) = fact.fact() else {
+    let fact = verified(&state, &body)?;
+    let Fact::Policy(policy, _) = fact.fact() else {
         return Err(malformed("the signed fact is no policy"));
     };
-    let accepted = PolicyAccepted { version: policy.version.0, digest: digest.to_string() };
+    let accepted = PolicyAccepted { version: policy.version.0 };
     let heads: Vec<Sha256Digest> = state.api.core.view().policy_heads.iter().map(|(_, digest)| *digest).collect();
     if policy.parent != parent_of(&heads) {
         return Err(outdated());
     }
     state.api.core.command(Command::Announce(Box::new(fact))).await.map_err(|error| not_announced(&error))?;
     Ok(Json(accepted))
+}
+
+/// Takes in signed shares of node classes.
+pub(in crate::admin) async fn apply_node_classes(
+    State(state): State<AdminState>,
+    body: Bytes,
+) -> Result<Json<PolicyAccepted>, Problem> {
+    let fact = verified(&state, &body)?;
+    let Fact::NodeClasses(classes) = fact.fact() else {
+        return Err(malformed("the signed fact holds no node classes"));
+    };
+    let accepted = PolicyAccepted { version: classes.revision };
+    state.api.core.command(Command::Announce(Box::new(fact))).await.map_err(|error| not_announced(&error))?;
+    Ok(Json(accepted))
+}
+
+fn verified(state: &AdminState, body: &[u8]) -> Result<VerifiedFact, Problem> {
+    let signed = SignedFact::from_bytes(body).map_err(|error| malformed(&chain(&error)))?;
+    signed.verify(&state.api.core.roster(), &state.root, wall().unix_seconds()).map_err(|error| {
+        Problem::new(StatusCode::FORBIDDEN, "policy-refused", chain(&error))
+            .remedy("sign with a policy key that the mesh's root names: --key FILE")
+    })
 }
 
 fn outdated() -> Problem {

@@ -9,8 +9,8 @@ mod status;
 
 pub use model::{ModelDetail, ModelPushed, ModelRow, ModelSignature, ModelVerified, Port, Publisher, Size};
 pub use policy::{
-    DataClassRow, NodeClassRow, PlanReport, PlanRequest, PlannedClass, PlannedMove, PlannedRefusal, PolicyAccepted,
-    PolicyHead, PolicyReport,
+    DataClassRow, NodeClassReport, NodeClassRow, NodeClassShare, PlanReport, PlanRequest, PlannedClass, PlannedMove,
+    PlannedRefusal, PolicyAccepted, PolicyHead, PolicyReport,
 };
 pub use ranking::{NearestCandidate, NearestRefused, NearestReport, PingReport, PlacementReport, PlacementRow};
 pub use status::{Aggregator, Listening, LocalModel, MemberCounts, MemberRow, NodeState, Status};

@@ -37,7 +37,7 @@ pub struct DataClassRow {
     pub ttl_s: u64,
 }
 
-/// `GET /admin/v1/node-classes`.
+/// One node class.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeClassRow {
     /// Its name.
@@ -48,11 +48,34 @@ pub struct NodeClassRow {
     pub nodes: u64,
 }
 
-/// `POST /admin/v1/policy/plan`: the classes that would be in force.
+/// A node class as an operator writes it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct NodeClassShare {
+    /// Its name.
+    pub name: String,
+    /// Its share relative to others.
+    pub weight: u16,
+}
+
+/// `GET /admin/v1/node-classes`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeClassReport {
+    /// The revision of what an operator wrote; 0 if nothing.
+    pub revision: u64,
+    /// What an operator wrote, by name.
+    pub written: Vec<NodeClassShare>,
+    /// Every class that is written, built in, or that a member has.
+    pub classes: Vec<NodeClassRow>,
+}
+
+/// `POST /admin/v1/policy/plan`: what would be in force.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlanRequest {
-    /// All of them.
+    /// All data classes.
     pub classes: Vec<DataClassRow>,
+    /// All node classes that are written.
+    #[serde(default)]
+    pub node_classes: Vec<NodeClassShare>,
 }
 
 /// What would change in the cell of the answering node.
@@ -117,11 +140,9 @@ pub struct PlannedRefusal {
     pub rules: Vec<String>,
 }
 
-/// `POST /admin/v1/policy`.
+/// `POST /admin/v1/policy` and `POST /admin/v1/node-classes`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PolicyAccepted {
-    /// The version of the policy that is in force from here on.
+    /// The version of the policy, or the revision of the shares, that holds from here on.
     pub version: u64,
-    /// sha256 of its payload, hex.
-    pub digest: String,
 }

@@ -203,7 +203,12 @@ impl Oracle {
                 }
             }
             Fact::Decision(decision) => self.decided(now, decision),
-            Fact::Member(_) | Fact::Accusation(_) | Fact::Genesis(_) | Fact::Policy(..) | Fact::Deployment(_) => {}
+            Fact::Member(_)
+            | Fact::Accusation(_)
+            | Fact::Genesis(_)
+            | Fact::Policy(..)
+            | Fact::Deployment(_)
+            | Fact::NodeClasses(_) => {}
         }
     }
 
