@@ -344,7 +344,7 @@ mod tests {
         assert!(row.nearest_would_move > 0, "the jitter is felt");
         let report = Report::new(30, 60, vec![row.clone()]);
         assert!(report.holds && report.text().contains("moved by jitter: 0 of 0 allowed, ok"));
-        let shaken = Report::new(30, 60, vec![row.clone(), Row { seed: 2, moved_by_jitter: 1, ..row.clone() }]);
+        let shaken = Report::new(30, 60, vec![row.clone(), Row { seed: 2, moved_by_jitter: 1, ..row }]);
         assert!(!shaken.holds && shaken.text().contains("moved by jitter: 1 of 0 allowed, MISSED"));
         let moved = Report::new(30, 60, vec![Row { leave_ratio_max: 1.06, ..row }]);
         assert!(!moved.holds && moved.text().contains("leaves: 1.060 of 1.05 allowed, MISSED"));
