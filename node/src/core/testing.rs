@@ -69,6 +69,7 @@ pub(crate) fn place(view: &mut MeshView, epoch: u64, prefix: u8, nodes: &[u8]) {
     let empty = PlacementView {
         region,
         epoch: PlacementEpoch(0),
+        retired: PlacementEpoch(0),
         policy: None,
         groups: BTreeMap::new(),
         models: BTreeMap::new(),

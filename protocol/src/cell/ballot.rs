@@ -22,7 +22,7 @@ impl Electorate {
     pub(super) fn over(in_force: &Configuration, next: Option<&Value>) -> Self {
         let pending = next.and_then(|value| match &value.content {
             Content::Configuration(pending) => Some(pending.clone()),
-            Content::Placement(_) => None,
+            Content::Placement(_) | Content::Retirement(_) => None,
         });
         Self { in_force: in_force.clone(), pending }
     }

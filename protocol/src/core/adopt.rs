@@ -193,6 +193,7 @@ impl<D: Defects> MeshCore<D> {
                 self.touch();
             }
             Content::Placement(_) => self.review_placements(fx),
+            Content::Retirement(_) => self.touch(),
         }
         let mut outcomes = Vec::new();
         self.cell.decided(fx.now, decision, &mut outcomes);

@@ -215,6 +215,7 @@ impl<D: Defects> FactStore<D> {
             | FactKey::Record(_)
             | FactKey::Accusation(_)
             | FactKey::Placement(_)
+            | FactKey::Retirement(_)
             | FactKey::Rollup(_)
             | FactKey::NodeClasses => ISSUERS_MAX,
         };

@@ -6,7 +6,7 @@ use crate::core::MeshCore;
 use crate::defect::Defects;
 use crate::fact::{Fact, FactKey, NodeRecord};
 use crate::id::{Generation, Incarnation, Slot, Term};
-use crate::register::{Configuration, Head, VerifiedDecision};
+use crate::register::{Configuration, Head, Value, VerifiedDecision};
 use crate::time::Mono;
 use crate::view::MemberState;
 use hedgerow_attest::digest::Sha256Digest;
@@ -62,6 +62,12 @@ impl<D: Defects> MeshCore<D> {
         let cell = self.home?;
         let Fact::Decision(decision) = self.facts.get(&FactKey::Placement(cell))?.fact() else { return None };
         Some((decision.clone(), self.cell.head()?))
+    }
+
+    /// Whether this node would accept a value for its cell's register, as far as the rules of its content go.
+    #[must_use]
+    pub fn would_accept(&self, value: &Value) -> bool {
+        self.is_fit(value)
     }
 
     /// How every known member is seen, without making a view.

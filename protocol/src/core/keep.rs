@@ -43,6 +43,7 @@ impl<D: Defects> MeshCore<D> {
             | FactKey::Deployment(_)
             | FactKey::NodeClasses
             | FactKey::Placement(_)
+            | FactKey::Retirement(_)
             | FactKey::Rollup(_) => self.facts.get(key),
         }
     }
@@ -54,7 +55,7 @@ impl<D: Defects> MeshCore<D> {
             Fact::Rollup(_) => Scope::Directory,
             Fact::Decision(decision) => match &decision.value.content {
                 Content::Configuration(_) => Scope::Mesh,
-                Content::Placement(_) => Scope::Cell(decision.value.cell),
+                Content::Placement(_) | Content::Retirement(_) => Scope::Cell(decision.value.cell),
             },
             Fact::Member(member) if self.founds_cells(&member.node()) => Scope::Mesh,
             Fact::Member(member) => self.region_scope(member.region()),

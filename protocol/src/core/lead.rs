@@ -106,8 +106,8 @@ impl<D: Defects> MeshCore<D> {
         }
         let missing = (voters.epoch.0 + 1..=epoch.0).take(VOTER_SETS_ASKED);
         let sets = missing.map(|epoch| FactKey::Configuration(*cell, ConfigEpoch(epoch)));
-        let placement = vec![FactKey::Placement(*cell).hash()];
-        for (scope, keys) in [(Scope::Mesh, sets.map(|key| key.hash()).collect()), (Scope::Cell(*cell), placement)] {
+        let placements = vec![FactKey::Placement(*cell).hash(), FactKey::Retirement(*cell).hash()];
+        for (scope, keys) in [(Scope::Mesh, sets.map(|key| key.hash()).collect()), (Scope::Cell(*cell), placements)] {
             fx.send(from, Lane::Rpc, VerifiedMessage::Exchange(VerifiedExchange::Pull { scope, keys }));
         }
         fx.sometimes("a voter asked for what it had missed of the register");

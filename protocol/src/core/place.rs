@@ -92,6 +92,10 @@ impl<D: Defects> MeshCore<D> {
                 let numbered = table.epoch == epoch.next() && table.config_epoch == voters.epoch;
                 numbered && verify_table(table, &self.rules()).is_ok()
             }
+            Content::Retirement(epoch) => {
+                let current = self.decided_table(&value.cell).map_or(PlacementEpoch(0), |table| table.epoch);
+                *epoch > self.retired(&value.cell) && *epoch < current
+            }
         }
     }
 
@@ -138,7 +142,18 @@ impl<D: Defects> MeshCore<D> {
         };
         match &decision.value.content {
             Content::Placement(table) => Some(table),
-            Content::Configuration(_) => None,
+            Content::Configuration(_) | Content::Retirement(_) => None,
+        }
+    }
+
+    /// The last placement of the cell that is retired; 0 if none.
+    pub(super) fn retired(&self, cell: &CellId) -> PlacementEpoch {
+        match self.facts.get(&FactKey::Retirement(*cell)).map(VerifiedFact::fact) {
+            Some(Fact::Decision(decision)) => match decision.value.content {
+                Content::Retirement(epoch) => epoch,
+                Content::Configuration(_) | Content::Placement(_) => PlacementEpoch(0),
+            },
+            _ => PlacementEpoch(0),
         }
     }
 

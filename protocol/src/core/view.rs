@@ -33,7 +33,7 @@ impl<D: Defects> MeshCore<D> {
             .placements
             .iter()
             .filter_map(|(cell, table)| {
-                Some((*cell, self.placement_view(self.roster.cell(cell)?.region(), table, &wanted)))
+                Some((*cell, self.placement_view(cell, self.roster.cell(cell)?.region(), table, &wanted)))
             })
             .collect();
         let deployments =
@@ -179,7 +179,13 @@ impl<D: Defects> MeshCore<D> {
     }
 
     /// Rows of models count only while a publisher wants exactly that artifact served.
-    fn placement_view(&self, region: &Region, table: &PlacementTable, wanted: &[&Deployment]) -> PlacementView {
+    fn placement_view(
+        &self,
+        cell: &CellId,
+        region: &Region,
+        table: &PlacementTable,
+        wanted: &[&Deployment],
+    ) -> PlacementView {
         let mut groups = BTreeMap::new();
         for row in &table.classes {
             for (prefix, list) in (0..=u8::MAX).zip(&row.groups) {
@@ -200,6 +206,13 @@ impl<D: Defects> MeshCore<D> {
             .collect();
         let policy =
             table.policy.and_then(|name| self.policies.named(&name)).map(|policy| Arc::new(policy.into_owned()));
-        PlacementView { region: region.clone(), epoch: table.epoch, policy, groups, models }
+        PlacementView {
+            region: region.clone(),
+            epoch: table.epoch,
+            retired: self.retired(cell),
+            policy,
+            groups,
+            models,
+        }
     }
 }

@@ -49,7 +49,7 @@ impl VerifiedFact {
             Fact::Genesis(founding) => Some((founding.birth().cell(), Slot(0), founding.voters())),
             Fact::Decision(decision) => match &decision.value.content {
                 Content::Configuration(next) => Some((decision.value.cell, decision.value.slot, next)),
-                Content::Placement(_) => None,
+                Content::Placement(_) | Content::Retirement(_) => None,
             },
             Fact::Member(_)
             | Fact::Record(_)

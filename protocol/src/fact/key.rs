@@ -32,6 +32,8 @@ pub enum FactKey {
     PolicyChild(PolicyVersion, Sha256Digest),
     /// The shares of node classes.
     NodeClasses,
+    /// The retirement of placements of a cell.
+    Retirement(CellId),
 }
 
 /// Which of two facts with one key holds: the one with the higher version.
@@ -58,6 +60,7 @@ impl FactKey {
             Self::Accusation(node) => of_kind(5, node.as_bytes()),
             Self::Placement(cell) => of_kind(7, cell.as_bytes()),
             Self::Rollup(cell) => of_kind(8, cell.as_bytes()),
+            Self::Retirement(cell) => of_kind(11, cell.as_bytes()),
             Self::Configuration(..)
             | Self::Policy(_)
             | Self::PolicyChild(..)
@@ -122,11 +125,12 @@ mod tests {
             FactKey::Rollup(cell),
             FactKey::PolicyChild(PolicyVersion(2), Sha256Digest::from_bytes([0xab; 32])),
             FactKey::NodeClasses,
+            FactKey::Retirement(cell),
         ];
         assert_eq!(keys.map(|key| format!("{:016x}", key.hash())), FROZEN);
     }
 
-    const FROZEN: [&str; 11] = [
+    const FROZEN: [&str; 12] = [
         "359cd212d4e1d7be",
         "97c558d9553f5381",
         "0a763fb75016d450",
@@ -138,5 +142,6 @@ mod tests {
         "2458ec2ed235f716",
         "94edb554dd07831d",
         "295192ea1ec8566d",
+        "c1321f1a5cd67b57",
     ];
 }

@@ -50,7 +50,7 @@ pub(crate) fn stands_decision(decision: &VerifiedDecision, roster: &Roster) -> R
     }
     match &decision.value.content {
         Content::Configuration(next) if !roster.waiver().allows(voters, next) => Err(refusal(DecisionError::Change)),
-        Content::Configuration(_) | Content::Placement(_) => Ok(()),
+        Content::Configuration(_) | Content::Placement(_) | Content::Retirement(_) => Ok(()),
     }
 }
 

@@ -233,6 +233,7 @@ impl VerifiedFact {
                 (FactKey::Configuration(cell, next.epoch), roster.charter_before(&cell, slot).cloned())
             }
             Content::Placement(_) => (FactKey::Placement(cell), None),
+            Content::Retirement(_) => (FactKey::Retirement(cell), None),
         };
         // Two certificates of one value differ in who signed; they say the same.
         let (major, minor) = (decision.value.generation.0, decision.value.slot.0);

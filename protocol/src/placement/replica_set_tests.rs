@@ -45,8 +45,14 @@ fn view(regions: Vec<Region>) -> MeshView {
     };
     let class = DataClass { name: cart(), replicas: 2, write_quorum: 2, regions, personal: false, ttl_s: 60 };
     let groups = (0..16).map(|prefix| ((cart(), prefix), vec![node(1), node(2)])).collect();
-    let placement =
-        PlacementView { region: eu.clone(), epoch: PlacementEpoch(4), policy: None, groups, models: BTreeMap::new() };
+    let placement = PlacementView {
+        region: eu.clone(),
+        epoch: PlacementEpoch(4),
+        retired: PlacementEpoch(3),
+        policy: None,
+        groups,
+        models: BTreeMap::new(),
+    };
     MeshView {
         me: node(1),
         mesh: MeshId::from_bytes([9; 32]),

@@ -56,6 +56,7 @@ impl Waiver {
             Content::Configuration(next) if self.exchange => next.is_quorum(voters),
             Content::Configuration(next) => in_force.is_quorum(voters) && next.is_quorum(voters),
             Content::Placement(_) => in_force.is_quorum(voters) || (self.sole_signer && !voters.is_empty()),
+            Content::Retirement(_) => in_force.is_quorum(voters),
         }
     }
 }
@@ -158,7 +159,7 @@ impl Decision {
         let next = match &self.value.content {
             Content::Configuration(next) if !waiver.allows(in_force, next) => return Err(DecisionError::Change),
             Content::Configuration(next) => Some(next),
-            Content::Placement(_) => None,
+            Content::Placement(_) | Content::Retirement(_) => None,
         };
         let mut accepted = Vec::with_capacity(self.acceptances.len());
         for signed in &self.acceptances {

@@ -1,7 +1,7 @@
 //! What a slot of the register holds, and how a voter says that it accepted it.
 
 use super::configuration::Configuration;
-use crate::id::{Generation, Slot, Term};
+use crate::id::{Generation, PlacementEpoch, Slot, Term};
 use crate::placement::PlacementTable;
 use hedgerow_attest::digest::Sha256Digest;
 use hedgerow_attest::id::{CellId, NodeId};
@@ -31,6 +31,9 @@ pub enum Content {
     Configuration(Configuration),
     /// Another placement of groups and models.
     Placement(PlacementTable),
+    /// That placement and all before it no longer count: a replica by one of them may drop a group once a quorum of its
+    /// present holders have, durably, all that it has. It permits and never forces.
+    Retirement(PlacementEpoch),
 }
 
 /// The end of the chain as one node knows it: the last slot that is certified, and the digest of its value.
@@ -104,6 +107,9 @@ mod tests {
         let expected = [vec![1; 32], vec![0, 1], vec![1; 32], vec![0, 2, 0, 1]].concat();
         assert_eq!(bytes, expected);
         assert_eq!(value.digest(), Sha256Digest::of(&expected));
+        let retirement = Value { content: Content::Retirement(PlacementEpoch(5)), ..value };
+        let bytes = postcard::to_stdvec(&retirement).unwrap();
+        assert_eq!(bytes, [vec![1; 32], vec![0, 1], vec![1; 32], vec![2, 5]].concat());
         assert_eq!(value.head(), Head { generation: Generation(0), slot: Slot(1), digest: value.digest() });
     }
 }

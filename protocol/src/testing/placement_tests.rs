@@ -254,18 +254,19 @@ fn fault(cluster: &Cluster) -> TableFault {
 
 /// What a quorum of corrupt voters could sign: a placement of the `eu` cell on a node of `us`.
 fn forge(cluster: &Cluster, eu: CellId) -> (Decision, PlacementEpoch) {
-    let (last, head) = cluster.nodes[0].core.decided_placement().expect("a placement was decided");
+    let (last, _) = cluster.nodes[0].core.decided_placement().expect("a placement was decided");
     let Content::Placement(mut table) = last.value.content.clone() else { panic!("a placement") };
     table.epoch = table.epoch.next();
     table.members.push(cluster.nodes[4].id());
     table.members.sort_unstable();
     let epoch = table.epoch;
-    let value = Value {
-        slot: head.slot.next(),
-        previous: head.digest,
-        content: Content::Placement(table),
-        ..last.value.clone()
-    };
+    (sign(cluster, eu, Content::Placement(table)), epoch)
+}
+
+/// The next slot of the `eu` cell, signed by its first three nodes.
+fn sign(cluster: &Cluster, eu: CellId, content: Content) -> Decision {
+    let (last, head) = cluster.nodes[0].core.decided_placement().expect("a placement was decided");
+    let value = Value { slot: head.slot.next(), previous: head.digest, content, ..last.value.clone() };
     let sign = |node: usize| {
         let acceptance = Acceptance {
             cell: eu,
@@ -278,7 +279,40 @@ fn forge(cluster: &Cluster, eu: CellId) -> (Decision, PlacementEpoch) {
         Signed::sign(&acceptance, &cluster.nodes[node].statement)
     };
     let acceptances = (0..3).map(sign).collect();
-    (Decision { value, term: last.term, config_epoch: last.config_epoch, acceptances }, epoch)
+    Decision { value, term: last.term, config_epoch: last.config_epoch, acceptances }
+}
+
+#[test]
+fn a_retirement_is_known_everywhere_and_the_register_goes_on_after_it() {
+    let mut cluster = placed(11, &SIX);
+    let eu = cell(&cluster.view(0), "eu");
+    let seen = |c: &Cluster, node: usize| {
+        let placement = &c.view(node).placements[&eu];
+        (placement.epoch.0, placement.retired.0)
+    };
+    let (first, _) = seen(&cluster, 0);
+    let follow = |cluster: &mut Cluster, version: u64, expected: (u64, u64)| {
+        let policy = cluster.policy(version, vec![class("cart", 2, 1, &[]), class("personal", 2, 2, &["eu"])]);
+        cluster.announce(0, policy);
+        let all = |c: &Cluster| (0..3).all(|node| seen(c, node) == expected);
+        cluster.run_until_holds(15 * S, "another placement follows", all);
+    };
+    follow(&mut cluster, 2, (first + 1, 0));
+    let fit = |c: &Cluster, epoch: u64| {
+        let value = sign(c, eu, Content::Retirement(PlacementEpoch(epoch))).value;
+        c.nodes[1].core.would_accept(&value)
+    };
+    let judged = |c: &Cluster| [0, 1, 2, 3].map(|more| fit(c, first + more));
+    assert_eq!(judged(&cluster), [true, false, false, false], "only what is not current");
+    let fact = SignedFact::Decision(Box::new(sign(&cluster, eu, Content::Retirement(PlacementEpoch(first)))));
+    let core = &cluster.nodes[0].core;
+    let verified = fact.verify(core.roster(), core.root(), hedgerow_attest::testing::SampleMesh::NOW);
+    cluster.announce(0, verified.expect("signed by a quorum"));
+    let all = |c: &Cluster| (0..3).all(|node| seen(c, node) == (first + 1, first));
+    cluster.run_until_holds(10 * S, "the cell knows that the first placement is retired", all);
+    assert_eq!(judged(&cluster), [false; 4], "it is already");
+    follow(&mut cluster, 3, (first + 2, first));
+    assert_eq!(judged(&cluster), [false, true, false, false], "what was current may be from here on");
 }
 
 #[test]

@@ -140,6 +140,8 @@ pub struct PlacementView {
     pub region: Region,
     /// Numbers the placements of the cell.
     pub epoch: PlacementEpoch,
+    /// The last placement of the cell that is retired; 0 if none.
+    pub retired: PlacementEpoch,
     /// The rules that it keeps, where they are known. A looser rule counts only once a placement keeps it.
     pub policy: Option<Arc<Policy>>,
     /// Nodes by class and hash prefix, home first.
