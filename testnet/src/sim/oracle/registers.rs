@@ -51,7 +51,7 @@ impl Registers {
         let in_force = known.find(|configuration| configuration.epoch == decision.config_epoch);
         let next = match &value.content {
             Content::Configuration(next) => Some(next),
-            Content::Placement(_) => None,
+            Content::Placement(_) | Content::Retirement(_) => None,
         };
         in_force.into_iter().chain(next).all(|voters| accepted >= usize::from(voters.quorum))
     }
