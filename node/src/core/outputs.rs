@@ -105,7 +105,7 @@ impl CoreTask {
                 }
                 self.net.connect(peer);
             }
-            Output::Hint(Hint::Hangup { peer }) => self.net.hangup(peer),
+            Output::Hint(Hint::Hangup { peer }) => self.net.spare(peer),
             Output::Sometimes(path) => tracing::trace!(path, "a rare path was taken"),
         }
     }

@@ -164,6 +164,11 @@ impl Net {
         self.0.links.hangup(node);
     }
 
+    /// Closes the link to a member if no request and no message of a session travelled over it in the last minute.
+    pub fn spare(&self, node: NodeId) {
+        self.0.links.spare(node);
+    }
+
     /// Queues a one-way message, dialling if need be. Nothing tells whether it arrived.
     ///
     /// # Errors

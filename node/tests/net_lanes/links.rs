@@ -37,6 +37,30 @@ async fn of_two_dials_at_once_the_lower_nodes_is_kept_on_both_sides() {
 }
 
 #[tokio::test]
+async fn a_link_that_was_just_made_is_not_spared() {
+    let mesh = Mesh::new(1);
+    let (mut a, mut b) = (mesh.start(1), mesh.start(2));
+    a.knows(&b);
+    a.net.connect(b.id);
+    a.link_up(b.id).await;
+    b.link_up(a.id).await;
+    let before = a.net.links();
+    a.net.spare(b.id);
+    let asking = a.net.request(b.id, ASK, Bytes::new(), Duration::from_secs(30));
+    let serving = b.event(|event| match event {
+        NetEvent::LinkDown { peer } => panic!("the link to {peer} is down"),
+        NetEvent::Request { respond, .. } => {
+            respond.send(Ok(Bytes::from_static(b"yes")));
+            Some(())
+        }
+        _ => None,
+    });
+    let (answer, ()) = tokio::join!(asking, serving);
+    assert_eq!(answer.unwrap(), "yes");
+    assert_eq!(a.net.links().len(), before.len());
+}
+
+#[tokio::test]
 async fn a_link_is_told_up_and_down_once() {
     let mesh = Mesh::new(1);
     let (mut a, mut b) = (mesh.start(1), mesh.start(2));

@@ -1,28 +1,15 @@
 //! What has to be looked at once in a while, and at the end of every step.
 
 use super::effects::Effects;
-use super::interface::{Event, Hint};
+use super::interface::Event;
 use super::mesh_core::{MeshCore, Phase};
 use crate::defect::Defects;
 use crate::fact::{Fact, FactKey, NodeRecord, NodeState};
-use crate::membership::anywhere;
 use crate::view::MemberState;
 use hedgerow_attest::id::NodeId;
 use hedgerow_attest::member::Member;
 use hedgerow_attest::time::{CLOCK_SKEW_S, UnixSeconds};
 use std::sync::Arc;
-
-/// Links that a node wants at most: its observers and observed, and as many of others.
-const LINKS_WANTED: usize = 16;
-
-/// Links beyond those to neighbours that are asked for in one round of chores.
-const DIALS: usize = 2;
-
-/// Members of whom nothing but the certificate is known that are dialled in one round of chores.
-const STRANGERS: usize = 4;
-
-/// Members that are looked at for that.
-const LOOKED_AT: usize = 16;
 
 impl<D: Defects> MeshCore<D> {
     pub(super) fn chores(&mut self, fx: &mut Effects<'_>) {
@@ -31,7 +18,9 @@ impl<D: Defects> MeshCore<D> {
         let near = self.swim.peers().iter().filter(|(_, peer)| peer.said == NodeState::Stopping);
         self.doubtful.extend(near.map(|(node, _)| *node));
         self.doubtful.extend(self.remote.stopping());
+        self.introduce(fx);
         self.want_links(fx);
+        self.spare_links(fx);
         self.expire(fx);
     }
 
@@ -60,36 +49,6 @@ impl<D: Defects> MeshCore<D> {
             self.shown.remove(&node);
             self.touch();
         }
-    }
-
-    /// Asks for links to neighbours, and to a few members more. A member of whom nothing but its certificate is known is
-    /// dialled as well: after a restart of the whole cell two groups that found each other first would never meet.
-    fn want_links(&self, fx: &mut Effects<'_>) {
-        let unlinked = |node: &NodeId| !self.contacts.of(node).is_linked();
-        let mut wanted: Vec<NodeId> = self.swim.neighbours().filter(unlinked).collect();
-        if self.roster.members().len() > self.swim.known() + self.remote.known() + 1 {
-            let unheard = |node: &NodeId| *node != self.config.me && self.liveness(node).is_none() && unlinked(node);
-            let mut unheard: Vec<NodeId> = self.roster.members().map(Member::node).filter(unheard).collect();
-            fx.shuffle(&mut unheard);
-            wanted.extend(unheard.into_iter().take(STRANGERS));
-        }
-        if self.contacts.links() < LINKS_WANTED {
-            let start = anywhere(fx);
-            let around = self.shown.range(start..).chain(self.shown.range(..start)).take(LOOKED_AT);
-            let wants = |(node, state): &(&NodeId, &MemberState)| {
-                **node != self.config.me && matches!(state, MemberState::Alive | MemberState::Suspect) && unlinked(node)
-            };
-            wanted.extend(around.filter(wants).map(|(node, _)| *node).take(DIALS));
-        }
-        for node in wanted {
-            self.dial(fx, node);
-        }
-    }
-
-    /// Asks for a link, and says where the member may be found.
-    fn dial(&self, fx: &mut Effects<'_>, peer: NodeId) {
-        let addresses = self.record(&peer).map(|record| record.addresses.clone()).unwrap_or_default();
-        fx.hint(Hint::Dial { peer, addresses });
     }
 
     /// The end of every step: findings are acted on, and changed states are told.
@@ -145,7 +104,3 @@ impl<D: Defects> MeshCore<D> {
         }
     }
 }
-
-#[cfg(test)]
-#[path = "chores_tests.rs"]
-mod tests;

@@ -196,7 +196,7 @@ pub enum Hint {
         /// Where it said that it can be reached, best first.
         addresses: Vec<SocketAddr>,
     },
-    /// A link to that peer is not needed.
+    /// The core needs no link to that peer: close it, unless something else of this node uses it.
     Hangup {
         /// The peer.
         peer: NodeId,

@@ -17,6 +17,7 @@ mod interface;
 mod keep;
 mod lead;
 mod leave;
+mod links;
 mod mesh_core;
 mod own_record;
 mod place;

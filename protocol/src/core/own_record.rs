@@ -32,6 +32,8 @@ pub(super) struct OwnRecord {
     pub(super) addresses: Vec<SocketAddr>,
     pub(super) state: NodeState,
     pub(super) health: Health,
+    /// It has spoken since this run had a link: what it said before reached nobody by gossip.
+    introduced: bool,
     /// Its clock is not to be trusted with leases.
     pub(super) out_of_time: bool,
     /// An incarnation that is being made durable.
@@ -56,6 +58,7 @@ impl Default for OwnRecord {
             addresses: Vec::new(),
             state: NodeState::Up,
             health: Health::default(),
+            introduced: false,
             out_of_time: false,
             raising: None,
             raised: None,
@@ -113,6 +116,15 @@ impl<D: Defects> MeshCore<D> {
         if self.is_running() && self.own.raising.is_none() {
             let record = self.own.next(&self.config, self.home, fx.wall);
             fx.sign(Statement::Record(Box::new(record)));
+        }
+    }
+
+    /// Says again who it is, now that somebody hears it. Those it is linked to heard it when the link came up; gossip takes
+    /// it to all others, who would learn of it from comparisons else, a quarter of a minute later.
+    pub(super) fn introduce(&mut self, fx: &mut Effects<'_>) {
+        if !self.own.introduced && self.contacts.links() > 0 {
+            self.own.introduced = true;
+            self.speak(fx);
         }
     }
 

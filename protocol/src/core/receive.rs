@@ -7,7 +7,7 @@ use super::mesh_core::MeshCore;
 use crate::coords::{Coordinate, Observation};
 use crate::defect::Defects;
 use crate::fact::{Accusation, FactKey, Liveness, NodeState};
-use crate::membership::Sign;
+use crate::membership::{Acknowledged, Sign};
 use crate::time::Mono;
 use crate::wire::{CellMark, CellNews, ProbeMessage, Suspicion, VerifiedMessage};
 use hedgerow_attest::id::NodeId;
@@ -54,16 +54,18 @@ impl<D: Defects> MeshCore<D> {
             }
             ProbeMessage::Ack { nonce, incarnation: _, load, cell, suspects, at, clock_ms } => {
                 let before = self.contacts.of(&from);
-                if let Some(rtt_us) = self.contacts.acknowledged(from, nonce, load, fx.now) {
+                if let Some(Acknowledged { rtt_us }) = self.contacts.acknowledged(from, nonce, load, fx.now) {
                     let after = self.contacts.of(&from);
                     if before.load != after.load || is_news(before.rtt.least_us(), after.rtt.least_us()) {
                         self.touch();
                     }
                     self.swim.acknowledged(fx, from, nonce);
-                    if let Some(at) = at {
-                        self.place_by(fx, from, &at, rtt_us);
+                    if let Some(rtt_us) = rtt_us {
+                        if let Some(at) = at {
+                            self.place_by(fx, from, &at, rtt_us);
+                        }
+                        self.read_clock(fx, from, rtt_us, clock_ms);
                     }
-                    self.read_clock(fx, from, rtt_us, clock_ms);
                 }
                 self.swim.shared_suspicions(from, &suspects);
                 if let Some(news) = cell.filter(|_| self.swim.peers().contains_key(&from)) {

@@ -52,7 +52,8 @@ impl<D: Defects> MeshCore<D> {
     }
 
     /// Tells the mesh how the cell is. A new holder is news for everybody. A change of who is alive and what is warm is news
-    /// for those who keep the cell's detail; so are loads while the mesh is so small that nobody has to be sparing.
+    /// for those who keep the cell's detail; so are loads while the mesh is so small that nobody has to be sparing, if there is
+    /// another cell to tell them to.
     pub(super) fn roll_up(&mut self, fx: &mut Effects<'_>, term: Term) {
         let (Some(cell), Some(voters)) = (self.home, self.cell.voters()) else { return };
         let last = self.lead.rollup.as_ref().filter(|last| last.rollup.term == term);
@@ -71,7 +72,10 @@ impl<D: Defects> MeshCore<D> {
             Some(last) if fx.now.since(last.at) < period => {
                 return self.look_again(fx.now);
             }
-            Some(_) => (period == self.config.rollup).then_some(Scope::Cell(cell)),
+            Some(_) => {
+                let somebody_listens = self.roster.cell_count() > 1;
+                (somebody_listens && period == self.config.rollup).then_some(Scope::Cell(cell))
+            }
         };
         let next_look = fx.now + self.config.rollup_gap;
         fx.sign(Statement::Rollup(Box::new(rollup.clone())));

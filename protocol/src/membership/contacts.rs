@@ -62,6 +62,15 @@ struct Ping {
     to: NodeId,
     sent: Mono,
     open: bool,
+    /// Whether there was a link when it was sent: else it waited for a dial, and its time is no round trip.
+    measures: bool,
+}
+
+/// What an acknowledgement of a ping of this node's own shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Acknowledged {
+    /// The round trip in microseconds, where it measures one.
+    pub(crate) rtt_us: Option<u64>,
 }
 
 /// Everybody's traces.
@@ -98,6 +107,11 @@ impl Contacts {
         let contact = self.entry(node);
         let before = std::mem::replace(&mut contact.linked, linked);
         self.links = self.links + usize::from(linked) - usize::from(before);
+    }
+
+    /// To whom the transport has a link.
+    pub(crate) fn linked(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.nodes.iter().filter(|(_, contact)| contact.linked).map(|(node, _)| *node)
     }
 
     /// Nodes to which the transport has a link.
@@ -159,22 +173,25 @@ impl Contacts {
             self.first_nonce = (fx.random() >> NONCE_START_SHIFT) | 1;
         }
         let nonce = self.first_nonce + u64::try_from(self.pings.len()).unwrap_or(0);
-        self.pings.push_back(Ping { to, sent: fx.now, open: true });
+        let measures = self.nodes.get(&to).is_some_and(|contact| contact.linked);
+        self.pings.push_back(Ping { to, sent: fx.now, open: true, measures });
         self.reach(to);
         nonce
     }
 
-    /// Takes an acknowledgement: the round trip it measures. `None` when it answers no ping of ours to that node.
-    pub(crate) fn acknowledged(&mut self, from: NodeId, nonce: u64, load: Load, now: Mono) -> Option<u64> {
+    /// Takes an acknowledgement. `None` when it answers no ping of ours to that node.
+    pub(crate) fn acknowledged(&mut self, from: NodeId, nonce: u64, load: Load, now: Mono) -> Option<Acknowledged> {
         let index = usize::try_from(nonce.checked_sub(self.first_nonce)?).ok()?;
         let ping = self.pings.get_mut(index).filter(|ping| ping.open && ping.to == from)?;
         ping.open = false;
-        let rtt_us = micros(now.since(ping.sent)).max(1);
+        let rtt_us = ping.measures.then(|| micros(now.since(ping.sent)).max(1));
         let contact = self.entry(from);
         contact.load = load;
         contact.loaded = now.0.saturating_add(1);
-        contact.rtt.measured(rtt_us);
-        Some(rtt_us)
+        if let Some(rtt_us) = rtt_us {
+            contact.rtt.measured(rtt_us);
+        }
+        Some(Acknowledged { rtt_us })
     }
 
     /// How long an answer of that node may take, given a grace beyond its round trip.
@@ -210,6 +227,26 @@ const RTT_PATIENCE_US: u64 = 400_000;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rand_core::SeedableRng as _;
+
+    /// The round trip that an acknowledgement measures half a second after its ping, and how long the next answer may take.
+    fn measured(linked: bool) -> (Option<Acknowledged>, Duration) {
+        let (mut contacts, to) = (Contacts::default(), NodeId::from_bytes([1; 32]));
+        contacts.set_linked(to, linked);
+        let mut rng = rand_chacha::ChaCha8Rng::from_seed([1; 32]);
+        let (mut out, mut token) = (Vec::new(), crate::id::Token(0));
+        let mut cx = crate::machine::Cx { now: Mono(0), wall: crate::time::Wall(0), rng: &mut rng, out: &mut out };
+        let belief = Suspicion { incarnation: Incarnation(1), liveness: crate::fact::Liveness::Alive };
+        let nonce = contacts.ping(&mut Effects::new(&mut cx, &mut token), to, belief, Vec::new());
+        let acknowledged = contacts.acknowledged(to, nonce, Load::default(), Mono(500_000));
+        (acknowledged, contacts.patience(&to, Duration::ZERO))
+    }
+
+    #[test]
+    fn a_ping_that_waited_for_a_dial_measures_nothing() {
+        assert_eq!(measured(true), (Some(Acknowledged { rtt_us: Some(500_000) }), Duration::from_millis(400)));
+        assert_eq!(measured(false), (Some(Acknowledged { rtt_us: None }), Duration::from_millis(50)));
+    }
 
     #[test]
     fn the_traces_of_one_node_are_few() {

@@ -22,7 +22,7 @@ mod watch;
 mod watch_input;
 
 pub use config::{Monitoring, SwimConfig};
-pub(crate) use contacts::Contacts;
+pub(crate) use contacts::{Acknowledged, Contacts};
 pub(crate) use members::anywhere;
 pub(crate) use remote::{Remote, RemotePeer};
 pub(crate) use swim::{Finding, Sign, Swim};

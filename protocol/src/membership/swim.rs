@@ -123,6 +123,15 @@ impl<D: Defects> Swim<D> {
         watches.into_iter().flatten()
     }
 
+    /// Whether that member is watched: as a neighbour, because this node talks to it, or because it is in doubt.
+    pub(crate) fn watches(&self, node: &NodeId) -> bool {
+        match &self.prober {
+            // Everybody is asked in turn, over links that are kept.
+            Prober::Random(_) => self.members.get(node).is_some(),
+            Prober::Ring(watches) => watches.watches.contains_key(node),
+        }
+    }
+
     /// A member to compare facts with: a neighbour, to whom there is a link, or anybody where there are none.
     pub(crate) fn partner(&self, fx: &mut Effects<'_>) -> Option<NodeId> {
         let neighbours: Vec<NodeId> =

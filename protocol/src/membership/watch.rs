@@ -195,7 +195,8 @@ impl<D: Defects> Watches<D> {
         let Some(watch) = self.watches.get_mut(&node) else { return };
         if watch.awaited {
             watch.misses = watch.misses.saturating_add(1);
-            if watch.misses == 1 {
+            // One packet that is lost says nothing of this node (Lifeguard counts probes that failed by all ways).
+            if watch.misses == 2 {
                 self.local_health = (self.local_health + 1).min(LOCAL_HEALTH_MAX);
             }
         }

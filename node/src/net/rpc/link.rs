@@ -26,7 +26,12 @@ pub(super) struct Link {
     pub(super) dialled: bool,
     /// Requests of the peer being served.
     pub(super) serving: Arc<Semaphore>,
+    /// When a request or a message of a session travelled last, in either direction.
+    worked: Mutex<Instant>,
 }
+
+/// For so long after the last work a link counts as needed.
+const NEEDED: Duration = Duration::from_secs(60);
 
 impl Link {
     pub(super) fn new(
@@ -36,7 +41,17 @@ impl Link {
         dialled: bool,
     ) -> Arc<Self> {
         let serving = Arc::new(Semaphore::new(REQUESTS_PER_PEER));
-        Arc::new(Self { connection, member, fingerprint, dialled, serving })
+        Arc::new(Self { connection, member, fingerprint, dialled, serving, worked: Mutex::new(Instant::now()) })
+    }
+
+    /// Something travels that somebody waits for, beyond what keeps the mesh together.
+    pub(super) fn works(&self) {
+        *self.worked.lock().expect("no holder of the lock panics") = Instant::now();
+    }
+
+    /// Whether nothing worked over it for a while. A link that is new was made for something.
+    pub(super) fn is_idle(&self) -> bool {
+        self.worked.lock().expect("no holder of the lock panics").elapsed() >= NEEDED
     }
 
     pub(super) fn is_live(&self) -> bool {

@@ -105,6 +105,13 @@ impl Links {
         }
     }
 
+    /// Closes the link to a member, unless something travelled over it lately that the caller does not know of.
+    pub(in crate::net) fn spare(&self, node: NodeId) {
+        if self.peer(node).and_then(|peer| peer.live()).is_some_and(|link| link.is_idle()) {
+            self.hangup(node);
+        }
+    }
+
     /// Live links by NodeId.
     pub(in crate::net) fn live(&self) -> Vec<LinkView> {
         self.peers().iter().filter_map(|peer| peer.live()).map(|link| view(&link)).collect()

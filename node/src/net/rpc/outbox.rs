@@ -137,6 +137,9 @@ impl Writer {
         if self.lane == Lane::Probe && sent_as_datagram(&link, message) {
             return Ok(());
         }
+        if self.lane == Lane::Session {
+            link.works();
+        }
         let id = link.connection.stable_id();
         // Taken out while writing: a write that is cut off leaves half a frame behind, and its stream unusable.
         let mut stream = match self.open.take() {

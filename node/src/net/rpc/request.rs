@@ -59,6 +59,7 @@ impl Links {
         if self.slot(to).is_ok_and(|peer| peer.is_use_news()) {
             self.tell(NetEvent::LinkUsed { peer: to });
         }
+        link.works();
         let exchange = async {
             let answer = self.watched(&link, exchange(&link, &protocol, &body, until)).await;
             answer.map_err(RequestError::Lost)?.map_err(RequestError::Remote)
@@ -74,7 +75,9 @@ impl Links {
             return answer;
         }
         self.tell(NetEvent::LinkUnanswered { peer: link.member.node() });
-        answer.await
+        let answer = answer.await;
+        link.works();
+        answer
     }
 
     /// Hints for the failure detector: where those above are behind, one more would not help them.

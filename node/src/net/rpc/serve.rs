@@ -94,6 +94,7 @@ impl Links {
         send: &SendStream,
         recv: &mut RecvStream,
     ) -> Result<Bytes, RemoteError> {
+        link.works();
         let deadline = Instant::now() + head.remaining;
         let kibibytes = u32::try_from(head.body_bytes.div_ceil(1024)).map_err(|_too_many| RemoteError::TooLarge)?;
         let work = async {
@@ -120,6 +121,9 @@ impl Links {
             let lane = read_stream_head(&mut recv).await?;
             loop {
                 let bytes = read_message(&mut recv).await?;
+                if lane == Lane::Session {
+                    link.works();
+                }
                 let message = NetEvent::Message { from, lane, bytes };
                 if self.events().send(message).await.is_err() {
                     return Ok(());

@@ -84,7 +84,7 @@ impl History {
                     before.is_quorum(&by)
                         && match &value.content {
                             Content::Configuration(next) => next.is_quorum(&by),
-                            Content::Placement(_) => true,
+                            Content::Placement(_) | Content::Retirement(_) => true,
                         }
                 };
                 terms.into_iter().any(decides).then_some(*slot)
@@ -101,7 +101,7 @@ impl History {
                 let before = self.voters_at(setting, decision.value.slot);
                 before.meets(next) || (before.voters.len() == 1 && next.has(&setting.nodes[0]))
             }
-            Content::Placement(_) => true,
+            Content::Placement(_) | Content::Retirement(_) => true,
         })
     }
 
@@ -110,7 +110,7 @@ impl History {
         let before = setting.decided.iter().chain(&self.decisions).filter(|decision| decision.value.slot < slot);
         let sets = before.filter_map(|decision| match &decision.value.content {
             Content::Configuration(next) => Some(next),
-            Content::Placement(_) => None,
+            Content::Placement(_) | Content::Retirement(_) => None,
         });
         sets.max_by_key(|set| set.epoch).unwrap_or_else(|| setting.first_voters())
     }

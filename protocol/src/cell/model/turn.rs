@@ -319,7 +319,7 @@ impl<'a> Turn<'a> {
         match (&value.content, self.node.cell.voters()) {
             (Content::Configuration(next), Some(voters)) => Waiver::of(self.setting.planted).allows(voters, next),
             (Content::Configuration(_), None) => false,
-            (Content::Placement(_), _) => true,
+            (Content::Placement(_) | Content::Retirement(_), _) => true,
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::sim::life::End;
 use crate::sim::time::{HOUR, MINUTE, MS, Micros, S};
 use hedgerow_protocol::core::{Command, Input, LinkEvent, StorageFailure};
 use hedgerow_protocol::defect::Defects;
+use hedgerow_protocol::view::MemberState;
 
 /// Time between an announcement and the end of the process.
 pub(super) const LAST_WORDS: Micros = 300 * MS;
@@ -154,11 +155,15 @@ impl<D: Defects> Player<'_, D> {
 
     fn cut_power(&mut self, node: u32, span: Option<Micros>, talkers: &[u32]) {
         let now = self.world.now;
+        let id = self.world.node(node).member.node();
+        // Whoever passes it over already, as for a dial that takes long, need not notice anything.
+        let trusts = |talker: &u32| self.world.node(*talker).core.member_state_of(&id) == Some(MemberState::Alive);
+        let talkers: Vec<u32> = talkers.iter().copied().filter(trusts).collect();
         if !talkers.is_empty() {
             let in_flight = self.dice.chance(500_000);
-            self.world.oracle.talk(node, talkers, in_flight);
+            self.world.oracle.talk(node, &talkers, in_flight);
             if in_flight {
-                self.foresee(now + IMPATIENCE, Action::Unanswered { node, talkers: talkers.to_vec() });
+                self.foresee(now + IMPATIENCE, Action::Unanswered { node, talkers });
             }
         }
         self.world.crash(node);
