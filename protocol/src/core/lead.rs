@@ -220,7 +220,7 @@ impl<D: Defects> MeshCore<D> {
         let fact = VerifiedFact::decision(decision.clone(), &self.roster);
         let (_, after) = self.adopt(fx, &fact, Origin::Gossip);
         self.cell.tell_decided(fx, decision, after);
-        self.publish(fx, &fact, after);
+        self.publish_to(fx, self.audience(decision.value.cell), &fact, after);
     }
 
     /// Remembers the highest fence seen, across restarts. Of cells whose detail is not kept no act is obeyed here.

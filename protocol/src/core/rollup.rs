@@ -27,6 +27,9 @@ pub(super) struct LastRollup {
     told: Option<Scope>,
 }
 
+/// So many cells tell each other of a new holder or voter at once.
+const CELLS_FEW: usize = 16;
+
 /// One member as the holder sees it.
 #[derive(Debug, Clone, Copy)]
 struct Seen<'a> {
@@ -51,7 +54,13 @@ impl<D: Defects> MeshCore<D> {
         self.config.rollup.max(self.config.rollup_share.saturating_mul(cells))
     }
 
-    /// Tells the mesh how the cell is. A new holder is news for everybody. A change of who is alive and what is warm is news
+    /// Whom news of a cell concern at once: who leads it, and who votes. Where cells are many, all others come upon it when
+    /// they compare what they know, or telling everybody would cost each node more the more cells there are.
+    pub(super) fn audience(&self, cell: CellId) -> Scope {
+        if self.roster.cell_count() <= CELLS_FEW { Scope::Mesh } else { Scope::Cell(cell) }
+    }
+
+    /// Tells the mesh how the cell is. A new holder is news beyond the cell. A change of who is alive and what is warm is news
     /// for those who keep the cell's detail; so are loads while the mesh is so small that nobody has to be sparing, if there is
     /// another cell to tell them to.
     pub(super) fn roll_up(&mut self, fx: &mut Effects<'_>, term: Term) {
@@ -67,7 +76,7 @@ impl<D: Defects> MeshCore<D> {
         }
         let rollup = self.draft(fx, cell, term, voters);
         let told = match last {
-            None => Some(Scope::Mesh),
+            None => Some(self.audience(cell)),
             Some(last) if !last.rollup.says_the_same(&rollup) => Some(Scope::Cell(cell)),
             Some(last) if fx.now.since(last.at) < period => {
                 return self.look_again(fx.now);
