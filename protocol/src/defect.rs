@@ -16,6 +16,8 @@ pub enum Defect {
     LeaseFromReceipt,
     /// A suspect is taken for down without being asked once more.
     SkippedVerification,
+    /// A departure is forgotten after a minute, while nodes that were away still hold the last word before it.
+    DepartureForgotten,
     /// The word of another revives a member that is down.
     ThirdPartyRevival,
     /// A voter's promise is not written before its grant leaves.
@@ -53,11 +55,12 @@ impl Defect {
     pub const OF_TRANSITIONS: [Self; 3] = [Self::RetireForces, Self::TransitionReadsNewOnly, Self::HintsUnconstrained];
 
     /// Every one that a mesh of cores may be built with.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::NoRestartWait,
         Self::QuorumOfOwnView,
         Self::LeaseFromReceipt,
         Self::SkippedVerification,
+        Self::DepartureForgotten,
         Self::ThirdPartyRevival,
         Self::TermNotPersisted,
         Self::VotersReplaced,

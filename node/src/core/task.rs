@@ -25,7 +25,7 @@ use super::durability::Durability;
 use super::handle::{CommandError, CoreHandle};
 use super::inbox::{Arrival, CoreInbox, INBOX_BOUND};
 use crate::net::{GossipVerdict, Net, Verdict};
-use crate::observe::{Condition, Conditions, Counters, chain, mono, wall};
+use crate::observe::{Condition, Conditions, Counters, chain, clocks, mono, wall};
 use crate::store::{CommitError, LoadError, MeshStore};
 
 /// Where the answer to a command goes.
@@ -249,7 +249,7 @@ impl CoreTask {
 
     /// One step: the clocks are read after the input was taken from its queue.
     async fn step(&mut self, input: Input) {
-        let (now, wall) = (mono(), wall());
+        let (now, wall) = clocks();
         let mut out: Vec<Output> = Vec::new();
         self.core.step(&mut Cx { now, wall, rng: &mut self.rng, out: &mut out }, input);
         for output in out {

@@ -18,6 +18,25 @@ pub fn wall() -> Wall {
     Wall(u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX))
 }
 
+/// Both clocks at one moment: a reader that is set aside between the two looks again, or they would seem to have moved apart.
+pub fn clocks() -> (Mono, Wall) {
+    let mut read = (mono(), wall());
+    for _again in 0..TRIES {
+        let after = mono();
+        if after.since(read.0) <= ONE_MOMENT {
+            break;
+        }
+        read = (mono(), wall());
+    }
+    read
+}
+
+/// A reader that is set aside each time takes what it has: the worst is that a lease is asked for afresh.
+const TRIES: u32 = 8;
+
+/// Readings that lie no farther apart were taken at one moment.
+const ONE_MOMENT: Duration = Duration::from_millis(2);
+
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn boot_clock() -> rustix::time::ClockId {
     rustix::time::ClockId::Boottime
@@ -32,6 +51,13 @@ fn boot_clock() -> rustix::time::ClockId {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn both_clocks_are_read_at_one_moment() {
+        let (before, (mono_then, wall_then), after) = (mono(), clocks(), mono());
+        assert!(before <= mono_then && mono_then <= after);
+        assert!(wall_then.0.abs_diff(wall().0) < 3_600_000_000, "nobody sets the clock by an hour meanwhile");
+    }
 
     #[test]
     fn the_boot_clock_does_not_go_back() {

@@ -22,7 +22,7 @@ use super::answer::{Refused, SessionAnswer};
 use super::links::{LinkCounts, link_changes};
 use super::local::{LocalSession, local_sessions};
 use crate::net::{Lane, Net};
-use crate::observe::{Condition, Conditions, Counters, mono, wall};
+use crate::observe::{Condition, Conditions, Counters, clocks, mono, wall};
 use crate::store::{Completion, LogRow, SessionLog};
 
 /// Waiting inputs of one group: a burst of clients; what is beyond waits at the sender.
@@ -169,7 +169,8 @@ impl GroupTask {
 
     async fn step(&mut self, input: Input) {
         let mut out = Vec::new();
-        self.replica.step(&mut Cx { now: mono(), wall: wall(), rng: &mut self.rng, out: &mut out }, input);
+        let (now, wall) = clocks();
+        self.replica.step(&mut Cx { now, wall, rng: &mut self.rng, out: &mut out }, input);
         for output in out {
             self.carry_out(output).await;
         }

@@ -159,7 +159,7 @@ fn a_lease_counts_from_before_the_question_however_late_the_answer() {
     let grant = table.grant(&campaign, 1);
     table.receive(at(10_800), grant);
     assert_eq!(table.outcomes, [Outcome::Acquired(Term(2))]);
-    assert_eq!(table.cell.holds(at(10_800)), Some((Term(2), at(10_100 + 3_960))));
+    assert_eq!(table.cell.holds(at(10_800)), Some((Term(2), at(10_100 + 3_910))));
     assert_eq!(table.cell.holds(at(14_060)), None, "it is over when it is over");
 }
 
@@ -252,7 +252,7 @@ fn a_holder_wins_back_a_voter_under_a_higher_term_and_goes_on_meanwhile() {
     assert_eq!(table.cell.holds(at(12_110)).map(|(term, _)| term), Some(Term(2)), "its own vote is not written");
     let token = table.token;
     table.with(at(12_120), |cell, fx, outcomes| cell.persisted(fx, token, outcomes));
-    assert_eq!(table.cell.holds(at(12_120)), Some((Term(6), at(12_100 + 3_960))));
+    assert_eq!(table.cell.holds(at(12_120)), Some((Term(6), at(12_100 + 3_910))));
     assert_eq!(table.outcomes, [Outcome::Acquired(Term(2)), Outcome::Acquired(Term(6))]);
 }
 

@@ -3,13 +3,15 @@
 use super::effects::Effects;
 use super::interface::Event;
 use super::mesh_core::{MeshCore, Phase};
-use crate::defect::Defects;
+use crate::defect::{Defect, Defects};
 use crate::fact::{Fact, FactKey, NodeRecord, NodeState};
+use crate::time::Mono;
 use crate::view::MemberState;
 use hedgerow_attest::id::NodeId;
 use hedgerow_attest::member::Member;
 use hedgerow_attest::time::{CLOCK_SKEW_S, UnixSeconds};
 use std::sync::Arc;
+use std::time::Duration;
 
 impl<D: Defects> MeshCore<D> {
     pub(super) fn chores(&mut self, fx: &mut Effects<'_>) {
@@ -18,10 +20,26 @@ impl<D: Defects> MeshCore<D> {
         let near = self.swim.peers().iter().filter(|(_, peer)| peer.said == NodeState::Stopping);
         self.doubtful.extend(near.map(|(node, _)| *node));
         self.doubtful.extend(self.remote.stopping());
+        if self.defects.has(Defect::DepartureForgotten) {
+            self.forget_departures(fx);
+        }
         self.introduce(fx);
         self.want_links(fx);
         self.spare_links(fx);
         self.expire(fx);
+    }
+
+    /// Forgets who left a minute ago. Nothing sound does that: whoever was away meanwhile knows of no departure.
+    fn forget_departures(&mut self, fx: &mut Effects<'_>) {
+        let over = |since: Mono| fx.now.since(since) >= Duration::from_secs(60);
+        let peers = self.swim.peers().iter();
+        let departed = peers.filter(|(_, peer)| peer.said == NodeState::Left && peer.away_since().is_some_and(over));
+        let departed: Vec<NodeId> = departed.map(|(node, _)| *node).collect();
+        for node in departed {
+            self.forget(fx, &FactKey::Record(node));
+            self.swim.dismiss(&node);
+            self.shown.remove(&node);
+        }
     }
 
     /// Forgets members whose certificate ended: until then they stay on the list of those to dial.
@@ -76,14 +94,14 @@ impl<D: Defects> MeshCore<D> {
     }
 
     /// How a member is seen; nothing while it never said anything.
-    pub(super) fn state_of(&self, now: crate::time::Mono, node: &NodeId) -> Option<MemberState> {
+    pub(super) fn state_of(&self, now: Mono, node: &NodeId) -> Option<MemberState> {
         let said = self.record(node)?.state;
         let found = self.liveness(node)?;
         Some(MemberState::of(said, found, self.is_overdue(now, node)))
     }
 
     /// Whether the member has not served for longer than a repair waits.
-    pub(super) fn is_overdue(&self, now: crate::time::Mono, node: &NodeId) -> bool {
+    pub(super) fn is_overdue(&self, now: Mono, node: &NodeId) -> bool {
         if let Some(peer) = self.swim.peers().get(node) {
             return peer.away_since().is_some_and(|since| now.since(since) >= self.config.repair);
         }

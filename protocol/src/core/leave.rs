@@ -3,13 +3,14 @@
 use super::effects::Effects;
 use super::mesh_core::MeshCore;
 use crate::defect::Defects;
-use crate::fact::{Liveness, NodeState};
+use crate::fact::NodeState;
 use crate::time::Mono;
 use hedgerow_attest::member::Member;
 use std::time::Duration;
 
-/// How long a voter waits to be voted out. A cell without a quorum never does that.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a voter waits to be voted out. A cell without a quorum never does that; whoever leaves one for good may take
+/// with it what the cell needs to have a quorum again, so this is longer than outages mostly last.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// A departure that waits for the vote.
 #[derive(Debug)]
@@ -44,14 +45,11 @@ impl<D: Defects> MeshCore<D> {
         }
     }
 
-    /// Whether this node votes in a cell in which somebody else could vote.
+    /// Whether this node votes in a cell in which somebody else could vote, reached or not: whoever is cut off cannot tell
+    /// whether the others are gone.
     fn is_needed(&self) -> bool {
         let votes = self.cell.voters().is_some_and(|voters| voters.has(&self.config.me));
-        let others = |member: &Member| {
-            let node = member.node();
-            let there = self.liveness(&node).is_some_and(|liveness| liveness != Liveness::Down);
-            node != self.config.me && there && self.may_vote(member)
-        };
+        let others = |member: &Member| member.node() != self.config.me && self.may_vote(member);
         votes && self.roster.members().any(others)
     }
 }

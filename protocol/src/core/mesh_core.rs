@@ -7,6 +7,7 @@ use super::fact_store::FactStore;
 use super::interface::{Input, LinkEvent, Output};
 use super::own_record::OwnRecord;
 use super::snapshot::Fence;
+use super::standstill::Standstill;
 use crate::cell::Cell;
 use crate::coords::Coordinates;
 use crate::defect::{Defects, Sound};
@@ -16,16 +17,13 @@ use crate::machine::{Cx, Machine};
 use crate::membership::{Contacts, Finding, Remote, Sign, Swim};
 use crate::placement::{PlacementTable, Policies};
 use crate::roster::Roster;
-use crate::time::{Mono, Wall, micros};
+use crate::time::{Mono, Wall};
 use crate::view::MemberState;
 use hedgerow_attest::id::{CellId, NodeId};
 use hedgerow_attest::root::TrustRoot;
 use hedgerow_attest::time::UnixSeconds;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-
-/// How far the wall clock may move against the monotonic one between two steps before the machine counts as paused.
-const JUMP_US: u64 = 1_000_000;
 
 /// One node's mesh core. Feed it [`Input::Start`] first.
 #[derive(Debug)]
@@ -58,7 +56,7 @@ pub struct MeshCore<D = Sound> {
     /// When this node, while it leads, looks at what there is to lead.
     next_lead: Mono,
     pub(super) lead: super::lead::Lead,
-    clocks: Option<(Mono, Wall)>,
+    clocks: Standstill,
     pub(super) findings: Vec<Finding>,
     /// How each member was last shown.
     pub(super) shown: BTreeMap<NodeId, MemberState>,
@@ -114,7 +112,7 @@ impl<D: Defects> MeshCore<D> {
             certificates_end: UnixSeconds(u64::MAX),
             next_lead: Mono(u64::MAX),
             lead: super::lead::Lead::default(),
-            clocks: None,
+            clocks: Standstill::default(),
             findings: Vec::new(),
             shown: BTreeMap::new(),
             doubtful: BTreeSet::new(),
@@ -197,18 +195,15 @@ impl<D: Defects> MeshCore<D> {
 
     /// The wall clock at that moment, by what both clocks showed in the last step.
     pub(super) fn wall(&self, now: Mono) -> Wall {
-        self.clocks.map_or(Wall(0), |(mono, wall)| Wall(wall.0.saturating_add(micros(now.since(mono)))))
+        self.clocks.wall(now)
     }
 
     /// Clocks that moved apart mean that this machine stood still while others did not.
     fn watch_clocks(&mut self, fx: &mut Effects<'_>) {
-        if let Some((mono, wall)) = self.clocks.replace((fx.now, fx.wall)) {
-            let passed = fx.now.0.saturating_sub(mono.0);
-            let walked = fx.wall.0.saturating_sub(wall.0);
-            if fx.wall < wall || passed.abs_diff(walked) > JUMP_US {
-                fx.event(super::interface::Event::ClockJump);
-                self.clock_jumped(fx);
-            }
+        let election = &self.config.election;
+        if self.clocks.read(fx.now, fx.wall, election.lease, election.standstill) {
+            fx.event(super::interface::Event::ClockJump);
+            self.clock_jumped(fx);
         }
     }
 }

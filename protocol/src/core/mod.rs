@@ -25,6 +25,7 @@ mod receive;
 mod rollup;
 mod shelf;
 mod snapshot;
+mod standstill;
 mod view;
 mod voters;
 

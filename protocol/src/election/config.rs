@@ -14,6 +14,9 @@ pub struct ElectionConfig {
     pub renew: Duration,
     /// Bound on how far the rate of any clock is from true time, in parts per thousand, `ρ`. Quartz drifts less than 0.5.
     pub rate_bound_permille: u32,
+    /// For how long a holder's machine may stand still within a lease, clocks included, without anybody noticing: its clocks
+    /// are then found apart and it leads no more. A lease is shorter than the promises by that much too.
+    pub standstill: Duration,
     /// How long a candidate waits for each better-ranked voter that it believes to be alive.
     pub rank_step: Duration,
     /// How long an answer of a voter may take before it is asked once more: beyond any round trip, and several times
@@ -38,6 +41,7 @@ impl ElectionConfig {
             lease: Duration::from_secs(4),
             renew: Duration::from_secs(1),
             rate_bound_permille: 10,
+            standstill: Duration::from_millis(50),
             rank_step: Duration::from_millis(400),
             retry: Duration::from_millis(250),
             campaign: Duration::from_millis(800),
@@ -47,10 +51,10 @@ impl ElectionConfig {
         }
     }
 
-    /// For how long a holder may act, from before it asked: `L (1 - ρ)`.
+    /// For how long a holder may act, from before it asked: `L (1 - ρ)`, less what it may stand still unnoticed.
     #[must_use]
     pub fn holder_span(&self) -> Duration {
-        self.lease - self.slack()
+        self.lease - self.slack() - self.standstill
     }
 
     /// For how long a voter grants nobody else, from when it answered: `L (1 + ρ)`.
@@ -74,7 +78,7 @@ mod tests {
         let (holder, voter) = (config.holder_span().as_secs_f64(), config.voter_span().as_secs_f64());
         assert_eq!(
             (config.holder_span(), config.voter_span()),
-            (Duration::from_millis(3_960), Duration::from_millis(4_040))
+            (Duration::from_millis(3_910), Duration::from_millis(4_040))
         );
         // A holder whose clock is slow by ρ and a voter whose clock is fast by ρ, in true time.
         assert!(holder / 0.99 <= voter / 1.01 + 1e-9);

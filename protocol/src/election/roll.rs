@@ -15,7 +15,7 @@
 //!   and a newcomer that was not heard from yet grants nobody anything for a lease.
 //! - Whoever answers and wants to leave is removed *after* its successor was added, since it still counts.
 //! - Nobody is removed for being down alone: it may come back. It is where a successor stands ready, where slack grows by
-//!   it, or where two are down (two removals then gain one). Whoever left for good is removed at once.
+//!   it, where two are down (two removals then gain one), or where another leaves, which could not be spared else. Whoever left for good is removed at once.
 //! - A cell grows above three by two only when every voter and both newcomers have served without a break for a while, and
 //!   shrinks only when members left for good.
 
@@ -115,13 +115,12 @@ impl Roll<'_> {
         let gone = self.presence(&dead).is_none();
         let replaced = || !self.candidates(self.config.stable).is_empty();
         let gains = self.slack(&next) > self.slack(self.current);
-        (gone || count > 1 || gains || replaced()).then_some(next)
+        (gone || count > 1 || gains || self.leaver().is_some() || replaced()).then_some(next)
     }
 
     /// A voter that leaves is removed, and its successor added before, where it still counts.
     fn relieved(&self) -> Option<Configuration> {
-        let leaves = |voter: &&Voter| self.presence(&voter.node) == Some(Presence::Leaves);
-        let leaver = self.current.voters.iter().find(leaves).filter(|_| self.current.voters.len() > 1)?;
+        let leaver = self.leaver().filter(|_| self.current.voters.len() > 1)?;
         let (now, without) = (self.slack(self.current), self.without(leaver.node));
         if self.slack(&without) >= now {
             return Some(without);
@@ -131,6 +130,11 @@ impl Roll<'_> {
             Some(_) => None,
             None => Some(without),
         }
+    }
+
+    /// A voter that answers and means to leave.
+    fn leaver(&self) -> Option<&Voter> {
+        self.current.voters.iter().find(|voter| self.presence(&voter.node) == Some(Presence::Leaves))
     }
 
     /// An even number of voters is on its way to an odd one.

@@ -103,6 +103,12 @@ fn the_dead_are_removed_before_their_successors_come_and_only_then() {
 }
 
 #[test]
+fn a_dead_voter_is_removed_so_that_one_that_leaves_can_be_spared() {
+    let members = [all("A", STABLE), all("B", Presence::Leaves), all("C", DOWN)].concat();
+    assert_eq!(steps("ABC", &members), ["AB", "A"]);
+}
+
+#[test]
 fn who_left_for_good_is_removed_at_once_and_the_cell_shrinks() {
     assert_eq!(steps("ABC", &all("ABD", LATELY)), ["AB"], "its successor has to be stable");
     assert_eq!(steps("ABC", &all("ABD", STABLE)), ["AB", "ABD"]);

@@ -133,14 +133,14 @@ fn the_sole_voter_of_two_members_leaves_the_other_one_able_to_lead() {
 }
 
 #[test]
-fn a_voter_that_nobody_votes_out_leaves_after_half_a_minute() {
+fn a_voter_that_nobody_votes_out_leaves_after_ten_minutes() {
     let mut cluster = grown(18, 3);
     let leaver = cluster.judge.holder("eu", cluster.now).expect("somebody leads").node;
     cluster.censor = Some(Box::new(|frame| Fate::Lose.when(frame.kind == Kind::Propose)));
     cluster.replies.clear();
     cluster.command(leaver, Command::Leave);
-    let waited = cluster.run_until_holds(40 * S, "it has left", |c| !c.replies.is_empty());
-    assert!((29 * S..=31 * S).contains(&waited), "{} ms", waited / MS);
+    let waited = cluster.run_until_holds(700 * S, "it has left", |c| !c.replies.is_empty());
+    assert!((599 * S..=602 * S).contains(&waited), "{} ms", waited / MS);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use super::signer::NodeSigner;
 use super::time::Micros;
 use hedgerow_attest::member::Member;
 use hedgerow_protocol::core::{MeshCore, Output};
+use hedgerow_protocol::defect::Defects;
 use hedgerow_protocol::fact::Scope;
 use hedgerow_protocol::id::{Term, Token};
 use hedgerow_protocol::time::Mono;
@@ -87,6 +88,14 @@ impl<D> SimNode<D> {
     /// Whether that write is complete.
     pub(crate) fn is_done(&self, token: Token) -> bool {
         token <= self.done || token > self.written
+    }
+
+    /// Whether it runs and has not left.
+    pub(crate) fn is_there(&self) -> bool
+    where
+        D: Defects,
+    {
+        self.up && !self.core.is_gone()
     }
 
     /// What its monotonic clock shows.

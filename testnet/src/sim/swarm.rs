@@ -193,7 +193,7 @@ const MENU: &[(FaultKind, u32, Micros)] = &[
     (FaultKind::Drain, 150_000, 120 * S),
     (FaultKind::SlowDisk, 300_000, 40 * S),
     (FaultKind::FullDisk, 250_000, 60 * S),
-    (FaultKind::Leave, 50_000, 600 * S),
+    (FaultKind::Leave, 150_000, 200 * S),
     (FaultKind::Jump, 150_000, 60 * S),
     (FaultKind::Congestion, 300_000, 20 * S),
     (FaultKind::Policy, 500_000, 3 * S),

@@ -132,6 +132,7 @@ impl Setting {
                 lease,
                 renew: least_tick,
                 rate_bound_permille: RATE_BOUND_PERMILLE,
+                standstill: Duration::ZERO,
                 rank_step: UNIT,
                 retry: least_tick,
                 campaign: least_tick,

@@ -200,7 +200,7 @@ impl<D: Defects> Player<'_, D> {
         self.world.plan.nodes_of(self.world.node(observer).region).filter(move |of| {
             let there = self.world.node(*of);
             let seen = core.member_state_of(&there.member.node());
-            *of != observer && there.up && !matches!(seen, Some(MemberState::Alive | MemberState::Draining))
+            *of != observer && there.is_there() && !matches!(seen, Some(MemberState::Alive | MemberState::Draining))
         })
     }
 
@@ -215,7 +215,7 @@ impl<D: Defects> Player<'_, D> {
                 let record = self.world.node(number).core.record_of(&id)?;
                 Some((record.incarnation, record.seq))
             };
-            observer != of && there.up && version(*observer) != version(*of)
+            observer != of && there.is_there() && version(*observer) != version(*of)
         };
         pairs.filter(outdated).collect()
     }
@@ -226,7 +226,7 @@ impl<D: Defects> Player<'_, D> {
 
     fn leaderless(&self) -> Vec<usize> {
         let regions = 0..self.world.plan.regions().len();
-        let has_nodes = |region: &usize| self.world.plan.nodes_of(*region).any(|node| self.world.node(node).up);
+        let has_nodes = |region: &usize| self.world.plan.nodes_of(*region).any(|node| self.world.node(node).is_there());
         regions.filter(has_nodes).filter(|region| self.world.oracle.holder(self.world.now, *region).is_none()).collect()
     }
 
