@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::SignedDuration;
 
+use crate::measure::MeasureArguments;
 use crate::plan::{BackendKind, Plan, PlanError};
 use crate::sim::SimCommand;
 
@@ -55,6 +56,8 @@ pub(crate) enum Command {
     /// Play whole meshes in virtual time: scenarios, made-up faults, planted bugs
     #[command(subcommand)]
     Sim(SimCommand),
+    /// Bring up a local mesh, measure its crashes and its idle traffic, and compare them with the simulator
+    Measure(MeasureArguments),
     /// Print the compose file of a mesh
     ComposeFile(Shape),
     /// The supervisor that `up` leaves
@@ -137,7 +140,7 @@ impl UpArguments {
 }
 
 /// Reads `1h 30m` and the like; at least a second.
-fn parse_life(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse_life(text: &str) -> Result<Duration, String> {
     let life: SignedDuration = text.parse().map_err(|error: jiff::Error| error.to_string())?;
     match u64::try_from(life.as_secs()) {
         Ok(seconds @ 1..) => Ok(Duration::from_secs(seconds)),

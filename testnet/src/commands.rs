@@ -6,6 +6,7 @@ use anyhow::{Context as _, bail};
 
 use crate::arguments::{Cli, Command, Format};
 use crate::compose;
+use crate::measure::measure;
 use crate::sim::{self, SimCommand};
 use crate::supervisor::{ControlError, Reply, Request, StateFolder, Supervision, ask, supervise};
 use crate::up::up;
@@ -49,6 +50,9 @@ async fn run_command(cli: Cli) -> anyhow::Result<()> {
         say(compose::render(shape.plan()?, compose::PORT_BASE).trim_end());
         return Ok(());
     }
+    if let Command::Measure(arguments) = cli.command {
+        return measure(&arguments, cli.state).await;
+    }
     let folder = StateFolder::find(cli.state)?;
     match cli.command {
         Command::Up(arguments) => up(&arguments, &folder).await,
@@ -82,7 +86,7 @@ async fn run_command(cli: Cli) -> anyhow::Result<()> {
             other => done(other),
         },
         Command::Down => down(&folder).await,
-        Command::Sim(_) | Command::ComposeFile(_) => Ok(()),
+        Command::Sim(_) | Command::Measure(_) | Command::ComposeFile(_) => Ok(()),
     }
 }
 
@@ -123,6 +127,12 @@ pub(crate) fn done(reply: Reply) -> anyhow::Result<()> {
 #[expect(clippy::print_stdout, reason = "a command line")]
 pub(crate) fn say(text: &str) {
     println!("{text}");
+}
+
+/// How far a long command is, where it does not mix with what the command prints.
+#[expect(clippy::print_stderr, reason = "a command line")]
+pub(crate) fn tell(text: &str) {
+    eprintln!("{text}");
 }
 
 #[expect(clippy::print_stderr, reason = "a command line")]

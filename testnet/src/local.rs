@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures::future::join_all;
+use hedgerow::admin::AdminClient;
 use hedgerow::admin::wire::Status;
-use hedgerow::runner::{Fleet, FleetError, Launcher, log_tail};
+use hedgerow::runner::{Fleet, FleetError, Launcher, LogTail, log_tail};
 
 use crate::plan::{Plan, PlannedNode, region_name};
 use crate::report::NodeReport;
@@ -88,6 +89,16 @@ impl LocalMesh {
             Ok(lines) if !lines.is_empty() => lines.join("\n"),
             Ok(_) | Err(_) => tail.to_string(),
         })
+    }
+
+    /// A client of a node's admin socket.
+    pub(crate) fn admin(&self, name: &str) -> Result<AdminClient, FleetError> {
+        Ok(self.fleet.node(name)?.admin())
+    }
+
+    /// The end of a node's log, with its place.
+    pub(crate) fn last_words(&self, name: &str) -> Result<LogTail, FleetError> {
+        Ok(self.fleet.node(name)?.last_words())
     }
 
     /// Stops every node.

@@ -1,12 +1,13 @@
 //! The `hedgerow-testnet` binary: whole meshes on one machine, as processes or as containers, to break on purpose.
 //!
-//! `sim` plays whole meshes in virtual time, without a process or a socket. `up` leaves a supervisor that holds the nodes; every other command is one question to it. Nodes are this program
+//! `sim` plays whole meshes in virtual time, without a process or a socket. `measure` holds a mesh of its own and sets it beside its simulation. `up` leaves a supervisor that holds the nodes; every other command is one question to it. Nodes are this program
 //! executed again with a word that makes it a node, because cargo does not build another package's binary.
 
 mod arguments;
 mod commands;
 mod compose;
 mod local;
+mod measure;
 mod plan;
 mod report;
 mod sim;

@@ -40,6 +40,12 @@ fn table(status: &Status) -> String {
         let rules = emulation["rules"].as_array().map_or(0, Vec::len);
         lines.push(format!("emulation   {rules} rule(s)"));
     }
+    let traffic = status.traffic;
+    lines.push(format!(
+        "traffic     {} kB sent, {} kB received",
+        traffic.sent_bytes / 1000,
+        traffic.received_bytes / 1000
+    ));
     lines.push(format!("memory      {} MiB", status.memory_rss_bytes >> 20));
     lines.join("\n")
 }

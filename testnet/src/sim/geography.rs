@@ -3,6 +3,7 @@
 use super::dice::Dice as _;
 use super::time::{MS, Micros};
 use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
 
 /// A place on the globe in degrees.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -40,6 +41,17 @@ impl Place {
     }
 }
 
+/// How far the nodes of a region stand apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Spread {
+    /// Over some hundred kilometres, each behind an access line of its own.
+    #[default]
+    Region,
+    /// Not at all: processes of one machine.
+    None,
+}
+
 /// Where a node stands within its region.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Spot {
@@ -62,9 +74,17 @@ impl Geography {
         Self { between: places.iter().map(row).collect() }
     }
 
-    /// A random spot in a region.
-    pub(crate) fn spot(region: usize, rng: &mut ChaCha8Rng) -> Spot {
-        Spot { region, x_us: rng.below(SPREAD_US), y_us: rng.below(SPREAD_US), access_us: rng.within(ACCESS_US) }
+    /// A random spot in a region, or its centre where the nodes are not spread.
+    pub(crate) fn spot(region: usize, spread: Spread, rng: &mut ChaCha8Rng) -> Spot {
+        match spread {
+            Spread::Region => Spot {
+                region,
+                x_us: rng.below(SPREAD_US),
+                y_us: rng.below(SPREAD_US),
+                access_us: rng.within(ACCESS_US),
+            },
+            Spread::None => Spot { region, x_us: 0, y_us: 0, access_us: ACCESS_US.0 },
+        }
     }
 
     /// The delay from one spot to another, without jitter. Within a region it is the sum of the sides (streets, not
@@ -78,6 +98,7 @@ impl Geography {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rand_core::SeedableRng as _;
 
     #[test]
     fn frankfurt_and_new_york_are_some_eighty_milliseconds_apart() {
@@ -86,5 +107,17 @@ mod tests {
         let rtt_ms = 2 * frankfurt.one_way_us(&new_york) / MS;
         assert!((80..92).contains(&rtt_ms), "{rtt_ms}");
         assert_eq!(frankfurt.one_way_us(&frankfurt), 0);
+    }
+
+    #[test]
+    fn nodes_that_are_not_spread_are_as_near_to_each_other_as_processes() {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let geography = Geography::new(&[Place { latitude: 50.1, longitude: 8.7 }]);
+        let mut farthest = |spread| {
+            let spots: Vec<Spot> = (0..20).map(|_| Geography::spot(0, spread, &mut rng)).collect();
+            spots.iter().map(|spot| geography.one_way_us(&spots[0], spot)).max()
+        };
+        assert_eq!(farthest(Spread::None), Some(100));
+        assert!(farthest(Spread::Region) > Some(MS));
     }
 }

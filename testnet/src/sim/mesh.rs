@@ -1,6 +1,6 @@
 //! The mesh that is simulated: its root, its members and their keys, made once and shared by all runs of one shape.
 
-use super::geography::Place;
+use super::geography::{Place, Spread};
 use super::signer::NodeSigner;
 use hedgerow_attest::endorsed::Endorsed;
 use hedgerow_attest::genesis::Birth;
@@ -24,6 +24,8 @@ pub(crate) struct RegionPlan {
     pub(crate) nodes: u32,
     /// Where its centre is.
     pub(crate) place: Place,
+    /// How far its nodes stand from there.
+    pub(crate) spread: Spread,
 }
 
 /// Members of all regions in order. Node 0 is the issuer, and the first node of each region its founder.

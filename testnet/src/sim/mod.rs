@@ -4,6 +4,7 @@
 //! - [`world`] owns everything and pops the [`queue`]; [`drive`] carries out the outputs of one core, [`network`] moves
 //!   parcels over [`link`]s through the [`weather`], [`life`] starts and ends nodes.
 //! - [`oracle`] notes what truly happened, measures it, and names the [`oracle::Invariant`] that was broken.
+//! - [`local`] plays the crashes that `measure` brings about among processes.
 //! - [`placement`] asks the choice of holders directly, without a mesh.
 //! - [`scenario`] reads what is to happen from TOML and plays it; [`swarm`] makes scenarios up; [`bugs`] plants defects
 //!   that have to be found.
@@ -20,6 +21,7 @@ mod drive;
 mod geography;
 mod life;
 mod link;
+mod local;
 mod mesh;
 mod network;
 mod node;
@@ -37,3 +39,4 @@ mod witness;
 mod world;
 
 pub(crate) use command::{SimCommand, run};
+pub(crate) use local::local_crashes;

@@ -5,7 +5,7 @@
 
 use super::command::{RunArguments, Said, in_parallel, processors};
 use super::dice::Dice as _;
-use super::geography::{Geography, Place, Spot};
+use super::geography::{Geography, Place, Spot, Spread};
 use super::time::{MS, Micros};
 use crate::arguments::Format;
 use anyhow::{Context as _, bail};
@@ -149,12 +149,12 @@ fn measure(seed: u64, nodes: u32, groups: usize) -> Row {
 impl World {
     fn new(nodes: u32, groups: usize, rng: &mut ChaCha8Rng) -> Self {
         let geography = Geography::new(&REGIONS.map(|(_, place)| place));
-        let homes: Vec<Spot> = (0..REGIONS.len()).map(|region| Geography::spot(region, rng)).collect();
+        let homes: Vec<Spot> = (0..REGIONS.len()).map(|region| Geography::spot(region, Spread::Region, rng)).collect();
         let mut hosts = Vec::new();
         let mut spots = Vec::new();
         for number in 0..nodes {
             let region = number as usize % REGIONS.len();
-            spots.push(Geography::spot(region, rng));
+            spots.push(Geography::spot(region, Spread::Region, rng));
             hosts.push(host(number, REGIONS[region].0, rng));
         }
         let rtt = |home: &Spot, spot: &Spot| 2 * geography.one_way_us(home, spot);

@@ -3,6 +3,7 @@
 
 use super::command::{Said, in_parallel, processors};
 use super::dice::{Dice, mix};
+use super::geography::Spread;
 use super::mesh::MeshPlan;
 use super::oracle::Violation;
 use super::parcel::WireMode;
@@ -162,7 +163,7 @@ pub(crate) fn make_up(seed: u64) -> Case {
         span: dice.within((5 * MINUTE, 20 * MINUTE)),
         settle: if is_young { 0 } else { dice.within((0, 40 * S)) },
         wire,
-        mesh: MeshSpec { regions, nodes, joiners: 0 },
+        mesh: MeshSpec { regions, nodes, joiners: 0, spread: Spread::Region },
         weather: weather(wire, &mut dice),
         preset: Preset::Local,
         metered: false,

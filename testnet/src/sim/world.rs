@@ -166,7 +166,7 @@ impl<D: Defects> World<D> {
                 core: core(&plan, member, number, 0, &options),
                 clock: NodeClock::new(mix(options.seed ^ u64::from(number)) % (1 << 40)),
                 disk: Disk::new(!options.keeps_disks),
-                spot: Geography::spot(region, &mut rng),
+                spot: Geography::spot(region, plan.regions()[region].spread, &mut rng),
                 rng: ChaCha8Rng::seed_from_u64(mix(options.seed) ^ u64::from(number)),
             })
         });

@@ -5,9 +5,10 @@ use axum::extract::State;
 use hedgerow_protocol::view::MeshView;
 
 use crate::admin::state::AdminState;
-use crate::admin::wire::{Listening, LocalModel, MemberRow, NodeState, Status};
+use crate::admin::wire::{Listening, LocalModel, MemberRow, NodeState, SocketTraffic, Status};
 use crate::core::{aggregators, member_counts, member_rows};
 use crate::exec::ShelfRow;
+use crate::net::Traffic;
 use crate::observe::ProcessStatus;
 use crate::session::LocalSession;
 
@@ -18,6 +19,7 @@ pub(in crate::admin) async fn status(State(state): State<AdminState>) -> Json<St
     reasons.extend(state.conditions.standing().into_iter().map(|condition| condition.told().to_owned()));
     let process = ProcessStatus::read(state.about.started);
     let models = state.api.shelf.rows();
+    let Traffic { sent_bytes, received_bytes } = state.net.traffic();
     Json(Status {
         node: view.me.to_string(),
         peer: state.about.peer.to_string(),
@@ -36,6 +38,7 @@ pub(in crate::admin) async fn status(State(state): State<AdminState>) -> Json<St
         models: models.iter().map(local_model).collect(),
         emulation: state.net.emulation().map(|emulation| serde_json::json!({ "rules": emulation.rules() })),
         memory_rss_bytes: process.memory_rss_bytes.unwrap_or(0),
+        traffic: SocketTraffic { sent_bytes, received_bytes },
     })
 }
 

@@ -13,4 +13,4 @@ pub use policy::{
     PlannedRefusal, PolicyAccepted, PolicyHead, PolicyReport,
 };
 pub use ranking::{NearestCandidate, NearestRefused, NearestReport, PingReport, PlacementReport, PlacementRow};
-pub use status::{Aggregator, Listening, LocalModel, MemberCounts, MemberRow, NodeState, Status};
+pub use status::{Aggregator, Listening, LocalModel, MemberCounts, MemberRow, NodeState, SocketTraffic, Status};

@@ -43,6 +43,18 @@ pub struct Status {
     pub emulation: Option<serde_json::Value>,
     /// Resident memory.
     pub memory_rss_bytes: u64,
+    /// What the mesh socket moved.
+    #[serde(default)]
+    pub traffic: SocketTraffic,
+}
+
+/// UDP payload that the mesh socket moved since the process started; headers of IP and UDP are not counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SocketTraffic {
+    /// Sent.
+    pub sent_bytes: u64,
+    /// Received.
+    pub received_bytes: u64,
 }
 
 /// Whether a node answers requests.

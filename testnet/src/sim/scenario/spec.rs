@@ -2,7 +2,7 @@
 
 use super::expect::Expectation;
 use super::fault::FaultKind;
-use crate::sim::geography::Place;
+use crate::sim::geography::{Place, Spread};
 use crate::sim::mesh::RegionPlan;
 use crate::sim::parcel::WireMode;
 use crate::sim::time::{MINUTE, Micros};
@@ -86,6 +86,9 @@ pub(crate) struct MeshSpec {
     /// Of these, so many that have never run before and wait for a flash join.
     #[serde(default)]
     pub(crate) joiners: u32,
+    /// How far the nodes of a region stand apart: `region`, or `none` for processes of one machine.
+    #[serde(default)]
+    pub(crate) spread: Spread,
 }
 
 /// The network of a case.
@@ -219,7 +222,7 @@ impl MeshSpec {
             let round = f64::from(at / PLACES.len() as u32);
             let (latitude, longitude) = PLACES[at as usize % PLACES.len()];
             let place = Place { latitude: latitude + round * 1.5, longitude: longitude + round * 2.0 };
-            RegionPlan { name: format!("r{}", at + 1), nodes: self.nodes, place }
+            RegionPlan { name: format!("r{}", at + 1), nodes: self.nodes, place, spread: self.spread }
         };
         (0..self.regions).map(region).collect()
     }
