@@ -29,6 +29,19 @@ fn a_mesh_whose_nodes_end_is_told_and_taken_down() {
 }
 
 #[test]
+fn a_measurement_whose_nodes_end_is_told_and_leaves_their_logs() {
+    let place = tempfile::tempdir().expect("a folder");
+    let said = run(place.path(), &["measure", "--nodes", "2", "--node-program", "/bin/false"]);
+    assert_eq!(said.status.code(), Some(1));
+    let text = text(&said);
+    assert!(text.contains("failed to see all nodes agree within 120s: n1"), "{text}");
+    assert!(text.contains("n1.log is empty"), "{text}");
+    assert_eq!(names(&place.path().join("nodes")), ["n1.log", "n2.log"]);
+    assert_eq!(run(place.path(), &["down"]).status.code(), Some(0), "what is left can be removed");
+    assert_eq!(names(place.path()), ["testnet.lock"]);
+}
+
+#[test]
 fn a_folder_with_other_things_is_left_alone() {
     let place = tempfile::tempdir().expect("a folder");
     fs::create_dir(place.path().join("nodes")).expect("somebody's folder");

@@ -55,9 +55,13 @@ pub(crate) struct MeasureArguments {
 /// Brings a mesh up, measures it, takes it down, simulates it, and fails where the two differ too much.
 pub(crate) async fn measure(arguments: &MeasureArguments, state: Option<PathBuf>) -> anyhow::Result<()> {
     let plan = Plan::new(arguments.nodes, 1)?;
-    // Removed with everything in it when this function ends.
-    let temporary = tempfile::Builder::new().prefix("hedgerow-").tempdir().context("make a temporary folder")?;
-    let folder = StateFolder::find(Some(state.unwrap_or_else(|| temporary.path().to_owned())))?;
+    // A temporary folder is removed with everything in it when this function ends; of a folder that was named, only
+    // after a success, so that the logs of a failure can be read.
+    let temporary = match state {
+        Some(_) => None,
+        None => Some(tempfile::Builder::new().prefix("hedgerow-").tempdir().context("make a temporary folder")?),
+    };
+    let folder = StateFolder::find(state.or_else(|| temporary.as_ref().map(|folder| folder.path().to_owned())))?;
     let _held = folder.hold()?;
     folder.clear().context("remove what an earlier testnet left")?;
     fs::create_dir_all(folder.nodes()).with_context(|| format!("make {}", folder.nodes().display()))?;

@@ -21,8 +21,8 @@ use crate::report::NodeReport;
 struct Sight {
     /// When its answer was here.
     at: Instant,
-    /// The time since the question before, whose answer did not show it.
-    gap: Duration,
+    /// When the question before was put, whose answer did not show it.
+    unseen_at: Instant,
 }
 
 /// Kills so many nodes; each is back and seen by all before the next. `nodes` agree.
@@ -42,10 +42,10 @@ pub(super) async fn crashes(
         mesh.kill(&victim.name).await?;
         let sights = look(mesh, observed, &victim.name, &id, killed_at).await?;
         let known = sights.iter().map(|sight| sight.at - killed_at).max().unwrap_or_default();
-        let gap = sights.iter().map(|sight| sight.gap).max().unwrap_or_default();
+        let unknown = sights.iter().map(|sight| sight.unseen_at - killed_at).max().unwrap_or_default();
         tell(&format!("crash {number} of {count}: {} known to all in {:.3} s", victim.name, known.as_secs_f64()));
         seen.known_s.push(known.as_secs_f64());
-        seen.look_gap_s_max = seen.look_gap_s_max.max(gap.as_secs_f64());
+        seen.uncertain_s_max = seen.uncertain_s_max.max((known - unknown).as_secs_f64());
         mesh.restart(&victim.name).await?;
         nodes = agree(plan, mesh, BACK_WITHIN).await?;
     }
@@ -79,7 +79,7 @@ async fn sight(node: &Observed, id: &str, killed_at: Instant, offset: Duration) 
     let admin = node.admin.clone().patience(ANSWER_WITHIN);
     let mut ticks = interval_at(Instant::now() + offset, LOOK_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut last_without = killed_at;
+    let mut unseen_at = killed_at;
     loop {
         ticks.tick().await;
         let asked = Instant::now();
@@ -87,9 +87,9 @@ async fn sight(node: &Observed, id: &str, killed_at: Instant, offset: Duration) 
         if let Ok(status) = admin.get::<Status>("read the status", "/admin/v1/status").await {
             let at = Instant::now();
             if status.members.down > 0 && is_down(&admin, id).await {
-                return Sight { at, gap: at - last_without };
+                return Sight { at, unseen_at };
             }
-            last_without = asked;
+            unseen_at = asked;
         }
     }
 }

@@ -9,7 +9,7 @@ use hedgerow::runner::FleetError;
 use tokio::time::{Instant, sleep};
 
 use super::error::{Logs, MeasureError};
-use super::figures::Idle;
+use super::figures::{Idle, IdleNode};
 use crate::local::LocalMesh;
 use crate::plan::Plan;
 use crate::report::{Disagreement, NodeReport, agreement};
@@ -45,25 +45,23 @@ pub(super) async fn agree(plan: Plan, mesh: &mut LocalMesh, within: Duration) ->
 /// What each node sends during that time, by the counter of its own mesh socket.
 pub(super) async fn idle(nodes: &[Observed], mesh: &LocalMesh, span: Duration) -> Result<Idle, MeasureError> {
     let rates = nodes.iter().map(async |node| {
-        let before = sent(node, mesh).await?;
+        let before = status(node, mesh).await?.traffic.sent_bytes;
         let from = Instant::now();
         sleep(span).await;
-        let after = sent(node, mesh).await?;
+        let after = status(node, mesh).await?;
         let seconds = from.elapsed().as_secs_f64();
-        let bytes = after.checked_sub(before);
+        let bytes = after.traffic.sent_bytes.checked_sub(before);
         let bytes = bytes.ok_or_else(|| MeasureError::Reset { node: node.name.clone(), logs: log(node, mesh) })?;
-        Ok::<_, MeasureError>(bytes as f64 / seconds)
+        let is_holder = after.aggregators.iter().any(|aggregator| aggregator.holder == after.node);
+        Ok::<_, MeasureError>(IdleNode { name: node.name.clone(), bytes_per_s: bytes as f64 / seconds, is_holder })
     });
     let rates = try_join_all(rates).await?;
-    Ok(Idle::of(span.as_secs_f64(), &rates).expect("a plan has a node"))
+    Ok(Idle::of(span.as_secs_f64(), rates).expect("a plan has a node"))
 }
 
-async fn sent(node: &Observed, mesh: &LocalMesh) -> Result<u64, MeasureError> {
-    let status: Result<Status, _> = node.admin.get("read the status", "/admin/v1/status").await;
-    match status {
-        Ok(status) => Ok(status.traffic.sent_bytes),
-        Err(source) => Err(MeasureError::Silent { node: node.name.clone(), logs: log(node, mesh), source }),
-    }
+async fn status(node: &Observed, mesh: &LocalMesh) -> Result<Status, MeasureError> {
+    let status = node.admin.get("read the status", "/admin/v1/status").await;
+    status.map_err(|source| MeasureError::Silent { node: node.name.clone(), logs: log(node, mesh), source })
 }
 
 fn log(node: &Observed, mesh: &LocalMesh) -> Logs {
