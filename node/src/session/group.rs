@@ -22,7 +22,7 @@ use super::answer::{Refused, SessionAnswer};
 use super::links::{LinkCounts, link_changes};
 use super::local::{LocalSession, local_sessions};
 use crate::net::{Lane, Net};
-use crate::observe::{Condition, Conditions, Counters, clocks, mono, wall};
+use crate::observe::{Condition, Conditions, Counters, clocks, mono};
 use crate::store::{Completion, LogRow, SessionLog};
 
 /// Waiting inputs of one group: a burst of clients; what is beyond waits at the sender.
