@@ -1,6 +1,6 @@
 //! Tests of whom a node asks to be linked to.
 
-use super::super::{Command, CoreConfig, Hint, Input, MeshCore, Output, Snapshot};
+use super::super::{Command, CoreConfig, Hint, Input, LinkEvent, MeshCore, Output, Snapshot};
 use crate::id::BootId;
 use crate::machine::{Cx, Machine as _};
 use crate::time::{Mono, Wall};
@@ -49,6 +49,33 @@ fn dialled() -> (SampleMesh, BTreeSet<NodeId>) {
         inputs.push(Input::Tick);
     }
     (mesh, dialled)
+}
+
+#[test]
+fn a_link_that_came_up_before_the_node_might_speak_is_greeted_and_counted() {
+    let mesh = SampleMesh::new(1);
+    let (me, other) = (mesh.member(1, "eu"), mesh.member(0, "eu"));
+    let config =
+        CoreConfig::local(mesh.root().mesh(), me.node(), BootId([7; 16]), me.region().clone(), *me.statement());
+    let mut core = MeshCore::new(config, mesh.root().clone());
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let mut step = |core: &mut MeshCore, input| {
+        let mut out = Vec::new();
+        let (now, wall) = (Mono(1_000_000), Wall(SampleMesh::NOW.0 * 1_000_000));
+        core.step(&mut Cx { now, wall, rng: &mut rng, out: &mut out }, input);
+        out
+    };
+    let started = step(&mut core, Input::Start(Box::<Snapshot>::default()));
+    let up = LinkEvent::Up { rtt_us: Some(900) };
+    assert_eq!(step(&mut core, Input::Link { peer: other.node(), event: up }), []);
+    let token = started.iter().find_map(|output| match output {
+        Output::Persist { token, .. } => Some(*token),
+        _ => None,
+    });
+    let sent = step(&mut core, Input::Persisted(token.expect("its incarnation is written")));
+    let greets = sent.iter().any(|output| matches!(output, Output::Send { to, .. } if *to == other.node()));
+    assert!(greets, "{sent:?}");
+    assert_eq!(core.contacts.links(), 1);
 }
 
 #[test]

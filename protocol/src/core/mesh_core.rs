@@ -187,6 +187,19 @@ impl<D: Defects> MeshCore<D> {
         }
     }
 
+    /// A link came or went before this node may speak: it is greeted then.
+    fn link_early(&mut self, peer: NodeId, event: LinkEvent) {
+        match event {
+            LinkEvent::Up { rtt_us } => {
+                self.contacts.set_linked(peer, true);
+                self.contacts.entry(peer).rtt.hinted(rtt_us);
+            }
+            LinkEvent::Rtt { rtt_us } => self.contacts.entry(peer).rtt.hinted(Some(rtt_us)),
+            LinkEvent::Down => self.contacts.set_linked(peer, false),
+            LinkEvent::Used | LinkEvent::Unanswered => {}
+        }
+    }
+
     /// Whether it makes sense to ask that member how it is.
     fn is_probed(&self, node: &NodeId) -> bool {
         let liveness = self.liveness(node);
@@ -231,7 +244,7 @@ impl<D: Defects> Machine for MeshCore<D> {
                 self.adopt(&mut fx, &fact, super::adopt::Origin::Gossip);
             }
             Input::Link { peer, event } if self.is_running() => self.link(&mut fx, peer, event),
-            Input::Link { .. } => {}
+            Input::Link { peer, event } => self.link_early(peer, event),
             Input::Persisted(token) => self.persisted(&mut fx, token),
             Input::PersistFailed { token: _, kind } => self.storage_lost(&mut fx, kind),
             Input::Signed { token, statement } => match statement {

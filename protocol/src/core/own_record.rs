@@ -161,6 +161,10 @@ impl<D: Defects> MeshCore<D> {
             self.touch();
             fx.event(Event::Running { incarnation });
             self.speak(fx);
+            let early: Vec<NodeId> = self.contacts.linked().collect();
+            for peer in early {
+                self.greet(fx, peer);
+            }
         } else if self.own.raising == Some(token) {
             self.own.raising = None;
             fx.event(Event::Refuted { incarnation });
