@@ -68,9 +68,9 @@ fn a_link_that_came_up_before_the_node_might_speak_is_greeted_and_counted() {
     let started = step(&mut core, Input::Start(Box::<Snapshot>::default()));
     let up = LinkEvent::Up { rtt_us: Some(900) };
     assert_eq!(step(&mut core, Input::Link { peer: other.node(), event: up }), []);
-    let token = started.iter().find_map(|output| match output {
-        Output::Persist { token, .. } => Some(*token),
-        _ => None,
+    let token = started.iter().find_map(|output| {
+        let Output::Persist { token, .. } = output else { return None };
+        Some(*token)
     });
     let sent = step(&mut core, Input::Persisted(token.expect("its incarnation is written")));
     let greets = sent.iter().any(|output| matches!(output, Output::Send { to, .. } if *to == other.node()));
