@@ -168,35 +168,30 @@ impl<D: Defects> MeshCore<D> {
 
     fn link(&mut self, fx: &mut Effects<'_>, peer: NodeId, event: LinkEvent) {
         match event {
-            LinkEvent::Up { rtt_us } => {
-                self.contacts.set_linked(peer, true);
-                self.contacts.entry(peer).rtt.hinted(rtt_us);
+            LinkEvent::Up { .. } => self.contacts.set_linked(peer, true),
+            LinkEvent::Down => self.contacts.set_linked(peer, false),
+            LinkEvent::Rtt { .. } | LinkEvent::Used | LinkEvent::Unanswered => {}
+        }
+        if let LinkEvent::Up { rtt_us: Some(rtt_us) } | LinkEvent::Rtt { rtt_us } = event {
+            self.contacts.entry(peer).rtt.hinted(rtt_us);
+        }
+        // Who is linked before this node may speak is greeted when it may.
+        if !self.is_running() {
+            return;
+        }
+        match event {
+            LinkEvent::Up { .. } => {
                 // A handshake is an answer.
                 self.hear(fx, peer, Sign::Answer);
                 self.greet(fx, peer);
             }
-            LinkEvent::Rtt { rtt_us } => self.contacts.entry(peer).rtt.hinted(Some(rtt_us)),
             LinkEvent::Down => {
-                self.contacts.set_linked(peer, false);
                 self.swim.link_lost(peer, fx.now);
                 self.forget_guest(fx, peer);
             }
             LinkEvent::Used if self.is_probed(&peer) => self.swim.used(fx, peer),
             LinkEvent::Unanswered if self.is_probed(&peer) => self.swim.unanswered(fx, peer),
-            LinkEvent::Used | LinkEvent::Unanswered => {}
-        }
-    }
-
-    /// A link came or went before this node may speak: it is greeted then.
-    fn link_early(&mut self, peer: NodeId, event: LinkEvent) {
-        match event {
-            LinkEvent::Up { rtt_us } => {
-                self.contacts.set_linked(peer, true);
-                self.contacts.entry(peer).rtt.hinted(rtt_us);
-            }
-            LinkEvent::Rtt { rtt_us } => self.contacts.entry(peer).rtt.hinted(Some(rtt_us)),
-            LinkEvent::Down => self.contacts.set_linked(peer, false),
-            LinkEvent::Used | LinkEvent::Unanswered => {}
+            LinkEvent::Rtt { .. } | LinkEvent::Used | LinkEvent::Unanswered => {}
         }
     }
 
@@ -243,8 +238,7 @@ impl<D: Defects> Machine for MeshCore<D> {
             Input::Fact(fact) => {
                 self.adopt(&mut fx, &fact, super::adopt::Origin::Gossip);
             }
-            Input::Link { peer, event } if self.is_running() => self.link(&mut fx, peer, event),
-            Input::Link { peer, event } => self.link_early(peer, event),
+            Input::Link { peer, event } => self.link(&mut fx, peer, event),
             Input::Persisted(token) => self.persisted(&mut fx, token),
             Input::PersistFailed { token: _, kind } => self.storage_lost(&mut fx, kind),
             Input::Signed { token, statement } => match statement {

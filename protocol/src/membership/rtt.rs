@@ -38,10 +38,8 @@ impl RttWindow {
     }
 
     /// Takes what the transport says, while nothing better is known: it smooths its measurements and follows a change slowly.
-    pub(crate) fn hinted(&mut self, rtt_us: Option<u64>) {
-        if self.least_us().is_none()
-            && let Some(rtt_us) = rtt_us
-        {
+    pub(crate) fn hinted(&mut self, rtt_us: u64) {
+        if self.least_us().is_none() {
             self.measured(rtt_us);
         }
     }
