@@ -79,9 +79,8 @@ pub(crate) async fn measure(arguments: &MeasureArguments, state: Option<PathBuf>
 
     tell("simulating the same crashes");
     let MeasureArguments { nodes, crashes, seed, .. } = *arguments;
-    let simulated_s =
-        tokio::task::spawn_blocking(move || sim::local_crashes(u32::from(nodes), crashes, seed)).await??;
-    let figures = Figures::new(nodes, seed, idle, &seen, &simulated_s).expect("there is at least one crash");
+    let simulated = tokio::task::spawn_blocking(move || sim::local_crashes(u32::from(nodes), crashes, seed)).await??;
+    let figures = Figures::new(nodes, seed, idle, &seen, &simulated).expect("there is at least one crash");
     say(&match arguments.output {
         Format::Table => figures.text(),
         Format::Json => serde_json::to_string_pretty(&figures)?,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use hedgerow::admin::wire::{MemberRow, Status};
+use hedgerow_protocol::time::micros;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng as _, SeedableRng as _};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
@@ -37,14 +38,14 @@ pub(super) async fn crashes(
     let mut seen = Seen::default();
     for number in 1..=count {
         let victim = nodes.swap_remove(rng.next_u32() as usize % nodes.len());
-        let id = victim.status.map(|status| status.node).unwrap_or_default();
+        let id = victim.status.expect("nodes agree by what they say of themselves").node;
         let killed_at = Instant::now();
         mesh.kill(&victim.name).await?;
         let sights = look(mesh, observed, &victim.name, &id, killed_at).await?;
         let known = sights.iter().map(|sight| sight.at - killed_at).max().unwrap_or_default();
         let unknown = sights.iter().map(|sight| sight.unseen_at - killed_at).max().unwrap_or_default();
         tell(&format!("crash {number} of {count}: {} known to all in {:.3} s", victim.name, known.as_secs_f64()));
-        seen.known_s.push(known.as_secs_f64());
+        seen.known.take(micros(known));
         seen.uncertain_s_max = seen.uncertain_s_max.max((known - unknown).as_secs_f64());
         mesh.restart(&victim.name).await?;
         nodes = agree(plan, mesh, BACK_WITHIN).await?;

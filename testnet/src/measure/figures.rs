@@ -5,6 +5,8 @@ use std::ops::RangeInclusive;
 use comfy_table::{Table, presets};
 use serde::Serialize;
 
+use crate::sim::Samples;
+
 /// What was measured of processes, and what the simulator says.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct Figures {
@@ -59,9 +61,9 @@ pub(crate) struct Seconds {
 
 impl Figures {
     /// Both sides by side; nothing where one of them has no crash.
-    pub(super) fn new(nodes: u16, seed: u64, idle: Idle, seen: &Seen, simulated_s: &[f64]) -> Option<Self> {
-        let crash_known_s = Seconds::of(&seen.known_s)?;
-        let simulated_crash_known_s = Seconds::of(simulated_s)?;
+    pub(super) fn new(nodes: u16, seed: u64, idle: Idle, seen: &Seen, simulated: &Samples) -> Option<Self> {
+        let crash_known_s = Seconds::of(&seen.known)?;
+        let simulated_crash_known_s = Seconds::of(simulated)?;
         let median_ratio = crash_known_s.median / simulated_crash_known_s.median;
         let uncertain_s_max = seen.uncertain_s_max;
         Some(Self { nodes, seed, idle, crash_known_s, uncertain_s_max, simulated_crash_known_s, median_ratio })
@@ -105,7 +107,7 @@ impl Figures {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Seen {
     /// One per crash.
-    pub(super) known_s: Vec<f64>,
+    pub(super) known: Samples,
     /// How much sooner one of them may have been known, at most.
     pub(super) uncertain_s_max: f64,
 }
@@ -128,12 +130,10 @@ impl IdleNode {
 }
 
 impl Seconds {
-    /// Percentiles are samples, by nearest rank, as the simulator takes them; nothing without samples.
-    fn of(samples: &[f64]) -> Option<Self> {
-        let mut sorted = samples.to_vec();
-        sorted.sort_by(f64::total_cmp);
-        let rank = |percent: usize| sorted.get((sorted.len() * percent).div_ceil(100).max(1) - 1).copied();
-        Some(Self { n: sorted.len(), median: rank(50)?, p90: rank(90)?, largest: rank(100)? })
+    /// Nothing without samples.
+    fn of(samples: &Samples) -> Option<Self> {
+        let seconds = |percent: u64| Some(samples.percentile(percent)? as f64 / 1e6);
+        Some(Self { n: samples.len(), median: seconds(50)?, p90: seconds(90)?, largest: seconds(100)? })
     }
 
     fn row(&self, of: &str) -> [String; 5] {
@@ -159,8 +159,9 @@ mod tests {
     fn medians_are_compared_and_what_is_out_of_bounds_is_named() {
         let idle = Idle::of(30.0, vec![node("n1", 900.0), IdleNode { is_holder: true, ..node("n2", 1100.0) }])
             .expect("two nodes");
-        let seen = Seen { known_s: vec![4.5, 3.0, 3.75, 3.25], uncertain_s_max: 0.125 };
-        let figures = Figures::new(5, 1, idle.clone(), &seen, &[3.0, 2.5, 3.5]).expect("crashes on both sides");
+        let seen = Seen { known: samples(&[4500, 3000, 3750, 3250]), uncertain_s_max: 0.125 };
+        let simulated = samples(&[3000, 2500, 3500]);
+        let figures = Figures::new(5, 1, idle.clone(), &seen, &simulated).expect("crashes on both sides");
         assert_eq!(figures.missed(), [""; 0]);
         assert_eq!(
             figures.text(),
@@ -172,7 +173,7 @@ mod tests {
              UDP payload sent per idle node in 30 s: mean 1000 B/s, largest 1100 B/s (n2, holder of the lease), 900 B/s (n1)"
         );
         let loud = Idle { bytes_per_s_max: 2001.0, ..idle };
-        let far = Figures::new(5, 1, loud, &seen, &[2.0]).expect("crashes on both sides");
+        let far = Figures::new(5, 1, loud, &seen, &samples(&[2000])).expect("crashes on both sides");
         assert_eq!(
             far.missed(),
             ["the medians' ratio is 1.625, not within 0.8 and 1.2", "an idle node sent 2001 B/s, more than 2000",]
@@ -182,8 +183,14 @@ mod tests {
     #[test]
     fn without_a_crash_there_is_nothing_to_compare() {
         let idle = Idle::of(30.0, vec![node("n1", 900.0)]).expect("a node");
-        assert_eq!(Figures::new(5, 1, idle, &Seen::default(), &[3.0]), None);
+        assert_eq!(Figures::new(5, 1, idle, &Seen::default(), &samples(&[3000])), None);
         assert_eq!(Idle::of(30.0, Vec::new()), None);
+    }
+
+    fn samples(ms: &[u64]) -> Samples {
+        let mut samples = Samples::default();
+        ms.iter().for_each(|ms| samples.take(ms * 1_000));
+        samples
     }
 
     fn node(name: &str, bytes_per_s: f64) -> IdleNode {

@@ -113,14 +113,7 @@ fn run_scenario(arguments: &RunArguments) -> anyhow::Result<Said> {
         Finished { case: *place, seed: *seed, outcome, same_again, cpu_s }
     });
     let report = Report::new(&arguments.scenario, &scenario, &finished, started.elapsed().as_secs_f64());
-    let json = serde_json::to_string_pretty(&report)?;
-    if let Some(path) = &arguments.report {
-        std::fs::write(path, &json).with_context(|| format!("write the report to {}", path.display()))?;
-    }
-    let mut text = match arguments.output {
-        Format::Table => report.text(arguments.paths),
-        Format::Json => json,
-    };
+    let mut text = printed(arguments, &report, || report.text(arguments.paths))?;
     if arguments.shrink
         && let Some(run) = finished.iter().find(|run| run.outcome.violated > 0)
     {
@@ -128,6 +121,22 @@ fn run_scenario(arguments: &RunArguments) -> anyhow::Result<Said> {
         text = format!("{text}\n{smaller}");
     }
     Ok(Said { text, holds: report.holds() })
+}
+
+/// A report as it was asked for; it is written to a file too where one is named.
+pub(super) fn printed(
+    arguments: &RunArguments,
+    report: &impl serde::Serialize,
+    text: impl FnOnce() -> String,
+) -> anyhow::Result<String> {
+    let json = serde_json::to_string_pretty(report)?;
+    if let Some(path) = &arguments.report {
+        std::fs::write(path, &json).with_context(|| format!("write the report to {}", path.display()))?;
+    }
+    Ok(match arguments.output {
+        Format::Table => text(),
+        Format::Json => json,
+    })
 }
 
 /// The scenario with what the arguments change in it.

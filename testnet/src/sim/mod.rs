@@ -40,3 +40,4 @@ mod world;
 
 pub(crate) use command::{SimCommand, run};
 pub(crate) use local::local_crashes;
+pub(crate) use oracle::Samples;

@@ -3,12 +3,11 @@
 //! No mesh is driven: the choice is a pure function, so it is asked directly, with round trips from the simulator's
 //! geography, for as many groups as a mesh of many cells has.
 
-use super::command::{RunArguments, Said, in_parallel, processors};
+use super::command::{RunArguments, Said, in_parallel, printed, processors};
 use super::dice::Dice as _;
 use super::geography::{Geography, Place, Spot, Spread};
 use super::time::{MS, Micros};
-use crate::arguments::Format;
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use comfy_table::{Table, presets};
 use hedgerow_attest::id::NodeId;
 use hedgerow_attest::membership::{Role, Roles};
@@ -103,15 +102,7 @@ pub(super) fn run(arguments: &RunArguments) -> anyhow::Result<Said> {
     let seeds: Vec<u64> = (arguments.seed..arguments.seed + arguments.seeds.unwrap_or(SEEDS)).collect();
     let threads = arguments.jobs.unwrap_or_else(processors);
     let report = Report::new(nodes, GROUPS, in_parallel(&seeds, threads, |seed| measure(*seed, nodes, GROUPS)));
-    let json = serde_json::to_string_pretty(&report)?;
-    if let Some(path) = &arguments.report {
-        std::fs::write(path, &json).with_context(|| format!("write the report to {}", path.display()))?;
-    }
-    let text = match arguments.output {
-        Format::Table => report.text(),
-        Format::Json => json,
-    };
-    Ok(Said { text, holds: report.holds })
+    Ok(Said { text: printed(arguments, &report, || report.text())?, holds: report.holds })
 }
 
 fn measure(seed: u64, nodes: u32, groups: usize) -> Row {

@@ -17,11 +17,6 @@ impl Samples {
         self.0.extend(&other.0);
     }
 
-    /// All of them, in the order in which they were taken.
-    pub(crate) fn spans(&self) -> &[Micros] {
-        &self.0
-    }
-
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.0.len()
