@@ -98,11 +98,7 @@ async fn each_fault_of_a_membership_is_refused_by_its_reason() {
 #[tokio::test]
 async fn a_revoked_member_loses_its_link_and_is_refused_from_then_on() {
     let mesh = Mesh::new(1);
-    let (mut a, mut b) = (mesh.start(1), mesh.start(2));
-    a.knows(&b);
-    a.net.connect(b.id);
-    a.link_up(b.id).await;
-    b.link_up(a.id).await;
+    let (a, b) = mesh.linked().await;
 
     let mut trust = mesh.trust(2);
     trust.revoked.insert(a.id);

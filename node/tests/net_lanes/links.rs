@@ -39,11 +39,7 @@ async fn of_two_dials_at_once_the_lower_nodes_is_kept_on_both_sides() {
 #[tokio::test]
 async fn a_link_that_was_just_made_is_not_spared() {
     let mesh = Mesh::new(1);
-    let (mut a, mut b) = (mesh.start(1), mesh.start(2));
-    a.knows(&b);
-    a.net.connect(b.id);
-    a.link_up(b.id).await;
-    b.link_up(a.id).await;
+    let (a, mut b) = mesh.linked().await;
     let before = a.net.links();
     a.net.spare(b.id);
     let asking = a.net.request(b.id, ASK, Bytes::new(), Duration::from_secs(30));
@@ -63,11 +59,7 @@ async fn a_link_that_was_just_made_is_not_spared() {
 #[tokio::test]
 async fn a_link_is_told_up_and_down_once() {
     let mesh = Mesh::new(1);
-    let (mut a, mut b) = (mesh.start(1), mesh.start(2));
-    a.knows(&b);
-    a.net.connect(b.id);
-    a.link_up(b.id).await;
-    b.link_up(a.id).await;
+    let (mut a, b) = mesh.linked().await;
     b.net.shutdown().await;
     let mut told = Vec::new();
     a.event(|event| match event {

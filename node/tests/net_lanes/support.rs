@@ -89,6 +89,16 @@ impl Mesh {
         }
     }
 
+    /// Nodes 1 and 2, the first of which dialled the second; both have been told of the link.
+    pub(crate) async fn linked(&self) -> (Node, Node) {
+        let (mut a, mut b) = (self.start(1), self.start(2));
+        a.knows(&b);
+        a.net.connect(b.id);
+        a.link_up(b.id).await;
+        b.link_up(a.id).await;
+        (a, b)
+    }
+
     pub(crate) fn start(&self, number: u32) -> Node {
         Node::start(self.trust(number))
     }
