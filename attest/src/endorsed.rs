@@ -46,7 +46,8 @@ pub enum EndorsedError {
 /// A value under up to eight signatures that nobody has checked, in the signing context of [`crate::signed::Signed`].
 pub struct Endorsed<T> {
     payload: Arc<[u8]>,
-    endorsements: BTreeMap<PublicKey, Signature>,
+    /// Strictly ascending by key. Shared, as the payload is: a certificate is kept by everybody who shows it to others.
+    endorsements: Arc<[(PublicKey, Signature)]>,
     marker: PhantomData<fn() -> T>,
 }
 
@@ -60,8 +61,9 @@ impl<T: Domain> Endorsed<T> {
         assert!(keys.len() <= ENDORSEMENTS_MAX, "at most {ENDORSEMENTS_MAX} keys endorse one value");
         let payload = payload::encode(value);
         let message = payload::message::<T>(&payload);
-        let endorsements = keys.iter().map(|key| (key.public(), key.sign_raw(&message))).collect();
-        Self { payload, endorsements, marker: PhantomData }
+        let endorsements: BTreeMap<PublicKey, Signature> =
+            keys.iter().map(|key| (key.public(), key.sign_raw(&message))).collect();
+        Self { payload, endorsements: endorsements.into_iter().collect(), marker: PhantomData }
     }
 
     /// The value, if exactly these keys signed it.
@@ -71,10 +73,10 @@ impl<T: Domain> Endorsed<T> {
     pub fn verify_all(&self, keys: &[PublicKey]) -> Result<T, EndorsedError> {
         let message = payload::message::<T>(&self.payload);
         for key in keys {
-            let signature = self.endorsements.get(key).ok_or(EndorsedError::Unsigned(*key))?;
+            let signature = self.signature_of(key).ok_or(EndorsedError::Unsigned(*key))?;
             key.verify_raw(&message, signature).map_err(|_mismatch| EndorsedError::Unsigned(*key))?;
         }
-        if let Some(uninvited) = self.endorsements.keys().find(|key| !keys.contains(key)) {
+        if let Some((uninvited, _)) = self.endorsements.iter().find(|(key, _)| !keys.contains(key)) {
             return Err(EndorsedError::Uninvited(*uninvited));
         }
         payload::decode(&self.payload).map_err(EndorsedError::Payload)
@@ -87,7 +89,7 @@ impl<T: Domain> Endorsed<T> {
     /// [`EndorsedError`].
     pub fn verify_threshold(&self, set: &KeySet) -> Result<T, EndorsedError> {
         let message = payload::message::<T>(&self.payload);
-        for (key, signature) in &self.endorsements {
+        for (key, signature) in self.endorsements.iter() {
             if !set.contains(&KeyId::of(key)) {
                 return Err(EndorsedError::Uninvited(*key));
             }
@@ -106,6 +108,11 @@ impl<T: Domain> Endorsed<T> {
     /// [`EnvelopeError`] when the payload is no value of the type.
     pub fn peek(&self) -> Result<T, EnvelopeError> {
         payload::decode(&self.payload)
+    }
+
+    fn signature_of(&self, key: &PublicKey) -> Option<&Signature> {
+        let place = self.endorsements.binary_search_by_key(key, |(signer, _)| *signer).ok()?;
+        self.endorsements.get(place).map(|(_, signature)| signature)
     }
 
     /// The digest of the signed bytes.
@@ -137,7 +144,7 @@ impl<T: Domain> Endorsed<T> {
 
 impl<T> Clone for Endorsed<T> {
     fn clone(&self) -> Self {
-        Self { payload: Arc::clone(&self.payload), endorsements: self.endorsements.clone(), marker: PhantomData }
+        Self { payload: Arc::clone(&self.payload), endorsements: Arc::clone(&self.endorsements), marker: PhantomData }
     }
 }
 
@@ -157,8 +164,8 @@ impl<T: Domain> fmt::Debug for Endorsed<T> {
 
 impl<T> Serialize for Endorsed<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let endorsements = self.endorsements.iter().map(|(key, signature)| (*key, *signature)).collect();
-        Wire { version: VERSION, payload: &self.payload, endorsements }.serialize(serializer)
+        Wire { version: VERSION, payload: &self.payload, endorsements: self.endorsements.to_vec() }
+            .serialize(serializer)
     }
 }
 
@@ -173,8 +180,7 @@ impl<'de, T: Domain> Deserialize<'de> for Endorsed<T> {
         if !wire.endorsements.is_sorted_by(|(key, _), (next, _)| key < next) {
             return Err(serde::de::Error::custom(EnvelopeError::NotCanonical));
         }
-        let endorsements = wire.endorsements.into_iter().collect();
-        Ok(Self { payload: wire.payload.into(), endorsements, marker: PhantomData })
+        Ok(Self { payload: wire.payload.into(), endorsements: wire.endorsements.into(), marker: PhantomData })
     }
 }
 

@@ -40,6 +40,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn identifiers_stand_in_the_order_of_their_bytes() {
+        let bytes = [[0; 32], [1; 32], [0xff; 32]].into_iter().flat_map(|bytes: [u8; 32]| {
+            [0, 7, 8, 31].map(|place| std::array::from_fn(|at| if at == place { bytes[at] ^ 0x80 } else { bytes[at] }))
+        });
+        let bytes: Vec<[u8; 32]> = bytes.collect();
+        for (a, b) in bytes.iter().flat_map(|a| bytes.iter().map(move |b| (a, b))) {
+            assert_eq!(NodeId::from_bytes(*a).cmp(&NodeId::from_bytes(*b)), a.cmp(b), "{a:?} {b:?}");
+        }
+        assert_eq!(NodeId::from_bytes([1; 32]).lead(), 0x0101_0101_0101_0101);
+    }
+
+    #[test]
     fn identifiers_print_as_base32_and_parse_back() {
         let node = NodeId::from_bytes([7; 32]);
         assert_eq!(node.to_string(), "a4dqobyha4dqobyha4dqobyha4dqobyha4dqobyha4dqobyha4dq");

@@ -79,7 +79,7 @@ fn fixed<const N: usize>(decoded: Option<Vec<u8>>) -> Result<[u8; N], ParseTextE
 macro_rules! bytes32 {
     ($(#[$meta:meta])* $name:ident, $form:ty) => {
         $(#[$meta])*
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Clone, Copy, PartialEq, Eq, Hash)]
         pub struct $name([u8; 32]);
 
         impl $name {
@@ -93,6 +93,26 @@ macro_rules! bytes32 {
             #[must_use]
             pub const fn as_bytes(&self) -> &[u8; 32] {
                 &self.0
+            }
+
+            /// The first eight bytes as a number: in the same order as the values, and enough to tell digests apart.
+            #[must_use]
+            pub const fn lead(&self) -> u64 {
+                let [a, b, c, d, e, f, g, h, ..] = self.0;
+                u64::from_be_bytes([a, b, c, d, e, f, g, h])
+            }
+        }
+
+        /// In the order of the bytes.
+        impl Ord for $name {
+            fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+                self.lead().cmp(&other.lead()).then_with(|| self.0.cmp(&other.0))
+            }
+        }
+
+        impl PartialOrd for $name {
+            fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+                Some(self.cmp(other))
             }
         }
 
