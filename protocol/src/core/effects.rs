@@ -19,11 +19,13 @@ pub(crate) struct Effects<'a> {
     rng: &'a mut ChaCha8Rng,
     out: &'a mut Vec<Output>,
     last: &'a mut Token,
+    /// Where the last write of this step stands.
+    write: Option<usize>,
 }
 
 impl<'a> Effects<'a> {
     pub(crate) fn new<'b: 'a>(cx: &'a mut Cx<'b, Output>, last: &'a mut Token) -> Self {
-        Self { now: cx.now, wall: cx.wall, rng: cx.rng, out: cx.out, last }
+        Self { now: cx.now, wall: cx.wall, rng: cx.rng, out: cx.out, last, write: None }
     }
 
     pub(crate) fn send(&mut self, to: NodeId, lane: Lane, message: VerifiedMessage) {
@@ -39,10 +41,21 @@ impl<'a> Effects<'a> {
         self.out.push(Output::Send { to, lane: Lane::Rpc, message, after, not_after: Some(not_after) });
     }
 
+    /// Writes of one step that follow each other and are to be equally durable are one: a node that hears of fifty facts in
+    /// one message writes once.
     pub(crate) fn persist(&mut self, ops: Vec<StoreOp>, sync: bool) -> Token {
-        let token = self.token();
-        self.out.push(Output::Persist { token, ops, sync });
-        token
+        match self.write.and_then(|place| self.out.get_mut(place)) {
+            Some(Output::Persist { token, ops: before, sync: synced }) if *synced == sync => {
+                before.extend(ops);
+                *token
+            }
+            _ => {
+                self.write = Some(self.out.len());
+                let token = self.token();
+                self.out.push(Output::Persist { token, ops, sync });
+                token
+            }
+        }
     }
 
     pub(crate) fn sign(&mut self, statement: Statement) -> Token {
@@ -95,5 +108,39 @@ impl<'a> Effects<'a> {
     fn token(&mut self) -> Token {
         *self.last = self.last.next();
         *self.last
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::StoreTable;
+    use rand_core::SeedableRng as _;
+
+    /// The writes that follow from asking for these, each with what it holds and whether it is synced; and the tokens.
+    fn written(asked: &[(u8, bool)]) -> (Vec<(Vec<u8>, bool)>, Vec<u64>) {
+        let (mut rng, mut out, mut last) = (ChaCha8Rng::from_seed([1; 32]), Vec::new(), Token(0));
+        let mut cx = Cx { now: Mono(0), wall: Wall(0), rng: &mut rng, out: &mut out };
+        let mut fx = Effects::new(&mut cx, &mut last);
+        let tokens = asked.iter().map(|(key, sync)| {
+            fx.event(Event::ClockTrusted);
+            let op = StoreOp::Delete { table: StoreTable::Facts, key: vec![*key] };
+            fx.persist(vec![op], *sync).0
+        });
+        let tokens = tokens.collect();
+        let writes = out.into_iter().filter_map(|output| {
+            let Output::Persist { ops, sync, .. } = output else { return None };
+            let keys =
+                ops.into_iter().filter_map(|op| if let StoreOp::Delete { key, .. } = op { Some(key) } else { None });
+            Some((keys.flatten().collect(), sync))
+        });
+        (writes.collect(), tokens)
+    }
+
+    #[test]
+    fn writes_are_joined_while_they_are_equally_durable() {
+        let asked = [(1, false), (2, false), (3, true), (4, false), (5, true), (6, true), (7, false), (8, false)];
+        let writes = [(vec![1, 2], false), (vec![3], true), (vec![4], false), (vec![5, 6], true), (vec![7, 8], false)];
+        assert_eq!(written(&asked), (writes.to_vec(), vec![1, 1, 2, 3, 4, 4, 5, 5]));
     }
 }
