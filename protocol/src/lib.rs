@@ -60,6 +60,7 @@ pub mod id;
 pub mod machine;
 mod membership;
 pub mod name;
+mod node_map;
 pub mod placement;
 pub mod register;
 pub mod roster;

@@ -63,18 +63,24 @@ impl<D: Defects> Cell<D> {
         seat.record.promise.is_some_and(|promise| promise.holder != self.me)
     }
 
+    /// Whether this node is a voter that knows of nobody who leads, and is bound by nothing; with the holder that is known to
+    /// be down.
+    pub(crate) fn sees_vacancy(&self, now: Mono, down: Option<NodeId>) -> bool {
+        let Some(seat) = self.seat.as_ref().filter(|seat| matches!(seat.role, Role::Idle)) else { return false };
+        let known = seat.known.is_some_and(|known| known.until > now && Some(known.holder) != down);
+        let bound = self.own_promise_binds(seat) && seat.until > now;
+        !known && !bound && seat.blocked_until <= now && seat.in_force.has(&self.me)
+    }
+
     fn watch_vacancy(&mut self, fx: &mut Effects<'_>, standing: Standing, outcomes: &mut Vec<Outcome>) {
-        let Some(seat) = self.seat.as_ref() else { return };
-        let known = seat.known.is_some_and(|known| known.until > fx.now && Some(known.holder) != standing.down);
-        let bound = self.own_promise_binds(seat) && seat.until > fx.now;
-        let waits = known || bound || seat.blocked_until > fx.now;
+        let vacant = self.sees_vacancy(fx.now, standing.down);
         let turn = if standing.rivals < RANKS {
             self.config.rank_step * u32::try_from(standing.rivals).unwrap_or(u32::MAX)
         } else {
             self.config.lease * 2
         };
         let Some(seat) = self.seat.as_mut() else { return };
-        if waits {
+        if !vacant {
             seat.vacancy = None;
             return;
         }

@@ -28,16 +28,11 @@ pub(super) struct Lead {
 impl<D: Defects> MeshCore<D> {
     pub(super) fn tick_cell(&mut self, fx: &mut Effects<'_>) {
         let mut outcomes = Vec::new();
-        let standing = Standing {
-            may_lead: self.may_lead(),
-            rivals: self.rivals(),
-            down: self
-                .cell
-                .known(fx.now)
-                .map(|known| known.holder)
-                .filter(|holder| self.liveness(holder) == Some(Liveness::Down)),
-            in_view: self.swim.in_view(),
-        };
+        let known = self.cell.known(fx.now).map(|known| known.holder);
+        let down = known.filter(|holder| self.liveness(holder) == Some(Liveness::Down));
+        // Who ranks before whom is worth a look only where somebody has to lead.
+        let rivals = if self.cell.sees_vacancy(fx.now, down) { self.rivals() } else { 0 };
+        let standing = Standing { may_lead: self.may_lead(), rivals, down, in_view: self.swim.in_view() };
         self.cell.tick(fx, standing, &mut outcomes);
         self.settle(fx, outcomes);
         self.answer_announced(fx);
@@ -149,7 +144,7 @@ impl<D: Defects> MeshCore<D> {
 
     /// A member's clock was read with its acknowledgement.
     pub(super) fn read_clock(&mut self, fx: &mut Effects<'_>, from: NodeId, rtt_us: u64, clock_ms: u32) {
-        if !self.swim.peers().contains_key(&from) || self.is_out_of_time(&from) {
+        if self.swim.peers().get(&from).is_none_or(|peer| peer.out_of_time) {
             return;
         }
         let sent = Mono(fx.now.0.saturating_sub(rtt_us));
@@ -249,8 +244,7 @@ impl<D: Defects> MeshCore<D> {
 
     fn would_lead(&self, node: &NodeId) -> bool {
         let peer = self.swim.peers().get(node);
-        let up = peer.is_some_and(|peer| peer.found == Liveness::Alive && peer.said == NodeState::Up);
-        up && !self.is_out_of_time(node)
+        peer.is_some_and(|peer| peer.found == Liveness::Alive && peer.said == NodeState::Up && !peer.out_of_time)
     }
 }
 

@@ -42,7 +42,7 @@ impl<D: Defects> MeshCore<D> {
         }
         if self.contacts.links() < LINKS_LEAST {
             let start = anywhere(fx);
-            let around = self.shown.range(start..).chain(self.shown.range(..start)).take(LOOKED_AT);
+            let around = self.shown.around(start).take(LOOKED_AT);
             let wants = |(node, state): &(&NodeId, &MemberState)| {
                 **node != self.config.me && matches!(state, MemberState::Alive | MemberState::Suspect) && unlinked(node)
             };

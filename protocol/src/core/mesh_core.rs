@@ -15,6 +15,7 @@ use crate::fact::{Liveness, SignedStatement};
 use crate::id::Token;
 use crate::machine::{Cx, Machine};
 use crate::membership::{Contacts, Finding, Remote, Sign, Swim};
+use crate::node_map::NodeMap;
 use crate::placement::{PlacementTable, Policies};
 use crate::roster::Roster;
 use crate::time::{Mono, Wall};
@@ -59,7 +60,7 @@ pub struct MeshCore<D = Sound> {
     clocks: Standstill,
     pub(super) findings: Vec<Finding>,
     /// How each member was last shown.
-    pub(super) shown: BTreeMap<NodeId, MemberState>,
+    pub(super) shown: NodeMap<MemberState>,
     /// Members whose state may have changed in this step.
     pub(super) doubtful: BTreeSet<NodeId>,
     pub(super) view_version: u64,
@@ -114,7 +115,7 @@ impl<D: Defects> MeshCore<D> {
             lead: super::lead::Lead::default(),
             clocks: Standstill::default(),
             findings: Vec::new(),
-            shown: BTreeMap::new(),
+            shown: NodeMap::default(),
             doubtful: BTreeSet::new(),
             view_version: 0,
             config,

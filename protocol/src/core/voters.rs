@@ -3,7 +3,7 @@
 use super::mesh_core::MeshCore;
 use crate::defect::{Defect, Defects};
 use crate::election::{Presence, Prospect, Roll};
-use crate::fact::{DegradedReason, Liveness, NodeState};
+use crate::fact::{Liveness, NodeState};
 use crate::register::{Configuration, Voter, Waiver};
 use crate::time::Mono;
 use hedgerow_attest::id::NodeId;
@@ -55,7 +55,7 @@ impl<D: Defects> MeshCore<D> {
             (self.own.state, Some(Mono(0)), None)
         } else {
             let Some(peer) = self.swim.peers().get(node) else { return Presence::Away(Duration::ZERO) };
-            let answers = peer.found == Liveness::Alive && !self.is_out_of_time(node);
+            let answers = peer.found == Liveness::Alive && !peer.out_of_time;
             (peer.said, peer.serves_since().filter(|_| answers), peer.away_since())
         };
         match (said, serves_since) {
@@ -65,10 +65,5 @@ impl<D: Defects> MeshCore<D> {
                 Presence::Away(away_since.map_or(Duration::ZERO, |since| now.since(since)))
             }
         }
-    }
-
-    /// Whether the node itself says that its clock is not to be trusted: it does not vote.
-    pub(super) fn is_out_of_time(&self, node: &NodeId) -> bool {
-        self.record(node).is_some_and(|record| record.health.degraded.contains(&DegradedReason::CLOCK))
     }
 }

@@ -3,6 +3,7 @@
 use super::rtt::RttWindow;
 use crate::core::{Effects, Lane};
 use crate::id::Incarnation;
+use crate::node_map::NodeMap;
 use crate::time::{Mono, micros};
 use crate::wire::{CellMark, Load, ProbeMessage, Suspicion, VerifiedMessage};
 use hedgerow_attest::id::NodeId;
@@ -76,7 +77,7 @@ pub(crate) struct Acknowledged {
 /// Everybody's traces.
 #[derive(Debug, Default)]
 pub(crate) struct Contacts {
-    nodes: BTreeMap<NodeId, Contact>,
+    nodes: NodeMap<Contact>,
     /// In the order in which they were sent: their nonces count up from that of the first.
     pings: VecDeque<Ping>,
     first_nonce: u64,
@@ -94,7 +95,7 @@ impl Contacts {
     }
 
     pub(crate) fn entry(&mut self, node: NodeId) -> &mut Contact {
-        self.nodes.entry(node).or_default()
+        self.nodes.entry(node, Contact::default)
     }
 
     /// Something arrived from that node over its own link.

@@ -5,17 +5,17 @@ use super::ring::Place;
 use super::swim::{Finding, UNDOUBTED};
 use crate::core::Effects;
 use crate::fact::{Liveness, NodeRecord};
+use crate::node_map::NodeMap;
 use crate::time::Mono;
 use crate::wire::Suspicion;
 use hedgerow_attest::id::NodeId;
-use std::collections::BTreeMap;
 
 /// All of them but this node.
 #[derive(Debug)]
 pub(crate) struct Members {
     pub(super) me: NodeId,
     pub(super) place: Place,
-    peers: BTreeMap<NodeId, Peer>,
+    peers: NodeMap<Peer>,
     alive: usize,
     staying: usize,
     /// Of those that stay.
@@ -34,10 +34,10 @@ fn weight(peer: &Peer) -> (usize, usize, usize) {
 impl Members {
     pub(super) fn new(me: NodeId) -> Self {
         let place = Place::of(&me);
-        Self { me, place, peers: BTreeMap::new(), alive: 0, staying: 0, down: 0, redraw: true }
+        Self { me, place, peers: NodeMap::default(), alive: 0, staying: 0, down: 0, redraw: true }
     }
 
-    pub(crate) fn peers(&self) -> &BTreeMap<NodeId, Peer> {
+    pub(crate) fn peers(&self) -> &NodeMap<Peer> {
         &self.peers
     }
 
@@ -122,8 +122,7 @@ impl Members {
 
     /// The members from a random one on, once around.
     pub(super) fn around<'m>(&'m self, fx: &mut Effects<'_>) -> impl Iterator<Item = (&'m NodeId, &'m Peer)> + use<'m> {
-        let start = anywhere(fx);
-        self.peers.range(start..).chain(self.peers.range(..start))
+        self.peers.around(anywhere(fx))
     }
 }
 

@@ -1,7 +1,7 @@
 //! What this node found out about one member of its cell.
 
 use super::ring::Place;
-use crate::fact::{Liveness, NodeRecord, NodeState};
+use crate::fact::{DegradedReason, Liveness, NodeRecord, NodeState};
 use crate::id::Incarnation;
 use crate::time::Mono;
 
@@ -19,12 +19,21 @@ pub(crate) struct Peer {
     pub(crate) said: NodeState,
     /// What was found out.
     pub(crate) found: Liveness,
+    /// Whether it says itself that its clock is not to be trusted: it does not vote.
+    pub(crate) out_of_time: bool,
 }
 
 impl Peer {
     pub(super) fn new(record: &NodeRecord, found: Liveness, now: Mono) -> Self {
-        let (incarnation, said) = (record.incarnation, record.state);
-        Self { incarnation, since: now, place: Place::of(&record.node), said, found }
+        let (incarnation, said, out_of_time) = (record.incarnation, record.state, is_out_of_time(record));
+        Self { incarnation, since: now, place: Place::of(&record.node), said, found, out_of_time }
+    }
+
+    /// Takes over what its latest record says.
+    pub(super) fn says(&mut self, record: &NodeRecord) {
+        self.incarnation = self.incarnation.max(record.incarnation);
+        self.said = record.state;
+        self.out_of_time = is_out_of_time(record);
     }
 
     /// Whether it takes part in probing at all.
@@ -64,6 +73,10 @@ impl Peer {
             self.since = now;
         }
     }
+}
+
+fn is_out_of_time(record: &NodeRecord) -> bool {
+    record.health.degraded.contains(&DegradedReason::CLOCK)
 }
 
 #[cfg(test)]

@@ -7,10 +7,10 @@ use super::swim::UNDOUBTED;
 use crate::core::Effects;
 use crate::fact::{Charge, Liveness, NodeRecord, NodeState, Rollup};
 use crate::id::Incarnation;
+use crate::node_map::NodeMap;
 use crate::time::Mono;
 use crate::wire::Suspicion;
 use hedgerow_attest::id::{CellId, NodeId};
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Time between two probes of members of other cells, each of the next cell in turn. They measure distances and are signs of
@@ -45,7 +45,7 @@ pub(crate) struct RemoteCell {
     heard: Option<Mono>,
     /// The last sign of life of any member.
     sign: Mono,
-    peers: BTreeMap<NodeId, RemotePeer>,
+    peers: NodeMap<RemotePeer>,
     /// The rest of this turn of probes, in random order.
     turn: Vec<NodeId>,
 }
@@ -71,12 +71,12 @@ impl Remote {
 
     /// The members of one cell.
     pub(crate) fn members(&self, cell: &CellId) -> impl Iterator<Item = (&NodeId, &RemotePeer)> {
-        self.cells.iter().filter(move |known| known.cell == *cell).flat_map(|known| &known.peers)
+        self.cells.iter().filter(move |known| known.cell == *cell).flat_map(|known| known.peers.iter())
     }
 
     /// Members that said they would be back.
     pub(crate) fn stopping(&self) -> impl Iterator<Item = NodeId> + '_ {
-        let peers = self.cells.iter().flat_map(|cell| &cell.peers);
+        let peers = self.cells.iter().flat_map(|cell| cell.peers.iter());
         peers.filter(|(_, peer)| peer.said == NodeState::Stopping).map(|(node, _)| *node)
     }
 
@@ -115,7 +115,7 @@ impl Remote {
     /// Detail of that cell is kept from here on.
     pub(crate) fn keep(&mut self, cell: CellId, now: Mono) {
         if self.cells.iter().all(|known| known.cell != cell) {
-            let (peers, turn) = (BTreeMap::new(), Vec::new());
+            let (peers, turn) = (NodeMap::default(), Vec::new());
             self.cells.push(RemoteCell { cell, heard: None, sign: now, peers, turn });
         }
     }
@@ -137,7 +137,7 @@ impl Remote {
             misses: 0,
             shown: Liveness::Suspect,
         };
-        let peer = cell.peers.entry(record.node).or_insert(newcomer);
+        let peer = cell.peers.entry(record.node, || newcomer);
         peer.said = record.state;
         peer.incarnation = peer.incarnation.max(record.incarnation);
         peer.sign = now;
@@ -161,7 +161,7 @@ impl Remote {
         let mut changed = Vec::new();
         if let Some(cell) = self.cells.iter_mut().find(|known| known.cell == rollup.cell) {
             (cell.heard, cell.sign) = (Some(now), now);
-            for (node, peer) in &mut cell.peers {
+            for (node, peer) in cell.peers.iter_mut() {
                 let row = rollup.contacts.binary_search_by_key(node, |contact| contact.node);
                 let row = row.ok().and_then(|place| rollup.contacts.get(place));
                 peer.reported = row.map(|contact| (contact.liveness, contact.incarnation));
@@ -227,7 +227,7 @@ impl RemoteCell {
 
     fn reconsider(&mut self, now: Mono, stale: Duration, changed: &mut Vec<NodeId>) {
         let cell_sign = self.sign;
-        for (node, peer) in &mut self.peers {
+        for (node, peer) in self.peers.iter_mut() {
             let liveness = peer.liveness(now, stale, cell_sign);
             if liveness != peer.shown {
                 peer.shown = liveness;

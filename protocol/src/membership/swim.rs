@@ -11,10 +11,10 @@ use crate::core::Effects;
 use crate::defect::{Defects, Sound};
 use crate::fact::{Charge, Liveness};
 use crate::id::Incarnation;
+use crate::node_map::NodeMap;
 use crate::time::Mono;
 use crate::wire::Suspicion;
 use hedgerow_attest::id::NodeId;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// What was found out in a step, for the core to act on.
@@ -71,7 +71,7 @@ impl<D: Defects> Swim<D> {
         Self { defects, members: Members::new(me), prober, redial: Redial::new(config.redial) }
     }
 
-    pub(crate) fn peers(&self) -> &BTreeMap<NodeId, Peer> {
+    pub(crate) fn peers(&self) -> &NodeMap<Peer> {
         self.members.peers()
     }
 

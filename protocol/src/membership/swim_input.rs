@@ -30,8 +30,7 @@ impl<D: Defects> Swim<D> {
         };
         let returned = record.incarnation > peer.incarnation && peer.found != Liveness::Alive;
         self.members.change(&node, now, findings, |peer| {
-            peer.incarnation = peer.incarnation.max(record.incarnation);
-            peer.said = record.state;
+            peer.says(record);
             if returned {
                 peer.found = Liveness::Suspect;
             }

@@ -281,7 +281,7 @@ impl<D: Defects> Watches<D> {
             return self.words.get_mut(&node)?.tell(from, fx.now);
         }
         self.hold(members, accusation);
-        let watch = self.watches.entry(node).or_insert(Watch::new(fx.now));
+        let watch = self.watches.entry(node, || Watch::new(fx.now));
         watch.busy_until = watch.busy_until.max(fx.now + ASKED);
         let waits = watch.doubt.as_ref().map_or(!watch.awaited, |doubt| doubt.stage == Stage::Suspected);
         if waits {

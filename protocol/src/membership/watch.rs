@@ -13,6 +13,7 @@ use super::verdict::{Case, Word};
 use crate::core::Effects;
 use crate::defect::{Defect, Defects};
 use crate::fact::{Charge, Liveness, NodeState};
+use crate::node_map::NodeMap;
 use crate::time::Mono;
 use hedgerow_attest::id::NodeId;
 use std::collections::BTreeMap;
@@ -92,7 +93,7 @@ pub(super) struct Watches<D> {
     pub(super) observers: u8,
     repair: Duration,
     /// Neighbours, at most [`super::watch_input::BUSY_MAX`] more that this node talks to, and members in doubt.
-    pub(super) watches: BTreeMap<NodeId, Watch>,
+    pub(super) watches: NodeMap<Watch>,
     /// By accused; none speaks of more than the cell.
     pub(super) cases: BTreeMap<NodeId, Case>,
     /// What this node itself said of members that are down, for those who are still in doubt.
@@ -112,7 +113,7 @@ impl<D: Defects> Watches<D> {
             config,
             observers,
             repair,
-            watches: BTreeMap::new(),
+            watches: NodeMap::default(),
             cases: BTreeMap::new(),
             words: BTreeMap::new(),
             charges: Vec::new(),
@@ -259,7 +260,7 @@ impl<D: Defects> Watches<D> {
         if !members.get(&node).is_some_and(Peer::is_in_ring) {
             return;
         }
-        let watch = self.watches.entry(node).or_insert(Watch::new(now));
+        let watch = self.watches.entry(node, || Watch::new(now));
         let waits = watch.doubt.as_ref().is_none_or(|doubt| doubt.stage == Stage::Suspected);
         if waits && watch.doubt.as_ref().is_none_or(|doubt| doubt.stage != stage) {
             watch.doubt = Some(Box::new(Doubt::new(now, stage)));
@@ -293,7 +294,7 @@ impl<D: Defects> Watches<D> {
         self.local_health = (self.local_health + 1).min(LOCAL_HEALTH_MAX);
         fx.sometimes("a node that stood still forgave the silence of others");
         let grace = self.slowed(self.config.timeout);
-        for (node, watch) in &mut self.watches {
+        for (node, watch) in self.watches.iter_mut() {
             watch.next = if watch.awaited { fx.now + contacts.patience(node, grace) } else { watch.next + late };
             if let Some(doubt) = &mut watch.doubt {
                 doubt.since = doubt.since + late;
@@ -315,7 +316,7 @@ impl<D: Defects> Watches<D> {
             // Spread over the period, but for those that were never heard.
             let known = members.found(&node) == Some(Liveness::Alive);
             let first = if known { fx.now + fx.jitter(self.config.period) } else { fx.now };
-            self.watches.entry(node).or_insert(Watch::new(first)).neighbour = true;
+            self.watches.entry(node, || Watch::new(first)).neighbour = true;
         }
         let now = fx.now;
         self.watches.retain(|_, watch| watch.has_reason(now));

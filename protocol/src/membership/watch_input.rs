@@ -37,8 +37,7 @@ impl<D: Defects> Watches<D> {
         let later = record.incarnation > peer.incarnation;
         let returns = later && peer.found == Liveness::Down;
         members.change(&node, now, findings, |peer| {
-            peer.incarnation = peer.incarnation.max(record.incarnation);
-            peer.said = record.state;
+            peer.says(record);
             if returns {
                 peer.found = if is_fresh { presumed } else { Liveness::Suspect };
             }
@@ -120,7 +119,7 @@ impl<D: Defects> Watches<D> {
     /// This node talks to that one, and wants to know early when it cannot.
     pub(super) fn used(&mut self, fx: &mut Effects<'_>, node: NodeId) {
         let first = fx.now + fx.jitter(self.config.period);
-        self.watches.entry(node).or_insert(Watch::new(first)).busy_until = fx.now + BUSY;
+        self.watches.entry(node, || Watch::new(first)).busy_until = fx.now + BUSY;
         let busy = |watch: &Watch| watch.busy_until > fx.now;
         while self.watches.values().filter(|watch| busy(watch)).count() > BUSY_MAX {
             let oldest = self.watches.values_mut().filter(|watch| busy(watch)).min_by_key(|watch| watch.busy_until);
