@@ -7,6 +7,7 @@ use hedgerow_protocol::fact::VerifiedFact;
 use hedgerow_protocol::id::Token;
 use rand_chacha::ChaCha8Rng;
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 /// Microseconds that a write takes until it is durable: least and most. An SSD behind a group commit.
 pub(crate) const SYNC_US: (u64, u64) = (MS, 8 * MS);
@@ -17,6 +18,8 @@ pub(crate) struct Disk {
     rows: BTreeMap<(StoreTable, Vec<u8>), Vec<u8>>,
     /// By the hash of their key.
     facts: BTreeMap<u64, VerifiedFact>,
+    /// What a disk that keeps nothing holds nevertheless: from an earlier life, shared by all who lived it.
+    past: Arc<[VerifiedFact]>,
     written: VecDeque<(Token, Vec<StoreOp>)>,
     /// Every write fails like this.
     pub(crate) failing: Option<StorageFailure>,
@@ -33,8 +36,12 @@ impl Disk {
     }
 
     /// Puts facts on it from an earlier life.
-    pub(crate) fn furnish(&mut self, facts: &[VerifiedFact]) {
-        self.facts = facts.iter().map(|fact| (fact.key().hash(), fact.clone())).collect();
+    pub(crate) fn furnish(&mut self, facts: &Arc<[VerifiedFact]>) {
+        if self.is_blank {
+            self.past = Arc::clone(facts);
+        } else {
+            self.facts = facts.iter().map(|fact| (fact.key().hash(), fact.clone())).collect();
+        }
     }
 
     /// Takes a write. Returns when it will be complete.
@@ -70,7 +77,8 @@ impl Disk {
     pub(crate) fn snapshot(&self) -> Result<Snapshot, SnapshotError> {
         let row =
             |((table, key), value): (&(StoreTable, Vec<u8>), &Vec<u8>)| -> Row { (*table, key.clone(), value.clone()) };
-        Snapshot::from_memory(self.rows.iter().map(row), self.facts.values().cloned().collect())
+        let facts = self.facts.values().chain(&*self.past).cloned().collect();
+        Snapshot::from_memory(self.rows.iter().map(row), facts)
     }
 
     fn apply(&mut self, ops: Vec<StoreOp>) {

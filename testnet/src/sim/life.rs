@@ -26,8 +26,8 @@ impl<D: Defects> World<D> {
         for region in 0..self.plan.regions().len() {
             let nodes = self.plan.nodes_of(region);
             let first_joiner = nodes.end.saturating_sub(joiners);
-            let (known, told) =
-                (self.plan.known_facts(region, first_joiner), self.plan.known_facts(region, nodes.start));
+            let known = self.plan.known_facts(region, first_joiner).into();
+            let told = self.plan.known_facts(region, nodes.start).into();
             for number in nodes {
                 let facts = if number < first_joiner { &known } else { &told };
                 self.nodes[number as usize].disk.furnish(facts);

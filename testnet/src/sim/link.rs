@@ -129,6 +129,9 @@ impl Links {
             Ok(place) => place,
             Err(place) => {
                 let state = LinkState::Backoff { until: 0, failures: 0 };
+                if self.0.len() == self.0.capacity() {
+                    self.0.reserve_exact(4);
+                }
                 self.0.insert(place, LinkEnd { peer, state, sent: now });
                 place
             }

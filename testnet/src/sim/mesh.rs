@@ -114,7 +114,7 @@ impl MeshPlan {
     /// Who signs for a node.
     pub(crate) fn signer(&self, node: u32, is_real: bool) -> NodeSigner {
         if is_real {
-            NodeSigner::Real(self.sample.keys(node).statement)
+            NodeSigner::Real(Box::new(self.sample.keys(node).statement))
         } else {
             NodeSigner::Null(*self.members[node as usize].statement())
         }

@@ -7,7 +7,7 @@ use hedgerow_attest::key::{PublicKey, SecretKey, Signature, Signer};
 #[derive(Debug)]
 pub(crate) enum NodeSigner {
     /// Signs.
-    Real(SecretKey),
+    Real(Box<SecretKey>),
     /// Leaves the signature empty.
     Null(PublicKey),
 }

@@ -56,10 +56,11 @@ impl<D: Defects> World<D> {
         let held = lease.map(|(term, until)| (term, node.clock.true_time(until)));
         let extended = held.filter(|_| node.lease.is_none() || lease > node.lease);
         let promised = node.core.own_cell().map(|_| node.core.promised_term().unwrap_or_default());
-        let voter = node.member.node();
-        self.oracle.holds(now, number, held);
+        if held.is_some() || node.lease.is_some() {
+            self.oracle.holds(now, number, held);
+        }
         if let Some(promised) = promised {
-            self.oracle.remembers(now, &voter, promised);
+            self.oracle.remembers(now, number, promised);
         }
         self.nodes[number as usize].lease = lease;
         if let Some((term, until)) = extended {

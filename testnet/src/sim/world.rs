@@ -19,7 +19,7 @@ use hedgerow_protocol::id::{BootId, Token};
 use hedgerow_protocol::machine::Machine as _;
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng as _;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 /// What will happen.
@@ -147,7 +147,8 @@ pub(crate) struct World<D: Defects> {
     /// Things that happened.
     pub(crate) happened: u64,
     trail: u64,
-    numbers: BTreeMap<NodeId, u32>,
+    /// Looked into and never walked through: its order is no part of a run.
+    numbers: HashMap<NodeId, u32>,
     pub(super) out: Vec<Output>,
     pub(super) soon: VecDeque<Input>,
 }

@@ -50,7 +50,8 @@ pub(super) enum Change {
 pub(super) struct Leases {
     cells: BTreeMap<usize, History>,
     holders: BTreeMap<(usize, Term), u32>,
-    grants: BTreeMap<NodeId, (Term, NodeId, BootId)>,
+    /// By voter.
+    grants: BTreeMap<u32, (Term, NodeId, BootId)>,
     drifts: BTreeMap<u32, i64>,
     network_changed: Micros,
 }
@@ -142,12 +143,11 @@ impl Leases {
     }
 
     /// A grant left its voter.
-    pub(super) fn granted(&mut self, grant: &Grant) -> Result<(), String> {
+    pub(super) fn granted(&mut self, voter: u32, grant: &Grant) -> Result<(), String> {
         let says = (grant.term, grant.candidate, grant.boot);
-        match self.grants.insert(grant.voter, says) {
+        match self.grants.insert(voter, says) {
             Some(said) if says != said && grant.term <= said.0 => Err(format!(
-                "voter {} granted term {} to {} after term {} to {}",
-                grant.voter.short(),
+                "node {voter} granted term {} to {} after term {} to {}",
                 grant.term,
                 grant.candidate.short(),
                 said.0,
@@ -158,10 +158,10 @@ impl Leases {
     }
 
     /// What a voter that runs remembers of its promises.
-    pub(super) fn remembers(&self, voter: &NodeId, promised: Term) -> Result<(), String> {
-        match self.grants.get(voter) {
+    pub(super) fn remembers(&self, voter: u32, promised: Term) -> Result<(), String> {
+        match self.grants.get(&voter) {
             Some((granted, ..)) if *granted > promised => {
-                Err(format!("voter {} granted term {granted} and remembers {promised}", voter.short()))
+                Err(format!("node {voter} granted term {granted} and remembers {promised}"))
             }
             Some(_) | None => Ok(()),
         }

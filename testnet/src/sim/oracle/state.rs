@@ -7,7 +7,6 @@ use super::members::Members;
 use super::registers::Registers;
 use crate::sim::life::End;
 use crate::sim::time::Micros;
-use hedgerow_attest::id::NodeId;
 use hedgerow_protocol::coords::{Coordinate, MOVE_MAX_US, UNIT_US};
 use hedgerow_protocol::core::Event;
 use hedgerow_protocol::fact::Liveness;
@@ -164,7 +163,7 @@ impl Oracle {
     }
 
     /// What a node that has a cell remembers to have promised.
-    pub(crate) fn remembers(&mut self, now: Micros, voter: &NodeId, promised: Term) {
+    pub(crate) fn remembers(&mut self, now: Micros, voter: u32, promised: Term) {
         if let Err(what) = self.leases.remembers(voter, promised) {
             self.violate(now, Invariant::GrantsGoForward, what);
         }
@@ -173,7 +172,7 @@ impl Oracle {
     fn said_lease(&mut self, now: Micros, node: u32, lease: &VerifiedLease) {
         match lease {
             VerifiedLease::Grant(reply) => {
-                if let Err(what) = self.leases.granted(&reply.grant) {
+                if let Err(what) = self.leases.granted(node, &reply.grant) {
                     self.violate(now, Invariant::GrantsGoForward, what);
                 }
             }
