@@ -67,19 +67,17 @@ impl<D: Defects> Cell<D> {
     /// be down.
     pub(crate) fn sees_vacancy(&self, now: Mono, down: Option<NodeId>) -> bool {
         let Some(seat) = self.seat.as_ref().filter(|seat| matches!(seat.role, Role::Idle)) else { return false };
-        let known = seat.known.is_some_and(|known| known.until > now && Some(known.holder) != down);
         let bound = self.own_promise_binds(seat) && seat.until > now;
-        !known && !bound && seat.blocked_until <= now && seat.in_force.has(&self.me)
+        !seat.knows_holder(now, down) && !bound && seat.blocked_until <= now && seat.in_force.has(&self.me)
     }
 
     fn watch_vacancy(&mut self, fx: &mut Effects<'_>, standing: Standing, outcomes: &mut Vec<Outcome>) {
         let vacant = self.sees_vacancy(fx.now, standing.down);
-        let turn = if standing.rivals < RANKS {
-            self.config.rank_step * u32::try_from(standing.rivals).unwrap_or(u32::MAX)
-        } else {
-            self.config.lease * 2
-        };
         let Some(seat) = self.seat.as_mut() else { return };
+        let unled = *seat.unled.get_or_insert(fx.now);
+        if seat.knows_holder(fx.now, standing.down) {
+            seat.unled = None;
+        }
         if !vacant {
             seat.vacancy = None;
             return;
@@ -90,7 +88,12 @@ impl<D: Defects> Cell<D> {
             let jitter = if alone { Duration::ZERO } else { fx.jitter(JITTER) };
             Vacancy { since: fx.now + jitter, turn: fx.now }
         });
-        vacancy.turn = vacancy.since + turn;
+        vacancy.turn = if standing.rivals < RANKS {
+            vacancy.since + self.config.rank_step * u32::try_from(standing.rivals).unwrap_or(u32::MAX)
+        } else {
+            // Those ranked first, if they ask in vain, bind this voter again and again: that is no reason to wait afresh.
+            vacancy.since.max(unled + self.config.lease * 2)
+        };
         if fx.now >= vacancy.turn.max(seat.pause()) {
             seat.vacancy = None;
             self.ask(fx, 1, false, outcomes);
@@ -200,6 +203,11 @@ pub(super) struct Vacancy {
 }
 
 impl Seat {
+    /// Whether somebody leads, as far as this node knows, who is not the one that is known to be down.
+    fn knows_holder(&self, now: Mono, down: Option<NodeId>) -> bool {
+        self.known.is_some_and(|known| known.until > now && Some(known.holder) != down)
+    }
+
     /// How long this candidate has reason to wait, vacancy or not.
     fn pause(&self) -> Mono {
         self.back_off.max(self.denied_until)

@@ -322,6 +322,25 @@ fn a_new_voter_waits_a_lease_before_its_first_grant() {
 }
 
 #[test]
+fn whoever_ranks_last_asks_after_two_leases_although_others_ask_in_vain_all_the_while() {
+    let mut table = Table::seat(2);
+    let ranked = Standing { rivals: 4, ..LEADS };
+    let mut asks = |now: u64| {
+        let (term, from) = (2 + now / 1_000, table.node(1));
+        if now % 1_000 == 0 {
+            asked(&mut table, at(now), 1, term);
+        } else if now % 1_000 == 800 {
+            let abandon = Abandon { cell: table.id, term: Term(term), boot: BootId([4; 16]) };
+            table.with(at(now), |cell, fx, _| cell.abandoned(fx.now, from, &abandon));
+        }
+        table.with(at(now), |cell, fx, outcomes| cell.tick(fx, ranked, outcomes));
+        table.lease_messages().any(|(message, _)| matches!(message, VerifiedLease::Campaign(_)))
+    };
+    let first = (0..20_000).step_by(50).find(|now| asks(*now));
+    assert!(first.is_some_and(|first| (8_800..9_000).contains(&first)), "once nobody is promised anything: {first:?}");
+}
+
+#[test]
 fn a_promise_binds_for_a_lease_and_a_term_for_ever() {
     let mut table = Table::seat(2);
     assert_eq!(asked(&mut table, at(5_000), 1, 4), Some(Term(4)));

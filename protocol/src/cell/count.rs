@@ -90,7 +90,7 @@ impl<D: Defects> Cell<D> {
         let inherited = seat.inherit(accepted).filter(|_value| !defects.has(Defect::AcceptedNotReproposed));
         let next_renewal = asked + self.config.renew;
         seat.role = Role::Holding(Box::new(Holding::new(term, until, next_renewal, inherited)));
-        seat.vacancy = None;
+        (seat.vacancy, seat.unled) = (None, None);
         outcomes.push(Outcome::Acquired(term));
     }
 }

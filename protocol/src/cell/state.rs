@@ -82,6 +82,8 @@ pub(super) struct Seat {
     pub(super) max_term: Term,
     pub(super) known: Option<KnownLease>,
     pub(super) vacancy: Option<Vacancy>,
+    /// Since when this idle voter knows of nobody who holds the lease, whoever asked for it in vain meanwhile.
+    pub(super) unled: Option<Mono>,
     pub(super) parting: Option<Parting>,
     pub(super) back_off: Mono,
     /// Until when a voter said that it is bound; an `Abandon` may end that sooner.
@@ -187,6 +189,7 @@ impl<D: Defects> Cell<D> {
             max_term: promised,
             known: None,
             vacancy: None,
+            unled: None,
             parting: None,
             back_off: Mono(0),
             denied_until: Mono(0),

@@ -68,6 +68,8 @@ impl Marker {
             max_term,
             known,
             vacancy,
+            // Three voters have no rank at which it counts.
+            unled: _,
             parting,
             back_off,
             denied_until,
