@@ -46,6 +46,7 @@ fn kind(input: &Input) -> &'static str {
             VerifiedMessage::Exchange(_) => "digest, pull, push",
             VerifiedMessage::Lease(_) => "lease",
             VerifiedMessage::Accusation(_) => "accusation",
+            VerifiedMessage::Settled(_) => "settled",
         },
         Input::Fact(_) => "fact",
         Input::Start(_) | Input::Link { .. } | Input::Persisted(_) | Input::PersistFailed { .. } => "storage, links",

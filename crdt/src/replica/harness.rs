@@ -72,8 +72,15 @@ impl Mesh {
 
     pub(crate) fn with_limits(nodes: u8, write_quorum: u8, limits: Limits) -> Self {
         let members = (1..=nodes).map(node).collect();
-        let placement =
-            ReplicaSet { group: group(), epoch: PlacementEpoch(1), nodes: members, write_quorum, ttl: None };
+        let placement = ReplicaSet {
+            group: group(),
+            epoch: PlacementEpoch(1),
+            nodes: members,
+            formers: vec![],
+            is_settled: true,
+            write_quorum,
+            ttl: None,
+        };
         let host = |id| Host {
             id,
             boots: 0,

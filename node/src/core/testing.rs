@@ -70,6 +70,7 @@ pub(crate) fn place(view: &mut MeshView, epoch: u64, prefix: u8, nodes: &[u8]) {
         region,
         epoch: PlacementEpoch(0),
         retired: PlacementEpoch(0),
+        formers: BTreeMap::new(),
         policy: None,
         groups: BTreeMap::new(),
         models: BTreeMap::new(),

@@ -81,12 +81,8 @@ impl<D: Defects> MeshCore<D> {
             }
             // Nobody else speaks for this node; what it said in an earlier run is behind it.
             Fact::Record(record) => record.node != self.config.me || record.boot == self.config.boot,
-            Fact::Member(_)
-            | Fact::Genesis(_)
-            | Fact::Policy(..)
-            | Fact::Deployment(_)
-            | Fact::NodeClasses(_)
-            | Fact::Decision(_) => true,
+            Fact::Decision(decision) => !self.is_over(decision),
+            Fact::Member(_) | Fact::Genesis(_) | Fact::Policy(..) | Fact::Deployment(_) | Fact::NodeClasses(_) => true,
         }
     }
 
@@ -192,8 +188,10 @@ impl<D: Defects> MeshCore<D> {
                 fx.event(Event::VotersChanged { cell, epoch, voters });
                 self.touch();
             }
-            Content::Placement(_) => self.review_placements(fx),
-            Content::Retirement(_) => self.touch(),
+            Content::Placement(_) | Content::Retirement(_) => {
+                self.follow_placements(fx, value.cell, &value.content);
+                self.review_placements(fx);
+            }
         }
         let mut outcomes = Vec::new();
         self.cell.decided(fx.now, decision, &mut outcomes);

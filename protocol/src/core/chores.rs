@@ -26,6 +26,7 @@ impl<D: Defects> MeshCore<D> {
         self.introduce(fx);
         self.want_links(fx);
         self.spare_links(fx);
+        self.tell_settled(fx);
         self.expire(fx);
     }
 

@@ -30,6 +30,10 @@ impl<D: Defects> MeshCore<D> {
                 done(fx, id);
             }
             Command::Announce(fact) => self.announce(fx, id, &fact),
+            Command::Settled(settled) => {
+                self.settled_here(fx, settled);
+                done(fx, id);
+            }
             Command::Stop | Command::Drain | Command::Leave if !self.is_running() => {
                 refuse(fx, id, CommandRefusal::NotRunning);
             }

@@ -4,7 +4,7 @@ use super::mesh_core::Phase;
 use crate::coords::Coordinate;
 use crate::core::MeshCore;
 use crate::defect::Defects;
-use crate::fact::{Fact, FactKey, NodeRecord};
+use crate::fact::{Fact, NodeRecord};
 use crate::id::{Generation, Incarnation, Slot, Term};
 use crate::register::{Configuration, Head, Value, VerifiedDecision};
 use crate::time::Mono;
@@ -60,7 +60,7 @@ impl<D: Defects> MeshCore<D> {
     #[must_use]
     pub fn decided_placement(&self) -> Option<(VerifiedDecision, Head)> {
         let cell = self.home?;
-        let Fact::Decision(decision) = self.facts.get(&FactKey::Placement(cell))?.fact() else { return None };
+        let Fact::Decision(decision) = self.facts.get(&self.decided_key(&cell)?)?.fact() else { return None };
         Some((decision.clone(), self.cell.head()?))
     }
 

@@ -3,7 +3,7 @@
 use super::snapshot::{Snapshot, StoreOp};
 use crate::fact::{Health, Scope, SignedStatement, Statement, VerifiedFact};
 use crate::id::{ConfigEpoch, Incarnation, PlacementEpoch, Term, Token};
-use crate::placement::TableFault;
+use crate::placement::{Settled, TableFault};
 use crate::time::Mono;
 use crate::view::MemberState;
 use crate::wire::VerifiedMessage;
@@ -106,6 +106,8 @@ pub enum Command {
     /// Take in a verified fact of any kind, make it durable and tell the mesh: a deployment, a policy, a genesis, a
     /// certificate. Replied to when durable.
     Announce(Box<VerifiedFact>),
+    /// What this node's sessions have handed over; said again whenever it changes.
+    Settled(Settled),
     /// Announce that the process ends and comes back. Replied to when the announcement was handed over.
     Stop,
     /// Announce that this node takes no more work and will leave.

@@ -42,7 +42,7 @@ impl<D: Defects> MeshCore<D> {
             | FactKey::Accusation(_)
             | FactKey::Deployment(_)
             | FactKey::NodeClasses
-            | FactKey::Placement(_)
+            | FactKey::Placement(..)
             | FactKey::Retirement(_)
             | FactKey::Rollup(_) => self.facts.get(key),
         }
@@ -160,6 +160,7 @@ impl<D: Defects> MeshCore<D> {
             fx.push(Output::Unfollow(Scope::Cell(*cell)));
         }
         self.remote.drop_cell(cell);
+        self.forget_placements(cell);
         self.facts.drop_cell(cell)
     }
 }

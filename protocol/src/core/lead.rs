@@ -101,7 +101,8 @@ impl<D: Defects> MeshCore<D> {
         }
         let missing = (voters.epoch.0 + 1..=epoch.0).take(VOTER_SETS_ASKED);
         let sets = missing.map(|epoch| FactKey::Configuration(*cell, ConfigEpoch(epoch)));
-        let placements = vec![FactKey::Placement(*cell).hash(), FactKey::Retirement(*cell).hash()];
+        let missed = self.missed_placements(cell, head.0.saturating_sub(known.slot.0));
+        let placements = missed.iter().chain([&FactKey::Retirement(*cell)]).map(FactKey::hash).collect();
         for (scope, keys) in [(Scope::Mesh, sets.map(|key| key.hash()).collect()), (Scope::Cell(*cell), placements)] {
             fx.send(from, Lane::Rpc, VerifiedMessage::Exchange(VerifiedExchange::Pull { scope, keys }));
         }

@@ -57,6 +57,7 @@ pub struct MeshCore<D = Sound> {
     /// When this node, while it leads, looks at what there is to lead.
     next_lead: Mono,
     pub(super) lead: super::lead::Lead,
+    pub(super) retiring: super::retire::Retiring,
     clocks: Standstill,
     pub(super) findings: Vec<Finding>,
     /// How each member was last shown.
@@ -113,6 +114,7 @@ impl<D: Defects> MeshCore<D> {
             certificates_end: UnixSeconds(u64::MAX),
             next_lead: Mono(u64::MAX),
             lead: super::lead::Lead::default(),
+            retiring: super::retire::Retiring::default(),
             clocks: Standstill::default(),
             findings: Vec::new(),
             shown: NodeMap::default(),

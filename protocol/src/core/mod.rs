@@ -22,6 +22,7 @@ mod mesh_core;
 mod own_record;
 mod place;
 mod receive;
+mod retire;
 mod rollup;
 mod shelf;
 mod snapshot;

@@ -7,8 +7,8 @@ use crate::defect::Defects;
 use crate::fact::{CELL_MEMBERS_MAX, Fact, FactKey, NodeState, VerifiedFact};
 use crate::id::PlacementEpoch;
 use crate::placement::{
-    Availability, Deployment, Ground, Holdings, Host, Inputs, NodeClasses, PlacementTable, RttBucket, Rules,
-    TableFault, TrustClass, choose, verify_table,
+    Availability, Deployment, Ground, Holdings, Host, Inputs, NodeClasses, RttBucket, Rules, TableFault, TrustClass,
+    choose, verify_table,
 };
 use crate::register::{Content, Value};
 use crate::time::Mono;
@@ -23,6 +23,9 @@ impl<D: Defects> MeshCore<D> {
         let voters = self.cell.voters()?;
         if let Some(next) = self.voter_change(now, voters) {
             return Some(Content::Configuration(next));
+        }
+        if let Some(epoch) = self.next_retirement(now, &cell) {
+            return Some(Content::Retirement(epoch));
         }
         let policy = self.policies.in_force();
         let deployments: Vec<&Deployment> = self.deployments().collect();
@@ -42,7 +45,8 @@ impl<D: Defects> MeshCore<D> {
             config_epoch: voters.epoch,
         });
         let same = previous.map_or_else(|| table.is_empty(), |previous| previous.places_like(&table));
-        (!same).then_some(Content::Placement(table))
+        let next = || self.crowded_out(&cell).map_or(Content::Placement(table), Content::Retirement);
+        (!same).then(next)
     }
 
     /// The members of the own cell as placement sees them. All are near, so that no round trip tells them apart: what is
@@ -102,13 +106,12 @@ impl<D: Defects> MeshCore<D> {
     /// Looks at every decided placement again: what it is checked against may have arrived, or changed.
     pub(super) fn review_placements(&mut self, fx: &mut Effects<'_>) {
         let mut verdicts = Vec::new();
-        for fact in self.facts.iter().filter(|fact| matches!(fact.key(), FactKey::Placement(_))) {
-            let (Fact::Decision(decision), FactKey::Placement(cell)) = (fact.fact(), fact.key()) else { continue };
-            let Content::Placement(table) = &decision.value.content else { continue };
-            let followed = self.placements.get(cell).is_some_and(|followed| followed.epoch >= table.epoch);
-            let Some(book) = self.roster.cell(cell).filter(|_| !followed) else { continue };
+        for cell in self.placed_cells() {
+            let Some(table) = self.decided_table(&cell) else { continue };
+            let followed = self.placements.get(&cell).is_some_and(|followed| followed.epoch >= table.epoch);
+            let Some(book) = self.roster.cell(&cell).filter(|_| !followed) else { continue };
             let rules = Rules { region: book.region(), ..self.rules() };
-            verdicts.push((*cell, table.clone(), verify_table(table, &rules)));
+            verdicts.push((cell, table.clone(), verify_table(table, &rules)));
         }
         for (cell, table, verdict) in verdicts {
             let epoch = table.epoch;
@@ -133,28 +136,6 @@ impl<D: Defects> MeshCore<D> {
 
     fn rules(&self) -> Rules<'_> {
         Rules { region: &self.config.region, policies: &self.policies, roster: &self.roster }
-    }
-
-    /// The last table that the register of the cell decided, followed here or not.
-    pub(super) fn decided_table(&self, cell: &CellId) -> Option<&PlacementTable> {
-        let Fact::Decision(decision) = self.facts.get(&FactKey::Placement(*cell)).map(VerifiedFact::fact)? else {
-            return None;
-        };
-        match &decision.value.content {
-            Content::Placement(table) => Some(table),
-            Content::Configuration(_) | Content::Retirement(_) => None,
-        }
-    }
-
-    /// The last placement of the cell that is retired; 0 if none.
-    pub(super) fn retired(&self, cell: &CellId) -> PlacementEpoch {
-        match self.facts.get(&FactKey::Retirement(*cell)).map(VerifiedFact::fact) {
-            Some(Fact::Decision(decision)) => match decision.value.content {
-                Content::Retirement(epoch) => epoch,
-                Content::Configuration(_) | Content::Placement(_) => PlacementEpoch(0),
-            },
-            _ => PlacementEpoch(0),
-        }
     }
 
     /// The shares of node classes, as far as they are written.

@@ -24,6 +24,7 @@ impl<D: Defects> MeshCore<D> {
             VerifiedMessage::Exchange(exchange) => self.compare(fx, from, exchange),
             VerifiedMessage::Lease(lease) => self.lease(fx, from, *lease),
             VerifiedMessage::Accusation(accusation) => self.accused(fx, from, *accusation),
+            VerifiedMessage::Settled(settled) => self.settled_there(fx.now, from, settled),
         }
         self.tell_if_down(fx, from);
     }
@@ -185,6 +186,7 @@ fn sign(message: &VerifiedMessage) -> Sign {
         VerifiedMessage::Probe(ProbeMessage::Ask { .. } | ProbeMessage::Tell { .. } | ProbeMessage::Opinion { .. })
         | VerifiedMessage::Exchange(_)
         | VerifiedMessage::Lease(_)
+        | VerifiedMessage::Settled(_)
         | VerifiedMessage::Accusation(_) => Sign::Other,
     }
 }

@@ -4,7 +4,7 @@ use super::mesh_core::MeshCore;
 use crate::defect::Defects;
 use crate::fact::{Health, NodeRecord, Rollup, VerifiedRollup};
 use crate::name::ModelRef;
-use crate::placement::{Deployment, PlacementTable};
+use crate::placement::{Deployment, Holdings, PlacementTable};
 use crate::roster::CellBook;
 use crate::time::{Mono, Wall, micros};
 use crate::view::{
@@ -210,6 +210,7 @@ impl<D: Defects> MeshCore<D> {
             region: region.clone(),
             epoch: table.epoch,
             retired: self.retired(cell),
+            formers: self.formers(cell, table.epoch).map(|table| (table.epoch, Holdings::of_table(table))).collect(),
             policy,
             groups,
             models,

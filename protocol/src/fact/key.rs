@@ -1,6 +1,6 @@
 //! What a fact is about, and which of two facts about it holds.
 
-use crate::id::{ConfigEpoch, PolicyVersion};
+use crate::id::{ConfigEpoch, PlacementEpoch, PolicyVersion};
 use crate::name::ModelName;
 use hedgerow_attest::digest::Sha256Digest;
 use hedgerow_attest::id::{CellId, NodeId};
@@ -24,8 +24,8 @@ pub enum FactKey {
     Accusation(NodeId),
     /// The deployment of a model.
     Deployment(ModelName),
-    /// The placement of a cell.
-    Placement(CellId),
+    /// One placement of a cell. Those that are not retired all count.
+    Placement(CellId, PlacementEpoch),
     /// The state of a cell.
     Rollup(CellId),
     /// A policy that names the ones it replaces. Two operators may give two of them one version, and both count.
@@ -58,10 +58,10 @@ impl FactKey {
             Self::Genesis(cell) => of_kind(1, cell.as_bytes()),
             Self::Record(node) => of_kind(4, node.as_bytes()),
             Self::Accusation(node) => of_kind(5, node.as_bytes()),
-            Self::Placement(cell) => of_kind(7, cell.as_bytes()),
             Self::Rollup(cell) => of_kind(8, cell.as_bytes()),
             Self::Retirement(cell) => of_kind(11, cell.as_bytes()),
             Self::Configuration(..)
+            | Self::Placement(..)
             | Self::Policy(_)
             | Self::PolicyChild(..)
             | Self::Deployment(_)
@@ -99,7 +99,7 @@ mod tests {
         let (node, cell) = (NodeId::from_bytes([9; 32]), CellId::from_bytes([1; 32]));
         let mut keys = [
             FactKey::Rollup(cell),
-            FactKey::Placement(cell),
+            FactKey::Placement(cell, PlacementEpoch(1)),
             FactKey::Record(node),
             FactKey::Configuration(cell, ConfigEpoch(2)),
             FactKey::Genesis(cell),
@@ -121,7 +121,7 @@ mod tests {
             FactKey::Record(node),
             FactKey::Accusation(node),
             FactKey::Deployment(ModelName::new("digits").unwrap()),
-            FactKey::Placement(cell),
+            FactKey::Placement(cell, PlacementEpoch(3)),
             FactKey::Rollup(cell),
             FactKey::PolicyChild(PolicyVersion(2), Sha256Digest::from_bytes([0xab; 32])),
             FactKey::NodeClasses,
@@ -138,7 +138,7 @@ mod tests {
         "bcbecb34d7dfc7c2",
         "1ee771f3501543d5",
         "63968f2fc9a29583",
-        "5a10666051f84b03",
+        "ec9dfdfca18e844b",
         "2458ec2ed235f716",
         "94edb554dd07831d",
         "295192ea1ec8566d",

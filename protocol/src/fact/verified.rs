@@ -232,7 +232,7 @@ impl VerifiedFact {
             Content::Configuration(next) => {
                 (FactKey::Configuration(cell, next.epoch), roster.charter_before(&cell, slot).cloned())
             }
-            Content::Placement(_) => (FactKey::Placement(cell), None),
+            Content::Placement(table) => (FactKey::Placement(cell, table.epoch), None),
             Content::Retirement(_) => (FactKey::Retirement(cell), None),
         };
         // Two certificates of one value differ in who signed; they say the same.

@@ -60,7 +60,7 @@ impl Holdings {
     }
 
     /// Who holds a group.
-    pub(super) fn group(&self, class: &ClassName, prefix: u8) -> &[NodeId] {
+    pub(crate) fn group(&self, class: &ClassName, prefix: u8) -> &[NodeId] {
         self.groups.get(&(class.clone(), prefix)).map_or(&[], Vec::as_slice)
     }
 }

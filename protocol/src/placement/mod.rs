@@ -19,6 +19,7 @@ mod preview;
 mod rendezvous;
 mod replica_set;
 mod rule;
+mod settled;
 mod table;
 mod transition;
 mod verify;
@@ -36,9 +37,13 @@ pub use policies::{PolicyName, parent_of};
 pub use policy::{CLASSES_MAX, DataClass, Policy, REGIONS_MAX, REPLICAS_MAX};
 pub use preview::{CellUnknown, Proposal, preview};
 pub(crate) use rendezvous::draw;
-pub use replica_set::{Explanation, PlacementError, PlacementReason, ReplicaSet, explain, group_set, replica_set};
+pub use replica_set::{
+    Explanation, PlacementError, PlacementReason, ReplicaSet, class_rule, explain, group_set, replica_set,
+};
 pub use rule::{Availability, FailureDomain, Host, Refusal, Rule, TrustClass};
+pub use settled::Settled;
 pub use table::{ClassRow, MODELS_MAX, ModelRow, NODES_MAX, NodeList, PlacementTable};
+pub(crate) use transition::same_nodes;
 pub use transition::{Retained, Transition};
 pub use verify::TableFault;
 pub(crate) use verify::{Rules, verify_table};

@@ -1,6 +1,7 @@
 //! Which nodes hold a session, as far as one node knows.
 
 use super::policy::DataClass;
+use super::transition::{Retained, has_quorum, reached, same_nodes};
 use crate::id::PlacementEpoch;
 use crate::name::ClassName;
 use crate::session_id::{GROUP_PREFIXES, GroupId, SessionId};
@@ -19,10 +20,62 @@ pub struct ReplicaSet {
     /// The nodes that hold it, home first. There may be fewer than the class asks for, and fewer than `write_quorum`:
     /// then no write can reach it, which has to be said and not hidden.
     pub nodes: Vec<NodeId>,
+    /// The holders by former placements that still count, oldest first, where they are others than those of today: a write
+    /// needs its quorum among them too, and they are asked for what is missing.
+    pub formers: Vec<Vec<NodeId>>,
+    /// Whether every placement before this one is retired. Only then may a node that is in no set drop what it holds.
+    pub is_settled: bool,
     /// Nodes on which a write must be durable.
     pub write_quorum: u8,
     /// Time after its last write at which a session may be forgotten, if ever.
     pub ttl: Option<Duration>,
+}
+
+impl ReplicaSet {
+    /// Whether the node holds the group by a placement that counts.
+    #[must_use]
+    pub fn counts(&self, node: &NodeId) -> bool {
+        self.formers.iter().chain([&self.nodes]).any(|set| set.contains(node))
+    }
+
+    /// On how many nodes a write counts as durable that these have: the fewest in any set that counts.
+    #[must_use]
+    pub fn reached(&self, has: impl Fn(&NodeId) -> bool) -> u8 {
+        reached(&self.nodes, self.formers.iter().map(Vec::as_slice), has)
+    }
+
+    /// Whether so many answers as these give miss nothing that was done: in each set they leave out fewer than a quorum.
+    #[must_use]
+    pub fn covers(&self, answers: impl Fn(&NodeId) -> bool) -> bool {
+        let quorum = usize::from(self.write_quorum);
+        let silent = |set: &Vec<NodeId>| set.iter().filter(|node| !answers(node)).count();
+        self.formers.iter().chain([&self.nodes]).all(|set| silent(set) < quorum.min(set.len()))
+    }
+
+    /// Whether a quorum of the holders of today has everything.
+    ///
+    /// # Errors
+    /// [`Retained::Unacknowledged`].
+    pub fn has_quorum(&self, has: impl Fn(&NodeId) -> bool) -> Result<(), Retained> {
+        has_quorum(&self.nodes, self.write_quorum, has)
+    }
+
+    /// Whether a node may drop the group, of which these nodes have, durably, all that it has; as [`Transition::may_drop`]
+    /// for nodes that may not know every placement before this one.
+    ///
+    /// # Errors
+    /// [`Retained`] while it may not.
+    ///
+    /// [`Transition::may_drop`]: super::Transition::may_drop
+    pub fn may_drop(&self, me: &NodeId, has: impl Fn(&NodeId) -> bool) -> Result<(), Retained> {
+        if self.nodes.contains(me) {
+            return Err(Retained::Current);
+        }
+        if !self.is_settled {
+            return Err(Retained::NotRetired(PlacementEpoch(self.epoch.0.saturating_sub(1))));
+        }
+        self.has_quorum(has)
+    }
 }
 
 /// Why nobody holds a session, as far as this node knows.
@@ -59,25 +112,46 @@ pub fn replica_set(view: &MeshView, session: &SessionId) -> Result<ReplicaSet, P
 /// # Errors
 /// [`PlacementError`].
 pub fn group_set(view: &MeshView, group: &GroupId) -> Result<ReplicaSet, PlacementError> {
-    let class = rule(view, group)?;
+    let class = class_rule(view, group)?;
     let placement = view.placements.get(&group.cell).ok_or_else(|| PlacementError::NotPlaced(class.name.clone()))?;
-    // What either the rules of the placement or those in force forbid is forbidden: the tighter ones count on receipt, the
-    // looser ones with the placement that keeps them.
-    let committed = placement.policy.as_deref().and_then(|policy| policy.class(&class.name)).unwrap_or(class);
-    let class = &class.meet(committed).ok_or_else(|| PlacementError::Forbidden(class.name.clone()))?;
     if !class.allows(&placement.region) {
         return Err(PlacementError::Forbidden(class.name.clone()));
     }
     let placed = placement.groups.get(&(group.class.clone(), group.prefix));
     let placed = placed.ok_or_else(|| PlacementError::NotPlaced(class.name.clone()))?;
-    let allowed = |node: &&NodeId| view.members.get(node).is_some_and(|member| class.allows(&member.region));
+    // A node that has just started is not a member in its own view, and holds what it holds all the same.
+    let region =
+        |node: &NodeId| if *node == view.me { Some(&view.region) } else { Some(&view.members.get(node)?.region) };
+    let allowed = |node: &&NodeId| region(node).is_some_and(|region| class.allows(region));
+    let nodes: Vec<NodeId> = placed.iter().filter(allowed).copied().collect();
+    let mut formers: Vec<Vec<NodeId>> = Vec::new();
+    for former in placement.formers.values() {
+        let set: Vec<NodeId> = former.group(&group.class, group.prefix).iter().filter(allowed).copied().collect();
+        if !set.is_empty() && !formers.iter().chain([&nodes]).any(|known| same_nodes(known, &set)) {
+            formers.push(set);
+        }
+    }
     Ok(ReplicaSet {
         epoch: placement.epoch,
-        nodes: placed.iter().filter(allowed).copied().collect(),
+        is_settled: placement.retired.next() >= placement.epoch,
+        nodes,
+        formers,
         write_quorum: class.write_quorum,
         ttl: (class.ttl_s > 0).then(|| Duration::from_secs(class.ttl_s)),
         group: group.clone(),
     })
+}
+
+/// The rule for the data of a group: what the policy in force and the one that its cell's placement keeps have in common. The
+/// tighter ones of their rules count on receipt, the looser ones with the placement that keeps them.
+///
+/// # Errors
+/// [`PlacementError`]; but for [`PlacementError::NotPlaced`], which is for those who ask who holds it.
+pub fn class_rule(view: &MeshView, group: &GroupId) -> Result<DataClass, PlacementError> {
+    let class = rule(view, group)?;
+    let placement = view.placements.get(&group.cell);
+    let committed = placement.and_then(|placement| placement.policy.as_deref()?.class(&class.name)).unwrap_or(class);
+    class.meet(committed).ok_or_else(|| PlacementError::Forbidden(class.name.clone()))
 }
 
 /// Why a node holds a session, or does not.
@@ -123,7 +197,7 @@ pub struct Explanation {
 /// [`PlacementError`].
 pub fn explain(view: &MeshView, session: &SessionId) -> Result<Explanation, PlacementError> {
     let set = replica_set(view, session)?;
-    let class = rule(view, &set.group)?;
+    let class = class_rule(view, &set.group)?;
     let mut members: Vec<(NodeId, PlacementReason)> = Vec::new();
     for member in view.members.values() {
         let place = set.nodes.iter().position(|node| *node == member.node);

@@ -3,7 +3,7 @@
 use super::*;
 use crate::id::{Incarnation, PolicyVersion};
 use crate::name::Namespace;
-use crate::placement::Policy;
+use crate::placement::{Holdings, Policy};
 use crate::time::Mono;
 use crate::view::{MemberView, PlacementView};
 use hedgerow_attest::id::MeshId;
@@ -49,6 +49,7 @@ fn view(regions: Vec<Region>) -> MeshView {
         region: eu.clone(),
         epoch: PlacementEpoch(4),
         retired: PlacementEpoch(3),
+        formers: BTreeMap::new(),
         policy: None,
         groups,
         models: BTreeMap::new(),
@@ -75,8 +76,15 @@ fn a_session_is_where_the_table_puts_its_group() {
     let set = replica_set(&view(vec![]), &session()).unwrap();
     let group = session().group(GROUP_PREFIXES);
     let nodes = vec![node(1), node(2)];
-    let expected =
-        ReplicaSet { group, epoch: PlacementEpoch(4), nodes, write_quorum: 2, ttl: Some(Duration::from_secs(60)) };
+    let expected = ReplicaSet {
+        group,
+        epoch: PlacementEpoch(4),
+        nodes,
+        formers: vec![],
+        is_settled: true,
+        write_quorum: 2,
+        ttl: Some(Duration::from_secs(60)),
+    };
     assert_eq!(set, expected);
     let reasons = explain(&view(vec![]), &session()).unwrap().members;
     let expected = vec![
@@ -85,6 +93,46 @@ fn a_session_is_where_the_table_puts_its_group() {
         (node(3), PlacementReason::Reserve),
     ];
     assert_eq!(reasons, expected);
+}
+
+#[test]
+fn former_holders_count_until_their_placement_is_retired() {
+    let mut following = view(vec![]);
+    let placement = following.placements.get_mut(&CELL).unwrap();
+    placement.retired = PlacementEpoch(0);
+    let prefix = session().group(GROUP_PREFIXES).prefix;
+    let held = |numbers: &[u8]| Holdings {
+        groups: BTreeMap::from([((cart(), prefix), numbers.iter().map(|n| node(*n)).collect())]),
+        ..Holdings::default()
+    };
+    // The first is as the third, the second as today, and of the third one node is not known.
+    let formers = [(1, held(&[3, 9])), (2, held(&[2, 1])), (3, held(&[3]))];
+    placement.formers = formers.map(|(epoch, held)| (PlacementEpoch(epoch), held)).into();
+    let set = replica_set(&following, &session()).unwrap();
+    assert_eq!((&set.formers, set.is_settled), (&vec![vec![node(3)]], false));
+    assert_eq!([1, 2, 3, 4].map(|n| set.counts(&node(n))), [true, true, true, false]);
+    let among = |nodes: &'static [u8]| move |node: &NodeId| nodes.contains(&node.as_bytes()[0]);
+    let durable = [&[1, 2][..], &[3], &[1, 3], &[1, 2, 3]].map(|nodes| set.reached(among(nodes)));
+    assert_eq!(durable, [0, 0, 1, 2], "all of a former set are enough, though they are fewer than the quorum");
+    assert_eq!([&[1, 2][..], &[3], &[1, 3]].map(|nodes| set.covers(among(nodes))), [false, false, true]);
+    let drop = |set: &ReplicaSet, me, nodes| set.may_drop(&node(me), among(nodes));
+    assert_eq!(drop(&set, 1, &[1, 2]), Err(Retained::Current));
+    assert_eq!(drop(&set, 3, &[1, 2]), Err(Retained::NotRetired(PlacementEpoch(3))));
+    following.placements.get_mut(&CELL).unwrap().formers.clear();
+    following.placements.get_mut(&CELL).unwrap().retired = PlacementEpoch(3);
+    let set = replica_set(&following, &session()).unwrap();
+    assert_eq!(drop(&set, 3, &[1, 3]), Err(Retained::Unacknowledged { by: 1, wanted: 2 }));
+    assert_eq!(drop(&set, 3, &[1, 2]), Ok(()));
+}
+
+#[test]
+fn a_node_counts_itself_before_it_is_a_member_in_its_own_view() {
+    let mut early = view(vec![]);
+    early.members.clear();
+    assert_eq!(replica_set(&early, &session()).unwrap().nodes, [node(1)]);
+    early.region = Region::new("us").unwrap();
+    early.policy = view(vec![Region::new("eu").unwrap()]).policy;
+    assert_eq!(replica_set(&early, &session()).unwrap().nodes, []);
 }
 
 #[test]

@@ -10,6 +10,7 @@ use super::rule::{Host, Rule};
 use crate::defect::{Defect, Defects, Sound};
 use crate::id::PlacementEpoch;
 use crate::name::ClassName;
+use crate::view::PlacementView;
 use hedgerow_attest::id::NodeId;
 use std::collections::{BTreeMap, BTreeSet};
 use thiserror::Error;
@@ -42,6 +43,14 @@ pub enum Retained {
 }
 
 impl<D: Defects> Transition<D> {
+    /// The placements of a cell that still count, as far as they are known.
+    #[must_use]
+    pub fn of(placement: &PlacementView, defects: D) -> Self {
+        let mut epochs = placement.formers.clone();
+        epochs.insert(placement.epoch, Holdings { groups: placement.groups.clone(), ..Holdings::default() });
+        Self { defects, epochs }
+    }
+
     /// Before any placement is known.
     pub const fn new(defects: D) -> Self {
         Self { defects, epochs: BTreeMap::new() }
@@ -63,7 +72,8 @@ impl<D: Defects> Transition<D> {
     pub fn write_sets(&self, class: &ClassName, prefix: u8) -> Vec<&[NodeId]> {
         let mut sets: Vec<&[NodeId]> = Vec::new();
         for holders in self.epochs.values().map(|held| held.group(class, prefix)) {
-            if !holders.is_empty() && !sets.contains(&holders) {
+            if !holders.is_empty() {
+                sets.retain(|set| !same_nodes(set, holders));
                 sets.push(holders);
             }
         }
@@ -82,7 +92,9 @@ impl<D: Defects> Transition<D> {
     #[must_use]
     pub fn is_durable(&self, class: &ClassName, prefix: u8, quorum: u8, durable: &BTreeSet<NodeId>) -> bool {
         let sets = self.write_sets(class, prefix);
-        !sets.is_empty() && sets.iter().all(|set| among(set, durable) >= usize::from(quorum))
+        let has = |node: &NodeId| durable.contains(node);
+        let Some((current, formers)) = sets.split_last() else { return false };
+        reached(current, formers.iter().copied(), has) >= quorum
     }
 
     /// Whether this node may drop a group of which these nodes said that they have, durably, all that it has.
@@ -104,11 +116,10 @@ impl<D: Defects> Transition<D> {
         if let Some((epoch, _)) = newest_first.find(|(_, holders)| holders.contains(me)) {
             return Err(Retained::NotRetired(*epoch));
         }
-        let by = among(current, have);
-        if by < usize::from(quorum) && !self.defects.has(Defect::RetireForces) {
-            return Err(Retained::Unacknowledged { by, wanted: quorum });
+        if self.defects.has(Defect::RetireForces) {
+            return Ok(());
         }
-        Ok(())
+        has_quorum(current, quorum, |node| have.contains(node))
     }
 
     /// Where a write waits for a holder that is away: the node that draws best among those that the rule lets in and that do
@@ -124,8 +135,28 @@ impl<D: Defects> Transition<D> {
     }
 }
 
-fn among(set: &[NodeId], nodes: &BTreeSet<NodeId>) -> usize {
-    set.iter().filter(|node| nodes.contains(*node)).count()
+/// On how many nodes a write counts as durable: in each set as many as have it there, and the fewest of these. All of a former
+/// set are enough, however few they are: its own rule may have asked for no more.
+pub(super) fn reached<'a>(
+    current: &[NodeId],
+    formers: impl IntoIterator<Item = &'a [NodeId]>,
+    has: impl Fn(&NodeId) -> bool,
+) -> u8 {
+    let among = |set: &[NodeId]| set.iter().filter(|node| has(node)).count();
+    let incomplete = formers.into_iter().map(|set| (among(set), set.len())).filter(|(durable, all)| durable < all);
+    let fewest = incomplete.map(|(durable, _)| durable).chain([among(current)]).min().unwrap_or_default();
+    u8::try_from(fewest).unwrap_or(u8::MAX)
+}
+
+/// Whether a quorum of the current holders has everything.
+pub(super) fn has_quorum(current: &[NodeId], quorum: u8, has: impl Fn(&NodeId) -> bool) -> Result<(), Retained> {
+    let by = current.iter().filter(|node| has(node)).count();
+    if by < usize::from(quorum) { Err(Retained::Unacknowledged { by, wanted: quorum }) } else { Ok(()) }
+}
+
+/// Whether two sets of holders are of the same nodes, whoever is home.
+pub(crate) fn same_nodes(one: &[NodeId], other: &[NodeId]) -> bool {
+    one.len() == other.len() && one.iter().all(|node| other.contains(node))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ pub(crate) enum Kind {
     Probe,
     Exchange,
     Accusation,
+    Settled,
     Campaign,
     Grant,
     Denial,
@@ -25,6 +26,7 @@ impl Kind {
             VerifiedMessage::Probe(_) => Self::Probe,
             VerifiedMessage::Exchange(_) => Self::Exchange,
             VerifiedMessage::Accusation(_) => Self::Accusation,
+            VerifiedMessage::Settled(_) => Self::Settled,
             VerifiedMessage::Lease(lease) => match &**lease {
                 VerifiedLease::Campaign(_) => Self::Campaign,
                 VerifiedLease::Grant(_) => Self::Grant,

@@ -16,4 +16,5 @@ mod defect_tests;
 mod election_tests;
 mod membership_tests;
 mod placement_tests;
+mod retirement_tests;
 mod voter_tests;

@@ -4,7 +4,7 @@ use super::state::MemberState;
 use crate::fact::{CellContact, Health, Totals, VerifiedRollup};
 use crate::id::{ConfigEpoch, Incarnation, PlacementEpoch, Term};
 use crate::name::{ClassName, ModelRef};
-use crate::placement::{Deployment, NodeClasses, Policy, PolicyName};
+use crate::placement::{Deployment, Holdings, NodeClasses, Policy, PolicyName};
 use crate::time::Mono;
 use hedgerow_attest::digest::Sha256Digest;
 use hedgerow_attest::id::{CellId, MeshId, NodeId};
@@ -144,6 +144,8 @@ pub struct PlacementView {
     pub retired: PlacementEpoch,
     /// The rules that it keeps, where they are known. A looser rule counts only once a placement keeps it.
     pub policy: Option<Arc<Policy>>,
+    /// The placements before it that are not retired, as far as they are known: their holders count beside those of today.
+    pub formers: BTreeMap<PlacementEpoch, Holdings>,
     /// Nodes by class and hash prefix, home first.
     pub groups: BTreeMap<(ClassName, u8), Vec<NodeId>>,
     /// Nodes by model and version, best first.

@@ -4,6 +4,7 @@ use crate::coords::Coordinate;
 use crate::election::{LeaseMessage, LeaseName, LeaseNews};
 use crate::fact::{Accusation, FactVersion, Liveness, Scope, SignedFact};
 use crate::id::Incarnation;
+use crate::placement::Settled;
 use hedgerow_attest::bounded::bounded_vec;
 use hedgerow_attest::id::NodeId;
 use hedgerow_attest::signed::Signed;
@@ -35,6 +36,9 @@ pub enum Message {
     Lease(Box<LeaseMessage>),
     /// The sender could not reach the accused; asks what the receiver knows. Signed, so that it can be shown to others.
     Accusation(Signed<Accusation>),
+    /// What the sender has handed over of what it holds by former placements; to the holder of its cell's lease. Not signed:
+    /// nobody says it for another, and too much of it permits what nobody is forced to.
+    Settled(Settled),
 }
 
 /// Liveness, as in SWIM (Das, Gupta, Motivala, DSN 2002). Not signed: the link names the sender, and what it says about

@@ -32,6 +32,7 @@ impl VerifiedMessage {
                 Self::Accusation(accusation)
             }
             Self::Probe(_)
+            | Self::Settled(_)
             | Self::Exchange(
                 VerifiedExchange::Summary { .. } | VerifiedExchange::Digest { .. } | VerifiedExchange::Pull { .. },
             ) => self,

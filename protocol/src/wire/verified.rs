@@ -3,6 +3,7 @@
 use super::message::{ExchangeMessage, FactEntry, Message, ProbeMessage, SUMMARY_BUCKETS, ScopeRoot};
 use crate::election::{Abandon, Campaign, Denial, GrantReply, Handover, LeaseMessage, Propose, Refusal, VerifiedGrant};
 use crate::fact::{Accusation, Scope, VerifiedFact};
+use crate::placement::Settled;
 use crate::register::{Acceptance, Decision, VerifiedDecision};
 use hedgerow_attest::signed::Verified;
 
@@ -17,6 +18,8 @@ pub enum VerifiedMessage {
     Lease(Box<VerifiedLease>),
     /// An accusation by the node that sent it.
     Accusation(Box<Verified<Accusation>>),
+    /// Carries no signatures.
+    Settled(Settled),
 }
 
 /// An exchange whose facts were checked.
@@ -83,6 +86,7 @@ impl VerifiedMessage {
             Self::Exchange(exchange) => Message::Exchange(exchange.to_wire()),
             Self::Lease(lease) => Message::Lease(Box::new(lease.to_wire())),
             Self::Accusation(accusation) => Message::Accusation(accusation.envelope().clone()),
+            Self::Settled(settled) => Message::Settled(settled.clone()),
         }
     }
 }

@@ -80,6 +80,7 @@ impl Message {
                 }
                 VerifiedMessage::Accusation(Box::new(accusation))
             }
+            Self::Settled(settled) => VerifiedMessage::Settled(settled),
         };
         Ok(Opened { message, refused })
     }

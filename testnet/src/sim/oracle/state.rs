@@ -143,7 +143,10 @@ impl Oracle {
                 self.members.suspicion_told(now, node, to);
             }
             VerifiedMessage::Lease(lease) => self.said_lease(now, node, lease),
-            VerifiedMessage::Probe(_) | VerifiedMessage::Exchange(_) | VerifiedMessage::Accusation(_) => {}
+            VerifiedMessage::Probe(_)
+            | VerifiedMessage::Exchange(_)
+            | VerifiedMessage::Accusation(_)
+            | VerifiedMessage::Settled(_) => {}
         }
     }
 

@@ -1,0 +1,200 @@
+//! Which decided placements still count, and when the holder of the lease has those retired that no longer need to.
+
+use super::effects::Effects;
+use super::interface::Lane;
+use super::mesh_core::MeshCore;
+use crate::defect::Defects;
+use crate::fact::{Fact, FactKey, VerifiedFact};
+use crate::id::PlacementEpoch;
+use crate::placement::{Holdings, PlacementTable, Settled, same_nodes};
+use crate::register::{Content, VerifiedDecision};
+use crate::time::Mono;
+use crate::wire::VerifiedMessage;
+use hedgerow_attest::id::{CellId, NodeId};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// Former placements that may count beside the current one. Each is a table that every node of the cell keeps, and a set of
+/// nodes in which every write needs a quorum; where one more is wanted the oldest is retired first, whoever still holds what:
+/// that permits and never forces.
+pub(super) const FORMERS_MAX: usize = 4;
+
+/// Time after which a node repeats to the holder what it said. A guess: what is lost on a link that is up is rare, and
+/// nothing but room waits for it.
+const REPEAT: Duration = Duration::from_secs(4);
+
+/// Placements that a node asks for by name when it missed some; the comparison of facts brings the rest.
+const PLACEMENTS_ASKED: u64 = 64;
+
+/// What is known of placements that wait for their retirement.
+#[derive(Debug, Default)]
+pub(super) struct Retiring {
+    /// The placements that are decided and kept, by cell.
+    kept: BTreeMap<CellId, BTreeSet<PlacementEpoch>>,
+    /// What this node's sessions said last.
+    own: Option<Settled>,
+    /// Whom this node told that, and when.
+    told: Option<(NodeId, Mono)>,
+    /// What others told this node while it led.
+    heard: BTreeMap<NodeId, Settled>,
+}
+
+impl<D: Defects> MeshCore<D> {
+    /// The last table that the register of the cell decided, followed here or not.
+    pub(super) fn decided_table(&self, cell: &CellId) -> Option<&PlacementTable> {
+        self.table(cell, *self.retiring.kept.get(cell)?.last()?)
+    }
+
+    fn table(&self, cell: &CellId, epoch: PlacementEpoch) -> Option<&PlacementTable> {
+        match self.facts.get(&FactKey::Placement(*cell, epoch)).map(VerifiedFact::fact) {
+            Some(Fact::Decision(decision)) => match &decision.value.content {
+                Content::Placement(table) => Some(table),
+                Content::Configuration(_) | Content::Retirement(_) => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// The key of the last placement that the register of the cell decided.
+    pub(super) fn decided_key(&self, cell: &CellId) -> Option<FactKey> {
+        Some(FactKey::Placement(*cell, *self.retiring.kept.get(cell)?.last()?))
+    }
+
+    /// The cells of which a placement is known.
+    pub(super) fn placed_cells(&self) -> impl Iterator<Item = CellId> + '_ {
+        self.retiring.kept.keys().copied()
+    }
+
+    /// The placements before that one which still count, oldest first, as far as they are known.
+    pub(super) fn formers(&self, cell: &CellId, epoch: PlacementEpoch) -> impl Iterator<Item = &PlacementTable> {
+        let (cell, retired) = (*cell, self.retired(cell));
+        let kept = self.retiring.kept.get(&cell).into_iter().flatten();
+        let counts = move |known: &&PlacementEpoch| **known > retired && **known < epoch;
+        kept.filter(counts).filter_map(move |known| self.table(&cell, *known))
+    }
+
+    /// The last placement of the cell that is retired; 0 if none.
+    pub(super) fn retired(&self, cell: &CellId) -> PlacementEpoch {
+        match self.facts.get(&FactKey::Retirement(*cell)).map(VerifiedFact::fact) {
+            Some(Fact::Decision(decision)) => match decision.value.content {
+                Content::Retirement(epoch) => epoch,
+                Content::Configuration(_) | Content::Placement(_) => PlacementEpoch(0),
+            },
+            _ => PlacementEpoch(0),
+        }
+    }
+
+    /// Whether a decision is of a placement that is retired, while a later one is known.
+    pub(super) fn is_over(&self, decision: &VerifiedDecision) -> bool {
+        let Content::Placement(table) = &decision.value.content else { return false };
+        let cell = &decision.value.cell;
+        let later = |kept: &BTreeSet<PlacementEpoch>| kept.last().is_some_and(|last| *last > table.epoch);
+        table.epoch <= self.retired(cell) && self.retiring.kept.get(cell).is_some_and(later)
+    }
+
+    /// A placement or a retirement was decided: what no longer counts is forgotten, but never the last one.
+    pub(super) fn follow_placements(&mut self, fx: &mut Effects<'_>, cell: CellId, content: &Content) {
+        let retired = self.retired(&cell);
+        let kept = self.retiring.kept.entry(cell).or_default();
+        if let Content::Placement(table) = content {
+            kept.insert(table.epoch);
+        }
+        let last = kept.last().copied().unwrap_or_default();
+        let over: Vec<PlacementEpoch> = kept.extract_if(.., |known| *known <= retired && *known != last).collect();
+        for epoch in over {
+            self.forget(fx, &FactKey::Placement(cell, epoch));
+        }
+        self.touch();
+    }
+
+    /// The detail of a cell is kept no longer.
+    pub(super) fn forget_placements(&mut self, cell: &CellId) {
+        self.retiring.kept.remove(cell);
+    }
+
+    /// Keys of the placements that may have been decided in the slots that this node missed.
+    pub(super) fn missed_placements(&self, cell: &CellId, slots: u64) -> Vec<FactKey> {
+        let known = self.retiring.kept.get(cell).and_then(BTreeSet::last).copied().unwrap_or_default().0;
+        let missed = known.saturating_add(1)..=known.saturating_add(slots.min(PLACEMENTS_ASKED));
+        missed.map(|epoch| FactKey::Placement(*cell, PlacementEpoch(epoch))).collect()
+    }
+
+    /// This node's sessions say what they have handed over.
+    pub(super) fn settled_here(&mut self, fx: &mut Effects<'_>, settled: Settled) {
+        if self.retiring.own.as_ref() != Some(&settled) {
+            self.retiring.own = Some(settled);
+            self.retiring.told = None;
+            self.tell_settled(fx);
+        }
+    }
+
+    /// A replica tells the holder what it has handed over. Nobody else has a use for it, and it will be repeated.
+    pub(super) fn settled_there(&mut self, now: Mono, from: NodeId, settled: Settled) {
+        let of_cell = self.roster.member(&from).is_some_and(|member| *member.region() == self.config.region);
+        if of_cell && self.home == Some(settled.cell) && self.cell.holds(now).is_some() {
+            self.retiring.heard.insert(from, settled);
+        }
+    }
+
+    /// Tells the holder of the lease what this node has handed over, while anything waits for that.
+    pub(super) fn tell_settled(&mut self, fx: &mut Effects<'_>) {
+        let (Some(cell), Some(own)) = (self.home, &self.retiring.own) else { return };
+        let Some(holder) = self.cell.known(fx.now).map(|known| known.holder) else { return };
+        let told = self.retiring.told.is_some_and(|(to, at)| to == holder && fx.now.since(at) < REPEAT);
+        if told || holder == self.config.me || own.cell != cell || !self.is_waited_for(&cell, own.epoch) {
+            return;
+        }
+        self.retiring.told = Some((holder, fx.now));
+        fx.send(holder, Lane::Rpc, VerifiedMessage::Settled(own.clone()));
+        if !self.contacts.of(&holder).is_linked() {
+            self.dial(fx, holder);
+        }
+    }
+
+    /// Whether a placement before that one still counts and gives this node a group.
+    fn is_waited_for(&self, cell: &CellId, epoch: PlacementEpoch) -> bool {
+        let me = self.config.me;
+        let current = self.placements.get(cell).is_some_and(|followed| followed.epoch == epoch);
+        let holds = |former: &PlacementTable| Holdings::of_table(former).groups.values().any(|set| set.contains(&me));
+        current && self.formers(cell, epoch).any(holds)
+    }
+
+    /// The placement that the holder has retired next, with all before it: every group has been handed over to a quorum of
+    /// its holders of today by every former holder that is not down. Those that are down, or have left, keep what they have
+    /// and hand it over when they are back.
+    pub(super) fn next_retirement(&self, now: Mono, cell: &CellId) -> Option<PlacementEpoch> {
+        let current = self.decided_table(cell)?;
+        let today = Holdings::of_table(current);
+        let last = self.formers(cell, current.epoch).last()?.epoch;
+        let handed_over = |former: &PlacementTable| {
+            Holdings::of_table(former).groups.iter().all(|((class, prefix), former)| {
+                let holders = today.group(class, *prefix);
+                let has_handed_over = |node: &NodeId| {
+                    let said = self.said_settled(node);
+                    let said = said.filter(|said| said.cell == *cell && said.epoch == current.epoch);
+                    said.is_some_and(|said| !said.is_open(class, *prefix)) || self.is_away(now, node)
+                };
+                holders.is_empty() || same_nodes(holders, former) || former.iter().all(has_handed_over)
+            })
+        };
+        self.formers(cell, current.epoch).all(handed_over).then_some(last)
+    }
+
+    /// Whether a member has left, or has been down for longer than a repair waits.
+    fn is_away(&self, now: Mono, node: &NodeId) -> bool {
+        let is_known = *node == self.config.me || self.liveness(node).is_some();
+        !is_known || self.has_left(node) || self.is_overdue(now, node)
+    }
+
+    fn said_settled(&self, node: &NodeId) -> Option<&Settled> {
+        if *node == self.config.me { self.retiring.own.as_ref() } else { self.retiring.heard.get(node) }
+    }
+
+    /// The oldest placement, where there is no room for one more beside the current one.
+    pub(super) fn crowded_out(&self, cell: &CellId) -> Option<PlacementEpoch> {
+        let current = self.decided_table(cell)?;
+        let mut formers = self.formers(cell, current.epoch);
+        let oldest = formers.next()?.epoch;
+        (formers.count() + 1 >= FORMERS_MAX).then_some(oldest)
+    }
+}
