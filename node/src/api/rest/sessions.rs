@@ -10,8 +10,8 @@ use axum::response::{IntoResponse, Response};
 use hedgerow_crdt::etag::{CausalToken, Etag};
 use hedgerow_crdt::ops::{Scalar, SessionOp};
 use hedgerow_protocol::name::{ClassName, Namespace};
-use hedgerow_protocol::placement::{PlacementError, REPLICAS_MAX};
-use hedgerow_protocol::session_id::SessionId;
+use hedgerow_protocol::placement::{PlacementError, REPLICAS_MAX, class_rule};
+use hedgerow_protocol::session_id::{GROUP_PREFIXES, SessionId};
 use hedgerow_protocol::view::MeshView;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -106,8 +106,7 @@ pub(super) async fn write(
 /// A write that no set of replicas could satisfy is refused before it is made; 202 is for those that may still get there.
 fn require_quorum(view: &MeshView, session: &SessionId, quorum: Option<u8>) -> Result<(), Problem> {
     let class = &session.class;
-    let rule = view.policy.as_deref().and_then(|policy| policy.class(class));
-    let most = rule.map_or(REPLICAS_MAX, |rule| rule.replicas);
+    let most = class_rule(view, &session.group(GROUP_PREFIXES)).map_or(REPLICAS_MAX, |rule| rule.replicas);
     match quorum {
         Some(quorum) if !(1..=most).contains(&quorum) => {
             let detail = format!("a quorum of {quorum} cannot be met: sessions of class {class} have {most} replicas");
@@ -272,6 +271,7 @@ fn tagged(status: StatusCode, etag: &str, token: &str, body: &Value) -> Response
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::testing;
 
     #[test]
     fn objects_spread_over_their_paths_and_lists_are_refused() {
@@ -302,5 +302,21 @@ mod tests {
             (StatusCode::ACCEPTED, &HeaderValue::from_static("\"e\""))
         );
         assert_eq!(respond(written(2)).unwrap().status(), StatusCode::OK);
+    }
+
+    #[test]
+    fn a_quorum_may_be_as_large_as_what_the_placement_keeps_until_a_smaller_one_is_committed() {
+        let mut view = testing::view(&[]);
+        testing::place(&mut view, 1, 0, &[1, 2, 3]);
+        let session = SessionId::named(testing::CELL, testing::cart(), Namespace::new("shop").unwrap(), "alice");
+        let most =
+            |view: &MeshView| (1..=4).filter(|quorum| require_quorum(view, &session, Some(*quorum)).is_ok()).max();
+        assert_eq!(most(&view), Some(2), "two replicas by the policy in force");
+        let mut committed = (**view.policy.as_ref().unwrap()).clone();
+        committed.classes[0].replicas = 3;
+        view.placements.get_mut(&testing::CELL).unwrap().policy = Some(std::sync::Arc::new(committed));
+        assert_eq!(most(&view), Some(3), "three by the placement, which is what holds the session");
+        view.policy = None;
+        assert_eq!(most(&view), Some(4), "whoever knows no rule leaves it to the replica");
     }
 }
