@@ -247,8 +247,9 @@ fn known_and_parked_frames_are_not_verified_again() {
 }
 
 #[test]
-fn messages_from_outside_the_placement_are_ignored() {
-    let mut mesh = Mesh::new(2, 1);
+fn a_node_that_is_no_replica_takes_nothing_in() {
+    let mut mesh = Mesh::new(3, 1);
+    mesh.place(&[2], 1);
     send_frame(&mut mesh, 1, &foreign_frame(1, FrameRoot::NONE, &[change_by(7, 1)]).seal());
     assert_eq!((mesh.verifications, mesh.host(1).disk.len()), (0, 0));
 }

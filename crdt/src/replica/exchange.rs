@@ -16,14 +16,15 @@ use crate::{
 };
 
 impl<E: DocEngine> Replica<E> {
-    /// Takes a message of another replica; messages of other nodes are ignored, whatever they say.
+    /// Takes a message of another node. Those that are replicas are told all that they ask for. Others may have been, and then they hand over what
+    /// they have: that is taken, and nothing but what is held here is told to them.
     pub(crate) fn take_message(&mut self, cx: &mut Context<'_>, from: NodeId, message: SyncMessage) {
         let SyncMessage { group, body } = message;
         if self.phase != Phase::Serving || group != self.config.group {
             return;
         }
         match body {
-            SyncBody::Frames(frames) if self.replicas_ever.contains(&from) => {
+            SyncBody::Frames(frames) if self.is_replica() => {
                 for frame in frames {
                     self.look_at(cx, from, frame);
                 }
@@ -32,6 +33,12 @@ impl<E: DocEngine> Replica<E> {
             SyncBody::Vector { held, ask } if self.is_peer(&from) => {
                 self.heard(cx, from, &held);
                 self.answer(cx, from, ask);
+            }
+            SyncBody::Vector { held, ask } if self.is_replica() => {
+                self.heard(cx, from, &held);
+                if ask != Ask::Nothing {
+                    self.answer(cx, from, Ask::Vector);
+                }
             }
             SyncBody::Want { session: _, changes } if self.is_peer(&from) => {
                 let frames = self.log.containing(&changes, PULL_BYTES_MAX);
@@ -45,8 +52,8 @@ impl<E: DocEngine> Replica<E> {
 
     /// A frame whose signature holds waits for the next commit.
     pub(crate) fn take_frame(&mut self, from: NodeId, frame: VerifiedFrame) {
-        let from_replica = self.phase == Phase::Serving && self.replicas_ever.contains(&from);
-        if from_replica && frame.head().group == self.config.group && self.inbox.len() < self.config.limits.requests {
+        let is_replica = self.phase == Phase::Serving && self.is_replica();
+        if is_replica && frame.head().group == self.config.group && self.inbox.len() < self.config.limits.requests {
             let origin = frame.head().origin;
             if origin.node == from
                 && let Some(peer) = self.peers.get_mut(&from)
@@ -73,16 +80,18 @@ impl<E: DocEngine> Replica<E> {
         }
     }
 
-    /// Repeats what is due, with peers that are replicas and have links; for others nothing is due any more.
+    /// Repeats what is due, with nodes that have links: replicas are asked and told, others only asked. For the rest nothing is due any more.
     pub(crate) fn retry_exchange(&mut self, cx: &mut Context<'_>) {
         let nodes: Vec<NodeId> = self.peers.keys().copied().collect();
         for node in nodes {
-            let serves = self.phase == Phase::Serving && self.is_peer(&node);
+            let serves = self.phase == Phase::Serving;
+            let (asks, tells) = (serves && self.is_replica(), serves && self.is_peer(&node));
             let peer = self.peers.get_mut(&node).expect("the peer was just listed");
-            if !(peer.up && serves) {
+            if !(peer.up && asks) {
                 peer.pull.reset();
+            }
+            if !(peer.up && tells) {
                 peer.nudge.reset();
-                continue;
             }
             let is_due = |due| due <= cx.now;
             let ask = if peer.pull.due().is_some_and(is_due) {
@@ -152,10 +161,12 @@ impl<E: DocEngine> Replica<E> {
     }
 
     /// Pulls at once when the peer has more and nothing was asked of it yet; nudges after a while when it has less, since a push may be under way.
+    /// Only replicas pull, and only they are nudged.
     fn settle_peer(&mut self, cx: &mut Context<'_>, node: NodeId) {
         let serves = self.phase == Phase::Serving;
+        let (asks, tells) = (self.is_replica(), self.is_peer(&node));
         let Some(peer) = self.peers.get_mut(&node).filter(|peer| peer.up && serves) else { return };
-        if exceeds(&peer.held, |origin| self.log.reach(origin)) {
+        if asks && exceeds(&peer.held, |origin| self.log.reach(origin)) {
             if !peer.pull.is_armed() {
                 peer.pull.arm(cx.now);
                 self.send(cx, node, SyncBody::Vector { held: self.log.held(), ask: Ask::Frames });
@@ -165,7 +176,7 @@ impl<E: DocEngine> Replica<E> {
             peer.pull.reset();
         }
         let has = |origin: &_| peer.held.get(origin).copied().unwrap_or(Lsn(0));
-        if exceeds(self.log.durable_reach(), has) {
+        if tells && exceeds(self.log.durable_reach(), has) {
             if !peer.nudge.is_armed() {
                 peer.nudge.arm(cx.now);
             }

@@ -23,7 +23,7 @@ use crate::{
     message::{SyncBody, SyncMessage},
     ops::SessionOp,
     prescan::hash_of,
-    replica::{Event, Input, Output, Read, ReadResult, Replica, ReplicaConfig, Snapshot, Write, WriteResult},
+    replica::{Event, Input, Output, Read, ReadResult, Replica, ReplicaConfig, Snapshot, Standing, Write, WriteResult},
     testing::{group, node, secret},
 };
 
@@ -38,6 +38,9 @@ pub(crate) struct Host {
     pub(crate) unsynced: Option<(Token, Vec<Vec<u8>>)>,
     /// Hashes of the changes on the disk.
     durable: BTreeSet<ChangeHash>,
+    /// What it knows of where the group is.
+    placement: ReplicaSet,
+    pub(crate) standing: Option<Standing>,
     rng: ChaCha8Rng,
 }
 
@@ -54,7 +57,6 @@ pub(crate) struct Mesh {
     pub(crate) hosts: Vec<Host>,
     pub(crate) flights: VecDeque<Flight>,
     cut: BTreeSet<(u8, u8)>,
-    placement: ReplicaSet,
     limits: Limits,
     requests: u64,
     pub(crate) writes: BTreeMap<u64, WriteResult>,
@@ -88,6 +90,8 @@ impl Mesh {
             disk: Vec::new(),
             unsynced: None,
             durable: AutomergeDoc::skeleton().heads().into_iter().collect(),
+            placement: placement.clone(),
+            standing: None,
             rng: ChaCha8Rng::seed_from_u64(u64::from(id)),
         };
         let mut mesh = Self {
@@ -95,7 +99,6 @@ impl Mesh {
             hosts: (1..=nodes).map(host).collect(),
             flights: VecDeque::new(),
             cut: BTreeSet::new(),
-            placement,
             limits,
             requests: 0,
             writes: BTreeMap::new(),
@@ -125,11 +128,22 @@ impl Mesh {
     }
 
     pub(crate) fn place(&mut self, nodes: &[u8], write_quorum: u8) {
-        self.placement.nodes = nodes.iter().copied().map(node).collect();
-        self.placement.write_quorum = write_quorum;
         for at in 1..=self.count() {
-            self.input(at, Input::Placement(self.placement.clone()));
+            let nodes = nodes.iter().copied().map(node).collect();
+            let told = ReplicaSet { nodes, write_quorum, ..self.host(at).placement.clone() };
+            self.tell(at, told);
         }
+    }
+
+    /// One node learns where the group is.
+    pub(crate) fn tell(&mut self, at: u8, placement: ReplicaSet) {
+        self.host(at).placement = placement.clone();
+        self.input(at, Input::Placement(placement));
+    }
+
+    /// What one node knows of where the group is.
+    pub(crate) fn told(&self, at: u8) -> &ReplicaSet {
+        &self.hosts[usize::from(at) - 1].placement
     }
 
     pub(crate) fn set_link(&mut self, one: u8, two: u8, up: bool) {
@@ -186,7 +200,8 @@ impl Mesh {
         let mut groups = Snapshot::by_group(host.disk.iter().map(Vec::as_slice)).unwrap();
         let snapshot = groups.remove(&group()).unwrap_or_else(Snapshot::empty);
         self.input(at, Input::Start(Box::new(snapshot)));
-        self.input(at, Input::Placement(self.placement.clone()));
+        let placement = self.host(at).placement.clone();
+        self.input(at, Input::Placement(placement));
         for other in 1..=self.count() {
             if other != at && self.hosts[usize::from(other) - 1].machine.is_some() && self.is_linked(at, other) {
                 self.link(at, other, true);
@@ -198,8 +213,7 @@ impl Mesh {
     /// The disk is gone with everything on it.
     pub(crate) fn lose_disk(&mut self, at: u8) {
         self.crash(at, false);
-        self.host(at).disk.clear();
-        self.host(at).durable = AutomergeDoc::skeleton().heads().into_iter().collect();
+        self.host(at).clear();
     }
 
     /// Lets time pass; machines get a tick when their deadlines come.
@@ -294,6 +308,8 @@ impl Mesh {
                 let earlier = self.reads.insert(request, result);
                 assert_eq!(earlier, None, "one answer for a read");
             }
+            Output::Standing(standing) => self.host(at).standing = Some(standing),
+            Output::Drop => self.host(at).clear(),
             Output::Event(event) => self.events.push((at, event)),
         }
         None
@@ -316,8 +332,15 @@ impl Mesh {
             }
             Output::WriteReply { result: WriteResult::PreconditionFailed { token, .. }, .. } => shown(token),
             Output::ReadReply { result: ReadResult::Found(found), .. } => shown(&found.token),
+            Output::Drop => {
+                let ReplicaSet { nodes, write_quorum, .. } = &host.placement;
+                let has =
+                    |node: &&NodeId| host.durable.is_subset(&self.hosts[usize::from(node.as_bytes()[0]) - 1].durable);
+                let by = nodes.iter().filter(has).count();
+                assert!(by >= usize::from(*write_quorum), "node {at} drops what {by} nodes have");
+            }
             Output::Send { .. } | Output::Persist { .. } | Output::Sign { .. } | Output::VerifyFrame { .. } => {}
-            Output::WriteReply { .. } | Output::ReadReply { .. } | Output::Event(_) => {}
+            Output::WriteReply { .. } | Output::ReadReply { .. } | Output::Standing(_) | Output::Event(_) => {}
         }
     }
 
@@ -331,6 +354,11 @@ impl Mesh {
 }
 
 impl Host {
+    fn clear(&mut self) {
+        self.disk.clear();
+        self.durable = AutomergeDoc::skeleton().heads().into_iter().collect();
+    }
+
     fn store(&mut self, records: Vec<Vec<u8>>) {
         for bytes in &records {
             let frame = crate::frame::SealedFrame::from_bytes(bytes).unwrap();

@@ -2,7 +2,7 @@
 
 use hedgerow_attest::{id::NodeId, key::PublicKey, signed::Verified};
 use hedgerow_protocol::{
-    id::{BootId, Token},
+    id::{BootId, PlacementEpoch, Token},
     placement::ReplicaSet,
     session_id::{GroupId, SessionId},
     time::Mono,
@@ -154,6 +154,21 @@ pub enum Output {
         /// What was found.
         result: ReadResult,
     },
+    /// How far the hand-over to the holders of today is; said when it changes.
+    Standing(Standing),
+    /// Delete what the log holds of this group, durably. The machine answers nothing from here on; make another from an empty snapshot if the group
+    /// comes back.
+    Drop,
     /// Something for operators and tests to know.
     Event(Event),
+}
+
+/// How far a replica has handed over what it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// The placement whose holders are meant.
+    pub epoch: PlacementEpoch,
+    /// Whether fewer than W of them have, durably, everything that this one has. Nobody asks while the group stays where it is, and then it is
+    /// said that nothing is open.
+    pub is_open: bool,
 }

@@ -15,7 +15,7 @@ use crate::{
     engine::{Author, AutomergeDoc, DocEngine},
     frame::{Origin, VerifiedFrame},
     replica::{
-        Event, Input, Output, ReplicaConfig, Snapshot, Write,
+        Event, Input, Output, ReplicaConfig, Snapshot, Standing, Write,
         commit::Commit,
         log::Log,
         peers::{Peer, Peers},
@@ -30,8 +30,8 @@ pub struct Replica<E = AutomergeDoc> {
     pub(crate) config: ReplicaConfig,
     pub(crate) phase: Phase,
     pub(crate) placement: Option<ReplicaSet>,
-    /// All nodes that have been replicas since the start; frames are taken from these.
-    pub(crate) replicas_ever: BTreeSet<NodeId>,
+    /// What was said last of the hand-over.
+    pub(crate) standing: Option<Standing>,
     /// Durable states only.
     pub(crate) docs: BTreeMap<SessionId, SessionDoc<E>>,
     pub(crate) log: Log,
@@ -50,6 +50,8 @@ pub(crate) enum Phase {
     /// Before the log is read.
     Starting,
     Serving,
+    /// Everything was handed over, and the driver was told to drop it.
+    Dropped,
     /// After a failed persist or an unreadable log.
     Failed,
 }
@@ -81,7 +83,7 @@ impl<E: DocEngine> Replica<E> {
             config,
             phase: Phase::Starting,
             placement: None,
-            replicas_ever: BTreeSet::new(),
+            standing: None,
             docs: BTreeMap::new(),
             log: Log::default(),
             peers: BTreeMap::new(),
@@ -108,9 +110,14 @@ impl<E: DocEngine> Replica<E> {
         self.last_token
     }
 
-    /// Whether the node is another replica of the present placement.
+    /// Whether the node is another replica by a placement that counts.
     pub(crate) fn is_peer(&self, node: &NodeId) -> bool {
-        *node != self.config.me && self.placement.as_ref().is_some_and(|placement| placement.nodes.contains(node))
+        *node != self.config.me && self.placement.as_ref().is_some_and(|placement| placement.counts(node))
+    }
+
+    /// Whether this node is a replica by a placement that counts. If not it takes nothing in, and hands over what it has.
+    pub(crate) fn is_replica(&self) -> bool {
+        self.placement.as_ref().is_some_and(|placement| placement.counts(&self.config.me))
     }
 
     /// The other replicas to which there is a link.
@@ -154,7 +161,6 @@ impl<E: DocEngine> Replica<E> {
     }
 
     fn place(&mut self, cx: &mut Context<'_>, placement: ReplicaSet) {
-        self.replicas_ever.extend(placement.nodes.iter().copied());
         self.placement = Some(placement);
         for node in self.peers_up() {
             self.greet(cx, node);
@@ -191,6 +197,7 @@ impl<E: DocEngine> Machine for Replica<E> {
         self.begin_commit(cx);
         self.expire(cx);
         self.retry_exchange(cx);
+        self.hand_over(cx);
     }
 
     fn next_deadline(&self) -> Option<Mono> {
@@ -223,6 +230,7 @@ impl Phase {
             Self::Starting => 0,
             Self::Serving => 1,
             Self::Failed => 2,
+            Self::Dropped => 3,
         }
     }
 }

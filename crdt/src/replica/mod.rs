@@ -9,9 +9,14 @@
 //! it. A frame that depends on changes which have not arrived waits, and asks for exactly those.
 //!
 //! A write is acknowledged when W nodes of the placement hold it durably, this one included. That is durability, not linearizability.
+//!
+//! While a placement follows another both count: writes need W nodes of each, and both sets are pushed to and asked. A node that is in none of
+//! them any more takes nothing in, hands over what it has to the holders of today, and has it dropped when all former placements are retired and W
+//! of these have it all.
 
 mod commit;
 mod exchange;
+mod hand_over;
 mod io;
 mod log;
 mod machine;
@@ -21,7 +26,7 @@ mod result;
 mod snapshot;
 mod stage;
 
-pub use io::{Input, Output, Read, ReplicaConfig, Write};
+pub use io::{Input, Output, Read, ReplicaConfig, Standing, Write};
 pub use machine::Replica;
 pub use result::{Event, Found, ReadResult, Refusal, WriteResult, Written};
 pub use snapshot::{Snapshot, SnapshotError};
@@ -40,3 +45,7 @@ mod convergence_tests;
 #[cfg(test)]
 #[path = "crash_tests.rs"]
 mod crash_tests;
+
+#[cfg(test)]
+#[path = "hand_over_tests.rs"]
+mod hand_over_tests;

@@ -1,5 +1,6 @@
 //! Clients' requests: taken in, waiting for what they wait for, answered.
 
+use hedgerow_attest::id::NodeId;
 use hedgerow_protocol::{session_id::SessionId, time::Mono};
 
 use crate::{
@@ -124,12 +125,14 @@ impl<E: DocEngine> Replica<E> {
         }
     }
 
-    /// Nodes of the placement that hold this boot's records up to `lsn` durably, this one included.
+    /// Nodes of the placement that hold this boot's records up to `lsn` durably, this one included; while former placements count, of the set
+    /// in which they are fewest.
     fn acked(&self, lsn: Lsn) -> u8 {
         let origin = self.origin();
-        let holds = |(node, peer): &(&_, &crate::replica::peers::Peer)| self.is_peer(node) && peer.holds(&origin, lsn);
-        let others = self.peers.iter().filter(holds).count();
-        u8::try_from(others + 1).unwrap_or(u8::MAX)
+        let holds = |node: &NodeId| {
+            *node == self.config.me || self.peers.get(node).is_some_and(|peer| peer.holds(&origin, lsn))
+        };
+        self.placement.as_ref().map_or(0, |placement| placement.reached(holds))
     }
 
     fn late_answer(&self, request: u64, waiting: Waiting) -> Output {
@@ -147,13 +150,14 @@ impl<E: DocEngine> Replica<E> {
 
     /// Why this machine does not answer for the session at present.
     fn refusal(&self, session: &SessionId) -> Option<Refusal> {
+        let is_replica = self.phase != Phase::Dropped && self.is_replica();
         match (self.phase, &self.placement) {
             (Phase::Failed, _) => return Some(Refusal::StorageFailed),
             (Phase::Starting, _) | (_, None) => return Some(Refusal::Starting),
-            (Phase::Serving, Some(placement)) if !placement.nodes.contains(&self.config.me) => {
+            (Phase::Serving | Phase::Dropped, Some(placement)) if !is_replica => {
                 return Some(Refusal::NotReplica { nodes: placement.nodes.clone() });
             }
-            (Phase::Serving, Some(_)) => {}
+            (Phase::Serving | Phase::Dropped, Some(_)) => {}
         }
         if session.class != self.config.group.class {
             return Some(Refusal::OtherGroup);
@@ -180,17 +184,17 @@ impl<E: DocEngine> Replica<E> {
         }
     }
 
-    /// A write that was acknowledged by W of N replicas is held by one of any N − W + 1; a replica in contact with fewer may miss one.
+    /// A write that was acknowledged by W of N replicas is held by one of any N − W + 1; a replica in contact with fewer may miss one. While a
+    /// placement follows another that holds for the replicas of each.
     fn is_stale(&self) -> bool {
         let Some(placement) = &self.placement else {
             return true;
         };
         let up = self.peers_up();
-        let enough = placement.nodes.len().saturating_sub(usize::from(placement.write_quorum)) + 1;
         let ahead = |node| {
             exceeds(&self.peers[node].held, |origin| self.log.durable_reach().get(origin).copied().unwrap_or_default())
         };
-        up.len() + 1 < enough || up.iter().any(ahead)
+        !placement.covers(|node| *node == self.config.me || up.contains(node)) || up.iter().any(ahead)
     }
 }
 

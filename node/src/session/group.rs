@@ -14,6 +14,7 @@ use hedgerow_protocol::id::Token;
 use hedgerow_protocol::machine::{Cx, Machine as _};
 use hedgerow_protocol::placement::ReplicaSet;
 use hedgerow_protocol::roster::Roster;
+use hedgerow_protocol::session_id::GroupId;
 use rand_chacha::ChaCha8Rng;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -21,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use super::answer::{Refused, SessionAnswer};
 use super::links::{LinkCounts, link_changes};
 use super::local::{LocalSession, local_sessions};
+use super::standings::{GroupStanding, Standings};
 use crate::net::{Lane, Net};
 use crate::observe::{Condition, Conditions, Counters, clocks, mono};
 use crate::store::{Completion, LogRow, SessionLog};
@@ -52,12 +54,15 @@ pub(super) struct GroupContext {
     pub(super) roster: watch::Receiver<Arc<Roster>>,
     pub(super) counters: Counters,
     pub(super) conditions: Conditions,
+    pub(super) standings: watch::Sender<Standings>,
 }
 
 /// One group's replica and what it waits for.
 #[derive(Debug)]
 pub(super) struct GroupTask {
     replica: Replica,
+    group: GroupId,
+    /// Names its rows in the log.
     index: Vec<u8>,
     context: GroupContext,
     rng: ChaCha8Rng,
@@ -73,13 +78,15 @@ pub(super) struct GroupTask {
     next_request: u64,
     /// The replica answers nothing any more, and what it is asked is certainly not done.
     broken: bool,
+    /// The replica was handed over and the log holds nothing of it.
+    dropped: bool,
 }
 
 impl GroupTask {
-    /// A task for a replica that has not started; `start` is its first input, `index` names its rows in the log.
+    /// A task for a replica of that group that has not started; `start` is its first input.
     pub(super) fn new(
         replica: Replica,
-        index: Vec<u8>,
+        group: GroupId,
         start: Input,
         context: GroupContext,
         rng: ChaCha8Rng,
@@ -88,7 +95,8 @@ impl GroupTask {
         links.mark_changed();
         Self {
             replica,
-            index,
+            index: postcard::to_stdvec(&group).expect("a vector takes any number of bytes"),
+            group,
             context,
             rng,
             inbox,
@@ -100,14 +108,18 @@ impl GroupTask {
             reads: BTreeMap::new(),
             next_request: 0,
             broken: false,
+            dropped: false,
         }
     }
 
-    /// Drives the replica until `stop`, or until nobody can reach it any more.
+    /// Drives the replica until `stop`, until nobody can reach it any more, or until it was dropped.
     pub(super) async fn run(mut self, stop: CancellationToken) {
         loop {
             while let Some(input) = self.soon.pop_front() {
                 self.step(input).await;
+            }
+            if self.dropped {
+                return self.say(GroupStanding::Dropped);
             }
             let deadline = self.replica.next_deadline();
             tokio::select! {
@@ -196,12 +208,35 @@ impl GroupTask {
             Output::VerifyFrame { from, frame } => self.verify(from, frame),
             Output::WriteReply { request, result } => answer(self.writes.remove(&request), result.into()),
             Output::ReadReply { request, result } => answer(self.reads.remove(&request), result.into()),
+            Output::Standing(standing) => self.say(GroupStanding::Held(standing)),
+            Output::Drop => self.drop_rows().await,
             Output::Event(event) => {
                 if matches!(event, Event::StorageFailed | Event::LogUnreadable { .. }) {
                     self.broken = true;
                     self.context.conditions.raise(Condition::SessionStorage);
                 }
                 log(&event);
+            }
+        }
+    }
+
+    fn say(&self, standing: GroupStanding) {
+        self.context.standings.send_modify(|standings| {
+            standings.insert(self.group.clone(), standing);
+        });
+    }
+
+    /// Those who hold the group today have everything: what the log holds of it goes.
+    async fn drop_rows(&mut self) {
+        match self.context.log.delete(self.index.clone()).await.await {
+            Ok(rows) => {
+                tracing::info!(group = %self.group, rows, "a group was handed over and is dropped here");
+                self.dropped = true;
+            }
+            Err(error) => {
+                tracing::error!(%error, "a group that was handed over was not dropped: it will be after a restart");
+                self.broken = true;
+                self.context.conditions.raise(Condition::SessionStorage);
             }
         }
     }

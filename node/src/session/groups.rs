@@ -1,6 +1,6 @@
 //! The groups that this node owns a replica of: which there are follows from the placements, and each has one task.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
 
@@ -10,8 +10,9 @@ use hedgerow_attest::key::SecretKey;
 use hedgerow_crdt::limits::Limits;
 use hedgerow_crdt::message::SyncMessage;
 use hedgerow_crdt::replica::{Input, Replica, ReplicaConfig, Snapshot, SnapshotError};
+use hedgerow_protocol::core::Command;
 use hedgerow_protocol::id::BootId;
-use hedgerow_protocol::placement::{ReplicaSet, group_set};
+use hedgerow_protocol::placement::{ReplicaSet, Settled, group_set};
 use hedgerow_protocol::roster::Roster;
 use hedgerow_protocol::session_id::GroupId;
 use hedgerow_protocol::view::MeshView;
@@ -25,6 +26,8 @@ use tokio_util::sync::CancellationToken;
 use super::group::{GROUP_QUEUE, GroupContext, GroupInput, GroupTask};
 use super::links::{LinkCounts, note_link};
 use super::local::LocalSession;
+use super::standings::{GroupStanding, Standings, settled};
+use crate::core::CoreHandle;
 use crate::net::Net;
 use crate::observe::{Condition, Conditions, Counters};
 use crate::store::{LoadError, SessionLog};
@@ -74,6 +77,8 @@ struct Inner {
     context: GroupContext,
     stop: CancellationToken,
     links: watch::Sender<LinkCounts>,
+    /// What the core is to be told of hand-overs.
+    settled: watch::Sender<Option<Settled>>,
     state: Mutex<State>,
 }
 
@@ -109,12 +114,14 @@ impl Groups {
             roster: parts.roster,
             counters: parts.counters,
             conditions: parts.conditions,
+            standings: watch::Sender::default(),
         };
         let groups: Vec<_> = stored.keys().cloned().collect();
         let rng = ChaCha8Rng::from_seed(parts.seed);
         let state = State { running: BTreeMap::new(), stored, tasks: JoinSet::new(), rng, last_link: 0 };
         let links = watch::Sender::new(LinkCounts::new());
-        let inner = Inner { me: parts.me, boot: parts.boot, context, stop, links, state: Mutex::new(state) };
+        let (settled, state) = (watch::Sender::default(), Mutex::new(state));
+        let inner = Inner { me: parts.me, boot: parts.boot, context, stop, links, settled, state };
         let this = Self(Arc::new(inner));
         for group in groups {
             this.start(&group);
@@ -122,10 +129,14 @@ impl Groups {
         Ok(this)
     }
 
-    /// Follows the view: every group that places a replica here has a task, and every task knows its replicas.
+    /// Follows the view: every group that places a replica here has a task, and every task knows its replicas. A group whose
+    /// task dropped it has none until it is placed here again.
     pub async fn follow(self, mut views: watch::Receiver<Arc<MeshView>>) {
+        let mut standings = self.0.context.standings.subscribe();
         loop {
             let view = views.borrow_and_update().clone();
+            let said = standings.borrow_and_update().clone();
+            self.bury(&said);
             for set in sets_here(&view) {
                 self.start(&set.group);
                 self.place(set).await;
@@ -133,12 +144,36 @@ impl Groups {
             for set in sets_gone(&view, &self.told()) {
                 self.place(set).await;
             }
+            let settled = settled(&view, &said);
+            self.0.settled.send_if_modified(|told| std::mem::replace(told, settled.clone()) != settled);
             let changed = tokio::select! {
                 () = self.0.stop.cancelled() => return,
                 changed = views.changed() => changed,
+                changed = standings.changed() => changed,
             };
             if changed.is_err() {
                 return;
+            }
+        }
+    }
+
+    /// Tells the core what was handed over, whenever that changes.
+    pub async fn report(self, core: CoreHandle) {
+        let mut settled = self.0.settled.subscribe();
+        loop {
+            let changed = tokio::select! {
+                () = self.0.stop.cancelled() => return,
+                changed = settled.changed() => changed,
+            };
+            let said = settled.borrow_and_update().clone();
+            match (changed, said) {
+                (Ok(()), Some(said)) => {
+                    if let Err(error) = core.command(Command::Settled(said)).await {
+                        tracing::debug!(%error, "what was handed over was not told");
+                    }
+                }
+                (Ok(()), None) => {}
+                (Err(_ended), _) => return,
             }
         }
     }
@@ -192,9 +227,19 @@ impl Groups {
         self.state().running.values().map(|running| running.inbox.clone()).collect()
     }
 
-    /// The last set of each group that was told one.
-    fn told(&self) -> Vec<ReplicaSet> {
-        self.state().running.values().filter_map(|running| running.set.clone()).collect()
+    /// The groups that have a task, with the last set that each was told.
+    fn told(&self) -> Vec<(GroupId, Option<ReplicaSet>)> {
+        self.state().running.iter().map(|(group, running)| (group.clone(), running.set.clone())).collect()
+    }
+
+    /// Forgets the tasks that have ended since what they held was dropped.
+    fn bury(&self, standings: &Standings) {
+        for (group, _) in standings.iter().filter(|(_, said)| **said == GroupStanding::Dropped) {
+            self.state().running.remove(group);
+            self.0.context.standings.send_modify(|standings| {
+                standings.remove(group);
+            });
+        }
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -216,14 +261,13 @@ impl Groups {
             group: group.clone(),
             limits: Limits::standard(),
         };
-        let index = postcard::to_stdvec(group).expect("a vector takes any number of bytes");
         let mut seed = [0; 32];
         state.rng.fill_bytes(&mut seed);
         let (inbox, arrivals) = mpsc::channel(GROUP_QUEUE);
         let start = Input::Start(Box::new(snapshot));
         let rng = ChaCha8Rng::from_seed(seed);
         let ears = (arrivals, links.subscribe());
-        let task = GroupTask::new(Replica::new(config), index, start, context.clone(), rng, ears);
+        let task = GroupTask::new(Replica::new(config), group.clone(), start, context.clone(), rng, ears);
         let (run, conditions) = (AssertUnwindSafe(task.run(stop.clone())).catch_unwind(), context.conditions.clone());
         state.tasks.spawn(async move {
             // The panic's message went to the panic hook. Other groups go on; this one is found elsewhere.
@@ -251,12 +295,13 @@ impl Groups {
     }
 }
 
-/// The sets of all groups that the placements put on this node.
+/// The sets of all groups that a placement which counts puts on this node.
 fn sets_here(view: &MeshView) -> Vec<ReplicaSet> {
     let mut sets = Vec::new();
     for (cell, placement) in &view.placements {
-        let mine = placement.groups.iter().filter(|(_, nodes)| nodes.contains(&view.me));
-        for ((class, prefix), _) in mine {
+        let former = placement.formers.values().flat_map(|former| &former.groups);
+        let mine = placement.groups.iter().chain(former).filter(|(_, nodes)| nodes.contains(&view.me));
+        for (class, prefix) in mine.map(|(group, _)| group).collect::<BTreeSet<_>>() {
             match group_set(view, &GroupId { cell: *cell, class: class.clone(), prefix: *prefix }) {
                 Ok(set) => sets.push(set),
                 Err(error) => tracing::debug!(%error, "a group is placed here and must not be"),
@@ -266,13 +311,13 @@ fn sets_here(view: &MeshView) -> Vec<ReplicaSet> {
     sets
 }
 
-/// What groups that were told a set with this node in it have to hear since they are placed elsewhere, or nowhere: from then
-/// on they refuse requests. The log keeps what they hold.
-fn sets_gone(view: &MeshView, told: &[ReplicaSet]) -> Vec<ReplicaSet> {
-    let moved = |told: &ReplicaSet| {
-        let set =
-            group_set(view, &told.group).unwrap_or_else(|_nowhere| ReplicaSet { nodes: Vec::new(), ..told.clone() });
-        (!set.nodes.contains(&view.me)).then_some(set)
+/// What groups have to hear that are placed elsewhere, or, if they were told a set with this node in it, nowhere: from then on
+/// they refuse requests, and hand over what they hold to those who hold it today, if anybody does.
+fn sets_gone(view: &MeshView, told: &[(GroupId, Option<ReplicaSet>)]) -> Vec<ReplicaSet> {
+    let nowhere = |told: &ReplicaSet| ReplicaSet { nodes: vec![], formers: vec![], is_settled: false, ..told.clone() };
+    let moved = |(group, told): &(GroupId, Option<ReplicaSet>)| {
+        let set = group_set(view, group).ok().or_else(|| told.as_ref().map(nowhere))?;
+        (!set.counts(&view.me)).then_some(set)
     };
     told.iter().filter_map(moved).collect()
 }

@@ -7,6 +7,7 @@ mod groups;
 mod links;
 mod local;
 mod sessions;
+mod standings;
 
 pub use answer::{Refused, SessionAnswer};
 pub use call::{CallError, SessionCall};

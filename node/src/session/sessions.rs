@@ -155,7 +155,8 @@ impl Sessions {
         request: Request,
     ) -> Result<SessionAnswer, SessionError> {
         let view = self.view.borrow().clone();
-        let nodes = nearest_first(&view, &replica_set(&view, session)?.nodes);
+        // Who holds it by a former placement that counts has what those of today may still lack.
+        let nodes = nearest_first(&view, &replica_set(&view, session)?.holders());
         let body = Bytes::from(call.to_bytes());
         match request {
             Request::Write(write) => self.write_somewhere(session, &nodes, &body, write).await,
@@ -297,10 +298,12 @@ enum Unheard {
     Unread,
 }
 
-/// An answer to a read, or a reason to ask elsewhere. A replica whose log failed is no reason to go without an answer.
+/// An answer to a read, or a reason to ask elsewhere. A replica whose log failed is no reason to go without an answer, nor is one that
+/// has nothing and says that it may miss something: a group may be on its way to it.
 fn useful_read(answer: SessionAnswer) -> Result<SessionAnswer, Option<SessionAnswer>> {
     let broken = matches!(answer, SessionAnswer::Refused { why: Refused::Broken, .. });
-    if broken || answer.is_elsewhere() { Err(Some(answer)) } else { Ok(answer) }
+    let unsure = matches!(answer, SessionAnswer::NotFound { stale: true });
+    if broken || unsure || answer.is_elsewhere() { Err(Some(answer)) } else { Ok(answer) }
 }
 
 /// What one of so many may take of the time that is left.

@@ -37,6 +37,12 @@ impl SessionLog {
         self.committer.submit(Sync::Durable, move |transaction| append(transaction, &rows)).await
     }
 
+    /// Deletes all rows with this index; the completion carries how many there were. Their numbers are not given out again
+    /// while any later row is there.
+    pub async fn delete(&self, index: Vec<u8>) -> Completion<u64> {
+        self.committer.submit(Sync::Durable, move |transaction| delete(transaction, &index)).await
+    }
+
     /// The rows with this index, oldest first, each with its log sequence number. Blocks on the disk.
     pub fn rows(&self, index: &[u8]) -> Result<Vec<(u64, Vec<u8>)>, LoadError> {
         let database = |source: redb::Error| LoadError::Database { file: FILE, source: Box::new(source) };
@@ -99,6 +105,18 @@ fn append(transaction: &WriteTransaction, appended: &[LogRow]) -> Result<u64, re
     Ok(first)
 }
 
+fn delete(transaction: &WriteTransaction, deleted: &[u8]) -> Result<u64, redb::Error> {
+    let mut rows = transaction.open_table(ROWS)?;
+    let mut index = transaction.open_table(INDEX)?;
+    let mut count = 0;
+    for entry in index.extract_from_if((deleted, 0)..=(deleted, u64::MAX), |_, ()| true)? {
+        let number = entry?.0.value().1;
+        rows.remove(number)?;
+        count += 1;
+    }
+    Ok(count)
+}
+
 fn make_tables(transaction: &WriteTransaction) -> Result<(), redb::Error> {
     transaction.open_table(ROWS)?;
     transaction.open_table(INDEX)?;
@@ -125,6 +143,22 @@ mod tests {
         assert_eq!(log.rows(b"b").unwrap(), [(2, b"2".to_vec())]);
         assert_eq!(log.rows(b"c").unwrap(), []);
         assert_eq!(log.indexes().unwrap(), [b"a".to_vec(), b"ab".to_vec(), b"b".to_vec()]);
+        thread.close().await;
+    }
+
+    #[tokio::test]
+    async fn what_is_deleted_is_gone_after_a_crash_and_nothing_else_is() {
+        let disk = Disk::default();
+        let (log, thread) = session_log(&disk);
+        log.append(vec![row("a", "1"), row("b", "2"), row("a", "3"), row("ab", "4")]).await.await.unwrap();
+        assert_eq!(log.delete(b"a".to_vec()).await.await.unwrap(), 2);
+        assert_eq!(log.delete(b"a".to_vec()).await.await.unwrap(), 0);
+        thread.close().await;
+        drop(log);
+        let (log, thread) = session_log(&disk.crashed(0));
+        assert_eq!(log.indexes().unwrap(), [b"ab".to_vec(), b"b".to_vec()]);
+        assert_eq!(log.append(vec![row("a", "5")]).await.await.unwrap(), 5);
+        assert_eq!(log.rows(b"a").unwrap(), [(5, b"5".to_vec())]);
         thread.close().await;
     }
 

@@ -138,7 +138,7 @@ impl<D: Defects> MeshCore<D> {
 
     /// Tells the holder of the lease what this node has handed over, while anything waits for that.
     pub(super) fn tell_settled(&mut self, fx: &mut Effects<'_>) {
-        let (Some(cell), Some(own)) = (self.home, &self.retiring.own) else { return };
+        let (Some(cell), Some(own)) = (self.home.filter(|_| self.is_running()), &self.retiring.own) else { return };
         let Some(holder) = self.cell.known(fx.now).map(|known| known.holder) else { return };
         let told = self.retiring.told.is_some_and(|(to, at)| to == holder && fx.now.since(at) < REPEAT);
         if told || holder == self.config.me || own.cell != cell || !self.is_waited_for(&cell, own.epoch) {

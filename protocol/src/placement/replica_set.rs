@@ -32,6 +32,18 @@ pub struct ReplicaSet {
 }
 
 impl ReplicaSet {
+    /// All that hold the group by a placement that counts, those of today first.
+    #[must_use]
+    pub fn holders(&self) -> Vec<NodeId> {
+        let mut holders = self.nodes.clone();
+        for node in self.formers.iter().rev().flatten() {
+            if !holders.contains(node) {
+                holders.push(*node);
+            }
+        }
+        holders
+    }
+
     /// Whether the node holds the group by a placement that counts.
     #[must_use]
     pub fn counts(&self, node: &NodeId) -> bool {
