@@ -45,6 +45,7 @@ impl<D: Defects> MeshCore<D> {
         if !self.is_of_use(fact) {
             return (Adoption::Known, None);
         }
+        self.make_room(fx, fact);
         let adoption = self.shelve(fact);
         if adoption != Adoption::Fresh {
             return (adoption, None);
@@ -53,6 +54,22 @@ impl<D: Defects> MeshCore<D> {
             .then(|| fx.persist(vec![StoreOp::Keep(fact.clone())], is_promised(fact.key())));
         self.follow(fx, fact.fact(), origin);
         (adoption, token)
+    }
+
+    /// A mesh changes its policy as often as it likes: where it holds as many as it may, the oldest one goes that others
+    /// replaced. A table that was made under it is followed further, by the rules in force alone.
+    fn make_room(&mut self, fx: &mut Effects<'_>, fact: &VerifiedFact) {
+        let Fact::Policy(policy, _) = fact.fact() else { return };
+        if !self.facts.is_full(fact.key()) || self.facts.get(fact.key()).is_some() {
+            return;
+        }
+        if let Some(name) = self.policies.oldest_replaced(policy.version, policy.parent.is_none()) {
+            let (version, digest) = name;
+            let begins = policy.parent.is_none();
+            let key = if begins { FactKey::Policy(version) } else { FactKey::PolicyChild(version, digest) };
+            self.policies.remove(&name);
+            self.forget(fx, &key);
+        }
     }
 
     /// Whether the fact could change anything; one that contradicts a later one of another kind is not kept.

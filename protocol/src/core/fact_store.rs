@@ -54,6 +54,11 @@ impl<D: Defects> FactStore<D> {
         Self { defects, mesh: shelf(), charters, directory: shelf(), cells, strays: shelf() }
     }
 
+    /// Whether the mesh holds as many facts of that kind as it may.
+    pub(crate) fn is_full(&self, key: &FactKey) -> bool {
+        self.mesh_room(key) == 0
+    }
+
     /// Keeps the fact if its version is higher than that of the known one.
     pub(crate) fn adopt(&mut self, keeping: Keeping, fact: VerifiedFact) -> Adoption {
         match keeping {

@@ -49,6 +49,19 @@ impl Policies {
         self.heads = self.heads_until(PolicyVersion(u64::MAX));
     }
 
+    /// Forgets a policy.
+    pub(crate) fn remove(&mut self, name: &PolicyName) {
+        self.known.remove(name);
+        self.heads = self.heads_until(PolicyVersion(u64::MAX));
+    }
+
+    /// The oldest policy before a version that others replaced, of those that begin anew or of those that do not: every node
+    /// that has to forget one forgets the same.
+    pub(crate) fn oldest_replaced(&self, before: PolicyVersion, begins: bool) -> Option<PolicyName> {
+        let of_kind = self.known.iter().filter(|(_, policy)| policy.parent.is_none() == begins).map(|(name, _)| *name);
+        of_kind.take_while(|name| name.0 < before).find(|name| !self.heads.contains(name))
+    }
+
     /// The policies of which no successor is known.
     pub(crate) fn heads(&self) -> &[PolicyName] {
         &self.heads

@@ -316,6 +316,24 @@ fn a_retirement_is_known_everywhere_and_the_register_goes_on_after_it() {
 }
 
 #[test]
+fn a_mesh_changes_its_policy_as_often_as_it_likes() {
+    let mut cluster = placed(12, &["eu"; 3]);
+    for version in 2..70 {
+        let policy = cluster.policy(version, vec![class("cart", 3, 2, &[])]);
+        cluster.announce(usize::try_from(version % 3).unwrap(), policy);
+        cluster.run_for(S);
+    }
+    let eu = cell(&cluster.view(0), "eu");
+    cluster.run_until_holds(15 * S, "the last one is in force everywhere, and placed under", |c| {
+        let last = |view: &MeshView| {
+            let policies = [view.policy.as_ref(), view.placements[&eu].policy.as_ref()];
+            policies.iter().all(|policy| policy.is_some_and(|policy| policy.version == PolicyVersion(69)))
+        };
+        c.up().all(|node| last(&c.view(node)))
+    });
+}
+
+#[test]
 fn a_decision_without_a_quorum_is_not_believed() {
     let cluster = placed(7, &SIX);
     let view = cluster.view(0);
