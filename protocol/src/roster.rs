@@ -3,13 +3,15 @@
 use crate::defect::Defects;
 use crate::fact::{Fact, VerifiedFact};
 use crate::id::{ConfigEpoch, Slot};
-use crate::register::{Configuration, Waiver};
+use crate::register::{Configuration, Succession, Waiver};
+use crate::session_id::SessionId;
 use crate::sorted::insert_at;
 use hedgerow_attest::id::{CellId, NodeId};
 use hedgerow_attest::key::PublicKey;
 use hedgerow_attest::member::Member;
 use hedgerow_attest::peer_id::PeerId;
 use hedgerow_attest::region::Region;
+use std::collections::BTreeSet;
 
 /// Members that a roster holds; a mesh of more cells than fit keeps detail of other cells in rollups only.
 pub const MEMBERS_MAX: usize = 16 * 1024;
@@ -25,14 +27,20 @@ pub const CELLS_MAX: usize = 16 * 1024;
 pub struct Roster {
     /// By node.
     members: Vec<Member>,
-    /// The latest known voter set of each cell, else its genesis, by cell. Each leads to those before it.
-    charters: Vec<VerifiedFact>,
+    /// The end of each cell, else its latest known voter set, else that with which it began, by cell: its genesis, or the end of
+    /// the cell that was split. Each leads to those before it.
+    charters: Vec<(CellId, VerifiedFact)>,
+    /// How many cells have not ended.
+    living: usize,
     waiver: Waiver,
 }
 
 /// The birth of one cell and its voter sets since.
 #[derive(Debug, Clone, Copy)]
-pub struct CellBook<'a>(&'a VerifiedFact);
+pub struct CellBook<'a> {
+    cell: CellId,
+    last: &'a VerifiedFact,
+}
 
 impl Roster {
     /// An empty roster by which certificates are judged without the rules that these defects leave out.
@@ -65,31 +73,48 @@ impl Roster {
         }
     }
 
-    /// Takes in the birth of a cell, or a decided voter set that follows those known. True when anything changed.
+    /// Takes in the birth of a cell, a decided voter set that follows those known, or the end of a cell. True when anything
+    /// changed.
     pub fn charter(&mut self, fact: &VerifiedFact) -> bool {
-        let Some((cell, slot, _)) = fact.charter() else { return false };
-        match self.charter_place(&cell) {
-            Ok(place) => self.charters.get_mut(place).is_some_and(|latest| {
-                let later = latest.charter().is_some_and(|(_, known, _)| slot > known);
-                if later {
-                    latest.clone_from(fact);
-                }
-                later
-            }),
-            Err(place) if slot == Slot(0) && self.charters.len() < CELLS_MAX => {
-                insert_at(&mut self.charters, place, fact.clone());
-                true
-            }
-            Err(_) => false,
+        let Some((cell, _)) = fact.charter().filter(|_| self.is_news(fact)) else { return false };
+        let children: Vec<CellId> = match fact.succession() {
+            Some(Succession::Split(children, _)) => children.to_vec(),
+            Some(Succession::Merged(_)) | None => Vec::new(),
+        };
+        if self.charters.len() + children.len() >= CELLS_MAX {
+            return false;
         }
+        match self.charter_place(&cell) {
+            Ok(place) => {
+                let Some((_, last)) = self.charters.get_mut(place) else { return false };
+                last.clone_from(fact);
+                self.living -= usize::from(fact.succession().is_some());
+            }
+            // A voter set can be checked only where the cell is known.
+            Err(place) => self.begin(place, cell, fact),
+        }
+        for child in children {
+            if let Err(place) = self.charter_place(&child) {
+                self.begin(place, child, fact);
+            }
+        }
+        true
     }
 
-    /// Whether a genesis or a voter set says more than is known.
+    fn begin(&mut self, place: usize, cell: CellId, fact: &VerifiedFact) {
+        insert_at(&mut self.charters, place, (cell, fact.clone()));
+        self.living += 1;
+    }
+
+    /// Whether a genesis, a voter set or the end of a cell says more than is known.
     #[must_use]
     pub fn is_news(&self, fact: &VerifiedFact) -> bool {
-        let Some((cell, slot, _)) = fact.charter() else { return false };
-        let known = self.latest_charter(&cell).and_then(VerifiedFact::charter);
-        known.is_none_or(|(_, known, _)| slot > known)
+        let Some((cell, slot)) = fact.charter() else { return false };
+        match self.latest_charter(&cell) {
+            // A cell that came of a split begins with the end of another, which says nothing of slots of its own.
+            Some(known) => slot > known.charter().filter(|(of, _)| *of == cell).map_or(Slot(0), |(_, known)| known),
+            None => slot == Slot(0),
+        }
     }
 
     /// Takes in whatever of a fact signatures are checked against. True when anything changed.
@@ -123,46 +148,112 @@ impl Roster {
     /// What is known of the cell's voters.
     #[must_use]
     pub fn cell(&self, cell: &CellId) -> Option<CellBook<'_>> {
-        self.latest_charter(cell).map(CellBook)
+        self.latest_charter(cell).map(|last| CellBook { cell: *cell, last })
     }
 
-    /// The known cells, by id.
+    /// The known cells that have not ended, by id.
     pub fn cells(&self) -> impl Iterator<Item = (CellId, CellBook<'_>)> {
-        self.charters.iter().map(|fact| (cell_of(fact), CellBook(fact)))
+        let living = self.charters.iter().filter(|(cell, last)| !is_end_of(cell, last));
+        living.map(|(cell, last)| (*cell, CellBook { cell: *cell, last }))
     }
 
-    /// How many cells are known.
+    /// How many known cells have not ended.
     #[must_use]
     pub fn cell_count(&self) -> usize {
-        self.charters.len()
+        self.living
     }
 
-    /// The cell of a region. An issuer that signed two births is at fault; then all nodes choose the lower id.
+    /// The cell with which a region began, ended or not. An issuer that signed two births is at fault; then all nodes choose
+    /// the lower id.
     #[must_use]
-    pub fn cell_of(&self, region: &Region) -> Option<CellId> {
-        self.cells().find(|(_, book)| book.region() == region).map(|(cell, _)| cell)
+    pub fn birth_of(&self, region: &Region) -> Option<CellId> {
+        let born = |(cell, last): &&(CellId, VerifiedFact)| {
+            let book = CellBook { cell: *cell, last };
+            book.region() == region && book.genesis().charter().is_some_and(|(first, _)| first == *cell)
+        };
+        self.charters.iter().find(born).map(|(cell, _)| *cell)
+    }
+
+    /// The cells into which a region is divided, by id.
+    #[must_use]
+    pub fn cells_of(&self, region: &Region) -> Vec<CellId> {
+        let mut open: Vec<CellId> = self.birth_of(region).into_iter().collect();
+        let (mut seen, mut living) = (BTreeSet::new(), Vec::new());
+        while let Some(cell) = open.pop() {
+            seen.insert(cell);
+            match self.succession_of(&cell) {
+                Some(succession) => open.extend(succession.cells().filter(|next| !seen.contains(next))),
+                None if self.cell(&cell).is_some() => living.push(cell),
+                None => {}
+            }
+        }
+        living.sort_unstable();
+        living.dedup();
+        living
+    }
+
+    /// The cell to which a member of that region belongs. It follows from what ended cells say and from the member's name, so
+    /// that all nodes agree on it without asking the member.
+    #[must_use]
+    pub fn cell_of(&self, region: &Region, node: &NodeId) -> Option<CellId> {
+        self.descend(self.birth_of(region)?, |succession| succession.of_member(node))
+    }
+
+    /// The cell in which a session lives: found from the one in which it was born through those that ended.
+    #[must_use]
+    pub fn cell_of_session(&self, session: &SessionId) -> Option<CellId> {
+        self.descend(session.birth, |succession| succession.of_session(session))
+    }
+
+    /// The fact with which the cell ended.
+    #[must_use]
+    pub fn end_of(&self, cell: &CellId) -> Option<&VerifiedFact> {
+        self.latest_charter(cell).filter(|last| is_end_of(cell, last))
+    }
+
+    /// What took the place of a cell that ended.
+    #[must_use]
+    pub fn succession_of(&self, cell: &CellId) -> Option<Succession<'_>> {
+        self.end_of(cell)?.succession()
+    }
+
+    /// The known cell that has not ended to which these steps lead. Sound voters never make a circle; others get nowhere.
+    fn descend(&self, from: CellId, step: impl Fn(&Succession<'_>) -> CellId) -> Option<CellId> {
+        let mut cell = from;
+        for _ in 0..=self.charters.len() {
+            match self.succession_of(&cell) {
+                Some(succession) => cell = step(&succession),
+                None => return self.cell(&cell).map(|_known| cell),
+            }
+        }
+        None
     }
 
     /// The voters whose quorum decides that slot, as far as is known.
     #[must_use]
     pub fn voters_at(&self, cell: &CellId, slot: Slot) -> Option<&Configuration> {
-        self.charter_before(cell, slot)?.charter().map(|(_, _, voters)| voters)
+        self.charter_before(cell, slot)?.voters_of(cell).map(|(_, voters)| voters)
     }
 
-    /// The genesis or the voter set that is in force at that slot.
+    /// What put the voters in force at that slot.
     pub(crate) fn charter_before(&self, cell: &CellId, slot: Slot) -> Option<&VerifiedFact> {
-        let decided = |fact: &&VerifiedFact| fact.charter().is_some_and(|(_, at, _)| at < slot.max(Slot(1)));
+        let decided = |fact: &&VerifiedFact| fact.voters_of(cell).is_some_and(|(at, _)| at < slot.max(Slot(1)));
         self.latest_charter(cell)?.charters().find(decided)
     }
 
-    /// The genesis or the latest known voter set of the cell.
+    /// The last that is known of the cell's voters, or its end.
     pub(crate) fn latest_charter(&self, cell: &CellId) -> Option<&VerifiedFact> {
-        self.charters.get(self.charter_place(cell).ok()?)
+        self.charters.get(self.charter_place(cell).ok()?).map(|(_, last)| last)
     }
 
-    /// Every genesis and every voter set.
+    /// Every genesis, every voter set and every end of a cell.
     pub(crate) fn charters(&self) -> impl Iterator<Item = &VerifiedFact> {
-        self.charters.iter().flat_map(VerifiedFact::charters)
+        self.charters.iter().flat_map(|(cell, last)| own_charters(*cell, last))
+    }
+
+    /// Those of one cell, the last first.
+    pub(crate) fn charters_of(&self, cell: &CellId) -> impl Iterator<Item = &VerifiedFact> {
+        self.latest_charter(cell).into_iter().flat_map(|last| own_charters(*cell, last))
     }
 
     /// Which rules of certificates are left out: none, but in a simulation.
@@ -182,7 +273,7 @@ impl Roster {
     }
 
     fn charter_place(&self, cell: &CellId) -> Result<usize, usize> {
-        self.charters.binary_search_by_key(cell, cell_of)
+        self.charters.binary_search_by_key(cell, |(cell, _)| *cell)
     }
 }
 
@@ -203,33 +294,42 @@ impl<'a> CellBook<'a> {
         }
     }
 
-    /// The voter set of the genesis.
+    /// The voter set with which it began.
     #[must_use]
     pub fn birth(self) -> &'a Configuration {
-        voters(self.genesis())
+        self.voters().last().expect("every cell begins with voters")
     }
 
     /// The latest known voter set.
     #[must_use]
     pub fn latest(self) -> &'a Configuration {
-        voters(self.0)
+        self.voters().next().expect("every cell begins with voters")
     }
 
     /// The voter set of that epoch.
     #[must_use]
     pub fn configuration(self, epoch: ConfigEpoch) -> Option<&'a Configuration> {
-        self.0.charters().map(voters).find(|configuration| configuration.epoch == epoch)
+        self.voters().find(|configuration| configuration.epoch == epoch)
+    }
+
+    fn voters(self) -> impl Iterator<Item = &'a Configuration> {
+        self.last.charters().filter_map(move |fact| fact.voters_of(&self.cell)).map(|(_, voters)| voters)
     }
 
     fn genesis(self) -> &'a VerifiedFact {
-        self.0.charters().last().expect("a chain has at least the fact that it starts from")
+        self.last.charters().last().expect("a chain has at least the fact that it starts from")
     }
 }
 
-fn cell_of(fact: &VerifiedFact) -> CellId {
-    fact.charter().map(|(cell, _, _)| cell).expect("a roster keeps geneses and voter sets here")
+/// Those of a chain that are about the cell itself: it may begin with the end of another.
+fn own_charters(cell: CellId, last: &VerifiedFact) -> impl Iterator<Item = &VerifiedFact> {
+    last.charters().take_while(move |fact| fact.charter().is_some_and(|(of, _)| of == cell))
 }
 
-fn voters(fact: &VerifiedFact) -> &Configuration {
-    fact.charter().map(|(_, _, voters)| voters).expect("a chain consists of geneses and voter sets")
+fn is_end_of(cell: &CellId, last: &VerifiedFact) -> bool {
+    last.succession().is_some() && last.charter().is_some_and(|(of, _)| of == *cell)
 }
+
+#[cfg(test)]
+#[path = "roster_tests.rs"]
+mod tests;

@@ -2,7 +2,7 @@
 
 use crate::defect::{Defect, Defects};
 use crate::id::Term;
-use crate::register::{Acceptance, Configuration, Content, Value};
+use crate::register::{Acceptance, Configuration, Value};
 use crate::time::Mono;
 use hedgerow_attest::digest::Sha256Digest;
 use hedgerow_attest::id::NodeId;
@@ -20,10 +20,7 @@ pub(super) struct Electorate {
 impl Electorate {
     /// Those who decide while this value may become the next one.
     pub(super) fn over(in_force: &Configuration, next: Option<&Value>) -> Self {
-        let pending = next.and_then(|value| match &value.content {
-            Content::Configuration(pending) => Some(pending.clone()),
-            Content::Placement(_) | Content::Retirement(_) => None,
-        });
+        let pending = next.and_then(|value| value.content.next_voters()).cloned();
         Self { in_force: in_force.clone(), pending }
     }
 

@@ -7,7 +7,7 @@ use crate::core::Effects;
 use crate::defect::{Defect, Defects, Sound};
 use crate::election::{ClockCheck, ElectionConfig, KnownLease, LeaseHint, VoterRecord};
 use crate::id::{BootId, Generation, Term, Token};
-use crate::register::{Acceptance, Configuration, Content, Head, Value, VerifiedDecision};
+use crate::register::{Acceptance, Configuration, Head, Value, VerifiedDecision};
 use crate::roster::Roster;
 use crate::time::Mono;
 use hedgerow_attest::id::{CellId, NodeId};
@@ -209,7 +209,7 @@ impl<D: Defects> Cell<D> {
         seat.head = decision.value.head();
         seat.head_decision = Some(decision.clone());
         seat.max_term = seat.max_term.max(decision.term);
-        let Content::Configuration(next) = &decision.value.content else {
+        let Some(next) = decision.value.content.next_voters() else {
             seat.drop_settled_proposal();
             return;
         };

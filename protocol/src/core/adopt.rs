@@ -209,6 +209,7 @@ impl<D: Defects> MeshCore<D> {
                 self.follow_placements(fx, value.cell, &value.content);
                 self.review_placements(fx);
             }
+            Content::Split(_) | Content::Absorb(_) | Content::MergeInto(_) => self.touch(),
         }
         let mut outcomes = Vec::new();
         self.cell.decided(fx.now, decision, &mut outcomes);

@@ -143,7 +143,7 @@ pub(crate) fn level(
 
 /// Sends facts, those first on which others depend.
 pub(crate) fn push_in_order(fx: &mut Effects<'_>, to: NodeId, mut facts: Vec<&VerifiedFact>) {
-    facts.sort_by(|a, b| a.key().cmp(b.key()));
+    facts.sort_by(|a, b| a.turn().cmp(&b.turn()));
     push(fx, to, facts);
 }
 

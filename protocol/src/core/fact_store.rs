@@ -18,6 +18,9 @@ const DEPLOYMENTS_MAX: usize = 256;
 /// Certificates of members that may found cells: an issuer per region at most, and few are.
 const ISSUERS_MAX: usize = 256;
 
+/// Mergers that are under way.
+const ABSORBS_MAX: usize = 256;
+
 /// Facts of one cell: certificate, record and accusation of each member of a region of one cell, and a placement.
 const CELL_FACTS_MAX: usize = 3 * 4096;
 
@@ -209,6 +212,7 @@ impl<D: Defects> FactStore<D> {
         let most = match key {
             FactKey::Policy(_) | FactKey::PolicyChild(..) => POLICIES_MAX,
             FactKey::Deployment(_) => DEPLOYMENTS_MAX,
+            FactKey::Absorb(_) => ABSORBS_MAX,
             FactKey::Member(_)
             | FactKey::Genesis(_)
             | FactKey::Configuration(..)
@@ -216,6 +220,7 @@ impl<D: Defects> FactStore<D> {
             | FactKey::Accusation(_)
             | FactKey::Placement(..)
             | FactKey::Retirement(_)
+            | FactKey::End(_)
             | FactKey::Rollup(_)
             | FactKey::NodeClasses => ISSUERS_MAX,
         };

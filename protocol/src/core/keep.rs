@@ -32,8 +32,8 @@ impl<D: Defects> MeshCore<D> {
     /// Any fact that this node knows.
     pub(super) fn known_fact(&self, key: &FactKey) -> Option<&VerifiedFact> {
         match key {
-            FactKey::Genesis(cell) | FactKey::Configuration(cell, _) => {
-                self.roster.latest_charter(cell)?.charters().find(|fact| fact.key() == key)
+            FactKey::Genesis(cell) | FactKey::Configuration(cell, _) | FactKey::End(cell) => {
+                self.roster.charters_of(cell).find(|fact| fact.key() == key)
             }
             FactKey::Member(_)
             | FactKey::Policy(_)
@@ -44,6 +44,7 @@ impl<D: Defects> MeshCore<D> {
             | FactKey::NodeClasses
             | FactKey::Placement(..)
             | FactKey::Retirement(_)
+            | FactKey::Absorb(_)
             | FactKey::Rollup(_) => self.facts.get(key),
         }
     }
@@ -54,7 +55,9 @@ impl<D: Defects> MeshCore<D> {
             Fact::Genesis(_) | Fact::Policy(..) | Fact::Deployment(_) | Fact::NodeClasses(_) => Scope::Mesh,
             Fact::Rollup(_) => Scope::Directory,
             Fact::Decision(decision) => match &decision.value.content {
-                Content::Configuration(_) => Scope::Mesh,
+                Content::Configuration(_) | Content::Split(_) | Content::Absorb(_) | Content::MergeInto(_) => {
+                    Scope::Mesh
+                }
                 Content::Placement(_) | Content::Retirement(_) => Scope::Cell(decision.value.cell),
             },
             Fact::Member(member) if self.founds_cells(&member.node()) => Scope::Mesh,
@@ -94,7 +97,7 @@ impl<D: Defects> MeshCore<D> {
 
     /// The cell to which members of a region belong.
     pub(super) fn cell_in(&self, region: &Region) -> Option<CellId> {
-        if *region == self.config.region { self.home } else { self.roster.cell_of(region) }
+        if *region == self.config.region { self.home } else { self.roster.cell_of(region, &self.config.me) }
     }
 
     /// Whether the root lets that node found cells: whoever checks a genesis needs its certificate.

@@ -100,6 +100,7 @@ impl<D: Defects> MeshCore<D> {
                 let current = self.decided_table(&value.cell).map_or(PlacementEpoch(0), |table| table.epoch);
                 *epoch > self.retired(&value.cell) && *epoch < current
             }
+            Content::Split(_) | Content::Absorb(_) | Content::MergeInto(_) => false,
         }
     }
 

@@ -49,7 +49,11 @@ impl<D: Defects> MeshCore<D> {
         match self.facts.get(&FactKey::Placement(*cell, epoch)).map(VerifiedFact::fact) {
             Some(Fact::Decision(decision)) => match &decision.value.content {
                 Content::Placement(table) => Some(table),
-                Content::Configuration(_) | Content::Retirement(_) => None,
+                Content::Configuration(_)
+                | Content::Retirement(_)
+                | Content::Split(_)
+                | Content::Absorb(_)
+                | Content::MergeInto(_) => None,
             },
             _ => None,
         }
@@ -78,7 +82,11 @@ impl<D: Defects> MeshCore<D> {
         match self.facts.get(&FactKey::Retirement(*cell)).map(VerifiedFact::fact) {
             Some(Fact::Decision(decision)) => match decision.value.content {
                 Content::Retirement(epoch) => epoch,
-                Content::Configuration(_) | Content::Placement(_) => PlacementEpoch(0),
+                Content::Configuration(_)
+                | Content::Placement(_)
+                | Content::Split(_)
+                | Content::Absorb(_)
+                | Content::MergeInto(_) => PlacementEpoch(0),
             },
             _ => PlacementEpoch(0),
         }

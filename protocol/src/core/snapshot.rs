@@ -143,17 +143,42 @@ impl Snapshot {
             }
         }
         let mut roster = Roster::waiving(defects);
-        for signed in facts.into_values() {
-            match signed.verify(&roster, root, now) {
+        let (first, last): (Vec<_>, Vec<_>) = facts.into_iter().partition(|(key, _)| key.is_checked_against());
+        // The voters of a cell that came of a split can be checked only when the end of the other one was.
+        let mut open: Vec<SignedFact> = first.into_iter().map(|(_, signed)| signed).collect();
+        loop {
+            let before = open.len();
+            open = snapshot.take(open, &mut roster, root, now)?;
+            if open.len() == before {
+                break;
+            }
+        }
+        open.extend(last.into_iter().map(|(_, signed)| signed));
+        snapshot.expired += snapshot.take(open, &mut roster, root, now)?.len();
+        Ok(snapshot)
+    }
+
+    /// Takes in what holds; returns what may hold when more is known.
+    fn take(
+        &mut self,
+        facts: Vec<SignedFact>,
+        roster: &mut Roster,
+        root: &TrustRoot,
+        now: UnixSeconds,
+    ) -> Result<Vec<SignedFact>, SnapshotError> {
+        let mut open = Vec::new();
+        for signed in facts {
+            match signed.clone().verify(roster, root, now) {
                 Ok(fact) => {
                     roster.learn(&fact);
-                    snapshot.facts.push(fact);
+                    self.facts.push(fact);
                 }
-                Err(refusal) if refusal.is_of_its_time() => snapshot.expired += 1,
+                Err(refusal) if refusal.may_heal() => open.push(signed),
+                Err(refusal) if refusal.is_of_its_time() => self.expired += 1,
                 Err(refusal) => return Err(SnapshotError::Forged(refusal)),
             }
         }
-        Ok(snapshot)
+        Ok(open)
     }
 
     /// Rebuilds from rows of other tables and from facts that never left the memory of this process, as a simulated disk
@@ -169,7 +194,7 @@ impl Snapshot {
         for (table, key, value) in rows {
             snapshot.restore(table, &key, &value)?;
         }
-        facts.sort_by(|a, b| a.key().cmp(b.key()));
+        facts.sort_by(|a, b| a.turn().cmp(&b.turn()));
         snapshot.facts = facts;
         Ok(snapshot)
     }

@@ -1,8 +1,9 @@
-//! The voters of a cell as facts: a genesis, and the decided voter sets since, each with the one before it.
+//! The voters of a cell as facts: a genesis, the decided voter sets since, and the end of the cell, each with the one before
+//! it. The register of a cell that came of a split begins with the end of that one.
 
 use super::verified::{Fact, VerifiedFact};
 use crate::id::{ConfigEpoch, Slot};
-use crate::register::{Configuration, Content, Voter};
+use crate::register::{Configuration, Content, Succession, Voter};
 use hedgerow_attest::genesis::Birth;
 use hedgerow_attest::id::CellId;
 use hedgerow_attest::region::Region;
@@ -42,14 +43,16 @@ impl Founding {
 }
 
 impl VerifiedFact {
-    /// The cell, the slot and the voter set, where the fact is a genesis or a decided voter set.
+    /// The cell and the slot, where the fact is a genesis, a decided voter set, or the end of a cell.
     #[must_use]
-    pub fn charter(&self) -> Option<(CellId, Slot, &Configuration)> {
+    pub fn charter(&self) -> Option<(CellId, Slot)> {
         match self.fact() {
-            Fact::Genesis(founding) => Some((founding.birth().cell(), Slot(0), founding.voters())),
+            Fact::Genesis(founding) => Some((founding.birth().cell(), Slot(0))),
             Fact::Decision(decision) => match &decision.value.content {
-                Content::Configuration(next) => Some((decision.value.cell, decision.value.slot, next)),
-                Content::Placement(_) | Content::Retirement(_) => None,
+                Content::Configuration(_) | Content::Split(_) | Content::MergeInto(_) => {
+                    Some((decision.value.cell, decision.value.slot))
+                }
+                Content::Placement(_) | Content::Retirement(_) | Content::Absorb(_) => None,
             },
             Fact::Member(_)
             | Fact::Record(_)
@@ -59,6 +62,38 @@ impl VerifiedFact {
             | Fact::Deployment(_)
             | Fact::NodeClasses(_) => None,
         }
+    }
+
+    /// The voters that the fact gives a cell, and the slot from which on. A split gives voters to the cells that it makes.
+    #[must_use]
+    pub fn voters_of(&self, cell: &CellId) -> Option<(Slot, &Configuration)> {
+        match self.fact() {
+            Fact::Genesis(founding) => Some((Slot(0), founding.voters())).filter(|_| founding.birth().cell() == *cell),
+            Fact::Decision(decision) => match &decision.value.content {
+                Content::Configuration(next) => {
+                    Some((decision.value.slot, next)).filter(|_| decision.value.cell == *cell)
+                }
+                Content::Split(split) => {
+                    let children = decision.succession().into_iter().flat_map(Succession::cells);
+                    let place = children.zip(&split.halves).find(|(child, _)| child == cell);
+                    place.map(|(_, half)| (Slot(0), &half.voters))
+                }
+                Content::Placement(_) | Content::Retirement(_) | Content::Absorb(_) | Content::MergeInto(_) => None,
+            },
+            Fact::Member(_)
+            | Fact::Record(_)
+            | Fact::Accusation(_)
+            | Fact::Rollup(_)
+            | Fact::Policy(..)
+            | Fact::Deployment(_)
+            | Fact::NodeClasses(_) => None,
+        }
+    }
+
+    /// What takes the place of the cell whose end the fact is.
+    #[must_use]
+    pub fn succession(&self) -> Option<Succession<'_>> {
+        if let Fact::Decision(decision) = self.fact() { decision.succession() } else { None }
     }
 
     /// This fact and those before it, back to the genesis.

@@ -6,8 +6,8 @@ use hedgerow_attest::digest::Sha256Digest;
 use hedgerow_attest::id::{CellId, NodeId};
 use serde::{Deserialize, Serialize};
 
-/// What a fact is about: a node keeps one fact per key. The order is that of dependence: a fact can be verified once the
-/// facts before it are known.
+/// What a fact is about: a node keeps one fact per key. The order of those up to the rollup is that of dependence: a fact can
+/// be verified once the facts before it are known. [`super::VerifiedFact::turn`] has the order of all.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum FactKey {
     /// The certificate of a member.
@@ -34,6 +34,10 @@ pub enum FactKey {
     NodeClasses,
     /// The retirement of placements of a cell.
     Retirement(CellId),
+    /// The last slot of a cell's register.
+    End(CellId),
+    /// That a cell takes in another.
+    Absorb(CellId),
 }
 
 /// Which of two facts with one key holds: the one with the higher version.
@@ -60,12 +64,32 @@ impl FactKey {
             Self::Accusation(node) => of_kind(5, node.as_bytes()),
             Self::Rollup(cell) => of_kind(8, cell.as_bytes()),
             Self::Retirement(cell) => of_kind(11, cell.as_bytes()),
+            Self::End(cell) => of_kind(12, cell.as_bytes()),
+            Self::Absorb(cell) => of_kind(13, cell.as_bytes()),
             Self::Configuration(..)
             | Self::Placement(..)
             | Self::Policy(_)
             | Self::PolicyChild(..)
             | Self::Deployment(_)
             | Self::NodeClasses => hash64(&self.to_bytes()),
+        }
+    }
+
+    /// Whether signatures of other facts are checked against such a fact.
+    #[must_use]
+    pub fn is_checked_against(&self) -> bool {
+        match self {
+            Self::Member(_) | Self::Genesis(_) | Self::Configuration(..) | Self::End(_) => true,
+            Self::Policy(_)
+            | Self::PolicyChild(..)
+            | Self::Record(_)
+            | Self::Accusation(_)
+            | Self::Deployment(_)
+            | Self::NodeClasses
+            | Self::Placement(_)
+            | Self::Retirement(_)
+            | Self::Absorb(_)
+            | Self::Rollup(_) => false,
         }
     }
 
@@ -126,11 +150,13 @@ mod tests {
             FactKey::PolicyChild(PolicyVersion(2), Sha256Digest::from_bytes([0xab; 32])),
             FactKey::NodeClasses,
             FactKey::Retirement(cell),
+            FactKey::End(cell),
+            FactKey::Absorb(cell),
         ];
         assert_eq!(keys.map(|key| format!("{:016x}", key.hash())), FROZEN);
     }
 
-    const FROZEN: [&str; 12] = [
+    const FROZEN: [&str; 14] = [
         "359cd212d4e1d7be",
         "97c558d9553f5381",
         "0a763fb75016d450",
@@ -143,5 +169,7 @@ mod tests {
         "94edb554dd07831d",
         "295192ea1ec8566d",
         "c1321f1a5cd67b57",
+        "a37a85c0dd63e6ba",
+        "0ca3038f5db9628d",
     ];
 }

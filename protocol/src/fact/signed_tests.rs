@@ -145,7 +145,7 @@ fn every_kind_verifies_in_the_order_of_its_key() {
         .skip(3)
         .map(|fact| fact.verify(&roster, mesh.root(), NOW).expect("signed by those who must").key().clone())
         .collect();
-    let cell = roster.cell_of(&eu()).expect("it was founded");
+    let cell = roster.birth_of(&eu()).expect("it was founded");
     let (one, two) = (mesh.member(1, "eu").node(), mesh.member(2, "eu").node());
     let expected = [
         FactKey::Genesis(cell),

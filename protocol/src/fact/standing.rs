@@ -5,7 +5,7 @@ use super::record::NodeRecord;
 use super::rollup::Rollup;
 use super::signed::SignedFact;
 use super::verified::{Fact, FactRefusal, VerifiedFact};
-use crate::register::{Content, DecisionError, VerifiedDecision};
+use crate::register::{Decision, DecisionError, VerifiedDecision};
 use crate::roster::Roster;
 use hedgerow_attest::id::NodeId;
 use hedgerow_attest::key::PublicKey;
@@ -48,10 +48,18 @@ pub(crate) fn stands_decision(decision: &VerifiedDecision, roster: &Roster) -> R
         let (found, expected) = (decision.config_epoch, voters.epoch);
         return Err(refusal(DecisionError::Configuration { found, expected }));
     }
-    match &decision.value.content {
-        Content::Configuration(next) if !roster.waiver().allows(voters, next) => Err(refusal(DecisionError::Change)),
-        Content::Configuration(_) | Content::Placement(_) | Content::Retirement(_) => Ok(()),
+    is_in_time(decision, roster)?;
+    let next = decision.value.content.next_voters();
+    if next.is_some_and(|next| !roster.waiver().allows(voters, next)) {
+        return Err(refusal(DecisionError::Change));
     }
+    Ok(())
+}
+
+/// Whether the slot is not after the last of its register.
+pub(super) fn is_in_time(decision: &Decision, roster: &Roster) -> Result<(), FactRefusal> {
+    let end = roster.end_of(&decision.value.cell).and_then(VerifiedFact::charter);
+    if end.is_some_and(|(_, last)| decision.value.slot > last) { Err(refusal(DecisionError::Ended)) } else { Ok(()) }
 }
 
 /// Whether an accusation that was verified elsewhere in the same process is one of the accuser that it names.
@@ -96,6 +104,8 @@ pub(super) fn refusal(error: DecisionError) -> FactRefusal {
         DecisionError::Configuration { found, expected } if found > expected => FactRefusal::Voters(error),
         DecisionError::Configuration { .. }
         | DecisionError::Change
+        | DecisionError::Succession
+        | DecisionError::Ended
         | DecisionError::Stray(_)
         | DecisionError::Signature(_)
         | DecisionError::Malformed

@@ -54,8 +54,10 @@ struct Proven {
     version: FactVersion,
     fact: Fact,
     signed: SignedFact,
-    /// Of a decided voter set: the voter set, or the genesis, under which it was decided.
+    /// Of a decided voter set, or the end of a cell: the voter set, or the genesis, under which it was decided.
     prior: Option<VerifiedFact>,
+    /// How many are before it.
+    depth: u32,
 }
 
 /// Why a fact is not believed.
@@ -119,7 +121,7 @@ impl FactRefusal {
 
 impl VerifiedFact {
     fn proven(key: FactKey, version: FactVersion, fact: Fact, signed: SignedFact) -> Self {
-        Self(Arc::new(Proven { hash: key.hash(), key, version, fact, signed, prior: None }))
+        Self(Arc::new(Proven { hash: key.hash(), key, version, fact, signed, prior: None, depth: 0 }))
     }
 
     /// What it is about.
@@ -152,7 +154,19 @@ impl VerifiedFact {
         &self.0.signed
     }
 
-    /// Of a decided voter set: the voter set, or the genesis, under which it was decided.
+    /// In which order facts can be taken in: certificates of members, geneses, then voter sets and ends of cells after those
+    /// under which they were decided, then all else.
+    #[must_use]
+    pub fn turn(&self) -> (u32, &FactKey) {
+        let turn = match (self.fact(), self.charter()) {
+            (Fact::Member(_), _) => 0,
+            (_, Some(_)) => self.0.depth.saturating_add(1),
+            (_, None) => u32::MAX,
+        };
+        (turn, self.key())
+    }
+
+    /// Of a decided voter set, or the end of a cell: the voter set, or the genesis, under which it was decided.
     #[must_use]
     pub fn prior(&self) -> Option<&Self> {
         self.0.prior.as_ref()
@@ -228,19 +242,21 @@ impl VerifiedFact {
     /// The fact that a slot was decided, by voters that the roster knows.
     pub(crate) fn decision(decision: VerifiedDecision, roster: &Roster) -> Self {
         let (cell, slot) = (decision.value.cell, decision.value.slot);
+        let before = || roster.charter_before(&cell, slot).cloned();
         let (key, prior) = match &decision.value.content {
-            Content::Configuration(next) => {
-                (FactKey::Configuration(cell, next.epoch), roster.charter_before(&cell, slot).cloned())
-            }
+            Content::Configuration(next) => (FactKey::Configuration(cell, next.epoch), before()),
             Content::Placement(table) => (FactKey::Placement(cell, table.epoch), None),
             Content::Retirement(_) => (FactKey::Retirement(cell), None),
+            Content::Split(_) | Content::MergeInto(_) => (FactKey::End(cell), before()),
+            Content::Absorb(_) => (FactKey::Absorb(cell), None),
         };
+        let depth = prior.as_ref().map_or(0, |prior: &Self| prior.0.depth.saturating_add(1));
         // Two certificates of one value differ in who signed; they say the same.
         let (major, minor) = (decision.value.generation.0, decision.value.slot.0);
         let version = FactVersion { major, minor, tie: hash64(decision.digest().as_bytes()) };
         let signed = SignedFact::Decision(Box::new(decision.decision().clone()));
         let fact = Fact::Decision(decision);
-        Self(Arc::new(Proven { hash: key.hash(), key, version, fact, signed, prior }))
+        Self(Arc::new(Proven { hash: key.hash(), key, version, fact, signed, prior, depth }))
     }
 }
 

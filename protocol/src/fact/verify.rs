@@ -3,7 +3,7 @@
 use super::accusation::{Accusation, Charge};
 use super::rollup::Rollup;
 use super::signed::SignedFact;
-use super::standing::{member, refusal, stands_accusation, stands_record, stands_rollup};
+use super::standing::{is_in_time, member, refusal, stands_accusation, stands_record, stands_rollup};
 use super::verified::{FactRefusal, VerifiedFact};
 use crate::register::{Decision, VerifiedDecision};
 use crate::roster::Roster;
@@ -60,6 +60,7 @@ impl SignedFact {
 pub(crate) fn verify_decision(decision: Decision, roster: &Roster) -> Result<VerifiedDecision, FactRefusal> {
     let cell = decision.value.cell;
     let voters = roster.voters_at(&cell, decision.value.slot).ok_or(FactRefusal::UnknownCell(cell))?;
+    is_in_time(&decision, roster)?;
     decision.verify_waiving(voters, roster.waiver()).map_err(refusal)
 }
 

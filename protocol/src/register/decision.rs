@@ -1,12 +1,13 @@
 //! A value with the signatures that decide it.
 
 use super::configuration::{Configuration, VOTERS_MAX};
+use super::succession::children_of;
 use super::value::{Acceptance, Content, Value};
 use crate::defect::{Defect, Defects};
 use crate::id::{ConfigEpoch, Term};
 use hedgerow_attest::bounded::bounded_vec;
 use hedgerow_attest::digest::Sha256Digest;
-use hedgerow_attest::id::NodeId;
+use hedgerow_attest::id::{CellId, NodeId};
 use hedgerow_attest::signed::{Signed, Verified, VerifyError};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -56,7 +57,9 @@ impl Waiver {
             Content::Configuration(next) if self.exchange => next.is_quorum(voters),
             Content::Configuration(next) => in_force.is_quorum(voters) && next.is_quorum(voters),
             Content::Placement(_) => in_force.is_quorum(voters) || (self.sole_signer && !voters.is_empty()),
-            Content::Retirement(_) => in_force.is_quorum(voters),
+            Content::Retirement(_) | Content::Split(_) | Content::Absorb(_) | Content::MergeInto(_) => {
+                in_force.is_quorum(voters)
+            }
         }
     }
 }
@@ -76,6 +79,12 @@ pub enum DecisionError {
     /// The configuration it decides may not follow the one in force.
     #[error("change of voters that may not follow the present one")]
     Change,
+    /// The cells that it names cannot follow, take in or be taken in by this one.
+    #[error("succession of cells that may not follow each other")]
+    Succession,
+    /// The register ended before that slot.
+    #[error("slot after the last of a register")]
+    Ended,
     /// An acceptance speaks of another value, slot or term, or its signer does not vote.
     #[error("acceptance by {0} that does not belong to the certificate")]
     Stray(NodeId),
@@ -98,6 +107,8 @@ pub struct VerifiedDecision(Arc<Certified>);
 struct Certified {
     decision: Decision,
     digest: Sha256Digest,
+    /// The cells that it makes, if it is a split.
+    children: Option<[CellId; 2]>,
 }
 
 impl VerifiedDecision {
@@ -115,7 +126,16 @@ impl VerifiedDecision {
         let envelopes = acceptances.iter().map(|accepted| accepted.envelope().clone()).collect();
         let decision = Decision { value, term, config_epoch: in_force.epoch, acceptances: envelopes };
         let digest = decision.count(acceptances, in_force, waiver)?;
-        Ok(Self(Arc::new(Certified { decision, digest })))
+        Ok(Self::counted(decision, digest))
+    }
+
+    fn counted(decision: Decision, digest: Sha256Digest) -> Self {
+        let children = children_of(&decision.value, &digest);
+        Self(Arc::new(Certified { decision, digest, children }))
+    }
+
+    pub(super) fn children(&self) -> Option<&[CellId; 2]> {
+        self.0.children.as_ref()
     }
 
     /// The digest of the value.
@@ -156,11 +176,13 @@ impl Decision {
         if self.config_epoch != in_force.epoch {
             return Err(DecisionError::Configuration { found: self.config_epoch, expected: in_force.epoch });
         }
-        let next = match &self.value.content {
-            Content::Configuration(next) if !waiver.allows(in_force, next) => return Err(DecisionError::Change),
-            Content::Configuration(next) => Some(next),
-            Content::Placement(_) | Content::Retirement(_) => None,
-        };
+        let next = self.value.content.next_voters();
+        if next.is_some_and(|next| !waiver.allows(in_force, next)) {
+            return Err(DecisionError::Change);
+        }
+        if !self.value.succeeds_well() {
+            return Err(DecisionError::Succession);
+        }
         let mut accepted = Vec::with_capacity(self.acceptances.len());
         for signed in &self.acceptances {
             let voter = signed.peek().map_err(|_refused| DecisionError::Malformed)?.voter;
@@ -169,7 +191,7 @@ impl Decision {
             accepted.push(signed.verify(&key).map_err(DecisionError::Signature)?);
         }
         let digest = self.count(&accepted, in_force, waiver)?;
-        Ok(VerifiedDecision(Arc::new(Certified { decision: self, digest })))
+        Ok(VerifiedDecision::counted(self, digest))
     }
 
     /// Whether these acceptances, whose signatures were checked, decide the value; its digest if they do.

@@ -7,9 +7,11 @@
 
 mod configuration;
 mod decision;
+mod succession;
 mod value;
 
 pub use configuration::{Configuration, Trust, VOTERS_MAX, Voter};
 pub(crate) use decision::Waiver;
 pub use decision::{Decision, DecisionError, VerifiedDecision};
+pub use succession::{Absorb, HALF_MEMBERS_MAX, Half, MergeInto, Split, Succession};
 pub use value::{Acceptance, Content, Head, Value};

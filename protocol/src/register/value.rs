@@ -1,6 +1,7 @@
 //! What a slot of the register holds, and how a voter says that it accepted it.
 
 use super::configuration::Configuration;
+use super::succession::{Absorb, MergeInto, Split};
 use crate::id::{Generation, PlacementEpoch, Slot, Term};
 use crate::placement::PlacementTable;
 use hedgerow_attest::digest::Sha256Digest;
@@ -34,6 +35,12 @@ pub enum Content {
     /// That placement and all before it no longer count: a replica by one of them may drop a group once a quorum of its
     /// present holders have, durably, all that it has. It permits and never forces.
     Retirement(PlacementEpoch),
+    /// Two cells take the place of this one, whose register ends with it.
+    Split(Split),
+    /// This cell takes in another.
+    Absorb(Absorb),
+    /// Another takes in this one, whose register ends with it.
+    MergeInto(MergeInto),
 }
 
 /// The end of the chain as one node knows it: the last slot that is certified, and the digest of its value.
@@ -68,6 +75,17 @@ pub struct Acceptance {
 impl Domain for Acceptance {
     const DOMAIN: &'static str = "hedgerow/acceptance/1";
     const PAYLOAD_MAX: usize = 160;
+}
+
+impl Content {
+    /// The voter set that it puts in force.
+    #[must_use]
+    pub fn next_voters(&self) -> Option<&Configuration> {
+        match self {
+            Self::Configuration(next) => Some(next),
+            Self::Placement(_) | Self::Retirement(_) | Self::Split(_) | Self::Absorb(_) | Self::MergeInto(_) => None,
+        }
+    }
 }
 
 impl Value {

@@ -177,7 +177,7 @@ impl Judge {
         {
             self.blame(Invariant::PromisesStand, now, format!("node {index} granted {told} and remembers {promised}"));
         }
-        let Some(cell) = core.roster().cell_of(node.member.region()) else { return };
+        let Some(cell) = core.roster().cell_of(node.member.region(), &node.id()) else { return };
         if let Some(head) = core.register_head() {
             let known = *self.values.entry((cell, head.generation, head.slot)).or_insert(head.digest);
             if known != head.digest {

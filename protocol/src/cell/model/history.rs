@@ -3,7 +3,7 @@
 use super::setting::Setting;
 use crate::election::Grant;
 use crate::id::{BootId, Slot, Term};
-use crate::register::{Configuration, Content, Value, VerifiedDecision};
+use crate::register::{Configuration, Value, VerifiedDecision};
 use hedgerow_attest::digest::Sha256Digest;
 use hedgerow_attest::id::NodeId;
 use std::collections::{BTreeMap, BTreeSet};
@@ -81,11 +81,7 @@ impl History {
                         .filter(|(of, _)| *of == term)
                         .map(|(_, node)| setting.nodes[*node])
                         .collect();
-                    before.is_quorum(&by)
-                        && match &value.content {
-                            Content::Configuration(next) => next.is_quorum(&by),
-                            Content::Placement(_) | Content::Retirement(_) => true,
-                        }
+                    before.is_quorum(&by) && value.content.next_voters().is_none_or(|next| next.is_quorum(&by))
                 };
                 terms.into_iter().any(decides).then_some(*slot)
             })
@@ -96,22 +92,18 @@ impl History {
     /// Whether every two voter sets that follow each other share a voter of any two quorums. From one voter to three the
     /// sole one counts both sets.
     pub(super) fn quorums_meet(&self, setting: &Setting) -> bool {
-        self.decisions.iter().all(|decision| match &decision.value.content {
-            Content::Configuration(next) => {
+        self.decisions.iter().all(|decision| {
+            decision.value.content.next_voters().is_none_or(|next| {
                 let before = self.voters_at(setting, decision.value.slot);
                 before.meets(next) || (before.voters.len() == 1 && next.has(&setting.nodes[0]))
-            }
-            Content::Placement(_) | Content::Retirement(_) => true,
+            })
         })
     }
 
     /// The voters in force when that slot is decided.
     fn voters_at<'a>(&'a self, setting: &'a Setting, slot: Slot) -> &'a Configuration {
         let before = setting.decided.iter().chain(&self.decisions).filter(|decision| decision.value.slot < slot);
-        let sets = before.filter_map(|decision| match &decision.value.content {
-            Content::Configuration(next) => Some(next),
-            Content::Placement(_) | Content::Retirement(_) => None,
-        });
+        let sets = before.filter_map(|decision| decision.value.content.next_voters());
         sets.max_by_key(|set| set.epoch).unwrap_or_else(|| setting.first_voters())
     }
 }

@@ -8,7 +8,7 @@ use crate::election::{Grant, VoterRecord};
 use crate::fact::Statement;
 use crate::id::{BootId, Term, Token};
 use crate::machine::Cx;
-use crate::register::{Acceptance, Content, Value, VerifiedDecision, Waiver};
+use crate::register::{Acceptance, Value, VerifiedDecision, Waiver};
 use crate::testing::Planted;
 use crate::time::{Mono, Wall};
 use crate::wire::{VerifiedLease, VerifiedMessage};
@@ -316,11 +316,10 @@ impl<'a> Turn<'a> {
 
     /// Of placements every one is fit: what they are checked against is not here.
     fn is_fit(&self, value: &Value) -> bool {
-        match (&value.content, self.node.cell.voters()) {
-            (Content::Configuration(next), Some(voters)) => Waiver::of(self.setting.planted).allows(voters, next),
-            (Content::Configuration(_), None) => false,
-            (Content::Placement(_) | Content::Retirement(_), _) => true,
-        }
+        value.content.next_voters().is_none_or(|next| {
+            let voters = self.node.cell.voters();
+            voters.is_some_and(|voters| Waiver::of(self.setting.planted).allows(voters, next))
+        })
     }
 }
 

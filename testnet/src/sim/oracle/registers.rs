@@ -4,7 +4,7 @@ use super::invariant::Invariant;
 use hedgerow_attest::digest::Sha256Digest;
 use hedgerow_attest::id::CellId;
 use hedgerow_protocol::id::{Generation, Slot, Term};
-use hedgerow_protocol::register::{Configuration, Content, Value, VerifiedDecision};
+use hedgerow_protocol::register::{Configuration, Value, VerifiedDecision};
 use std::collections::BTreeMap;
 
 /// Every slot that anybody said to be decided.
@@ -29,7 +29,7 @@ impl Registers {
             let what = format!("slot {} of cell {} was decided by too few", value.slot, value.cell.short());
             return Err((Invariant::DecidedByAQuorum, what));
         }
-        let Content::Configuration(next) = &value.content else { return Ok(()) };
+        let Some(next) = value.content.next_voters() else { return Ok(()) };
         let book = self.configurations.entry(value.cell).or_default();
         book.insert(value.slot, next.clone());
         let follows = book
@@ -49,10 +49,7 @@ impl Registers {
         let (value, accepted) = (&decision.value, decision.acceptances.len());
         let mut known = self.configurations.get(&value.cell).into_iter().flat_map(BTreeMap::values);
         let in_force = known.find(|configuration| configuration.epoch == decision.config_epoch);
-        let next = match &value.content {
-            Content::Configuration(next) => Some(next),
-            Content::Placement(_) | Content::Retirement(_) => None,
-        };
+        let next = value.content.next_voters();
         in_force.into_iter().chain(next).all(|voters| accepted >= usize::from(voters.quorum))
     }
 
