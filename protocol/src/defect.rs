@@ -42,6 +42,10 @@ pub enum Defect {
     DigestWithoutIncarnation,
     /// A holder acts without looking whether its lease still runs, and receivers do not look at fences.
     StaleHolderActs,
+    /// The voters of a cell that ended go on as if it had not.
+    RetiredCellGrants,
+    /// A cell ends in another that has not taken it in.
+    MergesUnabsorbed,
     /// A retired placement makes a replica drop a group although nobody said that it has what this one has.
     RetireForces,
     /// While a placement follows another, only the new holders are read.
@@ -55,7 +59,7 @@ impl Defect {
     pub const OF_TRANSITIONS: [Self; 3] = [Self::RetireForces, Self::TransitionReadsNewOnly, Self::HintsUnconstrained];
 
     /// Every one that a mesh of cores may be built with.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::NoRestartWait,
         Self::QuorumOfOwnView,
         Self::LeaseFromReceipt,
@@ -73,6 +77,8 @@ impl Defect {
         Self::CoordinateUnbounded,
         Self::DigestWithoutIncarnation,
         Self::StaleHolderActs,
+        Self::RetiredCellGrants,
+        Self::MergesUnabsorbed,
     ];
 }
 

@@ -167,17 +167,27 @@ impl Roster {
     /// the lower id.
     #[must_use]
     pub fn birth_of(&self, region: &Region) -> Option<CellId> {
-        let born = |(cell, last): &&(CellId, VerifiedFact)| {
+        self.births_of(region).next()
+    }
+
+    /// The cells of every birth that was signed for a region.
+    pub(crate) fn births_of<'a>(&'a self, region: &'a Region) -> impl Iterator<Item = CellId> + 'a {
+        let born = move |(cell, last): &&(CellId, VerifiedFact)| {
             let book = CellBook { cell: *cell, last };
             book.region() == region && book.genesis().charter().is_some_and(|(first, _)| first == *cell)
         };
-        self.charters.iter().find(born).map(|(cell, _)| *cell)
+        self.charters.iter().filter(born).map(|(cell, _)| *cell)
     }
 
     /// The cells into which a region is divided, by id.
     #[must_use]
     pub fn cells_of(&self, region: &Region) -> Vec<CellId> {
-        let mut open: Vec<CellId> = self.birth_of(region).into_iter().collect();
+        self.birth_of(region).map(|birth| self.living_after(birth)).unwrap_or_default()
+    }
+
+    /// The known cells to which a cell leads, or itself where it has not ended.
+    fn living_after(&self, from: CellId) -> Vec<CellId> {
+        let mut open = vec![from];
         let (mut seen, mut living) = (BTreeSet::new(), Vec::new());
         while let Some(cell) = open.pop() {
             seen.insert(cell);
@@ -196,7 +206,17 @@ impl Roster {
     /// that all nodes agree on it without asking the member.
     #[must_use]
     pub fn cell_of(&self, region: &Region, node: &NodeId) -> Option<CellId> {
-        self.descend(self.birth_of(region)?, |succession| succession.of_member(node))
+        self.cell_of_member(&self.birth_of(region)?, node)
+    }
+
+    /// The same, where the first cell of the region is known.
+    pub(crate) fn cell_of_member(&self, birth: &CellId, node: &NodeId) -> Option<CellId> {
+        self.descend(*birth, |succession| succession.of_member(node))
+    }
+
+    /// Whether something that belonged to one cell may belong to the other by now.
+    pub(crate) fn leads_to(&self, from: &CellId, to: &CellId) -> bool {
+        self.living_after(*from).contains(to)
     }
 
     /// The cell in which a session lives: found from the one in which it was born through those that ended.

@@ -173,6 +173,10 @@ fn log(event: &Event) {
         Event::TwoBirths { kept, other } => {
             tracing::warn!(kept = %kept.short(), other = %other.short(), "an issuer signed two births for one region");
         }
+        Event::CellEnded { cell, into } => {
+            let into: Vec<String> = into.iter().map(|cell| cell.short()).collect();
+            tracing::info!(cell = %cell.short(), ?into, "a cell ended, others took its place");
+        }
         Event::ClockJump => tracing::warn!("the clocks jumped: leases are void until asked for afresh"),
         Event::ClockSuspect { ppm } => {
             tracing::error!(ppm, "the clock of this machine runs wrong: this node votes and leads no more");

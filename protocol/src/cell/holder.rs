@@ -192,17 +192,19 @@ impl<D: Defects> Cell<D> {
         }
     }
 
-    /// Tells the voters what was decided, when it is durable here.
-    pub(crate) fn tell_decided(
-        &self,
-        fx: &mut Effects<'_>,
-        decision: &VerifiedDecision,
-        after: Option<crate::id::Token>,
-    ) {
-        let Some(seat) = self.seat.as_ref() else { return };
-        for voter in seat.electorate().others(&self.me) {
-            let decided = VerifiedLease::Decided(decision.clone());
-            fx.send_after(voter, lease(decided), after);
-        }
+    /// The other voters, of a change that is under way too.
+    pub(crate) fn fellow_voters(&self) -> BTreeSet<NodeId> {
+        self.seat.as_ref().map(|seat| seat.electorate().others(&self.me)).unwrap_or_default()
+    }
+
+    /// Whether this node knows of a value that ends the cell and may have been decided: it accepted it, or a voter that elected
+    /// it did.
+    pub(crate) fn is_ending(&self) -> bool {
+        let Some(seat) = &self.seat else { return false };
+        let inherited = match &seat.role {
+            Role::Holding(holding) => holding.inherited.as_ref(),
+            Role::Asking(_) | Role::Idle => None,
+        };
+        seat.pending().into_iter().chain(inherited).any(Value::is_last)
     }
 }

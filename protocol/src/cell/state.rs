@@ -211,6 +211,12 @@ impl<D: Defects> Cell<D> {
         seat.max_term = seat.max_term.max(decision.term);
         let Some(next) = decision.value.content.next_voters() else {
             seat.drop_settled_proposal();
+            if decision.value.is_last() {
+                // Nobody leads a cell that ended.
+                if let Role::Holding(holding) = std::mem::replace(&mut seat.role, Role::Idle) {
+                    outcomes.push(Outcome::Lost(holding.term));
+                }
+            }
             return;
         };
         let joins = next.has(&me) && !seat.in_force.has(&me);

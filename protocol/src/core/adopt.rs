@@ -94,11 +94,15 @@ impl<D: Defects> MeshCore<D> {
             Fact::Rollup(rollup) => {
                 let fence = self.fences.get(&rollup.cell).copied().unwrap_or_default();
                 let stale = (rollup.generation, rollup.term) < (fence.generation, fence.term);
-                !stale || self.defects.has(Defect::StaleHolderActs)
+                let ended = self.roster.end_of(&rollup.cell).is_some();
+                !ended && (!stale || self.defects.has(Defect::StaleHolderActs))
             }
+            Fact::Decision(decision) if matches!(decision.value.content, Content::Absorb(_)) => {
+                self.is_open_merger(decision)
+            }
+            Fact::Decision(decision) => !self.is_over(decision),
             // Nobody else speaks for this node; what it said in an earlier run is behind it.
             Fact::Record(record) => record.node != self.config.me || record.boot == self.config.boot,
-            Fact::Decision(decision) => !self.is_over(decision),
             Fact::Member(_) | Fact::Genesis(_) | Fact::Policy(..) | Fact::Deployment(_) | Fact::NodeClasses(_) => true,
         }
     }
@@ -136,8 +140,7 @@ impl<D: Defects> MeshCore<D> {
     /// The roster knows the birth already.
     fn follow_birth(&mut self, fx: &mut Effects<'_>, founding: &Founding, origin: Origin) {
         let (cell, region) = (founding.birth().cell(), founding.region());
-        let of_region = self.roster.cells().filter(|(_, book)| book.region() == region);
-        let former = of_region.map(|(cell, _)| cell).find(|known| *known != cell);
+        let former = self.roster.births_of(region).find(|known| *known != cell);
         if let Some(former) = former {
             let (kept, other) = (former.min(cell), former.max(cell));
             fx.event(Event::TwoBirths { kept, other });
@@ -146,15 +149,14 @@ impl<D: Defects> MeshCore<D> {
         if former.is_some_and(|former| former < cell) {
             return;
         }
-        if *region == self.config.region {
-            self.home = Some(cell);
-            self.cell.open(fx.now, cell, &self.roster);
-            self.settle_region(fx, region, former);
-            if origin != Origin::Disk {
-                self.speak(fx);
-            }
-        } else {
-            self.settle_region(fx, region, former);
+        let here = *region == self.config.region;
+        if here {
+            self.origin = Some(cell);
+            self.move_in(fx.now);
+        }
+        self.settle_region(fx, region);
+        if here && origin != Origin::Disk {
+            self.speak(fx);
         }
     }
 
@@ -166,13 +168,13 @@ impl<D: Defects> MeshCore<D> {
         if self.facts.get(&accusation).is_some_and(answered) {
             self.facts.remove(&accusation);
         }
-        if record.region == self.config.region {
+        if self.is_near(&record.region, &node) {
             self.changes += 1;
             if node != self.config.me {
                 self.swim.record(record, fx.now, fx.wall, &mut self.findings);
             }
         } else {
-            let Some(cell) = self.cell_in(&record.region).filter(|cell| self.facts.keeps(cell)) else { return };
+            let Some(cell) = self.cell_of(&record.region, &node).filter(|cell| self.facts.keeps(cell)) else { return };
             self.remote.record(cell, record, fx.now);
         }
         self.doubtful.insert(node);
@@ -209,11 +211,14 @@ impl<D: Defects> MeshCore<D> {
                 self.follow_placements(fx, value.cell, &value.content);
                 self.review_placements(fx);
             }
-            Content::Split(_) | Content::Absorb(_) | Content::MergeInto(_) => self.touch(),
+            Content::Absorb(_) | Content::Split(_) | Content::MergeInto(_) => self.touch(),
         }
         let mut outcomes = Vec::new();
         self.cell.decided(fx.now, decision, &mut outcomes);
         self.settle(fx, outcomes);
+        if value.is_last() {
+            self.follow_end(fx, decision);
+        }
     }
 
     /// What became known changes what was found: act on it and note whose state may differ.

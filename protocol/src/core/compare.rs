@@ -9,7 +9,7 @@ use crate::defect::Defects;
 use crate::fact::{Fact, FactKey, Liveness, NodeState, Rollup, Scope, VerifiedFact, VerifiedRollup};
 use crate::membership::RemotePeer;
 use crate::wire::{SCOPES_MAX, ScopeRoot, VerifiedExchange};
-use hedgerow_attest::id::NodeId;
+use hedgerow_attest::id::{CellId, NodeId};
 use std::time::Duration;
 
 /// Of so many rounds, one is with a member of another cell.
@@ -55,7 +55,7 @@ impl<D: Defects> MeshCore<D> {
     /// A link came up: each side shows who it is, and both compare what they know.
     pub(super) fn greet(&self, fx: &mut Effects<'_>, peer: NodeId) {
         let me = self.config.me;
-        let keys = [Some(FactKey::Member(me)), self.home.map(FactKey::Genesis), Some(FactKey::Record(me))];
+        let keys = [Some(FactKey::Member(me)), self.origin.map(FactKey::Genesis), Some(FactKey::Record(me))];
         let own: Vec<VerifiedFact> = keys.iter().flatten().filter_map(|key| self.known_fact(key)).cloned().collect();
         exchange::push(fx, peer, &own);
         self.open_comparison(fx, peer);
@@ -100,7 +100,7 @@ impl<D: Defects> MeshCore<D> {
 
     /// Compares what both sides may be expected to keep.
     pub(super) fn open_comparison(&self, fx: &mut Effects<'_>, peer: NodeId) {
-        let theirs = self.roster.member(&peer).and_then(|member| self.cell_in(member.region()));
+        let theirs = self.roster.member(&peer).and_then(|member| self.cell_of(member.region(), &peer));
         let shared = theirs.map(Scope::Cell).filter(|scope| self.facts.summary(*scope).is_some());
         let first = shared.unwrap_or(Scope::Mesh);
         self.summarise(fx, peer, first, self.roots(first).collect());
@@ -121,7 +121,8 @@ impl<D: Defects> MeshCore<D> {
 
     /// A member of a cell whose detail is kept, else somebody of a cell that is a finger of this one.
     fn partner_abroad(&self, fx: &mut Effects<'_>) -> Option<NodeId> {
-        let others = || self.facts.kept().filter(|cell| Some(*cell) != self.home);
+        let ended = |cell: &CellId| self.roster.end_of(cell).is_some();
+        let others = || self.facts.kept().filter(|cell| Some(*cell) != self.home && !ended(cell));
         let pick = fx.below(others().count());
         let Some(cell) = others().nth(pick) else { return self.holder_abroad(fx) };
         let talks = |peer: &RemotePeer| peer.said != NodeState::Left && peer.shown() != Liveness::Down;

@@ -102,6 +102,11 @@ impl<D: Defects> FactStore<D> {
         self.strays.take(leaves)
     }
 
+    /// The facts of a cell whose detail is kept.
+    pub(crate) fn of_cell(&self, cell: &CellId) -> impl Iterator<Item = &VerifiedFact> {
+        self.shelf(Scope::Cell(*cell)).into_iter().flat_map(Shelf::iter)
+    }
+
     pub(crate) fn remove(&mut self, key: &FactKey) -> bool {
         self.shelves_mut().any(|shelf| shelf.remove(key))
     }

@@ -299,6 +299,13 @@ pub enum Event {
         /// The other.
         other: CellId,
     },
+    /// A cell ended: others took its place.
+    CellEnded {
+        /// The cell.
+        cell: CellId,
+        /// Those to which its members belong.
+        into: Vec<CellId>,
+    },
     /// The clocks jumped against each other, as after a pause of the machine: leases are void until asked for afresh.
     ClockJump,
     /// This node's clock runs faster or slower than leases allow, as more than half of the members see it: it votes and leads

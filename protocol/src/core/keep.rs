@@ -2,7 +2,6 @@
 
 use super::effects::Effects;
 use super::fact_store::Keeping;
-use super::interface::Output;
 use super::mesh_core::MeshCore;
 use super::shelf::Adoption;
 use crate::defect::Defects;
@@ -61,10 +60,11 @@ impl<D: Defects> MeshCore<D> {
                 Content::Placement(_) | Content::Retirement(_) => Scope::Cell(decision.value.cell),
             },
             Fact::Member(member) if self.founds_cells(&member.node()) => Scope::Mesh,
-            Fact::Member(member) => self.region_scope(member.region()),
-            Fact::Record(record) => self.region_scope(&record.region),
+            Fact::Member(member) => self.cell_scope(member.region(), &member.node()),
+            Fact::Record(record) => self.cell_scope(&record.region, &record.node),
             Fact::Accusation(charge) => {
-                self.region_of(&charge.accused()).map_or(Scope::Mesh, |region| self.region_scope(region))
+                let accused = charge.accused();
+                self.region_of(&accused).map_or(Scope::Mesh, |region| self.cell_scope(region, &accused))
             }
         }
     }
@@ -91,17 +91,28 @@ impl<D: Defects> MeshCore<D> {
         self.roster.member(node).map(Member::region)
     }
 
-    fn region_scope(&self, region: &Region) -> Scope {
-        self.cell_in(region).map_or(Scope::Mesh, Scope::Cell)
+    fn cell_scope(&self, region: &Region, node: &NodeId) -> Scope {
+        self.cell_of(region, node).map_or(Scope::Mesh, Scope::Cell)
     }
 
-    /// The cell to which members of a region belong.
-    pub(super) fn cell_in(&self, region: &Region) -> Option<CellId> {
-        if *region == self.config.region { self.home } else { self.roster.cell_of(region, &self.config.me) }
+    /// The cell to which a member of a region belongs.
+    pub(super) fn cell_of(&self, region: &Region, node: &NodeId) -> Option<CellId> {
+        if *node == self.config.me {
+            self.home
+        } else if *region == self.config.region {
+            self.roster.cell_of_member(&self.origin?, node)
+        } else {
+            self.roster.cell_of(region, node)
+        }
+    }
+
+    /// Whether a member belongs to the cell of this node.
+    pub(super) fn is_near(&self, region: &Region, node: &NodeId) -> bool {
+        *region == self.config.region && self.cell_of(region, node) == self.home
     }
 
     /// Whether the root lets that node found cells: whoever checks a genesis needs its certificate.
-    fn founds_cells(&self, node: &NodeId) -> bool {
+    pub(super) fn founds_cells(&self, node: &NodeId) -> bool {
         let genesis = &self.root.content().genesis;
         genesis.default == *node || genesis.regions.values().any(|issuer| issuer == node)
     }
@@ -110,60 +121,20 @@ impl<D: Defects> MeshCore<D> {
         matches!(fact.fact(), Fact::Member(member) if self.founds_cells(&member.node()))
     }
 
-    /// A region has another cell than before: what is known of its members belongs there.
-    pub(super) fn settle_region(&mut self, fx: &mut Effects<'_>, region: &Region, former: Option<CellId>) {
-        let mut moved = former.map(|cell| self.give_up(fx, &cell)).unwrap_or_default();
-        if let Some(cell) = self.cell_in(region) {
-            let others = self.facts.kept().filter(|kept| Some(*kept) != self.home).count();
-            if Some(cell) == self.home || others < self.config.detail_cells {
-                self.facts.keep(cell);
-                if Some(cell) != self.home {
-                    self.remote.keep(cell, fx.now);
-                }
-                fx.push(Output::Follow(Scope::Cell(cell)));
-            }
-        }
-        let of_region = |fact: &VerifiedFact| match fact.fact() {
-            Fact::Member(member) => member.region() == region,
-            Fact::Record(record) => record.region == *region,
-            Fact::Accusation(_)
-            | Fact::Genesis(_)
-            | Fact::Rollup(_)
-            | Fact::Policy(..)
-            | Fact::Deployment(_)
-            | Fact::NodeClasses(_)
-            | Fact::Decision(_) => false,
-        };
-        moved.extend(self.facts.take_strays(of_region));
-        moved.sort_by(|a, b| a.key().cmp(b.key()));
-        for fact in moved {
-            self.shelve(&fact);
-            if let Fact::Record(record) = fact.fact() {
-                self.follow_record(fx, record);
-            }
-        }
-    }
-
     /// The link to a member ended: one of a cell whose detail is not kept is of no further use.
     pub(super) fn forget_guest(&mut self, fx: &mut Effects<'_>, node: NodeId) {
         let Some(member) = self.roster.member(&node) else { return };
-        let cell = self.cell_in(member.region());
+        let cell = self.cell_of(member.region(), &node);
         if cell.is_none_or(|cell| self.facts.keeps(&cell)) || self.founds_cells(&node) {
             return;
         }
-        for key in [FactKey::Record(node), FactKey::Member(node)] {
-            self.forget(fx, &key);
-        }
-        Arc::make_mut(&mut self.roster).dismiss(&node);
+        self.forget_member(fx, &node);
     }
 
-    /// Gives up the detail of a cell.
-    fn give_up(&mut self, fx: &mut Effects<'_>, cell: &CellId) -> Vec<VerifiedFact> {
-        if self.facts.keeps(cell) {
-            fx.push(Output::Unfollow(Scope::Cell(*cell)));
+    pub(super) fn forget_member(&mut self, fx: &mut Effects<'_>, node: &NodeId) {
+        for key in [FactKey::Record(*node), FactKey::Member(*node), FactKey::Accusation(*node)] {
+            self.forget(fx, &key);
         }
-        self.remote.drop_cell(cell);
-        self.forget_placements(cell);
-        self.facts.drop_cell(cell)
+        Arc::make_mut(&mut self.roster).dismiss(node);
     }
 }

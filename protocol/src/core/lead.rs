@@ -9,7 +9,7 @@ use super::snapshot::{Fence, put_fence};
 use crate::cell::{Outcome, Standing};
 use crate::defect::Defects;
 use crate::election::{ClockVerdict, Grant, LeaseHint};
-use crate::fact::{FactKey, Liveness, NodeState, Scope, VerifiedFact};
+use crate::fact::{Fact, FactKey, Liveness, NodeState, Scope, VerifiedFact};
 use crate::id::{ConfigEpoch, Slot, Token};
 use crate::placement::draw;
 use crate::register::{Acceptance, VerifiedDecision};
@@ -17,6 +17,7 @@ use crate::time::Mono;
 use crate::wire::{VerifiedExchange, VerifiedLease, VerifiedMessage};
 use hedgerow_attest::id::{CellId, NodeId};
 use hedgerow_attest::signed::Verified;
+use std::collections::BTreeSet;
 
 /// What a leader remembers of what it said and considered.
 #[derive(Debug, Default)]
@@ -43,6 +44,10 @@ impl<D: Defects> MeshCore<D> {
     fn lead_on(&mut self, fx: &mut Effects<'_>) {
         let Some(term) = self.cell.acts_under(fx.now) else { return };
         self.cell.propose_inherited(fx);
+        // Where the end of the cell may be decided already, whoever leads does nothing but finish it.
+        if self.cell.is_ending() {
+            return;
+        }
         if fx.now >= self.lead.next_thought && self.cell.is_free_to_propose() {
             self.lead.next_thought = fx.now + THOUGHT_GAP;
             if let Some(content) = self.next_content(fx.now) {
@@ -56,6 +61,7 @@ impl<D: Defects> MeshCore<D> {
         let mut outcomes = Vec::new();
         match message {
             VerifiedLease::Campaign(campaign) => {
+                self.tell_end(fx, from, &campaign.cell);
                 self.catch_up(fx, from, &campaign.cell, campaign.config_epoch, campaign.head);
                 self.cell.campaign(fx, from, &campaign);
             }
@@ -73,6 +79,7 @@ impl<D: Defects> MeshCore<D> {
             }
             VerifiedLease::Abandon(abandon) => self.cell.abandoned(fx.now, from, &abandon),
             VerifiedLease::Propose(propose) => {
+                self.tell_end(fx, from, &propose.value.cell);
                 let before = Slot(propose.value.slot.0.saturating_sub(1));
                 self.catch_up(fx, from, &propose.value.cell, propose.config_epoch, before);
                 let fit = self.is_fit(&propose.value);
@@ -91,6 +98,14 @@ impl<D: Defects> MeshCore<D> {
             }
         }
         self.settle(fx, outcomes);
+    }
+
+    /// Whoever asks a voter of a cell that ended has missed its end.
+    fn tell_end(&self, fx: &mut Effects<'_>, to: NodeId, cell: &CellId) {
+        if let Some(Fact::Decision(end)) = self.roster.end_of(cell).map(VerifiedFact::fact) {
+            fx.sometimes("a candidate was told that its cell had ended");
+            tell_decided(fx, &BTreeSet::from([to]), end, None);
+        }
     }
 
     /// Asks somebody who knows more of the register of the own cell for it, voter sets first.
@@ -214,8 +229,10 @@ impl<D: Defects> MeshCore<D> {
     /// A proposal of this node's own was decided.
     fn decided_here(&mut self, fx: &mut Effects<'_>, decision: &VerifiedDecision) {
         let fact = VerifiedFact::decision(decision.clone(), &self.roster);
+        let before = self.cell.fellow_voters();
         let (_, after) = self.adopt(fx, &fact, Origin::Gossip);
-        self.cell.tell_decided(fx, decision, after);
+        let voters = if decision.value.is_last() { before } else { self.cell.fellow_voters() };
+        tell_decided(fx, &voters, decision, after);
         self.publish_to(fx, self.audience(decision.value.cell), &fact, after);
     }
 
@@ -254,6 +271,14 @@ const VOTER_SETS_ASKED: usize = 16;
 
 /// Shortest time between two thoughts about what the register should decide next.
 const THOUGHT_GAP: std::time::Duration = std::time::Duration::from_millis(500);
+
+/// Tells voters what was decided, when it is durable here.
+fn tell_decided(fx: &mut Effects<'_>, voters: &BTreeSet<NodeId>, decision: &VerifiedDecision, after: Option<Token>) {
+    for voter in voters {
+        let decided = VerifiedLease::Decided(decision.clone());
+        fx.send_after(*voter, VerifiedMessage::Lease(Box::new(decided)), after);
+    }
+}
 
 /// The order in which candidates take turns; the lower, the sooner.
 fn lead_rank(node: &NodeId) -> u64 {

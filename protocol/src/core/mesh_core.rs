@@ -34,6 +34,8 @@ pub struct MeshCore<D = Sound> {
     pub(super) root: Arc<TrustRoot>,
     pub(super) roster: Arc<Roster>,
     pub(super) facts: FactStore<D>,
+    /// The cell with which the region of this node began, once it has one.
+    pub(super) origin: Option<CellId>,
     /// The cell of this node, once its region has one.
     pub(super) home: Option<CellId>,
     pub(super) policies: Policies,
@@ -96,6 +98,7 @@ impl<D: Defects> MeshCore<D> {
             defects,
             roster: Arc::new(Roster::waiving(defects)),
             facts: FactStore::new(defects),
+            origin: None,
             home: None,
             policies: Policies::default(),
             placements: BTreeMap::new(),

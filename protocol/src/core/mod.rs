@@ -27,6 +27,7 @@ mod rollup;
 mod shelf;
 mod snapshot;
 mod standstill;
+mod succeed;
 mod view;
 mod voters;
 

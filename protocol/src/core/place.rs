@@ -53,7 +53,7 @@ impl<D: Defects> MeshCore<D> {
     /// placed must not depend on where its holder stands.
     fn hosts(&self, now: Mono) -> Vec<Host> {
         let classes = self.node_classes();
-        let near = self.roster.members().filter(|member| *member.region() == self.config.region);
+        let near = self.roster.members().filter(|member| self.is_near(member.region(), &member.node()));
         let host = |member: &Member| {
             let class = member.class();
             let free_mib = self.record(&member.node()).map_or(0, |record| record.health.free_memory_mib);

@@ -78,7 +78,7 @@ impl<D: Defects> MeshCore<D> {
         Some(MemberView {
             node,
             region: member.region().clone(),
-            cell: self.cell_in(member.region()),
+            cell: self.cell_of(member.region(), &node),
             class: member.class().to_string(),
             roles: member.roles(),
             state: self.member_state(&node, now)?,
@@ -95,7 +95,7 @@ impl<D: Defects> MeshCore<D> {
 
     /// By the coordinate of the aggregator of its cell: of a member that was never measured nothing else is known.
     fn estimate_us(&self, member: &Member) -> Option<u64> {
-        let cell = self.cell_in(member.region()).filter(|_| member.node() != self.config.me)?;
+        let cell = self.cell_of(member.region(), &member.node()).filter(|_| member.node() != self.config.me)?;
         self.coords.estimate_rtt_us(self.rollup(&cell)?.place.as_ref()?)
     }
 
@@ -123,7 +123,10 @@ impl<D: Defects> MeshCore<D> {
     fn aggregators(&self, now: Mono) -> BTreeMap<Region, AggregatorView> {
         let mut aggregators = BTreeMap::new();
         for (cell, book) in self.roster.cells() {
-            if self.cell_in(book.region()) != Some(cell) {
+            let here = *book.region() == self.config.region;
+            let counts =
+                if here { self.home == Some(cell) } else { self.roster.cells_of(book.region()).contains(&cell) };
+            if !counts {
                 continue;
             }
             let voters = book.latest().voters.len();
@@ -149,7 +152,11 @@ impl<D: Defects> MeshCore<D> {
                 (own, reported) => own.or(reported),
             };
             if let Some(view) = view {
-                aggregators.insert(book.region().clone(), view);
+                // Of several cells of another region, one whose lease runs.
+                let known = aggregators.get(book.region()).is_some_and(|known: &AggregatorView| known.valid);
+                if !known {
+                    aggregators.insert(book.region().clone(), view);
+                }
             }
         }
         aggregators

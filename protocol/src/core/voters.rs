@@ -38,7 +38,8 @@ impl<D: Defects> MeshCore<D> {
     }
 
     pub(super) fn may_vote(&self, member: &Member) -> bool {
-        *member.region() == self.config.region && member.roles().contains(Role::Voter) && !self.has_left(&member.node())
+        let node = member.node();
+        self.is_near(member.region(), &node) && member.roles().contains(Role::Voter) && !self.has_left(&node)
     }
 
     fn prospects(&self, now: Mono) -> BTreeMap<NodeId, Prospect<'_>> {

@@ -44,6 +44,7 @@ pub(crate) struct Violation {
 /// One node's belief to hold a lease, in true time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Lease {
+    pub(crate) cell: CellId,
     pub(crate) node: usize,
     pub(crate) term: Term,
     pub(crate) from: u64,
@@ -55,17 +56,17 @@ pub(crate) struct Judge {
     /// By region: every lease that anybody believed to hold.
     pub(crate) leases: BTreeMap<String, Vec<Lease>>,
     pub(crate) violations: Vec<Violation>,
-    /// By voter: the last term that it granted anyone and to whom, across its runs.
-    grants: BTreeMap<NodeId, (Term, NodeId, BootId)>,
+    /// By voter and cell: the last term that it granted anyone and to whom, across its runs.
+    grants: BTreeMap<(NodeId, CellId), (Term, NodeId, BootId)>,
     /// By voter, slot and term: what it accepted.
     acceptances: BTreeMap<(NodeId, CellId, Generation, Slot, Term), Sha256Digest>,
-    holders: BTreeMap<(String, Term), usize>,
+    holders: BTreeMap<(CellId, Term), usize>,
     values: BTreeMap<(CellId, Generation, Slot), Sha256Digest>,
     voters: BTreeMap<(CellId, ConfigEpoch), Configuration>,
     /// By node: when it last asked for a lease, by its own clock.
     asked: BTreeMap<usize, Mono>,
-    /// By node and run: the highest fence of its own cell that it saw.
-    fences: BTreeMap<(usize, u32), (Generation, Slot, Term)>,
+    /// By node, run and cell: the highest fence of its own cell that it saw.
+    fences: BTreeMap<(usize, u32, CellId), (Generation, Slot, Term)>,
 }
 
 impl Judge {
@@ -128,18 +129,23 @@ impl Judge {
             return;
         };
         self.look_at_end(now, index, node, until);
+        let Some(cell) = node.core.own_cell() else { return };
         let region = node.member.region().to_string();
         let until = node.true_time(until);
-        let leases = self.leases.entry(region.clone()).or_default();
-        let rival = leases.iter().rev().take(64).find(|other| other.node != index && other.until > now).copied();
-        match leases.iter_mut().rev().find(|lease| lease.node == index && lease.term == term && lease.until >= now) {
+        let leases = self.leases.entry(region).or_default();
+        let of_cell = |lease: &&Lease| lease.cell == cell;
+        let mut others = leases.iter().rev().take(64).filter(of_cell);
+        let rival = others.find(|other| other.node != index && other.until > now).copied();
+        let mine =
+            |lease: &&mut Lease| (lease.cell, lease.node, lease.term) == (cell, index, term) && lease.until >= now;
+        match leases.iter_mut().rev().find(mine) {
             Some(lease) => lease.until = until,
-            None => leases.push(Lease { node: index, term, from: now, until }),
+            None => leases.push(Lease { cell, node: index, term, from: now, until }),
         }
         if let Some(rival) = rival {
             self.blame(Invariant::OneHolderAtATime, now, format!("node {index} holds term {term} beside {rival:?}"));
         }
-        let first = *self.holders.entry((region, term)).or_insert(index);
+        let first = *self.holders.entry((cell, term)).or_insert(index);
         if first != index {
             self.blame(Invariant::OneHolderPerTerm, now, format!("nodes {first} and {index} held term {term}"));
         }
@@ -159,6 +165,12 @@ impl Judge {
         self.leases.get(region)?.iter().rev().find(|lease| lease.from <= now && lease.until > now).copied()
     }
 
+    /// Who holds the lease of a cell.
+    pub(crate) fn holder_of(&self, cell: &CellId, now: u64) -> Option<usize> {
+        let mut leases = self.leases.values().flatten().filter(|lease| lease.cell == *cell);
+        leases.find(|lease| lease.from <= now && lease.until > now).map(|lease| lease.node)
+    }
+
     fn look_at_end(&mut self, now: u64, index: usize, node: &TestNode, until: Mono) {
         let mono = node.mono(now);
         let alone = node.core.voters().is_some_and(|voters| voters.voters.len() == 1);
@@ -171,13 +183,13 @@ impl Judge {
 
     fn look_at_register(&mut self, now: u64, index: usize, node: &TestNode) {
         let core = &node.core;
-        let told = self.grants.get(&node.id()).map(|(term, ..)| *term);
+        let Some(cell) = core.own_cell() else { return };
+        let told = self.grants.get(&(node.id(), cell)).map(|(term, ..)| *term);
         if let (Some(promised), Some(told)) = (core.promised_term(), told)
             && promised < told
         {
             self.blame(Invariant::PromisesStand, now, format!("node {index} granted {told} and remembers {promised}"));
         }
-        let Some(cell) = core.roster().cell_of(node.member.region(), &node.id()) else { return };
         if let Some(head) = core.register_head() {
             let known = *self.values.entry((cell, head.generation, head.slot)).or_insert(head.digest);
             if known != head.digest {
@@ -185,7 +197,7 @@ impl Judge {
             }
         }
         let fence = core.fence(&cell);
-        let before = self.fences.insert((index, node.run), fence).unwrap_or_default();
+        let before = self.fences.insert((index, node.run, cell), fence).unwrap_or_default();
         let (generation, slot, term) = fence;
         if generation < before.0 || (generation == before.0 && (slot < before.1 || term < before.2)) {
             self.blame(Invariant::FencesHold, now, format!("node {index} saw {before:?} and then {fence:?}"));
@@ -214,7 +226,7 @@ impl Judge {
 
     fn granted(&mut self, now: u64, grant: &Grant) {
         let said = (grant.term, grant.candidate, grant.boot);
-        if let Some(last) = self.grants.insert(grant.voter, said) {
+        if let Some(last) = self.grants.insert((grant.voter, grant.cell), said) {
             let kept = said == last || grant.term > last.0;
             if !kept {
                 self.blame(Invariant::PromisesStand, now, format!("{} grants {said:?} after {last:?}", grant.voter));

@@ -17,4 +17,5 @@ mod election_tests;
 mod membership_tests;
 mod placement_tests;
 mod retirement_tests;
+mod succession_tests;
 mod voter_tests;

@@ -1,0 +1,185 @@
+//! What follows when the cells of a region change: one is born, ends, or turns out not to count.
+
+use super::effects::Effects;
+use super::interface::{Event, Output};
+use super::mesh_core::MeshCore;
+use crate::defect::{Defect, Defects};
+use crate::fact::{Fact, FactKey, Scope, VerifiedFact};
+use crate::register::{Content, VerifiedDecision};
+use crate::time::Mono;
+use hedgerow_attest::id::{CellId, NodeId};
+use hedgerow_attest::member::Member;
+use hedgerow_attest::region::Region;
+
+/// Cells that ended and whose last placement is kept for those that took their place.
+const HEIRLOOMS_MAX: usize = 4;
+
+impl<D: Defects> MeshCore<D> {
+    /// A cell ended, as the roster knows already. Whoever belonged to it belongs to another from here on: its seat in the old
+    /// one is gone, so that it neither grants nor accepts anything there again.
+    pub(super) fn follow_end(&mut self, fx: &mut Effects<'_>, decision: &VerifiedDecision) {
+        let ended = decision.value.cell;
+        let Some(region) = self.roster.cell(&ended).map(|book| book.region().clone()) else { return };
+        let into: Vec<CellId> = decision.succession().into_iter().flat_map(|next| next.cells()).collect();
+        fx.event(Event::CellEnded { cell: ended, into });
+        self.forget(fx, &FactKey::Rollup(ended));
+        self.forget_mergers(fx);
+        let clings = self.defects.has(Defect::RetiredCellGrants)
+            && self.cell.voters().is_some_and(|voters| voters.has(&self.config.me));
+        if self.home == Some(ended) && !clings {
+            self.move_in(fx.now);
+            fx.sometimes("a node went from a cell that ended to the next");
+        }
+        self.settle_region(fx, &region);
+        self.touch();
+    }
+
+    /// Takes this node's seat in the cell to which it belongs.
+    pub(super) fn move_in(&mut self, now: Mono) {
+        self.home = self.origin.and_then(|birth| self.roster.cell_of_member(&birth, &self.config.me));
+        self.lead = super::lead::Lead::default();
+        if let Some(home) = self.home {
+            self.remote.drop_cell(&home);
+            self.cell.open(now, home, &self.roster);
+        }
+    }
+
+    /// Whether a cell took in another that has not ended in it.
+    pub(super) fn is_open_merger(&self, decision: &VerifiedDecision) -> bool {
+        match &decision.value.content {
+            Content::Absorb(absorb) => {
+                let ended = |cell: &CellId| self.roster.end_of(cell).is_some();
+                !ended(&absorb.source) && !ended(&decision.value.cell)
+            }
+            Content::Configuration(_)
+            | Content::Placement(_)
+            | Content::Retirement(_)
+            | Content::Split(_)
+            | Content::MergeInto(_) => false,
+        }
+    }
+
+    /// Mergers that came to their end, or never will, say nothing any more.
+    fn forget_mergers(&mut self, fx: &mut Effects<'_>) {
+        let over = |fact: &&VerifiedFact| match fact.fact() {
+            Fact::Decision(decision) => matches!(fact.key(), FactKey::Absorb(_)) && !self.is_open_merger(decision),
+            Fact::Member(_)
+            | Fact::Record(_)
+            | Fact::Accusation(_)
+            | Fact::Genesis(_)
+            | Fact::Rollup(_)
+            | Fact::Policy(..)
+            | Fact::Deployment(_)
+            | Fact::NodeClasses(_) => false,
+        };
+        let over: Vec<FactKey> = self.facts.iter().filter(over).map(|fact| fact.key().clone()).collect();
+        for key in over {
+            self.forget(fx, &key);
+        }
+    }
+
+    /// The cells of a region are others than before: what is known of its members goes where it belongs.
+    pub(super) fn settle_region(&mut self, fx: &mut Effects<'_>, region: &Region) {
+        let living = self.roster.cells_of(region);
+        let mut moved = self.give_up_all_but(fx, region, &living);
+        for cell in living {
+            let ended = |cell: &CellId| self.roster.end_of(cell).is_some();
+            let others = self.facts.kept().filter(|kept| Some(*kept) != self.home && !ended(kept)).count();
+            let here = Some(cell) == self.home;
+            if self.facts.keeps(&cell) || !(here || others < self.config.detail_cells) {
+                continue;
+            }
+            self.facts.keep(cell);
+            if !here {
+                self.remote.keep(cell, fx.now);
+            }
+            fx.push(Output::Follow(Scope::Cell(cell)));
+        }
+        let of_region = |fact: &VerifiedFact| match fact.fact() {
+            Fact::Member(member) => member.region() == region,
+            Fact::Record(record) => record.region == *region,
+            Fact::Accusation(_)
+            | Fact::Genesis(_)
+            | Fact::Rollup(_)
+            | Fact::Policy(..)
+            | Fact::Deployment(_)
+            | Fact::NodeClasses(_)
+            | Fact::Decision(_) => false,
+        };
+        moved.extend(self.facts.take_strays(of_region));
+        if let Some(home) = self.home.filter(|_| *region == self.config.region) {
+            moved.extend(self.facts.of_cell(&home).cloned());
+        }
+        moved.sort_by(|a, b| a.turn().cmp(&b.turn()));
+        self.part_from_others(region);
+        for fact in moved {
+            self.shelve(&fact);
+            match fact.fact() {
+                Fact::Record(record) => self.follow_record(fx, record),
+                Fact::Accusation(charge) => drop(self.remote.accused(charge, fx.now)),
+                Fact::Member(_)
+                | Fact::Genesis(_)
+                | Fact::Rollup(_)
+                | Fact::Policy(..)
+                | Fact::Deployment(_)
+                | Fact::NodeClasses(_)
+                | Fact::Decision(_) => {}
+            }
+        }
+        self.forget_the_far(fx, region);
+    }
+
+    /// Gives up the detail of cells of a region that ended, or never counted. Of one that led to the own cell the last
+    /// placement stays.
+    fn give_up_all_but(&mut self, fx: &mut Effects<'_>, region: &Region, living: &[CellId]) -> Vec<VerifiedFact> {
+        let of_region = |cell: &CellId| self.roster.cell(cell).is_some_and(|book| book.region() == region);
+        let over: Vec<CellId> = self.facts.kept().filter(|cell| of_region(cell) && !living.contains(cell)).collect();
+        let mut heirlooms: Vec<CellId> = over.iter().filter(|cell| self.is_heirloom(cell)).copied().collect();
+        heirlooms.drain(..heirlooms.len().saturating_sub(HEIRLOOMS_MAX));
+        let mut moved = Vec::new();
+        for cell in over {
+            self.remote.drop_cell(&cell);
+            moved.extend(self.facts.drop_cell(&cell));
+            if heirlooms.contains(&cell) {
+                self.facts.keep(cell);
+            } else {
+                self.placements.remove(&cell);
+                self.forget_placements(&cell);
+                fx.push(Output::Unfollow(Scope::Cell(cell)));
+            }
+        }
+        moved
+    }
+
+    /// Whether the cell ended and what it placed may still be held for the cell of this node.
+    fn is_heirloom(&self, cell: &CellId) -> bool {
+        self.roster.end_of(cell).is_some() && self.home.is_some_and(|home| self.roster.leads_to(cell, &home))
+    }
+
+    /// Members of the region that are not of the own cell are watched by their own.
+    fn part_from_others(&mut self, region: &Region) {
+        let far = |node: &&NodeId| !self.is_near(region, node);
+        if *region == self.config.region {
+            let far: Vec<NodeId> = self.swim.peers().keys().filter(far).copied().collect();
+            for node in far {
+                self.swim.dismiss(&node);
+                self.doubtful.insert(node);
+            }
+        }
+    }
+
+    /// Forgets members of the region of whose cell no detail is kept, unless somebody talks to them.
+    fn forget_the_far(&mut self, fx: &mut Effects<'_>, region: &Region) {
+        let far = |member: &&Member| {
+            let node = member.node();
+            let kept = self.cell_of(region, &node).is_none_or(|cell| self.facts.keeps(&cell));
+            member.region() == region && !kept && !self.contacts.of(&node).is_linked() && !self.founds_cells(&node)
+        };
+        let far: Vec<NodeId> = self.roster.members().filter(far).map(Member::node).collect();
+        for node in far {
+            self.forget_member(fx, &node);
+            self.shown.remove(&node);
+            self.doubtful.remove(&node);
+        }
+    }
+}
