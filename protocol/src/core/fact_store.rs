@@ -125,6 +125,11 @@ impl<D: Defects> FactStore<D> {
         self.shelves().find_map(|shelf| shelf.get(key))
     }
 
+    /// All but geneses and voter sets, scope by scope.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &VerifiedFact> {
+        self.shelves().flat_map(Shelf::iter)
+    }
+
     /// The deployments that publishers want.
     pub(crate) fn deployments(&self) -> impl Iterator<Item = &Deployment> {
         self.mesh.iter().filter_map(|fact| match fact.fact() {

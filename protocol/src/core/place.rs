@@ -7,8 +7,8 @@ use crate::defect::Defects;
 use crate::fact::{CELL_MEMBERS_MAX, Fact, FactKey, NodeState, VerifiedFact};
 use crate::id::PlacementEpoch;
 use crate::placement::{
-    Availability, Deployment, Ground, Holdings, Host, Inputs, NodeClasses, RttBucket, Rules, TableFault, TrustClass,
-    choose, verify_table,
+    Availability, Deployment, Ground, Holdings, Host, Inputs, NodeClasses, PlacementTable, RttBucket, Rules,
+    TableFault, TrustClass, choose, verify_table,
 };
 use crate::register::{Content, Value};
 use crate::time::Mono;
@@ -41,7 +41,7 @@ impl<D: Defects> MeshCore<D> {
             },
             policy: policy.as_ref().map(|(policy, name)| (&**policy, name.1)),
             deployments: &deployments,
-            previous: previous.map_or(PlacementEpoch(0), |table| table.epoch),
+            previous: self.last_epoch(&cell),
             config_epoch: voters.epoch,
         });
         let same = previous.map_or_else(|| table.is_empty(), |previous| previous.places_like(&table));
@@ -92,8 +92,7 @@ impl<D: Defects> MeshCore<D> {
         match &value.content {
             Content::Configuration(next) => self.is_fit_change(voters, next),
             Content::Placement(table) => {
-                let epoch = self.decided_table(&value.cell).map_or(PlacementEpoch(0), |table| table.epoch);
-                let numbered = table.epoch == epoch.next() && table.config_epoch == voters.epoch;
+                let numbered = table.epoch == self.last_epoch(&value.cell).next() && table.config_epoch == voters.epoch;
                 numbered && verify_table(table, &self.rules()).is_ok()
             }
             Content::Retirement(epoch) => {
@@ -124,6 +123,24 @@ impl<D: Defects> MeshCore<D> {
                 }
                 Err(fault) => self.refuse_table(fx, cell, epoch, fault),
             }
+        }
+        self.inherit_placements(fx);
+    }
+
+    /// A cell that decided no table yet goes by the last one of the cell whose place it took.
+    fn inherit_placements(&mut self, fx: &mut Effects<'_>) {
+        let bare = self.facts.kept().filter(|cell| !self.placements.contains_key(cell));
+        let followed = |table: &&PlacementTable| self.placements.values().any(|followed| followed == *table);
+        let inherited = |cell: CellId| {
+            let latest = self.heirlooms(&cell).filter(followed).max_by_key(|table| table.epoch)?;
+            Some((cell, latest.clone())).filter(|_| self.roster.end_of(&cell).is_none())
+        };
+        let inherited: Vec<(CellId, PlacementTable)> = bare.filter_map(inherited).collect();
+        for (cell, table) in inherited {
+            fx.sometimes("a cell inherited a placement");
+            fx.event(Event::PlacementAdopted { cell, epoch: table.epoch });
+            self.placements.insert(cell, table);
+            self.touch();
         }
     }
 

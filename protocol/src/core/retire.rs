@@ -40,8 +40,29 @@ pub(super) struct Retiring {
 }
 
 impl<D: Defects> MeshCore<D> {
-    /// The last table that the register of the cell decided, followed here or not.
+    /// The last table that the register of the cell decided, followed here or not. Until it decided one, that of the cell whose
+    /// place it took is its own: what was written by that is where it says.
     pub(super) fn decided_table(&self, cell: &CellId) -> Option<&PlacementTable> {
+        self.own_table(cell).or_else(|| self.heirlooms(cell).max_by_key(|table| table.epoch))
+    }
+
+    /// The number of the last table of the cell, or of one that led to it: numbers go on, so that a retirement speaks of both.
+    pub(super) fn last_epoch(&self, cell: &CellId) -> PlacementEpoch {
+        let tables = self.own_table(cell).into_iter().chain(self.heirlooms(cell));
+        tables.map(|table| table.epoch).max().unwrap_or_default()
+    }
+
+    /// The last tables of cells that ended and led to this one.
+    pub(super) fn heirlooms(&self, cell: &CellId) -> impl Iterator<Item = &PlacementTable> {
+        self.led_to(cell).filter_map(|other| self.own_table(&other))
+    }
+
+    /// Cells that ended and led to this one, as far as what they placed is kept.
+    fn led_to(&self, cell: &CellId) -> impl Iterator<Item = CellId> {
+        self.facts.kept().filter(move |other| other != cell && self.roster.leads_to(other, cell))
+    }
+
+    fn own_table(&self, cell: &CellId) -> Option<&PlacementTable> {
         self.table(cell, *self.retiring.kept.get(cell)?.last()?)
     }
 
@@ -69,12 +90,19 @@ impl<D: Defects> MeshCore<D> {
         self.retiring.kept.keys().copied()
     }
 
-    /// The placements before that one which still count, oldest first, as far as they are known.
-    pub(super) fn formers(&self, cell: &CellId, epoch: PlacementEpoch) -> impl Iterator<Item = &PlacementTable> {
-        let (cell, retired) = (*cell, self.retired(cell));
-        let kept = self.retiring.kept.get(&cell).into_iter().flatten();
-        let counts = move |known: &&PlacementEpoch| **known > retired && **known < epoch;
-        kept.filter(counts).filter_map(move |known| self.table(&cell, *known))
+    /// The placements before that one which still count, oldest first, as far as they are known: those of the cell, and of
+    /// the cells whose place it took.
+    pub(super) fn formers(&self, cell: &CellId, epoch: PlacementEpoch) -> Vec<&PlacementTable> {
+        let retired = self.retired(cell);
+        let of_cell = |cell: CellId| {
+            let retired = retired.max(self.retired(&cell));
+            let kept = self.retiring.kept.get(&cell).into_iter().flatten();
+            let counts = move |known: &&PlacementEpoch| **known > retired && **known < epoch;
+            kept.filter(counts).filter_map(move |known| self.table(&cell, *known))
+        };
+        let mut formers: Vec<&PlacementTable> = self.led_to(cell).chain([*cell]).flat_map(of_cell).collect();
+        formers.sort_by_key(|table| table.epoch);
+        formers
     }
 
     /// The last placement of the cell that is retired; 0 if none.
@@ -164,7 +192,7 @@ impl<D: Defects> MeshCore<D> {
         let me = self.config.me;
         let current = self.placements.get(cell).is_some_and(|followed| followed.epoch == epoch);
         let holds = |former: &PlacementTable| Holdings::of_table(former).groups.values().any(|set| set.contains(&me));
-        current && self.formers(cell, epoch).any(holds)
+        current && self.formers(cell, epoch).into_iter().any(holds)
     }
 
     /// The placement that the holder has retired next, with all before it: every group has been handed over to a quorum of
@@ -185,7 +213,7 @@ impl<D: Defects> MeshCore<D> {
                 holders.is_empty() || same_nodes(holders, former) || former.iter().all(has_handed_over)
             })
         };
-        self.formers(cell, current.epoch).all(handed_over).then_some(last)
+        self.formers(cell, current.epoch).into_iter().all(handed_over).then_some(last)
     }
 
     /// Whether a member has left, or has been down for longer than a repair waits.
@@ -201,8 +229,8 @@ impl<D: Defects> MeshCore<D> {
     /// The oldest placement, where there is no room for one more beside the current one.
     pub(super) fn crowded_out(&self, cell: &CellId) -> Option<PlacementEpoch> {
         let current = self.decided_table(cell)?;
-        let mut formers = self.formers(cell, current.epoch);
-        let oldest = formers.next()?.epoch;
-        (formers.count() + 1 >= FORMERS_MAX).then_some(oldest)
+        let formers = self.formers(cell, current.epoch);
+        let oldest = formers.first()?.epoch;
+        (formers.len() >= FORMERS_MAX).then_some(oldest)
     }
 }

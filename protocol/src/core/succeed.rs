@@ -127,6 +127,7 @@ impl<D: Defects> MeshCore<D> {
             }
         }
         self.forget_the_far(fx, region);
+        self.review_placements(fx);
     }
 
     /// Gives up the detail of cells of a region that ended, or never counted. Of one that led to the own cell the last

@@ -217,7 +217,11 @@ impl<D: Defects> MeshCore<D> {
             region: region.clone(),
             epoch: table.epoch,
             retired: self.retired(cell),
-            formers: self.formers(cell, table.epoch).map(|table| (table.epoch, Holdings::of_table(table))).collect(),
+            formers: self
+                .formers(cell, table.epoch)
+                .into_iter()
+                .map(|table| (table.epoch, Holdings::of_table(table)))
+                .collect(),
             policy,
             groups,
             models,

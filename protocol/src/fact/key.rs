@@ -86,7 +86,7 @@ impl FactKey {
             | Self::Accusation(_)
             | Self::Deployment(_)
             | Self::NodeClasses
-            | Self::Placement(_)
+            | Self::Placement(..)
             | Self::Retirement(_)
             | Self::Absorb(_)
             | Self::Rollup(_) => false,

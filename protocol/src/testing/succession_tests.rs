@@ -2,9 +2,10 @@
 
 use super::censor::{Fate, Frame, Kind};
 use super::cluster::{Cluster, MS, S};
+use super::scenario::class;
 use crate::core::Event;
 use crate::fact::SignedFact;
-use crate::id::{ConfigEpoch, Term};
+use crate::id::{ConfigEpoch, PlacementEpoch, Term};
 use crate::register::{Acceptance, Configuration, Content, Decision, Half, MergeInto, Split, Value, Voter};
 use crate::view::MemberState;
 use hedgerow_attest::digest::Sha256Digest;
@@ -145,4 +146,37 @@ fn a_voter_that_missed_the_end_is_told_when_it_asks() {
         |c: &Cluster| c.nodes[late].core.own_cell() != c.nodes[late].core.roster().birth_of(c.nodes[0].member.region());
     cluster.run_until_holds(5 * S, "it knows its half", own);
     assert!(cluster.sometimes.contains_key("a candidate was told that its cell had ended"));
+}
+
+#[test]
+fn the_cells_of_a_split_go_by_its_last_placement_until_they_decide_their_own() {
+    let mut cluster = grown(2);
+    let of = |c: &Cluster, node: usize, cell: CellId| c.view(node).placements.get(&cell).map(|seen| seen.epoch);
+    let home = |c: &Cluster, node: usize| c.nodes[node].core.own_cell().expect("it has a cell");
+    let parent = home(&cluster, 0);
+    let policy = cluster.policy(1, vec![class("cart", 2, 2, &[])]);
+    cluster.announce(0, policy);
+    cluster.run_until_holds(20 * S, "it is placed", |c| of(c, 5, parent) == Some(PlacementEpoch(1)));
+    // Whoever is away learns of the last placement of a cell that ended before it came back.
+    cluster.kill(5);
+    let split = Split { halves: [half(&cluster, &[0, 2, 4]), half(&cluster, &[1, 3, 5])] };
+    let decision = decide(&cluster, 0, Content::Split(split));
+    tell(&mut cluster, 0, decision);
+    cluster.nodes[5].disk = Default::default();
+    cluster.run_for(S);
+    let inherited = |c: &Cluster, node: usize| {
+        let first = Event::PlacementAdopted { cell: home(c, node), epoch: PlacementEpoch(1) };
+        c.nodes[node].events.iter().any(|(_, event)| *event == first)
+    };
+    assert_eq!((0..5).map(|node| inherited(&cluster, node)).collect::<Vec<_>>(), [true; 5]);
+    cluster.start(5);
+    let own = |c: &Cluster, node: usize| of(c, node, home(c, node)) >= Some(PlacementEpoch(2));
+    cluster.run_until_holds(60 * S, "both cells have placements of their own", |c| (0..6).all(|node| own(c, node)));
+    assert!((0..6).all(|node| of(&cluster, node, parent) == Some(PlacementEpoch(1))), "the old one is still known");
+    let near = |c: &Cluster, node: usize| {
+        let view = c.view(node);
+        let holders = view.placements[&home(c, node)].groups.values().flatten();
+        holders.into_iter().all(|holder| view.members[holder].cell == view.cell)
+    };
+    assert!((0..6).all(|node| near(&cluster, node)), "by members of their own");
 }
