@@ -133,7 +133,10 @@ fn a_register_that_ended_decides_nothing_and_a_strangers_end_is_not_believed() {
     };
     let lower = after(2, &absorb(CellId::from_bytes([0; 32])));
     assert_eq!(lower, refused("succession of cells that may not follow each other"));
-    assert_eq!(after(2, &absorb(CellId::from_bytes([0xff; 32]))), Ok(FactKey::Absorb(birth)));
+    assert_eq!(
+        after(2, &absorb(CellId::from_bytes([0xff; 32]))),
+        Ok(FactKey::Absorb(birth, CellId::from_bytes([0xff; 32])))
+    );
 }
 
 #[test]
@@ -152,7 +155,7 @@ fn ends_come_back_from_the_store_in_an_order_in_which_they_can_be_checked() {
         FactKey::Genesis(birth),
         FactKey::End(birth),
         FactKey::End(source),
-        FactKey::Absorb(target),
+        FactKey::Absorb(target, source),
     ];
     for _ in 0..2 {
         let snapshot = Snapshot::from_rows(rows.clone(), mesh.root(), SampleMesh::NOW).expect("our own rows");

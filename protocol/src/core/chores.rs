@@ -24,6 +24,7 @@ impl<D: Defects> MeshCore<D> {
             self.forget_departures(fx);
         }
         self.introduce(fx);
+        self.take_census(fx);
         self.want_links(fx);
         self.spare_links(fx);
         self.tell_settled(fx);

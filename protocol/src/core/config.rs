@@ -41,8 +41,40 @@ pub struct CoreConfig {
     pub detail_cells: usize,
     /// How long a replica must be gone before what it holds is placed elsewhere. A restart or a pause moves nothing.
     pub repair: Duration,
+    /// When cells split and merge.
+    pub division: DivisionConfig,
     /// Silence after which a node of another cell is doubted; after twice as long it is taken for down.
     pub stale: Duration,
+}
+
+/// When cells split and merge. Equal on all nodes of a mesh, or they undo each other's work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DivisionConfig {
+    /// A cell of more members is to be split. What a node pays for its cell grows with it; see `docs/rfd/0002-membership.md`.
+    pub split_above: usize,
+    /// For how long it must have been larger, by the holder's own count.
+    pub split_after: Duration,
+    /// A cell of fewer members is to be merged with another such one. At most half of `split_above`, so that neither half of a
+    /// cell that was split is to be merged, and no two cells that were merged are to be split.
+    pub merge_below: usize,
+    /// For how long it must have been smaller.
+    pub merge_after: Duration,
+}
+
+impl DivisionConfig {
+    /// For every mesh outside of a simulation.
+    pub const STANDARD: Self = Self {
+        split_above: 128,
+        split_after: Duration::from_secs(600),
+        merge_below: 24,
+        merge_after: Duration::from_secs(1800),
+    };
+
+    /// Whether cells of so many members should be one.
+    #[must_use]
+    pub fn fit_together(&self, one: usize, other: usize) -> bool {
+        one.max(other) < self.merge_below && one + other <= self.split_above
+    }
 }
 
 impl CoreConfig {
@@ -63,6 +95,7 @@ impl CoreConfig {
             rollup_gap: Duration::from_millis(500),
             detail_cells: 8,
             repair: Duration::from_secs(30),
+            division: DivisionConfig::STANDARD,
             stale: Duration::from_secs(15),
         }
     }

@@ -222,7 +222,7 @@ impl<D: Defects> FactStore<D> {
         let most = match key {
             FactKey::Policy(_) | FactKey::PolicyChild(..) => POLICIES_MAX,
             FactKey::Deployment(_) => DEPLOYMENTS_MAX,
-            FactKey::Absorb(_) => ABSORBS_MAX,
+            FactKey::Absorb(..) => ABSORBS_MAX,
             FactKey::Member(_)
             | FactKey::Genesis(_)
             | FactKey::Configuration(..)

@@ -43,7 +43,7 @@ impl<D: Defects> MeshCore<D> {
             | FactKey::NodeClasses
             | FactKey::Placement(..)
             | FactKey::Retirement(_)
-            | FactKey::Absorb(_)
+            | FactKey::Absorb(..)
             | FactKey::Rollup(_) => self.facts.get(key),
         }
     }

@@ -60,6 +60,7 @@ pub struct MeshCore<D = Sound> {
     next_lead: Mono,
     pub(super) lead: super::lead::Lead,
     pub(super) retiring: super::retire::Retiring,
+    pub(super) census: super::divide::Census,
     clocks: Standstill,
     pub(super) findings: Vec<Finding>,
     /// How each member was last shown.
@@ -118,6 +119,7 @@ impl<D: Defects> MeshCore<D> {
             next_lead: Mono(u64::MAX),
             lead: super::lead::Lead::default(),
             retiring: super::retire::Retiring::default(),
+            census: super::divide::Census::default(),
             clocks: Standstill::default(),
             findings: Vec::new(),
             shown: NodeMap::default(),

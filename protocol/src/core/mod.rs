@@ -9,6 +9,7 @@ mod chores;
 mod command;
 mod compare;
 mod config;
+mod divide;
 mod effects;
 mod exchange;
 mod fact_store;
@@ -32,7 +33,7 @@ mod view;
 mod voters;
 
 pub use crate::membership::{Monitoring, SwimConfig};
-pub use config::CoreConfig;
+pub use config::{CoreConfig, DivisionConfig};
 pub(crate) use effects::Effects;
 pub use interface::{Command, CommandRefusal, Event, Hint, Input, Lane, LinkEvent, Output, Reply, StorageFailure};
 pub use mesh_core::MeshCore;

@@ -24,6 +24,9 @@ impl<D: Defects> MeshCore<D> {
         if let Some(next) = self.voter_change(now, voters) {
             return Some(Content::Configuration(next));
         }
+        if let Some(succession) = self.next_succession(now) {
+            return Some(succession);
+        }
         if let Some(epoch) = self.next_retirement(now, &cell) {
             return Some(Content::Retirement(epoch));
         }
@@ -99,7 +102,8 @@ impl<D: Defects> MeshCore<D> {
                 let current = self.decided_table(&value.cell).map_or(PlacementEpoch(0), |table| table.epoch);
                 *epoch > self.retired(&value.cell) && *epoch < current
             }
-            Content::Split(_) | Content::Absorb(_) | Content::MergeInto(_) => false,
+            Content::Split(split) => self.is_fit_split(split),
+            Content::Absorb(_) | Content::MergeInto(_) => self.is_fit_merger(value),
         }
     }
 

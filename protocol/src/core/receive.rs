@@ -64,6 +64,7 @@ impl<D: Defects> MeshCore<D> {
                     if let Some(rtt_us) = rtt_us {
                         if let Some(at) = at {
                             self.place_by(fx, from, &at, rtt_us);
+                            self.note_place(from, at);
                         }
                         self.read_clock(fx, from, rtt_us, clock_ms);
                     }

@@ -38,6 +38,7 @@ impl<D: Defects> MeshCore<D> {
     pub(super) fn move_in(&mut self, now: Mono) {
         self.home = self.origin.and_then(|birth| self.roster.cell_of_member(&birth, &self.config.me));
         self.lead = super::lead::Lead::default();
+        self.census = super::divide::Census::default();
         if let Some(home) = self.home {
             self.remote.drop_cell(&home);
             self.cell.open(now, home, &self.roster);
@@ -62,7 +63,7 @@ impl<D: Defects> MeshCore<D> {
     /// Mergers that came to their end, or never will, say nothing any more.
     fn forget_mergers(&mut self, fx: &mut Effects<'_>) {
         let over = |fact: &&VerifiedFact| match fact.fact() {
-            Fact::Decision(decision) => matches!(fact.key(), FactKey::Absorb(_)) && !self.is_open_merger(decision),
+            Fact::Decision(decision) => matches!(fact.key(), FactKey::Absorb(..)) && !self.is_open_merger(decision),
             Fact::Member(_)
             | Fact::Record(_)
             | Fact::Accusation(_)

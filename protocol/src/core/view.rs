@@ -164,7 +164,7 @@ impl<D: Defects> MeshCore<D> {
 
     /// Whether a rollup is so young that its successor cannot have been missed: three periods, and as much again for those that
     /// hear of it from others who heard of it.
-    fn is_current(&self, rollup: &Rollup, now: Mono) -> bool {
+    pub(super) fn is_current(&self, rollup: &Rollup, now: Mono) -> bool {
         let life = self.config.stale.max(self.rollup_period() * 3);
         match self.remote.heard_rollup(&rollup.cell) {
             Some(heard) => now.since(heard) < life,

@@ -42,7 +42,7 @@ impl<D: Defects> MeshCore<D> {
         self.is_near(member.region(), &node) && member.roles().contains(Role::Voter) && !self.has_left(&node)
     }
 
-    fn prospects(&self, now: Mono) -> BTreeMap<NodeId, Prospect<'_>> {
+    pub(super) fn prospects(&self, now: Mono) -> BTreeMap<NodeId, Prospect<'_>> {
         let members = self.roster.members().filter(|member| self.may_vote(member));
         let prospect = |member: &Member| {
             let presence = self.presence(now, &member.node());

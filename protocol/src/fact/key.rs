@@ -36,8 +36,8 @@ pub enum FactKey {
     Retirement(CellId),
     /// The last slot of a cell's register.
     End(CellId),
-    /// That a cell takes in another.
-    Absorb(CellId),
+    /// That the first cell takes in the second.
+    Absorb(CellId, CellId),
 }
 
 /// Which of two facts with one key holds: the one with the higher version.
@@ -65,12 +65,12 @@ impl FactKey {
             Self::Rollup(cell) => of_kind(8, cell.as_bytes()),
             Self::Retirement(cell) => of_kind(11, cell.as_bytes()),
             Self::End(cell) => of_kind(12, cell.as_bytes()),
-            Self::Absorb(cell) => of_kind(13, cell.as_bytes()),
             Self::Configuration(..)
             | Self::Placement(..)
             | Self::Policy(_)
             | Self::PolicyChild(..)
             | Self::Deployment(_)
+            | Self::Absorb(..)
             | Self::NodeClasses => hash64(&self.to_bytes()),
         }
     }
@@ -88,7 +88,7 @@ impl FactKey {
             | Self::NodeClasses
             | Self::Placement(..)
             | Self::Retirement(_)
-            | Self::Absorb(_)
+            | Self::Absorb(..)
             | Self::Rollup(_) => false,
         }
     }
@@ -151,7 +151,7 @@ mod tests {
             FactKey::NodeClasses,
             FactKey::Retirement(cell),
             FactKey::End(cell),
-            FactKey::Absorb(cell),
+            FactKey::Absorb(cell, cell),
         ];
         assert_eq!(keys.map(|key| format!("{:016x}", key.hash())), FROZEN);
     }
@@ -170,6 +170,6 @@ mod tests {
         "295192ea1ec8566d",
         "c1321f1a5cd67b57",
         "a37a85c0dd63e6ba",
-        "0ca3038f5db9628d",
+        "e65ad83f48960ab3",
     ];
 }

@@ -248,7 +248,7 @@ impl VerifiedFact {
             Content::Placement(table) => (FactKey::Placement(cell, table.epoch), None),
             Content::Retirement(_) => (FactKey::Retirement(cell), None),
             Content::Split(_) | Content::MergeInto(_) => (FactKey::End(cell), before()),
-            Content::Absorb(_) => (FactKey::Absorb(cell), None),
+            Content::Absorb(absorb) => (FactKey::Absorb(cell, absorb.source), None),
         };
         let depth = prior.as_ref().map_or(0, |prior: &Self| prior.0.depth.saturating_add(1));
         // Two certificates of one value differ in who signed; they say the same.

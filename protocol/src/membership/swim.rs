@@ -96,6 +96,11 @@ impl<D: Defects> Swim<D> {
         self.members.alive()
     }
 
+    /// Members that have not left, this node counted.
+    pub(crate) fn size(&self) -> usize {
+        self.members.staying()
+    }
+
     /// Members that are known beside this node.
     pub(crate) fn known(&self) -> usize {
         self.members.peers().len()

@@ -99,7 +99,7 @@ impl Value {
     }
 
     /// Whether what it says of succession keeps the rules of form.
-    pub(super) fn succeeds_well(&self) -> bool {
+    pub(crate) fn succeeds_well(&self) -> bool {
         match &self.content {
             Content::Split(split) => split.is_well_formed(),
             Content::Absorb(absorb) => self.cell < absorb.source,
