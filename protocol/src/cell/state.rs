@@ -3,6 +3,7 @@
 use super::ballot::{Electorate, Proposal, Round};
 use super::candidate::Vacancy;
 use super::handover::Parting;
+use super::voter::OpenGrant;
 use crate::core::Effects;
 use crate::defect::{Defect, Defects, Sound};
 use crate::election::{ClockCheck, ElectionConfig, KnownLease, LeaseHint, VoterRecord};
@@ -89,7 +90,7 @@ pub(super) struct Seat {
     /// Until when a voter said that it is bound; an `Abandon` may end that sooner.
     pub(super) denied_until: Mono,
     /// Grants that wait for their signature, by token.
-    pub(super) grants: BTreeMap<Token, (NodeId, Option<Token>)>,
+    pub(super) grants: BTreeMap<Token, OpenGrant>,
     /// Acceptances that wait for their signature, by token.
     pub(super) acceptances: BTreeMap<Token, (NodeId, Option<Token>)>,
     /// Own acceptances that wait for their write.

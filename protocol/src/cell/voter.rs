@@ -6,12 +6,23 @@ use crate::core::{Effects, Lane, put_vote};
 use crate::defect::{Defect, Defects};
 use crate::election::{Abandon, Accepted, Campaign, Denial, Grant, Promise, Propose, Refusal, VerifiedGrant};
 use crate::fact::Statement;
-use crate::id::{Term, Token};
+use crate::id::{Slot, Term, Token};
 use crate::register::{Acceptance, Value};
 use crate::time::{Mono, millis_u32};
 use crate::wire::{VerifiedLease, VerifiedMessage};
 use hedgerow_attest::id::NodeId;
 use hedgerow_attest::signed::Verified;
+
+/// A grant that waits for its signature.
+#[derive(Debug, Clone)]
+pub(super) struct OpenGrant {
+    /// Who asked.
+    to: NodeId,
+    /// The write that has to be durable before it leaves.
+    after: Option<Token>,
+    /// How far the candidate knows the register.
+    knows: Slot,
+}
 
 impl<D: Defects> Cell<D> {
     /// A candidate asks for the lease, or a holder for its renewal.
@@ -35,14 +46,15 @@ impl<D: Defects> Cell<D> {
         let after = seat.promise(fx, asks, span).filter(|_write| !defects.has(Defect::TermNotPersisted));
         let grant = seat.grant(campaign, from, me);
         let token = fx.sign(Statement::Grant(Box::new(grant)));
-        seat.grants.insert(token, (from, after));
+        seat.grants.insert(token, OpenGrant { to: from, after, knows: campaign.head });
     }
 
     /// A grant came back signed: it leaves when the promise is durable.
     pub(crate) fn signed_grant(&mut self, fx: &mut Effects<'_>, token: Token, grant: &Verified<Grant>) {
         let Some(seat) = self.seat.as_mut() else { return };
-        let Some((to, after)) = seat.grants.remove(&token) else { return };
-        let decision = seat.head_decision.as_ref().filter(|_| grant.head == seat.head);
+        let Some(OpenGrant { to, after, knows }) = seat.grants.remove(&token) else { return };
+        // A certificate is several times as long as the grant, and a holder that renews knows it.
+        let decision = seat.head_decision.as_ref().filter(|_| grant.head == seat.head && grant.head.slot > knows);
         let accepted = seat
             .record
             .accepted

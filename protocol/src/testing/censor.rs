@@ -69,6 +69,8 @@ pub(crate) struct Frame {
     pub(crate) from: usize,
     pub(crate) to: usize,
     pub(crate) kind: Kind,
+    /// How long it is.
+    pub(crate) octets: usize,
 }
 
 impl Frame {

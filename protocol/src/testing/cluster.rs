@@ -214,9 +214,9 @@ impl Cluster {
     }
 
     fn transmit(&mut self, from: usize, to: usize, message: &VerifiedMessage) {
-        let frame = Frame { now: self.now, from, to, kind: Kind::of(message) };
-        let fate = self.censor.as_mut().map_or(Fate::Pass, |censor| censor(frame));
         let bytes = wire::encode(&message.to_wire());
+        let frame = Frame { now: self.now, from, to, kind: Kind::of(message), octets: bytes.len() };
+        let fate = self.censor.as_mut().map_or(Fate::Pass, |censor| censor(frame));
         let lost = self.below(100) < self.faults.loss_percent || self.cuts.contains(&(from, to));
         let (least, most) = self.faults.delay_us;
         let far = self.nodes[from].member.region() != self.nodes[to].member.region();

@@ -1,5 +1,6 @@
 //! Who votes, as members come, fail and leave.
 
+use super::censor::{Fate, Kind};
 use super::cluster::{Cluster, MS, S};
 use super::judge::Invariant;
 use crate::core::{Command, Input};
@@ -9,7 +10,9 @@ use crate::id::{ConfigEpoch, Generation, Slot, Term};
 use crate::register::{Acceptance, Configuration, Content, Decision, Head, Value, Voter};
 use hedgerow_attest::signed::Signed;
 use hedgerow_attest::testing::SampleMesh;
+use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 /// The voters in the view of a node, by number.
 fn voters(cluster: &Cluster, node: usize) -> BTreeSet<usize> {
@@ -43,6 +46,23 @@ fn a_cell_of_five_has_five_voters_when_it_was_stable_for_half_a_minute() {
     let leases = cluster.judge.leases["eu"].len();
     cluster.run_for(20 * S);
     assert_eq!((cluster.judge.leases["eu"].len(), leases), (1, 1), "the lease went on all the while");
+}
+
+#[test]
+fn a_voter_shows_the_end_of_the_register_to_those_only_who_lack_it() {
+    let mut cluster = grown(1, 5, 5);
+    let grants = Rc::new(RefCell::new(Vec::new()));
+    let seen = Rc::clone(&grants);
+    cluster.censor = Some(Box::new(move |frame| {
+        if frame.kind == Kind::Grant {
+            seen.borrow_mut().push(frame.octets);
+        }
+        Fate::Pass
+    }));
+    cluster.run_for(20 * S);
+    let longest = grants.borrow().iter().max().copied();
+    assert!(grants.borrow().len() >= 60, "four voters renew every second");
+    assert!(longest < Some(400), "a grant of {longest:?} octets proves what the holder knows");
 }
 
 #[test]
