@@ -156,8 +156,8 @@ pub enum Output {
     },
     /// How far the hand-over to the holders of today is; said when it changes.
     Standing(Standing),
-    /// Delete what the log holds of this group, durably. The machine answers nothing from here on; make another from an empty snapshot if the group
-    /// comes back.
+    /// Delete what the log holds of this group, durably. The machine answers nothing from here on; make another from an empty snapshot, with
+    /// another boot id, if the group comes back: what was numbered here is numbered once.
     Drop,
     /// Something for operators and tests to know.
     Event(Event),

@@ -169,7 +169,8 @@ pub enum Event {
         /// The frame that contradicts it.
         refused: Box<SealedFrame>,
     },
-    /// Another node holds records of this node's past that this node lost: its data folder was restored from an older copy.
+    /// Another node holds records of this node's past that are not here: its data folder was restored from an older copy, or the group was dropped
+    /// here and has come back.
     OwnPast {
         /// The boot that wrote them.
         origin: Origin,

@@ -154,8 +154,7 @@ impl Peer {
             seed: random()?,
         };
         let groups = Groups::new(groups_parts, stop.clone())?;
-        tasks.spawn(named("the sessions", groups.clone().follow(handle.views())));
-        tasks.spawn(named("the hand-over of sessions", groups.clone().report(handle.clone())));
+        tasks.spawn(named("the sessions", groups.clone().drive(handle.clone())));
         let sessions = Sessions::new(enrolled.identity.node(), groups.clone(), net.clone(), handle.views());
 
         let library = Library::new(store.artifacts.clone(), store.mesh.clone(), enrolled.root.publishers().clone());

@@ -299,7 +299,7 @@ fn log(event: &Event) {
             tracing::warn!(node = %origin.node.short(), "a node signed two histories of its sessions");
         }
         Event::OwnPast { origin } => {
-            tracing::error!(boot = %origin.boot, "others hold writes of this node that it lost: its data folder is an older copy");
+            tracing::warn!(boot = %origin.boot, "others hold writes of this node that are not here: the group was dropped here once, or the data folder is an older copy");
         }
         Event::StorageFailed => tracing::error!("a session log failed"),
     }

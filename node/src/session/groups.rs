@@ -87,6 +87,8 @@ struct State {
     running: BTreeMap<GroupId, Running>,
     /// What the log holds of groups that have no task yet.
     stored: BTreeMap<GroupId, Snapshot>,
+    /// Groups of which this run numbered changes that are in the log no more.
+    dropped: BTreeSet<GroupId>,
     tasks: JoinSet<()>,
     rng: ChaCha8Rng,
     last_link: u64,
@@ -118,7 +120,8 @@ impl Groups {
         };
         let groups: Vec<_> = stored.keys().cloned().collect();
         let rng = ChaCha8Rng::from_seed(parts.seed);
-        let state = State { running: BTreeMap::new(), stored, tasks: JoinSet::new(), rng, last_link: 0 };
+        let (running, dropped, tasks) = (BTreeMap::new(), BTreeSet::new(), JoinSet::new());
+        let state = State { running, stored, dropped, tasks, rng, last_link: 0 };
         let links = watch::Sender::new(LinkCounts::new());
         let (settled, state) = (watch::Sender::default(), Mutex::new(state));
         let inner = Inner { me: parts.me, boot: parts.boot, context, stop, links, settled, state };
@@ -129,9 +132,14 @@ impl Groups {
         Ok(this)
     }
 
+    /// Follows the view of the core, and tells it what was handed over.
+    pub async fn drive(self, core: CoreHandle) {
+        tokio::join!(self.clone().follow(core.views()), self.report(core));
+    }
+
     /// Follows the view: every group that places a replica here has a task, and every task knows its replicas. A group whose
     /// task dropped it has none until it is placed here again.
-    pub async fn follow(self, mut views: watch::Receiver<Arc<MeshView>>) {
+    pub(super) async fn follow(self, mut views: watch::Receiver<Arc<MeshView>>) {
         let mut standings = self.0.context.standings.subscribe();
         loop {
             let view = views.borrow_and_update().clone();
@@ -158,7 +166,7 @@ impl Groups {
     }
 
     /// Tells the core what was handed over, whenever that changes.
-    pub async fn report(self, core: CoreHandle) {
+    async fn report(self, core: CoreHandle) {
         let mut settled = self.0.settled.subscribe();
         loop {
             let changed = tokio::select! {
@@ -235,7 +243,10 @@ impl Groups {
     /// Forgets the tasks that have ended since what they held was dropped.
     fn bury(&self, standings: &Standings) {
         for (group, _) in standings.iter().filter(|(_, said)| **said == GroupStanding::Dropped) {
-            self.state().running.remove(group);
+            let mut state = self.state();
+            state.running.remove(group);
+            state.dropped.insert(group.clone());
+            drop(state);
             self.0.context.standings.send_modify(|standings| {
                 standings.remove(group);
             });
@@ -254,9 +265,11 @@ impl Groups {
             return;
         }
         let snapshot = state.stored.remove(group).unwrap_or_else(Snapshot::empty);
+        // A number is never given to two changes: what comes back after a drop counts as another run.
+        let boot = if state.dropped.contains(group) { another(&mut state.rng) } else { *boot };
         let config = ReplicaConfig {
             me: *me,
-            boot: *boot,
+            boot,
             statement: context.statement.public(),
             group: group.clone(),
             limits: Limits::standard(),
@@ -293,6 +306,12 @@ impl Groups {
             tracing::debug!("a group has ended");
         }
     }
+}
+
+fn another(rng: &mut ChaCha8Rng) -> BootId {
+    let mut boot = [0; 16];
+    rng.fill_bytes(&mut boot);
+    BootId(boot)
 }
 
 /// The sets of all groups that a placement which counts puts on this node.

@@ -1,10 +1,19 @@
 //! Tests of which groups are told what.
 
-use hedgerow_protocol::id::PlacementEpoch;
-use hedgerow_protocol::placement::Holdings;
+use std::time::{Duration, Instant};
 
+use hedgerow_crdt::frame::SealedFrame;
+use hedgerow_crdt::ops::{Scalar, SessionOp};
+use hedgerow_protocol::id::PlacementEpoch;
+use hedgerow_protocol::name::Namespace;
+use hedgerow_protocol::placement::Holdings;
+use hedgerow_protocol::session_id::{GROUP_PREFIXES, SessionId};
+
+use super::super::{SessionAnswer, Sessions, WriteRequest};
 use super::*;
 use crate::core::testing::{CELL, cart, node, place, view};
+use crate::net::testing::lonely_net;
+use crate::store::testing::{Disk, session_log};
 
 fn group(prefix: u8) -> GroupId {
     GroupId { cell: CELL, class: cart(), prefix }
@@ -69,4 +78,65 @@ fn a_group_stays_here_while_a_former_placement_counts() {
     assert_eq!(sets_here(&view), []);
     let gone = ReplicaSet { formers: vec![], is_settled: true, ..sets[0].clone() };
     assert_eq!(sets_gone(&view, &here), [gone]);
+}
+
+#[tokio::test]
+async fn a_group_that_comes_back_after_a_drop_numbers_its_changes_as_another_run() {
+    let (log, thread) = session_log(&Disk::default());
+    let session = SessionId::named(CELL, cart(), Namespace::new("shop").unwrap(), "alice");
+    let group = session.group(GROUP_PREFIXES);
+    let mut placed = view(&[(1, vec![])]);
+    place(&mut placed, 1, group.prefix, &[1]);
+    let (_views, view) = watch::channel(Arc::new(placed));
+    let (net, stop) = (lonely_net(node(1)), CancellationToken::new());
+    let parts = GroupsParts {
+        me: node(1),
+        boot: BootId([1; 16]),
+        statement: Arc::new(SecretKey::from_seed([2; 32])),
+        log: log.clone(),
+        net: net.clone(),
+        roster: watch::channel(Arc::default()).1,
+        counters: Counters::default(),
+        conditions: Conditions::default(),
+        seed: [3; 32],
+    };
+    let groups = Groups::new(parts, stop.clone()).unwrap();
+    let follow = tokio::spawn(groups.clone().follow(view.clone()));
+    let sessions = Sessions::new(node(1), groups.clone(), net.clone(), view);
+
+    write(&sessions, &session).await;
+    groups.0.context.standings.send_modify(|said| said.extend([(group.clone(), GroupStanding::Dropped)]));
+    let deadline = Instant::now() + PATIENCE;
+    while !groups.state().dropped.contains(&group) {
+        assert!(Instant::now() < deadline, "the task that ended is forgotten");
+        tokio::task::yield_now().await;
+    }
+    write(&sessions, &session).await;
+
+    let rows = log.rows(&postcard::to_stdvec(&group).unwrap()).unwrap();
+    let boot = |(_, row): &(u64, Vec<u8>)| SealedFrame::from_bytes(row).unwrap().claimed_head().unwrap().origin.boot;
+    let boots: Vec<BootId> = rows.iter().map(boot).collect();
+    assert!(boots.len() == 2 && boots[0] == BootId([1; 16]) && boots[1] != boots[0], "{boots:?}");
+
+    stop.cancel();
+    groups.ended().await;
+    follow.await.unwrap();
+    net.shutdown().await;
+    thread.close().await;
+}
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Writes as soon as the group takes it.
+async fn write(sessions: &Sessions, session: &SessionId) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let op = SessionOp::Put { path: vec!["a".to_owned()], value: Scalar::Int(1) };
+        let request = WriteRequest { ops: vec![op], if_match: None, quorum: Some(1), timeout: PATIENCE };
+        if matches!(sessions.write(session, request).await, Ok(SessionAnswer::Written { acked: 1, .. })) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "the group takes a write");
+        tokio::task::yield_now().await;
+    }
 }

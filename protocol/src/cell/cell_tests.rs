@@ -327,7 +327,7 @@ fn whoever_ranks_last_asks_after_two_leases_although_others_ask_in_vain_all_the_
     let ranked = Standing { rivals: 4, ..LEADS };
     let mut asks = |now: u64| {
         let (term, from) = (2 + now / 1_000, table.node(1));
-        if now % 1_000 == 0 {
+        if now.is_multiple_of(1_000) {
             asked(&mut table, at(now), 1, term);
         } else if now % 1_000 == 800 {
             let abandon = Abandon { cell: table.id, term: Term(term), boot: BootId([4; 16]) };
