@@ -46,6 +46,8 @@ pub enum Defect {
     RetiredCellGrants,
     /// A cell ends in another that has not taken it in.
     MergesUnabsorbed,
+    /// Clocks that moved apart are not taken for a sign that the machine stood still.
+    StandstillUnnoticed,
     /// A retired placement makes a replica drop a group although nobody said that it has what this one has.
     RetireForces,
     /// While a placement follows another, only the new holders are read.
@@ -59,7 +61,7 @@ impl Defect {
     pub const OF_TRANSITIONS: [Self; 3] = [Self::RetireForces, Self::TransitionReadsNewOnly, Self::HintsUnconstrained];
 
     /// Every one that a mesh of cores may be built with.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::NoRestartWait,
         Self::QuorumOfOwnView,
         Self::LeaseFromReceipt,
@@ -79,6 +81,7 @@ impl Defect {
         Self::StaleHolderActs,
         Self::RetiredCellGrants,
         Self::MergesUnabsorbed,
+        Self::StandstillUnnoticed,
     ];
 }
 

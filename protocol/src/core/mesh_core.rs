@@ -10,7 +10,7 @@ use super::snapshot::Fence;
 use super::standstill::Standstill;
 use crate::cell::Cell;
 use crate::coords::Coordinates;
-use crate::defect::{Defects, Sound};
+use crate::defect::{Defect, Defects, Sound};
 use crate::fact::{Liveness, SignedStatement};
 use crate::id::Token;
 use crate::machine::{Cx, Machine};
@@ -217,7 +217,8 @@ impl<D: Defects> MeshCore<D> {
     /// Clocks that moved apart mean that this machine stood still while others did not.
     fn watch_clocks(&mut self, fx: &mut Effects<'_>) {
         let election = &self.config.election;
-        if self.clocks.read(fx.now, fx.wall, election.lease, election.standstill) {
+        let apart = self.clocks.read(fx.now, fx.wall, election.lease, election.standstill);
+        if apart && !self.defects.has(Defect::StandstillUnnoticed) {
             fx.event(super::interface::Event::ClockJump);
             self.clock_jumped(fx);
         }
