@@ -313,8 +313,8 @@ impl<D: Defects> Cell<D> {
     }
 
     /// The value that this node accepted and nobody decided yet.
-    pub(crate) fn accepted_digest(&self) -> Option<hedgerow_attest::digest::Sha256Digest> {
-        self.seat.as_ref()?.pending().map(Value::digest)
+    pub(crate) fn accepted_value(&self) -> Option<&Value> {
+        self.seat.as_ref()?.pending()
     }
 
     /// The voters in force.

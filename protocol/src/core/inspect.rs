@@ -1,10 +1,11 @@
 //! What the judge of a simulation may see of a core; nothing is decided by it.
 
+use super::lead::lead_rank;
 use super::mesh_core::Phase;
 use crate::coords::Coordinate;
 use crate::core::MeshCore;
 use crate::defect::Defects;
-use crate::fact::{Fact, NodeRecord};
+use crate::fact::{Fact, FactKey, NodeRecord};
 use crate::id::{Generation, Incarnation, Slot, Term};
 use crate::register::{Configuration, Head, Value, VerifiedDecision};
 use crate::time::Mono;
@@ -44,10 +45,16 @@ impl<D: Defects> MeshCore<D> {
         (fence.generation, fence.slot, fence.term)
     }
 
-    /// The value that this node accepted and nobody decided yet.
+    /// The value that this node accepted for the next slot.
+    #[must_use]
+    pub fn accepted_value(&self) -> Option<&Value> {
+        self.cell.accepted_value()
+    }
+
+    /// Its digest.
     #[must_use]
     pub fn accepted_digest(&self) -> Option<Sha256Digest> {
-        self.cell.accepted_digest()
+        self.accepted_value().map(Value::digest)
     }
 
     /// The last placement of its cell that this node knows to be decided.
@@ -97,6 +104,31 @@ impl<D: Defects> MeshCore<D> {
     #[must_use]
     pub fn voters(&self) -> Option<&Configuration> {
         self.cell.voters()
+    }
+
+    /// The same in the order in which they take turns to ask for the lease.
+    #[must_use]
+    pub fn candidates(&self) -> Vec<NodeId> {
+        let voters = self.cell.voters().into_iter().flat_map(|set| &set.voters);
+        let mut nodes: Vec<NodeId> = voters.map(|voter| voter.node).collect();
+        nodes.sort_by_key(lead_rank);
+        nodes
+    }
+
+    /// The rollup of its own cell that this node goes by: its term, and its number within that term.
+    #[must_use]
+    pub fn own_rollup(&self) -> Option<(Term, u64)> {
+        match self.facts.get(&FactKey::Rollup(self.home?))?.fact() {
+            Fact::Rollup(rollup) => Some((rollup.term, rollup.window)),
+            Fact::Member(_)
+            | Fact::Record(_)
+            | Fact::Accusation(_)
+            | Fact::Genesis(_)
+            | Fact::Policy(..)
+            | Fact::Deployment(_)
+            | Fact::NodeClasses(_)
+            | Fact::Decision(_) => None,
+        }
     }
 
     /// Whether this node has said for good that it left.

@@ -281,6 +281,6 @@ fn tell_decided(fx: &mut Effects<'_>, voters: &BTreeSet<NodeId>, decision: &Veri
 }
 
 /// The order in which candidates take turns; the lower, the sooner.
-fn lead_rank(node: &NodeId) -> u64 {
+pub(super) fn lead_rank(node: &NodeId) -> u64 {
     draw(b"aggregator", node, 1)
 }
