@@ -193,7 +193,9 @@ impl<D: Defects> World<D> {
                 if self.nodes[to as usize].see(publication) {
                     self.leave_trail(to, kind);
                     self.pass_on(to, Some(from), scope, &fact, publication);
+                    let before = self.node(to).core.own_rollup();
                     self.step(to, Input::Fact(Box::new(fact)));
+                    self.heard(to, before);
                 }
             }
             Opened::Refused => self.oracle.refused += 1,

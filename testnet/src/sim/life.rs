@@ -95,7 +95,9 @@ impl<D: Defects> World<D> {
         if !self.node(number).up {
             return;
         }
-        self.oracle.stopped(self.now, number);
+        let core = &self.node(number).core;
+        let seen = core.own_cell().map(|cell| core.fence(&cell).2).unwrap_or_default();
+        self.oracle.stopped(self.now, number, seen);
         let written = self.node(number).written;
         self.nodes[number as usize].disk.sync(written);
         self.end_process(number, 0);

@@ -7,6 +7,7 @@ use hedgerow_protocol::coords::Coordinate;
 use hedgerow_protocol::core::{Event as CoreEvent, Input};
 use hedgerow_protocol::defect::Defects;
 use hedgerow_protocol::fact::Statement;
+use hedgerow_protocol::id::Term;
 use hedgerow_protocol::wire::VerifiedMessage;
 
 impl<D: Defects> World<D> {
@@ -26,6 +27,7 @@ impl<D: Defects> World<D> {
             Statement::Acceptance(acceptance) => {
                 let is_current = core.register_head().is_some_and(|head| head.slot.next() == acceptance.slot);
                 self.oracle.votes(self.now, number, is_current);
+                self.oracle.accepts(number, acceptance);
             }
             Statement::Record(_) | Statement::Rollup(_) => {}
         }
@@ -40,6 +42,14 @@ impl<D: Defects> World<D> {
             self.oracle.saw(self.now, number, of, Seen { to: *to, known, connected });
         }
         self.oracle.noticed(self.now, number, event);
+    }
+
+    /// A node heard a gossiped fact; before it went by that rollup of its cell.
+    pub(super) fn heard(&mut self, number: u32, before: Option<(Term, u64)>) {
+        let after = self.node(number).core.own_rollup();
+        if let Some((term, _)) = after.filter(|_| after != before) {
+            self.oracle.believes(self.now, number, term);
+        }
     }
 
     /// Where the node lies, where a step may move it and somebody looks. Runs whose disks keep nothing are too large for it.

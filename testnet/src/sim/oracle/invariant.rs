@@ -5,7 +5,7 @@ use std::fmt;
 
 /// A promise that holds after every step of every node, whatever the network, the disks and the clocks do within their
 /// bounds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize, serde::Serialize)]
 pub(crate) enum Invariant {
     /// A term of a cell has one holder.
     OneHolderPerTerm,
@@ -18,7 +18,9 @@ pub(crate) enum Invariant {
     GrantsGoForward,
     /// Whoever proposes or speaks for a cell holds its lease at that moment.
     ActsUnderLease,
-    /// A slot of a register has one value.
+    /// Who saw a later holder believes no act of an earlier one, across its restarts in order.
+    FencesHold,
+    /// A slot of a register has one value, whether or not anybody knows that a quorum accepted it.
     OneValuePerSlot,
     /// Whoever proposes under a term proposes one value for a slot.
     OneValuePerBallot,
@@ -55,6 +57,7 @@ impl Invariant {
             Self::LeasesRestOnPromises => "E3",
             Self::GrantsGoForward => "E4",
             Self::ActsUnderLease => "E5",
+            Self::FencesHold => "E7",
             Self::OneValuePerSlot => "R1",
             Self::OneValuePerBallot => "R2",
             Self::DecidedByAQuorum => "R3",

@@ -3,29 +3,42 @@
 use super::invariant::Invariant;
 use hedgerow_attest::digest::Sha256Digest;
 use hedgerow_attest::id::CellId;
-use hedgerow_protocol::id::{Generation, Slot, Term};
-use hedgerow_protocol::register::{Configuration, Value, VerifiedDecision};
-use std::collections::BTreeMap;
+use hedgerow_attest::id::NodeId;
+use hedgerow_protocol::election::Propose;
+use hedgerow_protocol::id::{ConfigEpoch, Generation, Slot, Term};
+use hedgerow_protocol::register::{Acceptance, Configuration, Value, VerifiedDecision};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Every slot that anybody said to be decided.
 #[derive(Debug, Default)]
 pub(super) struct Registers {
     slots: BTreeMap<(CellId, Generation, Slot), Sha256Digest>,
     configurations: BTreeMap<CellId, BTreeMap<Slot, Configuration>>,
-    ballots: BTreeMap<(CellId, Generation, Slot, Term), Sha256Digest>,
+    ballots: BTreeMap<Ballot, Open>,
+    /// By node, term and value: what was accepted and signed, durable or not.
+    signed: BTreeMap<(u32, Term, Sha256Digest), NodeId>,
+}
+
+/// A slot and the term under which something is proposed for it.
+type Ballot = (CellId, Generation, Slot, Term);
+
+/// What is proposed under a ballot, and who said that they have it on their disks.
+#[derive(Debug)]
+struct Open {
+    value: Value,
+    digest: Sha256Digest,
+    config_epoch: ConfigEpoch,
+    accepted: BTreeSet<NodeId>,
 }
 
 impl Registers {
     /// A decision was told.
     pub(super) fn decided(&mut self, decision: &VerifiedDecision) -> Result<(), (Invariant, String)> {
         let value = &decision.value;
-        let slot = (value.cell, value.generation, value.slot);
-        let known = *self.slots.entry(slot).or_insert_with(|| decision.digest());
-        if known != decision.digest() {
-            let what = format!("slot {} of cell {} was decided twice", value.slot, value.cell.short());
-            return Err((Invariant::OneValuePerSlot, what));
-        }
-        if !self.is_quorum(decision) {
+        self.fill(value, decision.digest())?;
+        let accepted =
+            decision.acceptances.iter().filter_map(|acceptance| Some(acceptance.peek().ok()?.voter)).collect();
+        if !self.is_quorum(value, decision.config_epoch, &accepted) {
             let what = format!("slot {} of cell {} was decided by too few", value.slot, value.cell.short());
             return Err((Invariant::DecidedByAQuorum, what));
         }
@@ -44,23 +57,60 @@ impl Registers {
         }
     }
 
-    /// Whether so many accepted as the configuration in force asks for. The first of a cell has one voter, and is not noted.
-    fn is_quorum(&self, decision: &VerifiedDecision) -> bool {
-        let (value, accepted) = (&decision.value, decision.acceptances.len());
-        let mut known = self.configurations.get(&value.cell).into_iter().flat_map(BTreeMap::values);
-        let in_force = known.find(|configuration| configuration.epoch == decision.config_epoch);
-        let next = value.content.next_voters();
-        in_force.into_iter().chain(next).all(|voters| accepted >= usize::from(voters.quorum))
+    /// A slot has that value from here on, whether or not anybody knows.
+    fn fill(&mut self, value: &Value, digest: Sha256Digest) -> Result<(), (Invariant, String)> {
+        let slot = (value.cell, value.generation, value.slot);
+        if *self.slots.entry(slot).or_insert(digest) == digest {
+            return Ok(());
+        }
+        let what = format!("slot {} of cell {} was decided twice", value.slot, value.cell.short());
+        Err((Invariant::OneValuePerSlot, what))
     }
 
-    /// A holder proposes a value.
-    pub(super) fn proposed(&mut self, term: Term, value: &Value) -> Result<(), (Invariant, String)> {
-        let digest = value.digest();
-        let known = *self.ballots.entry((value.cell, value.generation, value.slot, term)).or_insert(digest);
-        if known == digest {
+    /// Whether these are quorums of the configuration in force and of the one that the value puts in force. The first of a cell
+    /// has one voter, and is not noted.
+    fn is_quorum(&self, value: &Value, config_epoch: ConfigEpoch, accepted: &BTreeSet<NodeId>) -> bool {
+        let mut known = self.configurations.get(&value.cell).into_iter().flat_map(BTreeMap::values);
+        let in_force = known.find(|configuration| configuration.epoch == config_epoch);
+        let next = value.content.next_voters();
+        in_force.into_iter().chain(next).all(|voters| voters.is_quorum(accepted))
+    }
+
+    /// A node is about to sign that it accepted a value.
+    pub(super) fn signs(&mut self, node: u32, acceptance: &Acceptance) {
+        self.signed.insert((node, acceptance.term, acceptance.value), acceptance.voter);
+    }
+
+    /// A holder proposes a value, which leaves when its own acceptance, if it could accept it, is durable.
+    pub(super) fn proposed(&mut self, node: u32, propose: &Propose) -> Result<(), (Invariant, String)> {
+        let (value, term, digest) = (&*propose.value, propose.term, propose.value.digest());
+        let ballot = (value.cell, value.generation, value.slot, term);
+        let own = self.signed.get(&(node, term, digest)).copied();
+        let open = self.ballots.entry(ballot).or_insert_with(|| Open {
+            value: value.clone(),
+            digest,
+            config_epoch: propose.config_epoch,
+            accepted: BTreeSet::new(),
+        });
+        open.accepted.extend(own.filter(|_| open.digest == digest));
+        if open.digest == digest {
             return Ok(());
         }
         let what = format!("two values are proposed for slot {} of cell {} in {term}", value.slot, value.cell.short());
         Err((Invariant::OneValuePerBallot, what))
+    }
+
+    /// A voter says that it has accepted a value, durably: with enough of them the slot has it, though nobody knows yet.
+    pub(super) fn accepted(&mut self, acceptance: &Acceptance) -> Result<(), (Invariant, String)> {
+        let Acceptance { cell, generation, slot, value, term, voter } = acceptance;
+        let Some(open) = self.ballots.get_mut(&(*cell, *generation, *slot, *term)) else { return Ok(()) };
+        if open.digest != *value || !open.accepted.insert(*voter) {
+            return Ok(());
+        }
+        let open = &self.ballots[&(*cell, *generation, *slot, *term)];
+        let (chosen, digest, epoch) = (open.value.clone(), open.digest, open.config_epoch);
+        // Of the first voters of a cell nothing is noted.
+        let known = self.configurations.get(cell).is_some_and(|book| book.values().any(|voters| voters.epoch == epoch));
+        if known && self.is_quorum(&chosen, epoch, &open.accepted) { self.fill(&chosen, digest) } else { Ok(()) }
     }
 }

@@ -12,8 +12,10 @@ use hedgerow_protocol::core::Event;
 use hedgerow_protocol::fact::Liveness;
 use hedgerow_protocol::fact::{Fact, VerifiedFact};
 use hedgerow_protocol::id::{Incarnation, Term};
+use hedgerow_protocol::register::Acceptance;
 use hedgerow_protocol::view::MemberState;
 use hedgerow_protocol::wire::{ProbeMessage, VerifiedLease, VerifiedMessage};
+use std::collections::BTreeMap;
 
 /// Violations that are kept word for word; more are counted.
 const KEPT_MAX: usize = 16;
@@ -33,6 +35,8 @@ pub(crate) struct Oracle {
     pub(super) leases: Leases,
     pub(super) registers: Registers,
     regions: Vec<usize>,
+    /// By node: the term of the latest holder that it knew of when its process last ended in order.
+    fences: BTreeMap<u32, Term>,
 }
 
 /// How a node sees another.
@@ -67,6 +71,7 @@ impl Oracle {
             leases: Leases::default(),
             registers: Registers::default(),
             regions,
+            fences: BTreeMap::new(),
         }
     }
 
@@ -91,6 +96,8 @@ impl Oracle {
     /// A node's power went.
     pub(crate) fn crashed(&mut self, now: Micros, node: u32) {
         self.measures.crashes += 1;
+        // Fences are written with whatever else is.
+        self.fences.remove(&node);
         let region = self.region(node);
         if self.leases.ended_by_crash(now, region, node) {
             self.leases.vacate(now, region, true);
@@ -99,8 +106,9 @@ impl Oracle {
         self.conclude_detections(now);
     }
 
-    /// A node's process ended in order.
-    pub(crate) fn stopped(&mut self, now: Micros, node: u32) {
+    /// A node's process ended in order, and had seen that term.
+    pub(crate) fn stopped(&mut self, now: Micros, node: u32, seen: Term) {
+        self.fences.insert(node, seen);
         let region = self.region(node);
         self.leases.ended_by_crash(now, region, node);
         self.members.stopped(now, node);
@@ -165,6 +173,20 @@ impl Oracle {
         }
     }
 
+    /// A voter is about to sign that it accepts a value.
+    pub(crate) fn accepts(&mut self, node: u32, acceptance: &Acceptance) {
+        self.registers.signs(node, acceptance);
+    }
+
+    /// A node goes by what a holder said under that term.
+    pub(crate) fn believes(&mut self, now: Micros, node: u32, term: Term) {
+        if self.fences.get(&node).is_some_and(|seen| term < *seen) {
+            let what =
+                format!("node {node} believes the holder of term {term} and saw a later one before it was restarted");
+            self.violate(now, Invariant::FencesHold, what);
+        }
+    }
+
     /// What a node that has a cell remembers to have promised.
     pub(crate) fn remembers(&mut self, now: Micros, voter: u32, promised: Term) {
         if let Err(what) = self.leases.remembers(voter, promised) {
@@ -181,15 +203,17 @@ impl Oracle {
             }
             VerifiedLease::Propose(propose) => {
                 self.must_hold(now, node, propose.term, "proposes");
-                if let Err((invariant, what)) = self.registers.proposed(propose.term, &propose.value) {
-                    self.violate(now, invariant, what);
-                }
+                let noted = self.registers.proposed(node, propose);
+                self.blame(now, noted);
             }
             VerifiedLease::Decided(decision) => self.decided(now, decision),
+            VerifiedLease::Accepted(acceptance) => {
+                let noted = self.registers.accepted(acceptance);
+                self.blame(now, noted);
+            }
             VerifiedLease::Campaign(_)
             | VerifiedLease::Denial(..)
             | VerifiedLease::Abandon(_)
-            | VerifiedLease::Accepted(_)
             | VerifiedLease::Handover(..)
             | VerifiedLease::Refused(_) => {}
         }
@@ -215,7 +239,12 @@ impl Oracle {
     }
 
     fn decided(&mut self, now: Micros, decision: &hedgerow_protocol::register::VerifiedDecision) {
-        if let Err((invariant, what)) = self.registers.decided(decision) {
+        let noted = self.registers.decided(decision);
+        self.blame(now, noted);
+    }
+
+    fn blame(&mut self, now: Micros, noted: Result<(), (Invariant, String)>) {
+        if let Err((invariant, what)) = noted {
             self.violate(now, invariant, what);
         }
     }
