@@ -8,7 +8,7 @@ use anyhow::bail;
 use clap::Args;
 use comfy_table::{Table, presets};
 use hedgerow_protocol::defect::{Defect, Defects};
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// `sim bugs`
 #[derive(Clone, Debug, Args)]
@@ -28,12 +28,20 @@ pub(crate) struct BugsArguments {
 }
 
 /// The one defect with which all nodes of a run are built.
-#[derive(Debug, Clone, Copy)]
-struct Planted(Defect);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Planted(pub(crate) Defect);
 
 impl Defects for Planted {
     fn has(self, defect: Defect) -> bool {
         self.0 == defect
+    }
+}
+
+impl<'de> Deserialize<'de> for Planted {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        let defect = Defect::ALL.into_iter().find(|defect| format!("{defect:?}") == name);
+        defect.map(Self).ok_or_else(|| serde::de::Error::custom(format!("no defect is called {name}")))
     }
 }
 

@@ -1,6 +1,6 @@
 //! `hedgerow-testnet sim …`: what may be typed, and what is done.
 
-use super::scenario::{Case, Finished, Report, Scenario, load, names, play};
+use super::scenario::{Case, Finished, Report, Scenario, convict, load, names, play};
 use super::{bugs, placement, shrink, swarm};
 use crate::arguments::Format;
 use anyhow::{Context as _, bail};
@@ -112,7 +112,14 @@ fn run_scenario(arguments: &RunArguments) -> anyhow::Result<Said> {
         let same_again = again.map(|digest| digest == outcome.digest);
         Finished { case: *place, seed: *seed, outcome, same_again, cpu_s }
     });
-    let report = Report::new(&arguments.scenario, &scenario, &finished, started.elapsed().as_secs_f64());
+    let trials: Vec<_> = (0..).zip(&scenario.cases).flat_map(|(place, case)| case.trials(place)).collect();
+    let convictions = in_parallel(&trials, threads, |(place, planted, breaks)| {
+        let case: &Case = &scenario.cases[*place];
+        let seeds = arguments.seed..arguments.seed + arguments.seeds.unwrap_or(case.seeds);
+        convict(&plans[*place], case, seeds, *planted, *breaks)
+    });
+    let report =
+        Report::new(&arguments.scenario, &scenario, &finished, started.elapsed().as_secs_f64()).convicting(convictions);
     let mut text = printed(arguments, &report, || report.text(arguments.paths))?;
     if arguments.shrink
         && let Some(run) = finished.iter().find(|run| run.outcome.violated > 0)

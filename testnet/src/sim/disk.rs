@@ -44,6 +44,11 @@ impl Disk {
         }
     }
 
+    /// What is durable on it, on another disk that is well.
+    pub(crate) fn copy(&self) -> Self {
+        Self { rows: self.rows.clone(), facts: self.facts.clone(), is_blank: self.is_blank, ..Self::default() }
+    }
+
     /// Takes a write. Returns when it will be complete.
     pub(crate) fn write(&mut self, now: Micros, token: Token, ops: Vec<StoreOp>, rng: &mut ChaCha8Rng) -> Micros {
         if !self.is_blank {

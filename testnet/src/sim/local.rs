@@ -7,6 +7,7 @@ use super::parcel::WireMode;
 use super::scenario::{Case, Fault, FaultKind, MeshSpec, Preset, WeatherSpec, Who, play};
 use super::time::{MINUTE, Micros, S};
 use hedgerow_protocol::defect::Sound;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Why the simulation says nothing.
@@ -74,6 +75,8 @@ fn case(nodes: u32, crashes: u32) -> Case {
         // Packets of one machine are not lost; processes that wait for a processor are the jitter.
         weather: WeatherSpec { jitter_ms: 1, ..WeatherSpec::default() },
         faults: (0..crashes).map(crash).collect(),
+        steps: Vec::new(),
+        convicts: BTreeMap::new(),
         expectations: Vec::new(),
     }
 }

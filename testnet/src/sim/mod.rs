@@ -28,6 +28,7 @@ mod node;
 mod oracle;
 mod parcel;
 mod placement;
+mod post;
 mod queue;
 mod scenario;
 mod shrink;

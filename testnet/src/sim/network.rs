@@ -3,6 +3,7 @@
 use super::dice::{Dice as _, mix};
 use super::link::{DIAL_TIMEOUT, HANDSHAKE_BYTES, HANDSHAKE_PTO, IDLE_TIMEOUT, KEEP_ALIVE, LinkState};
 use super::parcel::{Cargo, Parcel};
+use super::post::Fate;
 use super::time::{MS, Micros};
 use super::weather::NodeSet;
 use super::world::{Event, World};
@@ -125,10 +126,30 @@ impl<D: Defects> World<D> {
     }
 
     fn deliver(&mut self, from: u32, to: u32, connection: u64, parcel: Parcel) {
+        match self.post.fate(from, to, &parcel.cargo) {
+            Some(Fate::Held) => return self.held.push((from, to, parcel)),
+            Some(Fate::Lost) => return,
+            None => {}
+        }
         let distance = self.geography.one_way_us(&self.node(from).spot, &self.node(to).spot);
         let more = self.weather.congestion(from, to) + self.weather.jitter(&mut self.rng);
         let at = self.now + distance + more;
         self.queue.push(at, Event::Arrival { from, to, connection, parcel });
+    }
+
+    /// How many letters wait.
+    pub(crate) fn held_letters(&self) -> usize {
+        self.held.len()
+    }
+
+    /// Every letter travels again, and those that waited arrive, over whichever link there is by now.
+    pub(crate) fn release_letters(&mut self) {
+        self.post.open();
+        for (from, to, parcel) in std::mem::take(&mut self.held) {
+            if let Some(connection) = self.node(to).links.connection(from) {
+                self.queue.push(self.now, Event::Arrival { from, to, connection, parcel });
+            }
+        }
     }
 
     /// Passes a gossiped fact on over links of its topic, to as many peers as gossipsub's mesh has.

@@ -171,6 +171,8 @@ pub(crate) fn make_up(seed: u64) -> Case {
         twice: false,
         talkers: 0,
         faults,
+        steps: Vec::new(),
+        convicts: BTreeMap::new(),
         expectations: Vec::new(),
         calm: Some(2 * MINUTE),
     }

@@ -8,6 +8,7 @@ use super::mesh::MeshPlan;
 use super::node::{NodeParts, SimNode};
 use super::oracle::Oracle;
 use super::parcel::{Parcel, WireMode};
+use super::post::Post;
 use super::queue::Queue;
 use super::time::Micros;
 use super::weather::Weather;
@@ -132,6 +133,9 @@ pub(crate) struct World<D: Defects> {
     pub(crate) nodes: Vec<SimNode<D>>,
     pub(crate) now: Micros,
     pub(crate) weather: Weather,
+    pub(crate) post: Post,
+    /// Letters that wait until they are released: from whom, to whom, what.
+    pub(super) held: Vec<(u32, u32, Parcel)>,
     pub(crate) geography: Geography,
     pub(crate) queue: Queue<Event>,
     pub(crate) rng: ChaCha8Rng,
@@ -181,6 +185,8 @@ impl<D: Defects> World<D> {
             nodes,
             now: 0,
             weather: Weather::default(),
+            post: Post::default(),
+            held: Vec::new(),
             queue: Queue::default(),
             rng,
             oracle,
@@ -215,16 +221,29 @@ impl<D: Defects> World<D> {
 
     /// Lets time pass up to that moment, or up to the next thing that the script foresaw.
     pub(crate) fn run_until(&mut self, until: Micros) -> Option<usize> {
-        while let Some((at, event)) = self.queue.pop_until(until) {
-            self.now = self.now.max(at);
-            self.happened += 1;
-            self.happen(event);
+        while self.run_once(until) {
             if let Some(due) = self.due.pop_front() {
                 return Some(due);
             }
         }
-        self.now = self.now.max(until);
         None
+    }
+
+    /// Lets one thing happen, if anything happens up to that moment; else it is that moment.
+    pub(crate) fn run_once(&mut self, until: Micros) -> bool {
+        let Some((at, event)) = self.queue.pop_until(until) else {
+            self.now = self.now.max(until);
+            return false;
+        };
+        self.now = self.now.max(at);
+        self.happened += 1;
+        self.happen(event);
+        true
+    }
+
+    /// What the script foresaw for this moment, if that is what happened last.
+    pub(crate) fn take_due(&mut self) -> Option<usize> {
+        self.due.pop_front()
     }
 
     fn happen(&mut self, event: Event) {

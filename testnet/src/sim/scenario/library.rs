@@ -12,7 +12,19 @@ macro_rules! scenarios {
     };
 }
 
-scenarios!["crash", "departure", "failover", "idle", "loss", "monitoring", "partition", "scale", "smoke", "storm"];
+scenarios![
+    "crash",
+    "departure",
+    "failover",
+    "idle",
+    "loss",
+    "monitoring",
+    "partition",
+    "review",
+    "scale",
+    "smoke",
+    "storm"
+];
 
 /// Why there is no scenario to play.
 #[derive(Debug, Error)]

@@ -1,9 +1,11 @@
 //! Playing one case with one seed.
 
 use super::action::Action;
+use super::condition::Mark;
 use super::script;
 use super::spec::{Case, Preset, WeatherSpec};
 use crate::sim::dice::mix;
+use crate::sim::disk::Disk;
 use crate::sim::mesh::MeshPlan;
 use crate::sim::oracle::{Invariant, Measures, Violation};
 use crate::sim::time::{MINUTE, MS, Micros, S};
@@ -45,6 +47,8 @@ pub(crate) struct Outcome {
     pub(crate) virtual_us: Micros,
     /// How long it took until everybody saw everybody and every cell had a holder.
     pub(crate) formed_us: Option<Micros>,
+    /// The step of a directed case that could not be done, and why.
+    pub(crate) missed: Option<String>,
 }
 
 /// A run in progress.
@@ -59,6 +63,14 @@ pub(crate) struct Player<'a, D: Defects> {
     pub(super) policies: u64,
     /// Randomness of the script alone, so that a change of the machines does not change what happens to them.
     pub(super) dice: ChaCha8Rng,
+    /// Who has which name in a directed case.
+    pub(super) cast: BTreeMap<String, u32>,
+    pub(super) mark: Mark,
+    /// Cuts that steps made.
+    pub(super) cuts: Vec<u64>,
+    /// Copies of disks that were put aside, by node.
+    pub(super) copies: BTreeMap<u32, Disk>,
+    pub(super) missed: Option<String>,
     formed_us: Option<Micros>,
     sample_line: usize,
 }
@@ -80,6 +92,11 @@ pub(crate) fn play<D: Defects>(plan: Arc<MeshPlan>, case: &Case, seed: u64, defe
         gone: BTreeSet::new(),
         policies: 0,
         dice: ChaCha8Rng::seed_from_u64(mix(seed ^ SCRIPT_SALT)),
+        cast: BTreeMap::new(),
+        mark: Mark::default(),
+        cuts: Vec::new(),
+        copies: BTreeMap::new(),
+        missed: None,
         formed_us: None,
         sample_line: 0,
     };
@@ -117,7 +134,8 @@ impl<D: Defects> Player<'_, D> {
         for node in &mut self.world.nodes {
             node.sent = Default::default();
         }
-        let end = start + self.case.span;
+        self.direct();
+        let end = self.world.now + self.case.span;
         self.pass_until(end);
         if self.case.metered {
             self.count_traffic(self.case.span);
@@ -157,6 +175,7 @@ impl<D: Defects> Player<'_, D> {
             steps: self.world.steps,
             virtual_us: self.world.now,
             formed_us: self.formed_us,
+            missed: self.missed,
         }
     }
 
@@ -166,6 +185,16 @@ impl<D: Defects> Player<'_, D> {
             let action = self.actions[line].clone();
             self.act(action);
         }
+    }
+
+    /// Lets one thing happen, and does what the script says if it is the script's; false when nothing happens up to then.
+    pub(super) fn pass_one(&mut self, until: Micros) -> bool {
+        let happened = self.world.run_once(until);
+        if let Some(line) = self.world.take_due() {
+            let action = self.actions[line].clone();
+            self.act(action);
+        }
+        happened
     }
 
     /// Adds a line to the script.

@@ -1,5 +1,6 @@
 //! What is printed of a scenario.
 
+use super::conviction::Conviction;
 use super::play::Outcome;
 use super::spec::{Case, Scenario};
 use super::verdict::{Row, judge};
@@ -16,6 +17,7 @@ pub(crate) struct Report {
     about: String,
     expectations: Vec<Row>,
     runs: Vec<RunRow>,
+    convictions: Vec<Conviction>,
     sometimes: BTreeMap<String, u64>,
     wall_s: f64,
     peak_rss_mb: Option<f64>,
@@ -32,6 +34,7 @@ struct RunRow {
     steps: u64,
     cpu_s: f64,
     formed_s: Option<f64>,
+    missed: Option<String>,
     violated: u64,
     violations: Vec<Violation>,
     replay: String,
@@ -69,14 +72,21 @@ impl Report {
             *sometimes.entry((*path).to_owned()).or_default() += count;
         }
         let runs = finished.iter().map(|run| RunRow::new(name, &scenario.cases[run.case], run)).collect();
-        let about = scenario.about.clone();
-        Self { scenario: name.to_owned(), about, expectations, runs, sometimes, wall_s, peak_rss_mb: peak_rss_mb() }
+        let (scenario, about) = (name.to_owned(), scenario.about.clone());
+        let (convictions, peak_rss_mb) = (Vec::new(), peak_rss_mb());
+        Self { scenario, about, expectations, runs, convictions, sometimes, wall_s, peak_rss_mb }
+    }
+
+    /// Adds what became of nodes that were built without a rule.
+    pub(crate) fn convicting(self, convictions: Vec<Conviction>) -> Self {
+        Self { convictions, ..self }
     }
 
     /// Whether everything is as it must be.
     pub(crate) fn holds(&self) -> bool {
         self.expectations.iter().all(|row| row.holds)
-            && self.runs.iter().all(|run| run.violated == 0 && run.same_digest_again != Some(false))
+            && self.runs.iter().all(RunRow::holds)
+            && self.convictions.iter().all(|conviction| conviction.seed.is_some())
     }
 
     /// For people.
@@ -85,6 +95,7 @@ impl Report {
         if !self.expectations.is_empty() {
             lines.push(self.table());
         }
+        lines.extend(self.convictions.iter().map(Conviction::text));
         lines.extend(self.runs.iter().filter_map(RunRow::complaint));
         let (runs, violated) = (self.runs.len(), self.runs.iter().map(|run| run.violated).sum::<u64>());
         let minutes: f64 = self.runs.iter().map(|run| run.virtual_minutes).sum();
@@ -132,19 +143,25 @@ impl RunRow {
             steps: outcome.steps,
             cpu_s: *cpu_s,
             formed_s: outcome.formed_us.map(|formed| formed as f64 / S as f64),
+            missed: outcome.missed.clone(),
             violated: outcome.violated,
             violations: outcome.violations.clone(),
             replay: format!("hedgerow-testnet sim run {scenario} --case {} --seed {seed} --seeds 1", case.name),
         }
     }
 
-    /// What was broken, and how to see it again.
+    fn holds(&self) -> bool {
+        self.violated == 0 && self.missed.is_none() && self.same_digest_again != Some(false)
+    }
+
+    /// What was broken or not reached, and how to see it again.
     fn complaint(&self) -> Option<String> {
-        if self.violated == 0 {
+        if self.violated == 0 && self.missed.is_none() {
             return None;
         }
+        let missed = self.missed.iter().map(|missed| format!("  not reached: {missed}"));
         let first = self.violations.iter().take(3).map(|violation| format!("  {violation}"));
-        let lines: Vec<String> = first.collect();
+        let lines: Vec<String> = missed.chain(first).collect();
         let Self { case, seed, violated, replay, .. } = self;
         Some(format!("{case}, seed {seed}: {violated} violations\n{}\n  again: {replay}", lines.join("\n")))
     }

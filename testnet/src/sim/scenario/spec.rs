@@ -2,12 +2,16 @@
 
 use super::expect::Expectation;
 use super::fault::FaultKind;
+use super::step::Step;
+use crate::sim::bugs::Planted;
 use crate::sim::geography::{Place, Spread};
 use crate::sim::mesh::RegionPlan;
+use crate::sim::oracle::Invariant;
 use crate::sim::parcel::WireMode;
 use crate::sim::time::{MINUTE, Micros};
 use jiff::SignedDuration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::collections::BTreeMap;
 
 /// A scenario: cases that share a purpose.
 #[derive(Debug, Clone, Deserialize)]
@@ -29,7 +33,7 @@ pub(crate) struct Case {
     /// Runs, with consecutive seeds.
     #[serde(default = "one")]
     pub(crate) seeds: u64,
-    /// How long it runs after the mesh has formed.
+    /// How long it runs after the mesh has formed, and after its steps.
     #[serde(rename = "for", deserialize_with = "span", serialize_with = "write_span")]
     pub(crate) span: Micros,
     /// How long the formed mesh is left alone first, so that it has all its voters.
@@ -69,6 +73,12 @@ pub(crate) struct Case {
     /// What goes wrong.
     #[serde(default, rename = "fault")]
     pub(crate) faults: Vec<Fault>,
+    /// What is done, one after the other, from the moment at which the mesh has settled.
+    #[serde(default)]
+    pub(crate) steps: Vec<Step>,
+    /// Rules without which nodes break a promise in this very case, and the promise.
+    #[serde(default, skip_serializing)]
+    pub(crate) convicts: BTreeMap<Planted, Invariant>,
     /// What must come of it.
     #[serde(default, rename = "expect", skip_serializing)]
     pub(crate) expectations: Vec<Expectation>,
@@ -209,6 +219,13 @@ const PLACES: [(f64, f64); 19] = [
     (52.2, 21.0),
 ];
 
+impl Case {
+    /// Each rule without which this case, the one in that place, must break a promise.
+    pub(crate) fn trials(&self, place: usize) -> impl Iterator<Item = (usize, Planted, Invariant)> + '_ {
+        self.convicts.iter().map(move |(planted, breaks)| (place, *planted, *breaks))
+    }
+}
+
 impl MeshSpec {
     /// The same cells, as many as hold so many nodes; nothing when they do not come out even.
     pub(crate) fn with_nodes(self, nodes: u32) -> Option<Self> {
@@ -245,22 +262,22 @@ fn yes() -> bool {
 }
 
 /// Reads `90s`, `10m`, `1h 30m`.
-fn span<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Micros, D::Error> {
+pub(super) fn span<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Micros, D::Error> {
     let text = String::deserialize(deserializer)?;
     let span: SignedDuration = text.parse().map_err(serde::de::Error::custom)?;
     Micros::try_from(span.as_micros()).map_err(|_negative| serde::de::Error::custom("a span cannot be negative"))
 }
 
-fn maybe_span<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Micros>, D::Error> {
+pub(super) fn maybe_span<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Micros>, D::Error> {
     span(deserializer).map(Some)
 }
 
 /// Writes whole microseconds, which reads back exactly.
-fn write_span<S: Serializer>(span: &Micros, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn write_span<S: Serializer>(span: &Micros, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&format!("{span}us"))
 }
 
 #[expect(clippy::ref_option, reason = "serde asks for this form")]
-fn write_maybe_span<S: Serializer>(span: &Option<Micros>, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn write_maybe_span<S: Serializer>(span: &Option<Micros>, serializer: S) -> Result<S::Ok, S::Error> {
     write_span(&span.unwrap_or(0), serializer)
 }

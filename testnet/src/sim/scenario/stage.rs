@@ -126,7 +126,13 @@ impl<D: Defects> Player<'_, D> {
 
     /// Somebody in the region hears of a policy that asks for another placement than the last.
     fn announce_policy(&mut self, region: usize) {
-        let Some(node) = self.victims(region, Who::One).first().copied() else { return };
+        if let Some(node) = self.victims(region, Who::One).first().copied() {
+            self.announce_another_policy(node);
+        }
+    }
+
+    /// A node hears of a policy that asks for another placement than the last.
+    pub(super) fn announce_another_policy(&mut self, node: u32) {
         self.policies += 1;
         let policy = self.world.plan.policy(self.policies);
         self.world.command(node, Command::Announce(Box::new(policy)));
