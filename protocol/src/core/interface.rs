@@ -113,7 +113,8 @@ pub enum Command {
     /// Announce that this node takes no more work and will leave.
     Drain,
     /// Announce the final departure of this node. Nothing that it signs afterwards counts. A voter drains first, until it is
-    /// voted out or ten minutes have passed. Replied to when it was announced.
+    /// voted out, and a replica until it has handed over what it holds, or until ten minutes have passed. Replied to when it was
+    /// announced.
     Leave,
 }
 

@@ -1,4 +1,5 @@
-//! Leaving for good: a voter is voted out first, so that those who stay can decide without it.
+//! Leaving for good: a voter is voted out first, so that those who stay can decide without it, and a replica hands over what it
+//! holds.
 
 use super::effects::Effects;
 use super::mesh_core::MeshCore;
@@ -6,13 +7,14 @@ use crate::defect::Defects;
 use crate::fact::NodeState;
 use crate::time::Mono;
 use hedgerow_attest::member::Member;
+use hedgerow_attest::membership::Role;
 use std::time::Duration;
 
-/// How long a voter waits to be voted out. A cell without a quorum never does that; whoever leaves one for good may take
+/// How long a node waits to be voted out and to have handed over. A cell without a quorum never does that; whoever leaves one for good may take
 /// with it what the cell needs to have a quorum again, so this is longer than outages mostly last.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// A departure that waits for the vote.
+/// A departure that waits.
 #[derive(Debug)]
 pub(super) struct Leaving {
     until: Mono,
@@ -21,7 +23,7 @@ pub(super) struct Leaving {
 }
 
 impl<D: Defects> MeshCore<D> {
-    /// This node is to leave: at once where nobody needs its vote, else it drains until it has none.
+    /// This node is to leave: at once where nobody needs its vote and it holds nothing, else it drains until then.
     pub(super) fn leave(&mut self, fx: &mut Effects<'_>, id: u64) {
         if let Some(leaving) = &mut self.own.leaving {
             leaving.commands.push(id);
@@ -31,12 +33,12 @@ impl<D: Defects> MeshCore<D> {
             self.own.waiting.push(id);
             return self.intend(fx, NodeState::Left);
         }
-        fx.sometimes("a voter that leaves waited until it was voted out");
+        fx.sometimes("a node that leaves waited until it was voted out and had handed over");
         self.own.leaving = Some(Leaving { until: fx.now + PATIENCE, commands: vec![id] });
         self.intend(fx, NodeState::Draining);
     }
 
-    /// Leaves as soon as nobody needs its vote any more, or when it has waited for long enough.
+    /// Leaves as soon as nobody needs it any more, or when it has waited for long enough.
     pub(super) fn leave_on(&mut self, fx: &mut Effects<'_>) {
         let needed = self.is_needed();
         if let Some(leaving) = self.own.leaving.take_if(|leaving| !needed || fx.now >= leaving.until) {
@@ -45,11 +47,18 @@ impl<D: Defects> MeshCore<D> {
         }
     }
 
-    /// Whether this node votes in a cell in which somebody else could vote, reached or not: whoever is cut off cannot tell
-    /// whether the others are gone.
+    /// Whether this node votes in a cell in which somebody else could vote, or holds what somebody else could hold, reached or
+    /// not: whoever is cut off cannot tell whether the others are gone.
     fn is_needed(&self) -> bool {
-        let votes = self.cell.voters().is_some_and(|voters| voters.has(&self.config.me));
-        let others = |member: &Member| member.node() != self.config.me && self.may_vote(member);
-        votes && self.roster.members().any(others)
+        let me = self.config.me;
+        let votes = self.cell.voters().is_some_and(|voters| voters.has(&me));
+        let may_hold = |member: &Member| {
+            *member.region() == self.config.region
+                && member.roles().contains(Role::Replica)
+                && !self.has_left(&member.node())
+        };
+        let others =
+            |fits: &dyn Fn(&Member) -> bool| self.roster.members().any(|member| member.node() != me && fits(member));
+        votes && others(&|member| self.may_vote(member)) || self.is_holding() && others(&may_hold)
     }
 }

@@ -195,6 +195,18 @@ impl<D: Defects> MeshCore<D> {
         current && self.formers(cell, epoch).into_iter().any(holds)
     }
 
+    /// Whether this node holds sessions by the present placement, or by a former one and its sessions have not said that they
+    /// handed over everything.
+    pub(super) fn is_holding(&self) -> bool {
+        let Some(cell) = self.home else { return false };
+        let Some(followed) = self.placements.get(&cell) else { return false };
+        let me = self.config.me;
+        let holds = |table: &PlacementTable| Holdings::of_table(table).groups.values().any(|set| set.contains(&me));
+        let said = self.retiring.own.as_ref().filter(|own| own.cell == cell && own.epoch == followed.epoch);
+        let handed_over = said.is_some_and(Settled::is_complete);
+        holds(followed) || !handed_over && self.formers(&cell, followed.epoch).any(holds)
+    }
+
     /// The placement that the holder has retired next, with all before it: every group has been handed over to a quorum of
     /// its holders of today by every former holder that is not down. Those that are down, or have left, keep what they have
     /// and hand it over when they are back.

@@ -45,6 +45,12 @@ impl Settled {
         Self { cell, epoch, open: open.collect() }
     }
 
+    /// Whether everything is handed over.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.open.is_empty()
+    }
+
     /// Whether the group is not handed over.
     #[must_use]
     pub fn is_open(&self, class: &ClassName, prefix: u8) -> bool {
@@ -65,6 +71,7 @@ mod tests {
         let open_of = |class| (0..=u8::MAX).filter(|prefix| said.is_open(class, *prefix)).collect::<Vec<_>>();
         assert_eq!([open_of(&cart), open_of(&user)], [vec![0, 9], vec![15]]);
         assert_eq!(open_of(&ClassName::new("other").unwrap()), Vec::<u8>::new());
+        assert!(!said.is_complete() && Settled::but_for(said.cell, said.epoch, []).is_complete());
         let bytes = postcard::to_stdvec(&said).unwrap();
         let rows = b"\x02\x04cart\x81\x04\x04user\x80\x80\x02";
         assert_eq!(bytes, [&[7; 32][..], &[3], rows].concat());

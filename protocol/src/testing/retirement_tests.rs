@@ -3,6 +3,7 @@
 use super::cluster::{Cluster, S};
 use super::scenario::class;
 use crate::core::Command;
+use crate::fact::NodeState;
 use crate::id::PlacementEpoch;
 use crate::name::ClassName;
 use crate::placement::{ReplicaSet, Settled, group_set};
@@ -169,4 +170,24 @@ fn former_placements_are_bounded_whether_or_not_anybody_hands_over() {
         let counting = known.retired.0 + 1..known.epoch.0;
         assert!(known.formers.keys().map(|epoch| epoch.0).eq(counting), "{known:?}");
     }
+}
+
+#[test]
+fn a_replica_that_leaves_for_good_hands_over_first() {
+    let (mut cluster, cell) = placed(6);
+    let votes = |node: &usize| cluster.nodes[*node].core.promised_term().is_some();
+    let leaver = (0..6).find(|node| !votes(node)).expect("five of six vote");
+    let id = cluster.nodes[leaver].id();
+    let said = |c: &Cluster| c.nodes[0].core.record_of(&id).map(|record| record.state);
+    cluster.command(leaver, Command::Leave);
+    cluster.run_until_holds(10 * S, "its groups move", |c| {
+        placement(c, leaver, &cell).groups.values().all(|nodes| !nodes.contains(&id))
+    });
+    cluster.run_for(20 * S);
+    assert_eq!(said(&cluster), Some(NodeState::Draining), "nobody has what it has");
+    settle(&mut cluster, leaver, cell, &[3]);
+    cluster.run_for(5 * S);
+    assert_eq!(said(&cluster), Some(NodeState::Draining), "not all of it");
+    settle(&mut cluster, leaver, cell, &[]);
+    cluster.run_until_holds(5 * S, "it has left", |c| said(c) == Some(NodeState::Left));
 }
