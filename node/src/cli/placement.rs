@@ -20,7 +20,8 @@ fn table(report: &PlacementReport) -> String {
     });
     let epoch =
         report.epoch.map_or_else(|| "nothing placed yet".to_owned(), |epoch| format!("placement epoch {epoch}"));
-    format!("{}, {epoch}\n{}", report.what, columns(&["NODE", "REGION", "VERDICT", "WHY"], rows.collect()))
+    let moving = if report.moving { ", a former one still counts" } else { "" };
+    format!("{}, {epoch}{moving}\n{}", report.what, columns(&["NODE", "REGION", "VERDICT", "WHY"], rows.collect()))
 }
 
 #[cfg(test)]
@@ -39,6 +40,10 @@ mod tests {
              NODE      REGION  VERDICT  WHY\n\
              abcdefgh  eu      holds    home"
         );
+        report["moving"] = json!(true);
+        let moving = table(&serde_json::from_value(report.clone()).unwrap());
+        assert!(moving.starts_with("model digits@1, 2 per region, placement epoch 3, a former one still counts\n"));
+        report["moving"] = json!(false);
         report["epoch"] = serde_json::Value::Null;
         assert!(
             table(&serde_json::from_value(report).unwrap())

@@ -181,6 +181,11 @@ pub enum PlacementReason {
         /// How it is seen.
         state: MemberState,
     },
+    /// It holds it by a former placement, and hands it over.
+    HandsOver {
+        /// How it is seen.
+        state: MemberState,
+    },
     /// It would hold it if a replica were gone for long.
     Reserve,
     /// It is not in the session's home cell.
@@ -216,6 +221,7 @@ pub fn explain(view: &MeshView, session: &SessionId) -> Result<Explanation, Plac
         let reason = match (place, member.state) {
             (Some(place), MemberState::Alive | MemberState::Draining) => PlacementReason::Holds { place },
             (Some(place), state) => PlacementReason::HoldsUnreached { place, state },
+            (None, state) if set.counts(&member.node) => PlacementReason::HandsOver { state },
             (None, _) if !class.allows(&member.region) => PlacementReason::Forbidden,
             (None, _) if member.cell != Some(set.group.cell) => PlacementReason::OtherCell,
             (None, MemberState::Alive) => PlacementReason::Reserve,
@@ -225,6 +231,7 @@ pub fn explain(view: &MeshView, session: &SessionId) -> Result<Explanation, Plac
     }
     let place = |reason: &PlacementReason| match reason {
         PlacementReason::Holds { place } | PlacementReason::HoldsUnreached { place, .. } => *place,
+        PlacementReason::HandsOver { .. } => usize::MAX - 1,
         PlacementReason::Reserve
         | PlacementReason::OtherCell
         | PlacementReason::Forbidden

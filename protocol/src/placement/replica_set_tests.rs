@@ -111,6 +111,8 @@ fn former_holders_count_until_their_placement_is_retired() {
     let set = replica_set(&following, &session()).unwrap();
     assert_eq!((&set.formers, set.is_settled), (&vec![vec![node(3)]], false));
     assert_eq!(set.holders(), [1, 2, 3].map(node));
+    let reasons = explain(&following, &session()).unwrap().members;
+    assert_eq!(reasons[2], (node(3), PlacementReason::HandsOver { state: MemberState::Alive }));
     assert_eq!([1, 2, 3, 4].map(|n| set.counts(&node(n))), [true, true, true, false]);
     let among = |nodes: &'static [u8]| move |node: &NodeId| nodes.contains(&node.as_bytes()[0]);
     let durable = [&[1, 2][..], &[3], &[1, 3], &[1, 2, 3]].map(|nodes| set.reached(among(nodes)));

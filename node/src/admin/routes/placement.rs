@@ -33,6 +33,7 @@ fn of_session(view: &MeshView, session: &SessionId) -> Result<PlacementReport, P
     Ok(PlacementReport {
         what: format!("session of group {}, W={}", explanation.set.group, explanation.set.write_quorum),
         epoch: Some(explanation.set.epoch.0),
+        moving: !explanation.set.is_settled,
         nodes: nodes.collect(),
     })
 }
@@ -42,6 +43,7 @@ fn verdict(reason: &PlacementReason) -> (&'static str, String) {
         PlacementReason::Holds { place: 0 } => ("holds", "home".to_owned()),
         PlacementReason::Holds { place } => ("holds", format!("replica {}", place + 1)),
         PlacementReason::HoldsUnreached { place, state } => ("holds", format!("replica {}, {state}", place + 1)),
+        PlacementReason::HandsOver { state } => ("hands over", format!("held it by a former placement, {state}")),
         PlacementReason::Reserve => ("reserve", "would take the place of a replica that is gone for long".to_owned()),
         PlacementReason::OtherCell => ("-", "in another cell".to_owned()),
         PlacementReason::Forbidden => ("refused", "the class does not allow its region".to_owned()),
@@ -77,6 +79,7 @@ fn of_model(view: &MeshView, model: &ModelName) -> Result<PlacementReport, Probl
     Ok(PlacementReport {
         what: format!("model {reference}, {} per region", row.deployment.replicas),
         epoch: own.map(|placement| placement.epoch.0),
+        moving: false,
         nodes: nodes.collect(),
     })
 }

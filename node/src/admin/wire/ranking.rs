@@ -65,6 +65,9 @@ pub struct PlacementReport {
     pub what: String,
     /// The epoch of the placement that this follows from, where there is one.
     pub epoch: Option<u64>,
+    /// Whether a placement before it still counts for a session, so that a write needs its quorum there too.
+    #[serde(default)]
+    pub moving: bool,
     /// Holders first for a session, members by id for a model.
     pub nodes: Vec<PlacementRow>,
 }
@@ -76,7 +79,7 @@ pub struct PlacementRow {
     pub node: String,
     /// Its region, if the member is known.
     pub region: Option<String>,
-    /// `holds`, `reserve`, `refused` or `-`.
+    /// `holds`, `hands over`, `reserve`, `refused` or `-`.
     pub verdict: String,
     /// Why.
     pub reason: String,
