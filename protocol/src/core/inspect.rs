@@ -6,7 +6,8 @@ use crate::coords::Coordinate;
 use crate::core::MeshCore;
 use crate::defect::Defects;
 use crate::fact::{Fact, FactKey, NodeRecord};
-use crate::id::{Generation, Incarnation, Slot, Term};
+use crate::id::{Generation, Incarnation, PlacementEpoch, Slot, Term};
+use crate::placement::{Holdings, PlacementTable, Transition};
 use crate::register::{Configuration, Head, Value, VerifiedDecision};
 use crate::time::Mono;
 use crate::view::MemberState;
@@ -129,6 +130,31 @@ impl<D: Defects> MeshCore<D> {
             | Fact::NodeClasses(_)
             | Fact::Decision(_) => None,
         }
+    }
+
+    /// The placements of its own cell that count, as its sessions follow them.
+    #[must_use]
+    pub fn transition(&self) -> Option<Transition<D>> {
+        let (cell, followed) = self.followed()?;
+        let mut transition = Transition::new(self.defects);
+        for table in self.formers(&cell, followed.epoch).into_iter().chain([followed]) {
+            transition.placed(table.epoch, Holdings::of_table(table));
+        }
+        transition.retired(self.retired(&cell));
+        Some(transition)
+    }
+
+    /// What that follows from, which is compared sooner than it is made: the last placement, the last that is retired, and
+    /// how many between them are known.
+    #[must_use]
+    pub fn placement_mark(&self) -> Option<(PlacementEpoch, PlacementEpoch, usize)> {
+        let (cell, followed) = self.followed()?;
+        Some((followed.epoch, self.retired(&cell), self.formers(&cell, followed.epoch).len()))
+    }
+
+    fn followed(&self) -> Option<(CellId, &PlacementTable)> {
+        let cell = self.home?;
+        Some((cell, self.placements.get(&cell)?))
     }
 
     /// Whether this node has said for good that it left.

@@ -21,6 +21,8 @@ pub struct Transition<D: Defects = Sound> {
     defects: D,
     /// Those that are not retired; the last one is current.
     epochs: BTreeMap<PlacementEpoch, Holdings>,
+    /// The last that is retired; 0 if none.
+    retired: PlacementEpoch,
 }
 
 /// Why a replica keeps a group that it might drop one day.
@@ -29,7 +31,7 @@ pub enum Retained {
     /// It holds it by the current placement.
     #[error("drop a group that the current placement gives to this node")]
     Current,
-    /// It holds it by a former placement that still counts.
+    /// A placement before the current one still counts, whether or not this node knows who held the group by it.
     #[error("drop a group before placement {0} is retired")]
     NotRetired(PlacementEpoch),
     /// Too few holders have what it has.
@@ -48,12 +50,12 @@ impl<D: Defects> Transition<D> {
     pub fn of(placement: &PlacementView, defects: D) -> Self {
         let mut epochs = placement.formers.clone();
         epochs.insert(placement.epoch, Holdings { groups: placement.groups.clone(), ..Holdings::default() });
-        Self { defects, epochs }
+        Self { defects, epochs, retired: placement.retired }
     }
 
     /// Before any placement is known.
     pub const fn new(defects: D) -> Self {
-        Self { defects, epochs: BTreeMap::new() }
+        Self { defects, epochs: BTreeMap::new(), retired: PlacementEpoch(0) }
     }
 
     /// A placement was certified.
@@ -65,6 +67,30 @@ impl<D: Defects> Transition<D> {
     pub fn retired(&mut self, epoch: PlacementEpoch) {
         let current = self.epochs.keys().next_back().copied();
         self.epochs.retain(|known, _| *known > epoch || Some(*known) == current);
+        self.retired = self.retired.max(epoch);
+    }
+
+    /// The placements that count, as far as they are known.
+    pub fn epochs(&self) -> impl DoubleEndedIterator<Item = PlacementEpoch> + '_ {
+        self.epochs.keys().copied()
+    }
+
+    /// The last placement that is retired; 0 if none.
+    #[must_use]
+    pub fn last_retired(&self) -> PlacementEpoch {
+        self.retired
+    }
+
+    /// Who holds a group by the current placement.
+    #[must_use]
+    pub fn holders(&self, class: &ClassName, prefix: u8) -> &[NodeId] {
+        self.epochs.values().next_back().map_or(&[][..], |held| held.group(class, prefix))
+    }
+
+    /// The groups that a node holds by a placement before the current one.
+    pub fn held_before<'a>(&'a self, node: &'a NodeId) -> impl Iterator<Item = &'a (ClassName, u8)> {
+        let formers = self.epochs.values().rev().skip(1).flat_map(|former| &former.groups);
+        formers.filter(|(_, holders)| holders.contains(node)).map(|(group, _)| group)
     }
 
     /// The sets of nodes in each of which a write needs its quorum, oldest placement first, each set once.
@@ -108,13 +134,13 @@ impl<D: Defects> Transition<D> {
         quorum: u8,
         have: &BTreeSet<NodeId>,
     ) -> Result<(), Retained> {
-        let mut newest_first = self.epochs.iter().rev().map(|(epoch, held)| (epoch, held.group(class, prefix)));
-        let current = newest_first.next().map_or(&[][..], |(_, holders)| holders);
+        let current = self.holders(class, prefix);
         if current.contains(me) {
             return Err(Retained::Current);
         }
-        if let Some((epoch, _)) = newest_first.find(|(_, holders)| holders.contains(me)) {
-            return Err(Retained::NotRetired(*epoch));
+        let before = self.epochs().next_back().map_or(0, |current| current.0.saturating_sub(1));
+        if self.retired < PlacementEpoch(before) {
+            return Err(Retained::NotRetired(PlacementEpoch(before)));
         }
         if self.defects.has(Defect::RetireForces) {
             return Ok(());

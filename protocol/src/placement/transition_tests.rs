@@ -82,6 +82,12 @@ fn a_replica_drops_a_group_only_with_a_permit_and_when_a_quorum_has_it() {
     assert_eq!(drop(&transition, 0, &[1, 3]), Err(Retained::Unacknowledged { by: 1, wanted: W }));
     assert_eq!(drop(&transition, 0, &[3, 4]), Ok(()));
     assert_eq!(drop(&transition, 2, &[3, 4]), Err(Retained::Current));
+    let mut behind = Transition::new(Sound);
+    behind.placed(PlacementEpoch(1), held(&OLD));
+    behind.placed(PlacementEpoch(3), held(&NEW));
+    behind.retired(PlacementEpoch(1));
+    let unknown = Err(Retained::NotRetired(PlacementEpoch(2)));
+    assert_eq!(drop(&behind, 0, &[3, 4]), unknown, "it may hold it by the placement that it does not know");
 }
 
 /// Everybody's disk and knowledge, and what was promised.

@@ -57,9 +57,10 @@ struct Catch {
 pub(crate) fn bugs(arguments: &BugsArguments) -> anyhow::Result<Said> {
     let name = |defect: &Defect| format!("{defect:?}");
     let chosen = |defect: &&Defect| arguments.only.as_ref().is_none_or(|only| *only == name(defect));
-    let defects: Vec<Defect> = Defect::ALL.iter().filter(chosen).copied().collect();
+    let all = || Defect::ALL.iter().chain(&Defect::OF_TRANSITIONS);
+    let defects: Vec<Defect> = all().filter(chosen).copied().collect();
     if defects.is_empty() {
-        bail!("no such defect; they are {}", Defect::ALL.iter().map(name).collect::<Vec<_>>().join(", "));
+        bail!("no such defect; they are {}", all().map(name).collect::<Vec<_>>().join(", "));
     }
     let jobs = arguments.jobs.unwrap_or_else(processors);
     let catches = in_parallel(&defects, jobs, |defect| hunt(*defect, arguments.seeds));

@@ -71,6 +71,7 @@ fn case(nodes: u32, crashes: u32) -> Case {
         disks: true,
         twice: false,
         talkers: 0,
+        clients: 0,
         mesh: MeshSpec { regions: 1, nodes, joiners: 0, spread: Spread::None },
         // Packets of one machine are not lost; processes that wait for a processor are the jitter.
         weather: WeatherSpec { jitter_ms: 1, ..WeatherSpec::default() },

@@ -75,8 +75,8 @@ impl MeshPlan {
         &self.root
     }
 
-    /// A policy with one class of data that is named after its version.
-    pub(crate) fn policy(&self, version: u64) -> VerifiedFact {
+    /// A policy with one class of data that is named after its version, and others.
+    pub(crate) fn policy(&self, version: u64, others: Vec<DataClass>) -> VerifiedFact {
         let class = DataClass {
             name: ClassName::new(&format!("class-{version}")).expect("a short word"),
             replicas: 3,
@@ -85,7 +85,9 @@ impl MeshPlan {
             personal: false,
             ttl_s: 0,
         };
-        let policy = Policy { version: PolicyVersion(version), parent: None, classes: vec![class] };
+        let mut classes: Vec<DataClass> = others.into_iter().chain([class]).collect();
+        classes.sort_by(|one, other| one.name.cmp(&other.name));
+        let policy = Policy { version: PolicyVersion(version), parent: None, classes };
         let signed = SignedFact::Policy(Endorsed::sign(&policy, &[self.sample.policy()]));
         signed.verify(&Roster::default(), self.root(), SampleMesh::NOW).expect("signed by the mesh's own key")
     }

@@ -31,6 +31,7 @@ mod placement;
 mod post;
 mod queue;
 mod scenario;
+mod sessions;
 mod shrink;
 mod signer;
 mod swarm;

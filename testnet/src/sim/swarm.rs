@@ -175,6 +175,7 @@ pub(crate) fn make_up(seed: u64) -> Case {
         convicts: BTreeMap::new(),
         expectations: Vec::new(),
         calm: Some(2 * MINUTE),
+        clients: u32::from(dice.chance(500_000)),
     }
 }
 

@@ -46,6 +46,14 @@ pub(crate) enum Invariant {
     CellsAreLed,
     /// A coordinate is finite and moves by no more than its bound.
     CoordinatesAreBounded,
+    /// Data is nowhere, not even for a while, where the rule of its class forbids it.
+    ConstraintsHold,
+    /// A write that was acknowledged is on a disk.
+    AcknowledgedWritesSurvive,
+    /// A read of enough replicas by a node that knows the placements misses no write that was acknowledged under one of them.
+    ReadsMissNothing,
+    /// After the faults have ended former placements are retired.
+    PlacementsRetire,
 }
 
 impl Invariant {
@@ -70,6 +78,10 @@ impl Invariant {
             Self::DeparturesAreFinal => "M5",
             Self::CellsAreLed => "L1",
             Self::CoordinatesAreBounded => "C1",
+            Self::ConstraintsHold => "P2",
+            Self::AcknowledgedWritesSurvive => "Q1",
+            Self::ReadsMissNothing => "Q2",
+            Self::PlacementsRetire => "L2",
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::sim::dice::mix;
 use crate::sim::disk::Disk;
 use crate::sim::mesh::MeshPlan;
 use crate::sim::oracle::{Invariant, Measures, Violation};
+use crate::sim::sessions::{Sessions, Traffic};
 use crate::sim::time::{MINUTE, MS, Micros, S};
 use crate::sim::weather::Weather;
 use crate::sim::world::{Event, World, WorldOptions};
@@ -24,6 +25,9 @@ const FORMATION_MAX: Micros = 3 * MINUTE;
 
 /// Keeps the stream of the script apart from that of the world.
 const SCRIPT_SALT: u64 = 0x005c_7197;
+
+/// Keeps the stream of clients apart from both.
+const SESSIONS_SALT: u64 = 0x5e55_1045;
 
 /// Time between two samples of the state of things.
 pub(super) const SAMPLE_PERIOD: Micros = 250 * MS;
@@ -59,6 +63,8 @@ pub(crate) struct Player<'a, D: Defects> {
     pub(super) actions: Vec<Action>,
     /// Nodes that are not started again.
     pub(super) gone: BTreeSet<u32>,
+    /// What clients wrote.
+    pub(super) sessions: Sessions<D>,
     /// Policies that were announced so far.
     pub(super) policies: u64,
     /// Randomness of the script alone, so that a change of the machines does not change what happens to them.
@@ -86,6 +92,7 @@ pub(crate) fn play<D: Defects>(plan: Arc<MeshPlan>, case: &Case, seed: u64, defe
         settings: settings(case.preset),
     };
     let mut player = Player {
+        sessions: Sessions::new(&plan, mix(seed ^ SESSIONS_SALT), defects),
         world: World::new(plan, options),
         case,
         actions: Vec::new(),
@@ -126,6 +133,9 @@ impl<D: Defects> Player<'_, D> {
     /// Lets the faults of the case happen.
     fn perform(&mut self) {
         let start = self.world.now;
+        if self.case.clients > 0 {
+            self.announce_policy(0);
+        }
         for (at, action) in script::lines(self.case, start, &mut self.dice) {
             self.foresee(at, action);
         }
@@ -149,7 +159,14 @@ impl<D: Defects> Player<'_, D> {
         self.end_all_faults();
         self.world.weather = Weather::default();
         let until = self.world.now + span;
-        self.pass_until(until);
+        let traffic = if self.case.clients > 0 { Traffic::Calm } else { Traffic::None };
+        while self.world.now < until {
+            self.pass_until((self.world.now + SAMPLE_PERIOD).min(until));
+            self.sessions.pass(&mut self.world, traffic);
+        }
+        if self.case.clients > 0 {
+            self.sessions.look_for_formers(&mut self.world);
+        }
         if !self.is_equal() {
             let pairs = self.unequal_pairs();
             let what = format!("{} pairs do not see each other, first {:?}", pairs.len(), pairs.first());

@@ -62,6 +62,9 @@ pub(crate) struct Case {
     /// Whether every seed is run twice and must leave the same digest.
     #[serde(default)]
     pub(crate) twice: bool,
+    /// Clients in each region that write to sessions and read them.
+    #[serde(default)]
+    pub(crate) clients: u32,
     /// Talkers per node that are measured when it crashes.
     #[serde(default)]
     pub(crate) talkers: u32,

@@ -6,6 +6,7 @@ use super::play::{Player, SAMPLE_PERIOD};
 use super::spec::Who;
 use crate::sim::dice::Dice as _;
 use crate::sim::life::End;
+use crate::sim::sessions::Traffic;
 use crate::sim::time::{HOUR, MINUTE, MS, Micros, S};
 use hedgerow_protocol::core::{Command, Input, LinkEvent, StorageFailure};
 use hedgerow_protocol::defect::Defects;
@@ -125,7 +126,7 @@ impl<D: Defects> Player<'_, D> {
     }
 
     /// Somebody in the region hears of a policy that asks for another placement than the last.
-    fn announce_policy(&mut self, region: usize) {
+    pub(super) fn announce_policy(&mut self, region: usize) {
         if let Some(node) = self.victims(region, Who::One).first().copied() {
             self.announce_another_policy(node);
         }
@@ -134,7 +135,8 @@ impl<D: Defects> Player<'_, D> {
     /// A node hears of a policy that asks for another placement than the last.
     pub(super) fn announce_another_policy(&mut self, node: u32) {
         self.policies += 1;
-        let policy = self.world.plan.policy(self.policies);
+        let others = if self.case.clients > 0 { self.sessions.classes(self.policies) } else { Vec::new() };
+        let policy = self.world.plan.policy(self.policies, others);
         self.world.command(node, Command::Announce(Box::new(policy)));
     }
 
@@ -208,6 +210,7 @@ impl<D: Defects> Player<'_, D> {
         measures.cell_us += SAMPLE_PERIOD * regions as u64;
         measures.leaderless_us += SAMPLE_PERIOD * leaderless as u64;
         measures.node_us += SAMPLE_PERIOD * running;
+        self.sessions.pass(&mut self.world, Traffic::of(self.case.clients));
         self.sample_again();
     }
 
