@@ -24,7 +24,9 @@ async fn three_replicas() -> (Mesh, String) {
             let path = format!("/admin/v1/placement/{session}");
             let explained: Value = mesh.admin(name).get("explain", &path).await.ok()?;
             let nodes = explained["nodes"].as_array()?;
-            if nodes.iter().filter(|node| node["verdict"] == "holds").count() != NODES.len() {
+            let holders = nodes.iter().filter(|node| node["verdict"] == "holds").count();
+            // While the mesh grew each placement had one replica more, and their quorums count until they are retired.
+            if holders != NODES.len() || explained["moving"] != false {
                 return None;
             }
         }
@@ -151,4 +153,43 @@ async fn a_node_that_is_left_alone_never_claims_a_quorum() {
         (status == 200 && body["acked"].as_u64() >= Some(2)).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_replica_that_is_no_longer_wanted_hands_over_what_it_has_and_drops_it() {
+    let (mesh, session) = three_replicas().await;
+    let (status, body) = write(&mesh, "a", &session, None, json!({ "n": 1 })).await;
+    assert_eq!(status, 200, "{body}");
+    // What only one node has when the placement changes, and that node may be the one that leaves it.
+    mesh.cut(&NODES).await;
+    for name in NODES {
+        let alone = format!("{session}?quorum=1");
+        let (status, body) = write(&mesh, name, &alone, None, json!({ name: 1 })).await;
+        assert_eq!(status, 200, "{body}");
+    }
+    let holders = async || {
+        let mut holders = Vec::new();
+        for name in NODES {
+            let held: Vec<Value> = mesh.admin(name).get("list the sessions", "/admin/v1/sessions").await.ok()?;
+            holders.extend(held.iter().any(|held| held["session"] == *session).then_some(name));
+        }
+        Some(holders)
+    };
+    assert_eq!(holders().await.map(|holders| holders.len()), Some(3));
+    let file = mesh.path("fewer.yaml");
+    let fewer =
+        "apiVersion: hedgerow/v1\nkind: DataClass\nmetadata: {name: default}\nspec: {replicas: 2, writeQuorum: 2}\n";
+    std::fs::write(&file, fewer).expect("the file");
+    mesh.cut(&[]).await;
+    mesh.run("a", &["apply", "-f", file.to_str().expect("a path of ASCII")]).await.ok();
+    let left = until("one of three has dropped it", async || {
+        let holders = holders().await?;
+        (holders.len() == 2).then_some(holders)
+    })
+    .await;
+    for name in left {
+        comes_to_hold(&mesh, name, &session, &json!({ "n": 1, "a": 1, "b": 1, "c": 1 })).await;
+    }
+    let (status, body) = write(&mesh, "c", &session, None, json!({ "n": 2 })).await;
+    assert_eq!((status, body["acked"].as_u64()), (200, Some(2)), "{body}");
 }
