@@ -204,7 +204,7 @@ impl<D: Defects> MeshCore<D> {
         let holds = |table: &PlacementTable| Holdings::of_table(table).groups.values().any(|set| set.contains(&me));
         let said = self.retiring.own.as_ref().filter(|own| own.cell == cell && own.epoch == followed.epoch);
         let handed_over = said.is_some_and(Settled::is_complete);
-        holds(followed) || !handed_over && self.formers(&cell, followed.epoch).any(holds)
+        holds(followed) || !handed_over && self.formers(&cell, followed.epoch).into_iter().any(holds)
     }
 
     /// The placement that the holder has retired next, with all before it: every group has been handed over to a quorum of

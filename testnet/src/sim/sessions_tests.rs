@@ -42,6 +42,8 @@ fn case() -> Case {
         clients: 1,
         mesh: MeshSpec { regions: 2, nodes: 4, joiners: 0, spread: Spread::Region },
         weather: WeatherSpec::default(),
+        steps: Vec::new(),
+        convicts: BTreeMap::new(),
         faults: vec![fault(FaultKind::Policy, 12 * S, S), fault(FaultKind::Isolate, 60 * S, 45 * S)],
         expectations: Vec::new(),
     }
