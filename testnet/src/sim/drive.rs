@@ -66,7 +66,7 @@ impl<D: Defects> World<D> {
         };
         let node = &mut self.nodes[number as usize];
         match after.filter(|token| !node.is_done(*token)) {
-            Some(token) => node.waiting.entry(token).or_default().push(output),
+            Some(token) => node.process.waiting.entry(token).or_default().push(output),
             None => self.release(number, output),
         }
     }
@@ -82,8 +82,8 @@ impl<D: Defects> World<D> {
                 let cargo = Cargo::pack(message, self.options.wire);
                 self.send(number, to, Parcel { lane, cargo });
             }
-            Output::Follow(scope) => drop(self.nodes[number as usize].topics.insert(scope)),
-            Output::Unfollow(scope) => drop(self.nodes[number as usize].topics.remove(&scope)),
+            Output::Follow(scope) => drop(self.nodes[number as usize].process.topics.insert(scope)),
+            Output::Unfollow(scope) => drop(self.nodes[number as usize].process.topics.remove(&scope)),
             Output::Publish { fact, scope, .. } => {
                 self.oracle.published(self.now, number, &fact);
                 self.last_publication += 1;
@@ -112,12 +112,12 @@ impl<D: Defects> World<D> {
     fn write(&mut self, number: u32, token: Token, ops: Vec<hedgerow_protocol::core::StoreOp>, sync: bool) {
         let now = self.now;
         let node = &mut self.nodes[number as usize];
-        node.written = token;
+        node.process.written = token;
         let synced_at = node.disk.write(now, token, ops, &mut self.rng);
         let at = if sync { synced_at } else { now + UNSYNCED_WRITE };
         // Writes complete in the order in which they were asked for.
-        node.sync_at = node.sync_at.max(at);
-        let (run, at) = (node.run, node.sync_at);
+        node.process.sync_at = node.process.sync_at.max(at);
+        let (run, at) = (node.run, node.process.sync_at);
         self.queue.push(at, Event::Written { node: number, run, token, synced: sync });
     }
 
@@ -127,15 +127,15 @@ impl<D: Defects> World<D> {
             return;
         }
         if let Some(kind) = node.disk.failing {
-            node.waiting.clear();
+            node.process.waiting.clear();
             return self.step(number, Input::PersistFailed { token, kind });
         }
         if synced {
             node.disk.sync(token);
         }
-        node.done = token;
-        let later = node.waiting.split_off(&Token(token.0 + 1));
-        let ready = std::mem::replace(&mut node.waiting, later);
+        node.process.done = token;
+        let later = node.process.waiting.split_off(&Token(token.0 + 1));
+        let ready = std::mem::replace(&mut node.process.waiting, later);
         for output in ready.into_values().flatten() {
             self.release(number, output);
         }
@@ -145,10 +145,10 @@ impl<D: Defects> World<D> {
     pub(super) fn tick(&mut self, number: u32, run: u32) {
         let now = self.now;
         let node = &mut self.nodes[number as usize];
-        if !node.up || node.run != run || node.tick_at != now {
+        if !node.up || node.run != run || node.process.tick_at != now {
             return;
         }
-        node.tick_at = 0;
+        node.process.tick_at = 0;
         let due = node.core.next_deadline().is_some_and(|deadline| node.clock.mono(now) >= deadline);
         if due {
             self.leave_trail(number, 1);
@@ -166,8 +166,8 @@ impl<D: Defects> World<D> {
             return;
         };
         let at = node.clock.true_time(deadline).max(now + 1);
-        if node.tick_at <= now || at < node.tick_at {
-            node.tick_at = at;
+        if node.process.tick_at <= now || at < node.process.tick_at {
+            node.process.tick_at = at;
             let run = node.run;
             self.queue.push(at, Event::Tick { node: number, run });
         }
@@ -175,7 +175,7 @@ impl<D: Defects> World<D> {
 
     pub(super) fn arrive(&mut self, from: u32, to: u32, connection: u64, parcel: Parcel) {
         let node = &self.nodes[to as usize];
-        if !node.up || node.links.connection(from) != Some(connection) {
+        if !node.up || node.process.links.connection(from) != Some(connection) {
             return;
         }
         self.acknowledge(to, from, &parcel);

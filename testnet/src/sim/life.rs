@@ -2,6 +2,7 @@
 
 use super::dice::Dice as _;
 use super::link::IDLE_TIMEOUT;
+use super::node::Process;
 use super::time::{MS, Micros};
 use super::world::{Event, World};
 use hedgerow_protocol::core::{Command, Input};
@@ -49,7 +50,7 @@ impl<D: Defects> World<D> {
         let core = self.fresh_core(number);
         let node = &mut self.nodes[number as usize];
         node.core = core;
-        node.lose_memory();
+        node.process = Process::default();
         node.up = true;
         self.oracle.started(self.now, number);
         self.step(number, Input::Start(Box::new(snapshot)));
@@ -98,13 +99,13 @@ impl<D: Defects> World<D> {
         let core = &self.node(number).core;
         let seen = core.own_cell().map(|cell| core.fence(&cell).2).unwrap_or_default();
         self.oracle.stopped(self.now, number, seen);
-        let written = self.node(number).written;
+        let written = self.node(number).process.written;
         self.nodes[number as usize].disk.sync(written);
         self.end_process(number, 0);
     }
 
     fn end_process(&mut self, number: u32, noticed_after: Micros) {
-        let links: Vec<(u32, u64)> = self.node(number).links.up().collect();
+        let links: Vec<(u32, u64)> = self.node(number).process.links.up().collect();
         for (peer, connection) in links {
             let distance = self.geography.one_way_us(&self.node(number).spot, &self.node(peer).spot);
             let at = self.now + distance + noticed_after;
@@ -112,23 +113,23 @@ impl<D: Defects> World<D> {
         }
         let node = &mut self.nodes[number as usize];
         node.up = false;
-        node.lose_memory();
+        node.process = Process::default();
     }
 
     /// The process stands still for a while; with `machine` its whole machine does, clocks included.
     pub(crate) fn pause(&mut self, number: u32, span: Micros, machine: bool) {
         let now = self.now;
         let node = &mut self.nodes[number as usize];
-        if !node.up || node.asleep_until > now {
+        if !node.up || node.process.asleep_until > now {
             return;
         }
-        node.asleep_until = now + span;
+        node.process.asleep_until = now + span;
         let run = node.run;
         self.oracle.paused(now, number, now + span);
         self.queue.push(now + span, Event::Wake { node: number, run, stood_since: machine.then_some(now) });
         // A connection that is silent for too long is given up by the other end.
         if span > IDLE_TIMEOUT {
-            let links: Vec<(u32, u64)> = self.node(number).links.up().collect();
+            let links: Vec<(u32, u64)> = self.node(number).process.links.up().collect();
             for (peer, connection) in links {
                 self.queue.push(now + IDLE_TIMEOUT, Event::Lost { node: peer, peer: number, connection });
                 self.queue.push(now + span, Event::Lost { node: number, peer, connection });
@@ -144,7 +145,7 @@ impl<D: Defects> World<D> {
         }
         if let Some(since) = stood_since {
             node.clock.stood_still(since, now);
-            node.tick_at = 0;
+            node.process.tick_at = 0;
         }
         self.step(number, Input::Tick);
     }
@@ -154,7 +155,7 @@ impl<D: Defects> World<D> {
         let now = self.now;
         let node = &mut self.nodes[number as usize];
         node.clock.set_rate(now, rate_ppm);
-        node.tick_at = 0;
+        node.process.tick_at = 0;
         if node.up {
             self.foresee_tick(number);
         }

@@ -28,24 +28,24 @@ const PATIENCE_MAX: Micros = 2_000 * MS;
 impl<D: Defects> World<D> {
     /// Sends over the link to that node, which is dialled if there is none.
     pub(super) fn send(&mut self, from: u32, to: u32, parcel: Parcel) {
-        if let Some(connection) = self.node(from).links.connection(to) {
+        if let Some(connection) = self.node(from).process.links.connection(to) {
             return self.transmit(from, to, connection, parcel);
         }
         self.dial(from, to);
-        self.nodes[from as usize].links.wait(to, parcel);
+        self.nodes[from as usize].process.links.wait(to, parcel);
     }
 
     /// Begins to dial, unless there is no need or it is too soon.
     pub(super) fn dial(&mut self, from: u32, to: u32) {
-        if from == to || self.node(from).links.is_up(to) {
+        if from == to || self.node(from).process.links.is_up(to) {
             return;
         }
-        let failures = match self.nodes[from as usize].links.to(to).map(|end| &end.state) {
+        let failures = match self.nodes[from as usize].process.links.to(to).map(|end| &end.state) {
             Some(LinkState::Backoff { failures, .. }) => *failures,
             Some(LinkState::Up(_) | LinkState::Dialling(_)) | None => 0,
         };
         let now = self.now;
-        if !self.nodes[from as usize].links.dial(to, now) {
+        if !self.nodes[from as usize].process.links.dial(to, now) {
             return;
         }
         let rtt = 2 * self.geography.one_way_us(&self.node(from).spot, &self.node(to).spot);
@@ -62,18 +62,18 @@ impl<D: Defects> World<D> {
     }
 
     pub(super) fn dialled(&mut self, from: u32, run: u32, to: u32, failures: u32, gives_up: Micros) {
-        if !self.node(from).up || self.node(from).run != run || self.node(from).links.is_up(to) {
+        if !self.node(from).up || self.node(from).run != run || self.node(from).process.links.is_up(to) {
             return;
         }
         let there = self.node(to);
-        let reached = there.up && there.asleep_until <= self.now;
+        let reached = there.up && there.process.asleep_until <= self.now;
         let open = !self.weather.is_cut(from, to) && !self.weather.is_cut(to, from);
         if self.now < gives_up && reached && open {
             self.establish(from, to);
         } else if self.now < gives_up {
             self.queue.push(gives_up, Event::Dialled { from, run, to, failures, gives_up });
         } else {
-            self.nodes[from as usize].links.dial_failed(to, self.now, failures);
+            self.nodes[from as usize].process.links.dial_failed(to, self.now, failures);
         }
     }
 
@@ -85,7 +85,7 @@ impl<D: Defects> World<D> {
         for (here, there) in [(from, to), (to, from)] {
             let now = self.now;
             self.count_packets(here, 3, HANDSHAKE_BYTES / 2);
-            let waiting = self.nodes[here as usize].links.established(there, connection, now);
+            let waiting = self.nodes[here as usize].process.links.established(there, connection, now);
             let member = self.node(there).member.clone();
             let peer = member.node();
             self.command(here, Command::AddMember(member));
@@ -114,7 +114,7 @@ impl<D: Defects> World<D> {
 
     /// A stream repeats what is lost until it arrives or the connection ends.
     pub(super) fn resend(&mut self, from: u32, to: u32, connection: u64, parcel: Parcel, patience: Micros) {
-        if !self.node(from).up || self.node(from).links.connection(to) != Some(connection) {
+        if !self.node(from).up || self.node(from).process.links.connection(to) != Some(connection) {
             return;
         }
         if self.weather.is_cut(from, to) || self.rng.chance(self.weather.loss_ppm) {
@@ -146,7 +146,7 @@ impl<D: Defects> World<D> {
     pub(crate) fn release_letters(&mut self) {
         self.post.open();
         for (from, to, parcel) in std::mem::take(&mut self.held) {
-            if let Some(connection) = self.node(to).links.connection(from) {
+            if let Some(connection) = self.node(to).process.links.connection(from) {
                 self.queue.push(self.now, Event::Arrival { from, to, connection, parcel });
             }
         }
@@ -161,7 +161,7 @@ impl<D: Defects> World<D> {
         fact: &VerifiedFact,
         publication: u64,
     ) {
-        let links = self.node(node).links.up();
+        let links = self.node(node).process.links.up();
         let mut peers: Vec<(u64, u32, u64)> = links
             .filter(|(peer, _)| self.node(*peer).follows(scope))
             .map(|(peer, connection)| (pair(node, peer), peer, connection))
@@ -178,15 +178,15 @@ impl<D: Defects> World<D> {
     /// A node gives up a connection.
     pub(super) fn lose_link(&mut self, number: u32, peer: u32, connection: u64) {
         let node = &mut self.nodes[number as usize];
-        if node.up && node.links.connection(peer) == Some(connection) {
-            node.links.remove(peer);
+        if node.up && node.process.links.connection(peer) == Some(connection) {
+            node.process.links.remove(peer);
             let peer = self.node(peer).member.node();
             self.step(number, Input::Link { peer, event: LinkEvent::Down });
         }
     }
 
     pub(super) fn hang_up(&mut self, number: u32, peer: u32) {
-        if let Some(connection) = self.node(number).links.connection(peer) {
+        if let Some(connection) = self.node(number).process.links.connection(peer) {
             let distance = self.geography.one_way_us(&self.node(number).spot, &self.node(peer).spot);
             let at = self.now + distance;
             self.queue.push(at, Event::Lost { node: peer, peer: number, connection });
@@ -206,7 +206,7 @@ impl<D: Defects> World<D> {
             return;
         }
         for number in 0..self.nodes.len() as u32 {
-            let links: Vec<(u32, u64)> = self.node(number).links.up().collect();
+            let links: Vec<(u32, u64)> = self.node(number).process.links.up().collect();
             for (peer, connection) in links {
                 if self.weather.divides(cut, number, peer) {
                     self.queue.push(self.now, Event::Lost { node: number, peer, connection });
@@ -244,7 +244,7 @@ impl<D: Defects> World<D> {
     /// Packets that kept a silent link alive until this moment: one in every span, and the other end's acknowledgement.
     pub(super) fn keep_alive(&mut self, node: u32, peer: u32) {
         let now = self.now;
-        let Some(end) = self.nodes[node as usize].links.to(peer) else { return };
+        let Some(end) = self.nodes[node as usize].process.links.to(peer) else { return };
         let silent = now.saturating_sub(end.sent) / KEEP_ALIVE;
         end.sent = now;
         self.count_packets(node, silent, silent * ACK_PACKET_BYTES);

@@ -28,13 +28,20 @@ pub(crate) struct SimNode<D> {
     pub(crate) clock: NodeClock,
     pub(crate) disk: Disk,
     pub(crate) spot: Spot,
-    pub(crate) links: Links,
     pub(crate) rng: ChaCha8Rng,
     /// Whether its process runs.
     pub(crate) up: bool,
     /// Counts its processes; what an earlier one foresaw is void.
     pub(crate) run: u32,
-    /// Its process stands still until then.
+    pub(crate) process: Process,
+    pub(crate) sent: Sent,
+}
+
+/// What is in the memory of a node's process beside its core, and gone with it.
+#[derive(Debug, Default)]
+pub(crate) struct Process {
+    pub(crate) links: Links,
+    /// It stands still until then.
     pub(crate) asleep_until: Micros,
     /// When its next tick is foreseen; past when none is.
     pub(crate) tick_at: Micros,
@@ -51,7 +58,6 @@ pub(crate) struct SimNode<D> {
     pub(crate) lease: Option<(Term, Mono)>,
     /// Gossip topics that it takes beside the one of the whole mesh.
     pub(crate) topics: BTreeSet<Scope>,
-    pub(crate) sent: Sent,
 }
 
 /// What a node sent.
@@ -70,24 +76,24 @@ pub(crate) struct Sent {
 impl<D> SimNode<D> {
     /// Notes a publication; false when it was seen before.
     pub(crate) fn see(&mut self, publication: u64) -> bool {
-        if self.seen.contains(&publication) {
+        if self.process.seen.contains(&publication) {
             return false;
         }
-        if self.seen.len() >= SEEN_MAX {
-            self.seen.pop_front();
+        if self.process.seen.len() >= SEEN_MAX {
+            self.process.seen.pop_front();
         }
-        self.seen.push_back(publication);
+        self.process.seen.push_back(publication);
         true
     }
 
     /// Whether gossip on that topic reaches it.
     pub(crate) fn follows(&self, scope: Scope) -> bool {
-        matches!(scope, Scope::Mesh | Scope::Directory) || self.topics.contains(&scope)
+        matches!(scope, Scope::Mesh | Scope::Directory) || self.process.topics.contains(&scope)
     }
 
     /// Whether that write is complete.
     pub(crate) fn is_done(&self, token: Token) -> bool {
-        token <= self.done || token > self.written
+        token <= self.process.done || token > self.process.written
     }
 
     /// Whether it runs and has not left.
@@ -101,60 +107,5 @@ impl<D> SimNode<D> {
     /// What its monotonic clock shows.
     pub(crate) fn mono(&self, now: Micros) -> Mono {
         self.clock.mono(now)
-    }
-
-    /// Forgets everything that was in the memory of its process.
-    pub(crate) fn lose_memory(&mut self) {
-        self.waiting.clear();
-        self.links = Links::default();
-        self.seen.clear();
-        self.topics.clear();
-        self.lease = None;
-        self.asleep_until = 0;
-        self.tick_at = 0;
-        self.sync_at = 0;
-        self.done = Token(0);
-        self.written = Token(0);
-    }
-}
-
-/// The parts of a node that its builder chooses.
-#[derive(Debug)]
-pub(crate) struct NodeParts<D> {
-    pub(crate) member: Member,
-    pub(crate) region: usize,
-    pub(crate) signer: NodeSigner,
-    pub(crate) core: MeshCore<D>,
-    pub(crate) clock: NodeClock,
-    pub(crate) disk: Disk,
-    pub(crate) spot: Spot,
-    pub(crate) rng: ChaCha8Rng,
-}
-
-impl<D> From<NodeParts<D>> for SimNode<D> {
-    fn from(parts: NodeParts<D>) -> Self {
-        Self {
-            member: parts.member,
-            region: parts.region,
-            signer: parts.signer,
-            core: parts.core,
-            clock: parts.clock,
-            disk: parts.disk,
-            spot: parts.spot,
-            rng: parts.rng,
-            links: Links::default(),
-            up: false,
-            run: 0,
-            asleep_until: 0,
-            tick_at: 0,
-            sync_at: 0,
-            done: Token(0),
-            waiting: BTreeMap::new(),
-            written: Token(0),
-            seen: VecDeque::new(),
-            topics: BTreeSet::new(),
-            lease: None,
-            sent: Sent::default(),
-        }
     }
 }

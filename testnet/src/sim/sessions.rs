@@ -305,7 +305,7 @@ impl<D: Defects> Sessions<D> {
             let Some(cell) = world.node(node).core.own_cell() else { continue };
             let follower = &self.followers[node as usize];
             let (id, epoch) = (self.ids[node as usize], last(&follower.transition));
-            if follower.transition.epochs().count() < 2 || world.node(node).asleep_until > world.now {
+            if follower.transition.epochs().count() < 2 || world.node(node).process.asleep_until > world.now {
                 continue;
             }
             let is_open = |group: &&Group| {
@@ -373,7 +373,7 @@ fn last<D: Defects>(transition: &Transition<D>) -> PlacementEpoch {
 }
 
 fn is_awake<D: Defects>(world: &World<D>, node: u32) -> bool {
-    world.node(node).is_there() && world.node(node).asleep_until <= world.now
+    world.node(node).is_there() && world.node(node).process.asleep_until <= world.now
 }
 
 fn is_connected<D: Defects>(world: &World<D>, one: u32, other: u32) -> bool {

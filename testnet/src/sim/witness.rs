@@ -64,15 +64,15 @@ impl<D: Defects> World<D> {
         let node = &self.nodes[number as usize];
         let lease = node.core.held_lease(node.clock.mono(now));
         let held = lease.map(|(term, until)| (term, node.clock.true_time(until)));
-        let extended = held.filter(|_| node.lease.is_none() || lease > node.lease);
+        let extended = held.filter(|_| node.process.lease.is_none() || lease > node.process.lease);
         let promised = node.core.own_cell().map(|_| node.core.promised_term().unwrap_or_default());
-        if held.is_some() || node.lease.is_some() {
+        if held.is_some() || node.process.lease.is_some() {
             self.oracle.holds(now, number, held);
         }
         if let Some(promised) = promised {
             self.oracle.remembers(now, number, promised);
         }
-        self.nodes[number as usize].lease = lease;
+        self.nodes[number as usize].process.lease = lease;
         if let Some((term, until)) = extended {
             let backing = self.backing(number, until);
             self.oracle.extended(now, number, term, backing);

@@ -5,7 +5,7 @@ use super::dice::mix;
 use super::disk::Disk;
 use super::geography::Geography;
 use super::mesh::MeshPlan;
-use super::node::{NodeParts, SimNode};
+use super::node::{Process, Sent, SimNode};
 use super::oracle::Oracle;
 use super::parcel::{Parcel, WireMode};
 use super::post::Post;
@@ -164,7 +164,7 @@ impl<D: Defects> World<D> {
         let places: Vec<_> = plan.regions().iter().map(|region| region.place).collect();
         let nodes = (0..).zip(plan.members()).map(|(number, member)| {
             let region = plan.region_of(number);
-            SimNode::from(NodeParts {
+            SimNode {
                 member: member.clone(),
                 region,
                 signer: plan.signer(number, options.wire == WireMode::Bytes),
@@ -173,7 +173,11 @@ impl<D: Defects> World<D> {
                 disk: Disk::new(!options.keeps_disks),
                 spot: Geography::spot(region, plan.regions()[region].spread, &mut rng),
                 rng: ChaCha8Rng::seed_from_u64(mix(options.seed) ^ u64::from(number)),
-            })
+                up: false,
+                run: 0,
+                process: Process::default(),
+                sent: Sent::default(),
+            }
         });
         let nodes: Vec<SimNode<D>> = nodes.collect();
         let numbers = plan.ids().zip(0..).collect();
@@ -248,9 +252,9 @@ impl<D: Defects> World<D> {
 
     fn happen(&mut self, event: Event) {
         if let Some(node) = event.of_node()
-            && self.nodes[node as usize].asleep_until > self.now
+            && self.nodes[node as usize].process.asleep_until > self.now
         {
-            let wakes = self.nodes[node as usize].asleep_until;
+            let wakes = self.nodes[node as usize].process.asleep_until;
             return self.queue.push(wakes, event);
         }
         match event {

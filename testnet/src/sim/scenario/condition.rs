@@ -101,7 +101,7 @@ impl<D: Defects> Player<'_, D> {
             let now = self.world.node(node).mono(self.world.now);
             self.world.nodes.iter().all(|other| core(node).bound_to(&other.member.node()) <= now)
         };
-        let unsynced = |node: u32| self.world.node(node).done < self.world.node(node).written;
+        let unsynced = |node: u32| self.world.node(node).process.done < self.world.node(node).process.written;
         let Condition { accepted, at_odds, not_accepted, undecided, alike, unmoved, unsynced: writing, synced, .. } =
             condition;
         Ok(all(accepted, &|node| core(node).accepted_digest().is_some())?

@@ -279,7 +279,7 @@ impl<D: Defects> Player<'_, D> {
     /// Adds up what was sent in the last `span`.
     fn count_traffic(&mut self, span: Micros) {
         for number in 0..self.world.nodes.len() as u32 {
-            let links: Vec<u32> = self.world.node(number).links.up().map(|(peer, _)| peer).collect();
+            let links: Vec<u32> = self.world.node(number).process.links.up().map(|(peer, _)| peer).collect();
             for peer in links {
                 self.world.keep_alive(number, peer);
             }

@@ -106,7 +106,7 @@ impl<D: Defects> Player<'_, D> {
     /// Whom a fault strikes: nodes that run and are awake, and never the last one of a region unless all are meant.
     fn victims(&mut self, region: usize, who: Who) -> Vec<u32> {
         let now = self.world.now;
-        let awake = |node: &u32| self.world.node(*node).up && self.world.node(*node).asleep_until <= now;
+        let awake = |node: &u32| self.world.node(*node).up && self.world.node(*node).process.asleep_until <= now;
         let mut nodes: Vec<u32> = self.world.plan.nodes_of(region).filter(awake).collect();
         self.dice.shuffle(&mut nodes);
         let many = match who {
@@ -219,7 +219,7 @@ impl<D: Defects> Player<'_, D> {
         let now = self.world.now;
         self.world.weather.heal_all();
         self.world.oracle.network_changed(now);
-        let awake = self.world.nodes.iter().map(|node| node.asleep_until).max().unwrap_or(0);
+        let awake = self.world.nodes.iter().map(|node| node.process.asleep_until).max().unwrap_or(0);
         self.pass_until(awake.clamp(now, now + HOUR));
         for node in 0..self.world.nodes.len() as u32 {
             let disk = &mut self.world.nodes[node as usize].disk;
