@@ -97,9 +97,6 @@ impl<D: Defects> MeshCore<D> {
                 let ended = self.roster.end_of(&rollup.cell).is_some();
                 !ended && (!stale || self.defects.has(Defect::StaleHolderActs))
             }
-            Fact::Decision(decision) if matches!(decision.value.content, Content::Absorb(_)) => {
-                self.is_open_merger(decision)
-            }
             Fact::Decision(decision) => !self.is_over(decision),
             // Nobody else speaks for this node; what it said in an earlier run is behind it.
             Fact::Record(record) => record.node != self.config.me || record.boot == self.config.boot,

@@ -18,8 +18,9 @@ const DEPLOYMENTS_MAX: usize = 256;
 /// Certificates of members that may found cells: an issuer per region at most, and few are.
 const ISSUERS_MAX: usize = 256;
 
-/// Mergers that are under way.
-const ABSORBS_MAX: usize = 256;
+/// Mergers, one for every cell that ended in another. Those that came to their end are kept too: a voter that restarts knows
+/// the head of its register by them.
+const ABSORBS_MAX: usize = CELLS_MAX;
 
 /// Facts of one cell: certificate, record and accusation of each member of a region of one cell, and a placement.
 const CELL_FACTS_MAX: usize = 3 * 4096;

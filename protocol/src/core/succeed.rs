@@ -5,7 +5,7 @@ use super::interface::{Event, Output};
 use super::mesh_core::MeshCore;
 use crate::defect::{Defect, Defects};
 use crate::fact::{Fact, FactKey, Scope, VerifiedFact};
-use crate::register::{Content, VerifiedDecision};
+use crate::register::VerifiedDecision;
 use crate::time::Mono;
 use hedgerow_attest::id::{CellId, NodeId};
 use hedgerow_attest::member::Member;
@@ -23,7 +23,6 @@ impl<D: Defects> MeshCore<D> {
         let into: Vec<CellId> = decision.succession().into_iter().flat_map(|next| next.cells()).collect();
         fx.event(Event::CellEnded { cell: ended, into });
         self.forget(fx, &FactKey::Rollup(ended));
-        self.forget_mergers(fx);
         let clings = self.defects.has(Defect::RetiredCellGrants)
             && self.cell.voters().is_some_and(|voters| voters.has(&self.config.me));
         if self.home == Some(ended) && !clings {
@@ -42,41 +41,33 @@ impl<D: Defects> MeshCore<D> {
         if let Some(home) = self.home {
             self.remote.drop_cell(&home);
             self.cell.open(now, home, &self.roster);
-        }
-    }
-
-    /// Whether a cell took in another that has not ended in it.
-    pub(super) fn is_open_merger(&self, decision: &VerifiedDecision) -> bool {
-        match &decision.value.content {
-            Content::Absorb(absorb) => {
-                let ended = |cell: &CellId| self.roster.end_of(cell).is_some();
-                !ended(&absorb.source) && !ended(&decision.value.cell)
+            // What that one decided may have been known for long.
+            let mut outcomes = Vec::new();
+            for decision in self.decisions_of(&home) {
+                self.cell.decided(now, &decision, &mut outcomes);
             }
-            Content::Configuration(_)
-            | Content::Placement(_)
-            | Content::Retirement(_)
-            | Content::Split(_)
-            | Content::MergeInto(_) => false,
+            debug_assert_eq!(outcomes, Vec::new(), "nobody leads a cell that it has just come to");
         }
     }
 
-    /// Mergers that came to their end, or never will, say nothing any more.
-    fn forget_mergers(&mut self, fx: &mut Effects<'_>) {
-        let over = |fact: &&VerifiedFact| match fact.fact() {
-            Fact::Decision(decision) => matches!(fact.key(), FactKey::Absorb(..)) && !self.is_open_merger(decision),
-            Fact::Member(_)
+    /// What the register of a cell decided, as far as it is known here, in the order of slots.
+    fn decisions_of(&self, cell: &CellId) -> Vec<VerifiedDecision> {
+        let decided = |fact: &VerifiedFact| match fact.fact() {
+            Fact::Decision(decision) if decision.value.cell == *cell => Some(decision.clone()),
+            Fact::Decision(_)
+            | Fact::Member(_)
             | Fact::Record(_)
             | Fact::Accusation(_)
             | Fact::Genesis(_)
             | Fact::Rollup(_)
             | Fact::Policy(..)
             | Fact::Deployment(_)
-            | Fact::NodeClasses(_) => false,
+            | Fact::NodeClasses(_) => None,
         };
-        let over: Vec<FactKey> = self.facts.iter().filter(over).map(|fact| fact.key().clone()).collect();
-        for key in over {
-            self.forget(fx, &key);
-        }
+        let mut known: Vec<VerifiedDecision> =
+            self.roster.charters_of(cell).chain(self.facts.iter()).filter_map(decided).collect();
+        known.sort_by_key(|decision| decision.value.slot);
+        known
     }
 
     /// The cells of a region are others than before: what is known of its members goes where it belongs.

@@ -114,6 +114,10 @@ fn members_of_a_cell_that_ends_in_another_belong_to_that() {
     let (mut cluster, _) = divided(3, None);
     let both = |c: &Cluster| is_whole(c, &[0, 2, 4]) && is_whole(c, &[1, 3, 5]);
     cluster.run_until_holds(10 * S, "both halves are led", both);
+    let policy = cluster.policy(1, vec![class("cart", 2, 2, &[])]);
+    cluster.announce(0, policy);
+    let placed = |c: &Cluster| c.nodes.iter().all(|node| node.core.decided_digest().is_some());
+    cluster.run_until_holds(20 * S, "both have decided something", placed);
     let [a, b] = [0, 1].map(|node| cluster.nodes[node].core.own_cell().expect("it has a cell"));
     let (target, source) = if a < b { (a, 1) } else { (b, 0) };
     let merge = MergeInto { target, absorbed: Sha256Digest::from_bytes([0; 32]) };
@@ -121,6 +125,12 @@ fn members_of_a_cell_that_ends_in_another_belong_to_that() {
     tell(&mut cluster, source, decision);
     cluster.run_until_holds(20 * S, "they are one cell", |c| is_whole(c, &[0, 1, 2, 3, 4, 5]));
     assert_eq!(cells(&cluster, &[0, 1, 2, 3, 4, 5]), BTreeSet::from([Some(target)]));
+    // Whoever came knows what the register decided before.
+    let agree = |c: &Cluster| {
+        let heads: BTreeSet<_> = c.nodes.iter().map(|node| node.core.register_head().map(|head| head.slot)).collect();
+        heads.len() == 1 && heads.first().is_some_and(|head| head.is_some_and(|slot| slot.0 > 0))
+    };
+    cluster.run_until_holds(20 * S, "they agree on the end of its register", agree);
 }
 
 #[test]
