@@ -174,7 +174,7 @@ impl Roster {
     pub(crate) fn births_of<'a>(&'a self, region: &'a Region) -> impl Iterator<Item = CellId> + 'a {
         let born = move |(cell, last): &&(CellId, VerifiedFact)| {
             let book = CellBook { cell: *cell, last };
-            book.region() == region && book.genesis().charter().is_some_and(|(first, _)| first == *cell)
+            book.region() == region && book.origin() == *cell
         };
         self.charters.iter().filter(born).map(|(cell, _)| *cell)
     }
@@ -312,6 +312,12 @@ impl<'a> CellBook<'a> {
             | Fact::NodeClasses(_)
             | Fact::Decision(_) => unreachable!("every chain of voter sets begins with a genesis"),
         }
+    }
+
+    /// The cell with which its region began.
+    #[must_use]
+    pub fn origin(self) -> CellId {
+        self.genesis().charter().map(|(cell, _)| cell).expect("a chain begins with a genesis")
     }
 
     /// The voter set with which it began.

@@ -124,13 +124,13 @@ impl<D: Defects> MeshCore<D> {
     /// Ends this cell in one that took it in, or takes in the nearest that is as small and has a higher id.
     fn merger(&self, now: Mono) -> Option<Content> {
         let home = self.home?;
-        if let Some((target, absorbed)) = self.taken_in_by(now, &home) {
-            return Some(Content::MergeInto(MergeInto { target, absorbed }));
-        }
         if self.defects.has(Defect::MergesUnabsorbed)
             && let Some(target) = self.small_neighbours(now).into_iter().map(|(_, cell)| cell).find(|cell| *cell < home)
         {
             return Some(Content::MergeInto(MergeInto { target, absorbed: Sha256Digest::from_bytes([0; 32]) }));
+        }
+        if let Some((target, absorbed)) = self.taken_in_by(now, &home) {
+            return Some(Content::MergeInto(MergeInto { target, absorbed }));
         }
         let near: Vec<CellId> = self.small_neighbours(now).into_iter().map(|(_, cell)| cell).collect();
         let waits = near.iter().any(|source| self.facts.get(&FactKey::Absorb(home, *source)).is_some());

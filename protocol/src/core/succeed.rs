@@ -5,7 +5,7 @@ use super::interface::{Event, Output};
 use super::mesh_core::MeshCore;
 use crate::defect::{Defect, Defects};
 use crate::fact::{Fact, FactKey, Scope, VerifiedFact};
-use crate::register::VerifiedDecision;
+use crate::register::{Succession, VerifiedDecision};
 use crate::time::Mono;
 use hedgerow_attest::id::{CellId, NodeId};
 use hedgerow_attest::member::Member;
@@ -27,7 +27,10 @@ impl<D: Defects> MeshCore<D> {
             && self.cell.voters().is_some_and(|voters| voters.has(&self.config.me));
         if self.home == Some(ended) && !clings {
             self.move_in(fx.now);
-            fx.sometimes("a node went from a cell that ended to the next");
+            fx.sometimes(match decision.succession() {
+                Some(Succession::Split(..)) => "a member of a cell that was split went on in its half",
+                Some(Succession::Merged(_)) | None => "a member of a cell went on in the one that took it in",
+            });
         }
         self.settle_region(fx, &region);
         self.touch();

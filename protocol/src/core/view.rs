@@ -122,10 +122,15 @@ impl<D: Defects> MeshCore<D> {
 
     fn aggregators(&self, now: Mono) -> BTreeMap<Region, AggregatorView> {
         let mut aggregators = BTreeMap::new();
+        // An issuer that signed two births is at fault; the lower counts.
+        let mut births: BTreeMap<&Region, CellId> = BTreeMap::new();
+        for (_, book) in self.roster.cells() {
+            let origin = book.origin();
+            births.entry(book.region()).and_modify(|birth| *birth = origin.min(*birth)).or_insert(origin);
+        }
         for (cell, book) in self.roster.cells() {
             let here = *book.region() == self.config.region;
-            let counts =
-                if here { self.home == Some(cell) } else { self.roster.cells_of(book.region()).contains(&cell) };
+            let counts = if here { self.home == Some(cell) } else { births.get(book.region()) == Some(&book.origin()) };
             if !counts {
                 continue;
             }
@@ -204,7 +209,9 @@ impl<D: Defects> MeshCore<D> {
                 deployment.model_ref() == *model && deployment.manifest == manifest && deployment.wants(region)
             })
         };
-        let rows = table.models.iter().filter(|row| served(&row.model, row.manifest));
+        // Models of a cell that ended are served by those that took its place, which go by its table at first.
+        let ended = self.roster.end_of(cell).is_some();
+        let rows = table.models.iter().filter(|row| !ended && served(&row.model, row.manifest));
         let models = rows
             .map(|row| {
                 let nodes = table.nodes(&row.nodes).collect();
