@@ -70,6 +70,7 @@ fn case(nodes: u32, crashes: u32) -> Case {
         metered: false,
         disks: true,
         twice: false,
+        division: None,
         talkers: 0,
         clients: 0,
         mesh: MeshSpec { regions: 1, nodes, joiners: 0, spread: Spread::None },

@@ -40,6 +40,7 @@ fn case() -> Case {
         twice: false,
         talkers: 0,
         clients: 1,
+        division: None,
         mesh: MeshSpec { regions: 2, nodes: 4, joiners: 0, spread: Spread::Region },
         weather: WeatherSpec::default(),
         steps: Vec::new(),

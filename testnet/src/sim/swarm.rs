@@ -7,7 +7,7 @@ use super::geography::Spread;
 use super::mesh::MeshPlan;
 use super::oracle::Violation;
 use super::parcel::WireMode;
-use super::scenario::{Case, Fault, FaultKind, MeshSpec, Outcome, Preset, WeatherSpec, Who, play};
+use super::scenario::{Case, DivisionSpec, Fault, FaultKind, MeshSpec, Outcome, Preset, WeatherSpec, Who, play};
 use super::time::{HOUR, MINUTE, MS, Micros, S};
 use anyhow::Context as _;
 use clap::Args;
@@ -157,6 +157,7 @@ pub(crate) fn make_up(seed: u64) -> Case {
             faults.push(fault(*kind, first, *often, &mut dice));
         }
     }
+    let division = division(seed, nodes, &mut faults);
     Case {
         name: format!("swarm-{seed}"),
         seeds: 1,
@@ -169,6 +170,7 @@ pub(crate) fn make_up(seed: u64) -> Case {
         metered: false,
         disks: true,
         twice: false,
+        division,
         talkers: 0,
         faults,
         steps: Vec::new(),
@@ -178,6 +180,35 @@ pub(crate) fn make_up(seed: u64) -> Case {
         clients: u32::from(dice.chance(500_000)),
     }
 }
+
+/// In every third scenario cells are split, and merged when many have left: the limits are such that the cells of the
+/// scenario come beyond them.
+fn division(seed: u64, nodes: u32, faults: &mut Vec<Fault>) -> Option<DivisionSpec> {
+    let mut dice = ChaCha8Rng::seed_from_u64(mix(seed ^ DIVISION_SALT));
+    if !dice.chance(333_333) {
+        return None;
+    }
+    let share = *dice.pick(&[2, 3]).unwrap_or(&2);
+    let split_above = (nodes as usize * share / 4).max(4);
+    let split_after = dice.within((2 * S, MINUTE));
+    let merge_after = dice.within((5 * S, 60 * S));
+    for _ in 0..dice.below(4) {
+        let at = dice.within((MINUTE, 4 * MINUTE));
+        faults.push(Fault {
+            kind: FaultKind::Leave,
+            who: Who::Third,
+            at,
+            every: None,
+            span: None,
+            up_to: None,
+            ppm: 0,
+        });
+    }
+    Some(DivisionSpec { split_above, split_after, merge_below: split_above / 2, merge_after })
+}
+
+/// Keeps the limits of cells apart from the rest of a scenario, which is the same with them and without.
+const DIVISION_SALT: u64 = 0x0000_d171;
 
 /// Keeps the stream that makes a scenario up apart from those that play it.
 const SWARM_SALT: u64 = 0x0053_a24d;

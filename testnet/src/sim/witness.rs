@@ -22,11 +22,13 @@ impl<D: Defects> World<D> {
             }
             Statement::Grant(grant) => {
                 let is_current = core.voters().is_some_and(|voters| voters.epoch == grant.config_epoch);
-                self.oracle.votes(self.now, number, is_current);
+                let knows_end = core.roster().end_of(&grant.cell).is_some();
+                self.oracle.votes(self.now, number, is_current, knows_end);
             }
             Statement::Acceptance(acceptance) => {
                 let is_current = core.register_head().is_some_and(|head| head.slot.next() == acceptance.slot);
-                self.oracle.votes(self.now, number, is_current);
+                let knows_end = core.roster().end_of(&acceptance.cell).is_some();
+                self.oracle.votes(self.now, number, is_current, knows_end);
                 self.oracle.accepts(number, acceptance);
             }
             Statement::Record(_) | Statement::Rollup(_) => {}
@@ -65,12 +67,15 @@ impl<D: Defects> World<D> {
         let lease = node.core.held_lease(node.clock.mono(now));
         let held = lease.map(|(term, until)| (term, node.clock.true_time(until)));
         let extended = held.filter(|_| node.process.lease.is_none() || lease > node.process.lease);
-        let promised = node.core.own_cell().map(|_| node.core.promised_term().unwrap_or_default());
-        if held.is_some() || node.process.lease.is_some() {
+        let home = node.core.own_cell();
+        let promised = home.map(|cell| (cell, node.core.promised_term().unwrap_or_default()));
+        let held_before = node.process.lease.is_some();
+        self.oracle.belongs(now, number, home);
+        if held.is_some() || held_before {
             self.oracle.holds(now, number, held);
         }
-        if let Some(promised) = promised {
-            self.oracle.remembers(now, number, promised);
+        if let Some((cell, promised)) = promised {
+            self.oracle.remembers(now, number, cell, promised);
         }
         self.nodes[number as usize].process.lease = lease;
         if let Some((term, until)) = extended {

@@ -14,7 +14,7 @@ use super::time::Micros;
 use super::weather::Weather;
 use hedgerow_attest::id::NodeId;
 use hedgerow_attest::member::Member;
-use hedgerow_protocol::core::{CoreConfig, Input, MeshCore, Output};
+use hedgerow_protocol::core::{CoreConfig, DivisionConfig, Input, MeshCore, Output};
 use hedgerow_protocol::defect::Defects;
 use hedgerow_protocol::id::{BootId, Token};
 use hedgerow_protocol::machine::Machine as _;
@@ -123,6 +123,8 @@ pub(crate) struct WorldOptions<D> {
     pub(crate) defects: D,
     /// Changes the settings of every node.
     pub(crate) settings: fn(&mut CoreConfig),
+    /// When cells split and merge, if other than on nodes.
+    pub(crate) division: Option<DivisionConfig>,
 }
 
 /// True time, and everything in it.
@@ -181,7 +183,7 @@ impl<D: Defects> World<D> {
         });
         let nodes: Vec<SimNode<D>> = nodes.collect();
         let numbers = plan.ids().zip(0..).collect();
-        let oracle = Oracle::new(nodes.iter().map(|node| node.region).collect());
+        let oracle = Oracle::new(&nodes.iter().map(|node| node.region).collect::<Vec<_>>());
         Self {
             geography: Geography::new(&places),
             options,
@@ -316,5 +318,6 @@ fn core<D: Defects>(plan: &MeshPlan, member: &Member, number: u32, run: u32, opt
     let region = member.region().clone();
     let mut config = CoreConfig::local(root.mesh(), member.node(), BootId(boot), region, *member.statement());
     (options.settings)(&mut config);
+    config.division = options.division.unwrap_or(config.division);
     MeshCore::with_defects(config, Arc::clone(root), options.defects)
 }

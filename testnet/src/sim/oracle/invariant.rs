@@ -31,6 +31,11 @@ pub(crate) enum Invariant {
     VotersAreCurrent,
     /// A decided configuration follows the one before it by one change, so that their quorums meet.
     QuorumsMeet,
+    /// Whoever knows that a cell ended votes in it no more, across its restarts; and once its end is decided nobody decides,
+    /// proposes or says anything in its name.
+    TombstonedNeverGrants,
+    /// A cell ends in another only after that one took it in.
+    AbsorbedBeforeMerged,
     /// A node's incarnations never go back, and each of its runs has a higher one.
     IncarnationsGoForward,
     /// Nobody is seen alive again who does not run and was taken for down as what it last called itself.
@@ -65,12 +70,14 @@ impl Invariant {
             Self::LeasesRestOnPromises => "E3",
             Self::GrantsGoForward => "E4",
             Self::ActsUnderLease => "E5",
-            Self::FencesHold => "E7",
+            Self::FencesHold => "E9",
             Self::OneValuePerSlot => "R1",
             Self::OneValuePerBallot => "R2",
             Self::DecidedByAQuorum => "R3",
             Self::VotersAreCurrent => "R4",
             Self::QuorumsMeet => "E6",
+            Self::TombstonedNeverGrants => "E7",
+            Self::AbsorbedBeforeMerged => "E8",
             Self::IncarnationsGoForward => "M1",
             Self::ViewsBecomeEqual => "M2",
             Self::NoRevivalOfTheDead => "M3",

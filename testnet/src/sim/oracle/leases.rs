@@ -3,7 +3,7 @@
 use super::invariant::Invariant;
 use super::measures::Measures;
 use crate::sim::time::{Micros, S};
-use hedgerow_attest::id::NodeId;
+use hedgerow_attest::id::{CellId, NodeId};
 use hedgerow_protocol::election::Grant;
 use hedgerow_protocol::id::{BootId, Term};
 use std::collections::BTreeMap;
@@ -45,13 +45,13 @@ pub(super) enum Change {
     Other,
 }
 
-/// All cells' leases, by region.
+/// All cells' leases.
 #[derive(Debug, Default)]
 pub(super) struct Leases {
-    cells: BTreeMap<usize, History>,
-    holders: BTreeMap<(usize, Term), u32>,
+    cells: BTreeMap<CellId, History>,
+    holders: BTreeMap<(CellId, Term), u32>,
     /// By voter.
-    grants: BTreeMap<u32, (Term, NodeId, BootId)>,
+    grants: BTreeMap<(u32, CellId), (Term, NodeId, BootId)>,
     drifts: BTreeMap<u32, i64>,
     network_changed: Micros,
 }
@@ -67,19 +67,19 @@ impl Leases {
     pub(super) fn held(
         &mut self,
         now: Micros,
-        region: usize,
+        cell: CellId,
         node: u32,
         term: Term,
         until: Micros,
     ) -> Result<Option<Change>, (Invariant, String)> {
         let excused = self.network_changed + EXCUSE > now;
-        let holder = *self.holders.entry((region, term)).or_insert(node);
+        let holder = *self.holders.entry((cell, term)).or_insert(node);
         if holder != node {
             let what = format!("term {term} is held by node {node} and was held by node {holder}");
             return Err((Invariant::OneHolderPerTerm, what));
         }
         let in_bound = |node: u32| keeps_time(&self.drifts, node);
-        let history = self.cells.entry(region).or_default();
+        let history = self.cells.entry(cell).or_default();
         history.recent.retain(|lease| lease.until + MEMORY > now);
         let other = history.recent.iter().find(|lease| lease.node != node && lease.until > now);
         if let Some(other) = other.filter(|other| in_bound(node) && in_bound(other.node)) {
@@ -105,8 +105,8 @@ impl Leases {
     }
 
     /// After a step a node believes to hold none.
-    pub(super) fn released(&mut self, now: Micros, region: usize, node: u32) {
-        if let Some(history) = self.cells.get_mut(&region) {
+    pub(super) fn released(&mut self, now: Micros, cell: CellId, node: u32) {
+        if let Some(history) = self.cells.get_mut(&cell) {
             for lease in history.recent.iter_mut().filter(|lease| lease.node == node && lease.until > now) {
                 lease.until = now;
             }
@@ -114,20 +114,20 @@ impl Leases {
     }
 
     /// The node stops believing anything. True when it held the lease.
-    pub(super) fn ended_by_crash(&mut self, now: Micros, region: usize, node: u32) -> bool {
-        let held = self.is_held_by(now, region, node);
-        self.released(now, region, node);
+    pub(super) fn ended_by_crash(&mut self, now: Micros, cell: CellId, node: u32) -> bool {
+        let held = self.is_held_by(now, cell, node);
+        self.released(now, cell, node);
         held
     }
 
     /// The holder is gone, or about to be; the next one is timed from here.
-    pub(super) fn vacate(&mut self, now: Micros, region: usize, crashed: bool) {
-        self.cells.entry(region).or_default().vacant.get_or_insert((now, crashed));
+    pub(super) fn vacate(&mut self, now: Micros, cell: CellId, crashed: bool) {
+        self.cells.entry(cell).or_default().vacant.get_or_insert((now, crashed));
     }
 
     /// The holder may change for a while.
-    pub(super) fn excuse(&mut self, now: Micros, region: usize) {
-        self.cells.entry(region).or_default().excused_until = now + EXCUSE;
+    pub(super) fn excuse(&mut self, now: Micros, cell: CellId) {
+        self.cells.entry(cell).or_default().excused_until = now + EXCUSE;
     }
 
     pub(super) fn network_changed(&mut self, now: Micros) {
@@ -145,7 +145,7 @@ impl Leases {
     /// A grant left its voter.
     pub(super) fn granted(&mut self, voter: u32, grant: &Grant) -> Result<(), String> {
         let says = (grant.term, grant.candidate, grant.boot);
-        match self.grants.insert(voter, says) {
+        match self.grants.insert((voter, grant.cell), says) {
             Some(said) if says != said && grant.term <= said.0 => Err(format!(
                 "node {voter} granted term {} to {} after term {} to {}",
                 grant.term,
@@ -158,8 +158,8 @@ impl Leases {
     }
 
     /// What a voter that runs remembers of its promises.
-    pub(super) fn remembers(&self, voter: u32, promised: Term) -> Result<(), String> {
-        match self.grants.get(&voter) {
+    pub(super) fn remembers(&self, voter: u32, cell: CellId, promised: Term) -> Result<(), String> {
+        match self.grants.get(&(voter, cell)) {
             Some((granted, ..)) if *granted > promised => {
                 Err(format!("node {voter} granted term {granted} and remembers {promised}"))
             }
@@ -173,19 +173,19 @@ impl Leases {
     }
 
     /// Whether the node holds the lease of that term.
-    pub(super) fn covers(&self, now: Micros, region: usize, node: u32, term: Term) -> bool {
+    pub(super) fn covers(&self, now: Micros, cell: CellId, node: u32, term: Term) -> bool {
         let holds = |lease: &Lease| lease.node == node && lease.term == term && lease.from <= now && lease.until >= now;
-        self.cells.get(&region).is_some_and(|history| history.recent.iter().any(holds))
+        self.cells.get(&cell).is_some_and(|history| history.recent.iter().any(holds))
     }
 
     /// Whether the node holds the lease.
-    pub(super) fn is_held_by(&self, now: Micros, region: usize, node: u32) -> bool {
-        self.holder(now, region) == Some(node)
+    pub(super) fn is_held_by(&self, now: Micros, cell: CellId, node: u32) -> bool {
+        self.holder(now, cell) == Some(node)
     }
 
     /// Who holds the lease.
-    pub(super) fn holder(&self, now: Micros, region: usize) -> Option<u32> {
-        let history = self.cells.get(&region)?;
+    pub(super) fn holder(&self, now: Micros, cell: CellId) -> Option<u32> {
+        let history = self.cells.get(&cell)?;
         history.recent.iter().rev().find(|lease| lease.from <= now && lease.until > now).map(|lease| lease.node)
     }
 }

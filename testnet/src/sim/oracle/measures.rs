@@ -72,6 +72,10 @@ pub(crate) struct Measures {
     pub(crate) counted_us: u64,
     /// Crashes.
     pub(crate) crashes: u64,
+    /// Cells that were split.
+    pub(crate) splits: u64,
+    /// Cells that another took in.
+    pub(crate) mergers: u64,
 }
 
 impl Measures {
@@ -96,6 +100,8 @@ impl Measures {
         self.gossip_bytes += other.gossip_bytes;
         self.counted_us += other.counted_us;
         self.crashes += other.crashes;
+        self.splits += other.splits;
+        self.mergers += other.mergers;
     }
 }
 

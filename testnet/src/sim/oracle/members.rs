@@ -2,6 +2,7 @@
 
 use crate::sim::life::End;
 use crate::sim::time::{Micros, S};
+use hedgerow_attest::id::CellId;
 use hedgerow_protocol::fact::NodeRecord;
 use hedgerow_protocol::id::{BootId, Incarnation};
 use hedgerow_protocol::view::MemberState;
@@ -63,8 +64,11 @@ pub(super) enum Known {
 #[derive(Debug)]
 pub(super) struct Members {
     lives: Vec<Life>,
-    cells: BTreeMap<usize, Vec<u32>>,
     regions: Vec<usize>,
+    /// To which cell each counted itself last, whether it runs or not.
+    homes: Vec<Option<CellId>>,
+    /// How many count themselves to each.
+    cells: BTreeMap<CellId, u32>,
     pending: Vec<Pending>,
     talkers: BTreeMap<u32, (Vec<u32>, bool)>,
     /// Pairs of observer and departed: a departure that was seen.
@@ -79,14 +83,11 @@ pub(super) struct Members {
 
 impl Members {
     pub(super) fn new(regions: &[usize]) -> Self {
-        let mut cells: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
-        for (node, region) in (0..).zip(regions) {
-            cells.entry(*region).or_default().push(node);
-        }
         Self {
             lives: vec![Life::default(); regions.len()],
-            cells,
             regions: regions.to_vec(),
+            homes: vec![None; regions.len()],
+            cells: BTreeMap::new(),
             pending: Vec::new(),
             talkers: BTreeMap::new(),
             seen_left: BTreeSet::new(),
@@ -95,6 +96,44 @@ impl Members {
             network_changed: 0,
             changed: false,
         }
+    }
+
+    /// To which cell a node counts itself from here on. True when it was another before.
+    pub(super) fn belongs(&mut self, node: u32, cell: Option<CellId>) -> bool {
+        let former = std::mem::replace(&mut self.homes[node as usize], cell);
+        if former == cell {
+            return false;
+        }
+        if let Some(count) = former.and_then(|former| self.cells.get_mut(&former)) {
+            *count -= 1;
+        }
+        self.cells.retain(|_, count| *count > 0);
+        if let Some(cell) = cell {
+            *self.cells.entry(cell).or_default() += 1;
+        }
+        // Who went to another cell is watched by others, and watches others.
+        if former.is_some() {
+            self.pending.retain(|pending| pending.node != node);
+            self.seen_down.retain(|(observer, of)| *observer != node && *of != node);
+            self.forget_witness(node);
+        }
+        true
+    }
+
+    /// The cell to which a node counts itself.
+    pub(super) fn home(&self, node: u32) -> Option<CellId> {
+        self.homes[node as usize]
+    }
+
+    /// Every cell to which somebody counts itself.
+    pub(super) fn cells(&self) -> impl Iterator<Item = CellId> + '_ {
+        self.cells.keys().copied()
+    }
+
+    /// Whether two nodes count themselves to one cell.
+    pub(super) fn are_near(&self, one: u32, other: u32) -> bool {
+        let place = |node: u32| (self.regions[node as usize], self.homes[node as usize]);
+        place(one) == place(other)
     }
 
     pub(super) fn started(&mut self, now: Micros, node: u32) {
@@ -239,9 +278,8 @@ impl Members {
     }
 
     fn await_all(&mut self, now: Micros, node: u32, kind: PendingKind) {
-        let region = self.regions[node as usize];
-        let others = self.cells[&region].iter().filter(|other| **other != node && self.life(**other).up);
-        let waiting: BTreeSet<u32> = others.copied().collect();
+        let others = (0..self.lives.len() as u32).filter(|other| *other != node && self.life(*other).up);
+        let waiting: BTreeSet<u32> = others.filter(|other| self.are_near(node, *other)).collect();
         if !waiting.is_empty() {
             self.pending.push(Pending { node, since: now, kind, waiting });
         }

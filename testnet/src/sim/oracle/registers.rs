@@ -6,7 +6,7 @@ use hedgerow_attest::id::CellId;
 use hedgerow_attest::id::NodeId;
 use hedgerow_protocol::election::Propose;
 use hedgerow_protocol::id::{ConfigEpoch, Generation, Slot, Term};
-use hedgerow_protocol::register::{Acceptance, Configuration, Value, VerifiedDecision};
+use hedgerow_protocol::register::{Acceptance, Configuration, Content, Succession, Value, VerifiedDecision};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Every slot that anybody said to be decided.
@@ -17,6 +17,10 @@ pub(super) struct Registers {
     ballots: BTreeMap<Ballot, Open>,
     /// By node, term and value: what was accepted and signed, durable or not.
     signed: BTreeMap<(u32, Term, Sha256Digest), NodeId>,
+    /// The last slots of cells that ended.
+    ends: BTreeMap<CellId, Slot>,
+    /// The values by which cells took in others.
+    absorbed: BTreeSet<Sha256Digest>,
 }
 
 /// A slot and the term under which something is proposed for it.
@@ -31,10 +35,20 @@ struct Open {
     accepted: BTreeSet<NodeId>,
 }
 
+/// How a cell ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// Two took its place.
+    Split,
+    /// Another took it in.
+    Merged,
+}
+
 impl Registers {
-    /// A decision was told.
-    pub(super) fn decided(&mut self, decision: &VerifiedDecision) -> Result<(), (Invariant, String)> {
+    /// A decision was told. How its cell ended, if it was with that and nobody had said so before.
+    pub(super) fn decided(&mut self, decision: &VerifiedDecision) -> Result<Option<Ending>, (Invariant, String)> {
         let value = &decision.value;
+        self.is_in_time(value)?;
         self.fill(value, decision.digest())?;
         let accepted =
             decision.acceptances.iter().filter_map(|acceptance| Some(acceptance.peek().ok()?.voter)).collect();
@@ -42,7 +56,7 @@ impl Registers {
             let what = format!("slot {} of cell {} was decided by too few", value.slot, value.cell.short());
             return Err((Invariant::DecidedByAQuorum, what));
         }
-        let Some(next) = value.content.next_voters() else { return Ok(()) };
+        let Some(next) = value.content.next_voters() else { return self.succeeded(decision) };
         let book = self.configurations.entry(value.cell).or_default();
         book.insert(value.slot, next.clone());
         let follows = book
@@ -50,7 +64,7 @@ impl Registers {
             .zip(book.values().skip(1))
             .all(|(former, later)| later.epoch != former.epoch.next() || former.may_become(later));
         if follows {
-            Ok(())
+            Ok(None)
         } else {
             let what = format!("configuration {} of cell {} does not follow", next.epoch, value.cell.short());
             Err((Invariant::QuorumsMeet, what))
@@ -76,6 +90,47 @@ impl Registers {
         in_force.into_iter().chain(next).all(|voters| voters.is_quorum(accepted))
     }
 
+    /// What a decision says of the end of its cell, or of another.
+    fn succeeded(&mut self, decision: &VerifiedDecision) -> Result<Option<Ending>, (Invariant, String)> {
+        let value = &decision.value;
+        let ending = match &value.content {
+            Content::Split(split) => {
+                let children = decision.succession().into_iter().flat_map(Succession::cells);
+                for (child, half) in children.zip(&split.halves) {
+                    self.configurations.entry(child).or_default().insert(Slot(0), half.voters.clone());
+                }
+                Ending::Split
+            }
+            Content::MergeInto(merge) if !self.absorbed.contains(&merge.absorbed) => {
+                let what = format!("cell {} ended in one that had not taken it in", value.cell.short());
+                return Err((Invariant::AbsorbedBeforeMerged, what));
+            }
+            Content::MergeInto(_) => Ending::Merged,
+            Content::Absorb(_) => {
+                self.absorbed.insert(decision.digest());
+                return Ok(None);
+            }
+            Content::Configuration(_) | Content::Placement(_) | Content::Retirement(_) => return Ok(None),
+        };
+        let is_news = self.ends.insert(value.cell, value.slot).is_none();
+        Ok(is_news.then_some(ending))
+    }
+
+    /// A holder speaks for its cell.
+    pub(super) fn spoken_for(&self, cell: &CellId) -> Result<(), (Invariant, String)> {
+        match self.ends.get(cell) {
+            Some(_) => Err((Invariant::TombstonedNeverGrants, format!("somebody speaks for cell {}", cell.short()))),
+            None => Ok(()),
+        }
+    }
+
+    /// Nothing is proposed or decided after the last slot of a cell.
+    fn is_in_time(&self, value: &Value) -> Result<(), (Invariant, String)> {
+        let late = self.ends.get(&value.cell).is_some_and(|last| value.slot > *last);
+        let what = || format!("slot {} of cell {} comes after its last", value.slot, value.cell.short());
+        if late { Err((Invariant::TombstonedNeverGrants, what())) } else { Ok(()) }
+    }
+
     /// A node is about to sign that it accepted a value.
     pub(super) fn signs(&mut self, node: u32, acceptance: &Acceptance) {
         self.signed.insert((node, acceptance.term, acceptance.value), acceptance.voter);
@@ -84,6 +139,7 @@ impl Registers {
     /// A holder proposes a value, which leaves when its own acceptance, if it could accept it, is durable.
     pub(super) fn proposed(&mut self, node: u32, propose: &Propose) -> Result<(), (Invariant, String)> {
         let (value, term, digest) = (&*propose.value, propose.term, propose.value.digest());
+        self.is_in_time(value)?;
         let ballot = (value.cell, value.generation, value.slot, term);
         let own = self.signed.get(&(node, term, digest)).copied();
         let open = self.ballots.entry(ballot).or_insert_with(|| Open {

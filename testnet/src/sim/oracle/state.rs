@@ -4,17 +4,18 @@ use super::invariant::{Invariant, Violation};
 use super::leases::Leases;
 use super::measures::Measures;
 use super::members::Members;
-use super::registers::Registers;
+use super::registers::{Ending, Registers};
 use crate::sim::life::End;
 use crate::sim::time::Micros;
+use hedgerow_attest::id::CellId;
 use hedgerow_protocol::coords::{Coordinate, MOVE_MAX_US, UNIT_US};
 use hedgerow_protocol::core::Event;
 use hedgerow_protocol::fact::Liveness;
-use hedgerow_protocol::fact::{Fact, VerifiedFact};
+use hedgerow_protocol::fact::{Fact, FactKey, VerifiedFact};
 use hedgerow_protocol::id::{Incarnation, Term};
 use hedgerow_protocol::register::Acceptance;
 use hedgerow_protocol::view::MemberState;
-use hedgerow_protocol::wire::{ProbeMessage, VerifiedLease, VerifiedMessage};
+use hedgerow_protocol::wire::{ProbeMessage, VerifiedExchange, VerifiedLease, VerifiedMessage};
 use std::collections::BTreeMap;
 
 /// Violations that are kept word for word; more are counted.
@@ -34,9 +35,8 @@ pub(crate) struct Oracle {
     pub(super) members: Members,
     pub(super) leases: Leases,
     pub(super) registers: Registers,
-    regions: Vec<usize>,
-    /// By node: the term of the latest holder that it knew of when its process last ended in order.
-    fences: BTreeMap<u32, Term>,
+    /// By node and cell: the term of the latest holder that it knew of when its process last ended in order.
+    fences: BTreeMap<(u32, CellId), Term>,
 }
 
 /// How a node sees another.
@@ -61,16 +61,15 @@ pub(crate) struct Backing {
 
 impl Oracle {
     /// Nothing has happened yet. `regions` says where each node stands.
-    pub(crate) fn new(regions: Vec<usize>) -> Self {
+    pub(crate) fn new(regions: &[usize]) -> Self {
         Self {
             violations: Vec::new(),
             violated: 0,
             measures: Measures::default(),
             refused: 0,
-            members: Members::new(&regions),
+            members: Members::new(regions),
             leases: Leases::default(),
             registers: Registers::default(),
-            regions,
             fences: BTreeMap::new(),
         }
     }
@@ -83,9 +82,14 @@ impl Oracle {
         }
     }
 
-    /// The region of a node.
-    pub(super) fn region(&self, node: u32) -> usize {
-        self.regions[node as usize]
+    /// To which cell a node counts itself.
+    pub(crate) fn belongs(&mut self, now: Micros, node: u32, cell: Option<CellId>) {
+        let former = self.members.home(node);
+        if self.members.belongs(node, cell)
+            && let Some(former) = former
+        {
+            self.leases.released(now, former, node);
+        }
     }
 
     /// A node's process began.
@@ -97,10 +101,11 @@ impl Oracle {
     pub(crate) fn crashed(&mut self, now: Micros, node: u32) {
         self.measures.crashes += 1;
         // Fences are written with whatever else is.
-        self.fences.remove(&node);
-        let region = self.region(node);
-        if self.leases.ended_by_crash(now, region, node) {
-            self.leases.vacate(now, region, true);
+        self.fences.retain(|(fenced, _), _| *fenced != node);
+        if let Some(cell) = self.members.home(node)
+            && self.leases.ended_by_crash(now, cell, node)
+        {
+            self.leases.vacate(now, cell, true);
         }
         self.members.crashed(now, node);
         self.conclude_detections(now);
@@ -108,27 +113,30 @@ impl Oracle {
 
     /// A node's process ended in order, and had seen that term.
     pub(crate) fn stopped(&mut self, now: Micros, node: u32, seen: Term) {
-        self.fences.insert(node, seen);
-        let region = self.region(node);
-        self.leases.ended_by_crash(now, region, node);
+        if let Some(cell) = self.members.home(node) {
+            self.fences.insert((node, cell), seen);
+            self.leases.ended_by_crash(now, cell, node);
+        }
         self.members.stopped(now, node);
         self.conclude_detections(now);
     }
 
     /// A node said that it is about to end.
     pub(crate) fn announced(&mut self, now: Micros, node: u32, end: End) {
-        let region = self.region(node);
-        if self.leases.is_held_by(now, region, node) {
-            self.leases.vacate(now, region, false);
+        if let Some(cell) = self.members.home(node)
+            && self.leases.is_held_by(now, cell, node)
+        {
+            self.leases.vacate(now, cell, false);
         }
         self.members.announced(now, node, end);
     }
 
     /// A node stands still until `until`.
     pub(crate) fn paused(&mut self, now: Micros, node: u32, until: Micros) {
-        let region = self.region(node);
-        if self.leases.ended_by_crash(now, region, node) {
-            self.leases.excuse(now, region);
+        if let Some(cell) = self.members.home(node)
+            && self.leases.ended_by_crash(now, cell, node)
+        {
+            self.leases.excuse(now, cell);
         }
         self.members.disturbed(node, until);
     }
@@ -151,6 +159,12 @@ impl Oracle {
                 self.members.suspicion_told(now, node, to);
             }
             VerifiedMessage::Lease(lease) => self.said_lease(now, node, lease),
+            // What is decided may be passed on before it is told, where the disk of whoever decided it is slow.
+            VerifiedMessage::Exchange(VerifiedExchange::Push(facts)) => {
+                for fact in facts.iter().filter(|fact| matches!(fact.key(), FactKey::Absorb(..))) {
+                    self.published(now, node, fact);
+                }
+            }
             VerifiedMessage::Probe(_)
             | VerifiedMessage::Exchange(_)
             | VerifiedMessage::Accusation(_)
@@ -167,7 +181,11 @@ impl Oracle {
     }
 
     /// A voter is about to sign a grant, or that it accepts a value: what it then knows of the register is at its head.
-    pub(crate) fn votes(&mut self, now: Micros, node: u32, is_current: bool) {
+    pub(crate) fn votes(&mut self, now: Micros, node: u32, is_current: bool, knows_end: bool) {
+        if knows_end {
+            let what = format!("node {node} votes in a cell of which it knows that it ended");
+            self.violate(now, Invariant::TombstonedNeverGrants, what);
+        }
         if !is_current {
             self.violate(now, Invariant::VotersAreCurrent, format!("node {node} votes on what it does not know"));
         }
@@ -180,7 +198,8 @@ impl Oracle {
 
     /// A node goes by what a holder said under that term.
     pub(crate) fn believes(&mut self, now: Micros, node: u32, term: Term) {
-        if self.fences.get(&node).is_some_and(|seen| term < *seen) {
+        let fence = self.members.home(node).and_then(|cell| self.fences.get(&(node, cell)));
+        if fence.is_some_and(|seen| term < *seen) {
             let what =
                 format!("node {node} believes the holder of term {term} and saw a later one before it was restarted");
             self.violate(now, Invariant::FencesHold, what);
@@ -188,8 +207,8 @@ impl Oracle {
     }
 
     /// What a node that has a cell remembers to have promised.
-    pub(crate) fn remembers(&mut self, now: Micros, voter: u32, promised: Term) {
-        if let Err(what) = self.leases.remembers(voter, promised) {
+    pub(crate) fn remembers(&mut self, now: Micros, voter: u32, cell: CellId, promised: Term) {
+        if let Err(what) = self.leases.remembers(voter, cell, promised) {
             self.violate(now, Invariant::GrantsGoForward, what);
         }
     }
@@ -200,21 +219,26 @@ impl Oracle {
                 if let Err(what) = self.leases.granted(node, &reply.grant) {
                     self.violate(now, Invariant::GrantsGoForward, what);
                 }
+                if let Some(head) = &reply.head {
+                    self.decided(now, head);
+                }
             }
             VerifiedLease::Propose(propose) => {
-                self.must_hold(now, node, propose.term, "proposes");
+                self.must_hold(now, node, propose.value.cell, propose.term, "proposes");
                 let noted = self.registers.proposed(node, propose);
                 self.blame(now, noted);
             }
-            VerifiedLease::Decided(decision) => self.decided(now, decision),
             VerifiedLease::Accepted(acceptance) => {
                 let noted = self.registers.accepted(acceptance);
                 self.blame(now, noted);
             }
+            VerifiedLease::Decided(decision) | VerifiedLease::Handover(_, Some(decision)) => {
+                self.decided(now, decision);
+            }
             VerifiedLease::Campaign(_)
             | VerifiedLease::Denial(..)
             | VerifiedLease::Abandon(_)
-            | VerifiedLease::Handover(..)
+            | VerifiedLease::Handover(_, None)
             | VerifiedLease::Refused(_) => {}
         }
     }
@@ -222,7 +246,12 @@ impl Oracle {
     /// A node published a fact.
     pub(crate) fn published(&mut self, now: Micros, node: u32, fact: &VerifiedFact) {
         match fact.fact() {
-            Fact::Rollup(rollup) => self.must_hold(now, node, rollup.term, "speaks for its cell"),
+            Fact::Rollup(rollup) => {
+                self.must_hold(now, node, rollup.cell, rollup.term, "speaks for its cell");
+                if let Err((invariant, what)) = self.registers.spoken_for(&rollup.cell) {
+                    self.violate(now, invariant, what);
+                }
+            }
             Fact::Record(record) => {
                 if let Err(what) = self.members.spoke(node, record) {
                     self.violate(now, Invariant::IncarnationsGoForward, what);
@@ -239,8 +268,12 @@ impl Oracle {
     }
 
     fn decided(&mut self, now: Micros, decision: &hedgerow_protocol::register::VerifiedDecision) {
-        let noted = self.registers.decided(decision);
-        self.blame(now, noted);
+        match self.registers.decided(decision) {
+            Ok(Some(Ending::Split)) => self.measures.splits += 1,
+            Ok(Some(Ending::Merged)) => self.measures.mergers += 1,
+            Ok(None) => {}
+            Err((invariant, what)) => self.violate(now, invariant, what),
+        }
     }
 
     fn blame(&mut self, now: Micros, noted: Result<(), (Invariant, String)>) {
@@ -249,9 +282,8 @@ impl Oracle {
         }
     }
 
-    fn must_hold(&mut self, now: Micros, node: u32, term: Term, act: &str) {
-        let region = self.region(node);
-        if !self.leases.covers(now, region, node, term) {
+    fn must_hold(&mut self, now: Micros, node: u32, cell: CellId, term: Term, act: &str) {
+        if !self.leases.covers(now, cell, node, term) {
             let what = format!("node {node} {act} under term {term} without its lease");
             self.violate(now, Invariant::ActsUnderLease, what);
         }
@@ -259,11 +291,11 @@ impl Oracle {
 
     /// What a node believes to hold after a step: a term, and the true time at which it will stop believing.
     pub(crate) fn holds(&mut self, now: Micros, node: u32, held: Option<(Term, Micros)>) {
-        let region = self.region(node);
+        let Some(cell) = self.members.home(node) else { return };
         let change = match held {
-            Some((term, until)) => self.leases.held(now, region, node, term, until),
+            Some((term, until)) => self.leases.held(now, cell, node, term, until),
             None => {
-                self.leases.released(now, region, node);
+                self.leases.released(now, cell, node);
                 Ok(None)
             }
         };
@@ -309,7 +341,7 @@ impl Oracle {
     /// may be late.
     pub(crate) fn saw(&mut self, now: Micros, observer: u32, of: u32, seen: Seen) {
         let Seen { to, known, connected } = seen;
-        if self.region(observer) != self.region(of) {
+        if !self.members.are_near(observer, of) {
             return;
         }
         if self.members.saw(observer, of, to, known) {
@@ -351,9 +383,20 @@ impl Oracle {
         }
     }
 
-    /// Who holds the lease of a region's cell.
-    pub(crate) fn holder(&self, now: Micros, region: usize) -> Option<u32> {
-        self.leases.holder(now, region)
+    /// Whether a node holds the lease of its cell.
+    pub(crate) fn leads(&self, now: Micros, node: u32) -> bool {
+        self.members.home(node).is_some_and(|cell| self.leases.is_held_by(now, cell, node))
+    }
+
+    /// Whether somebody holds the lease of a cell.
+    pub(crate) fn is_led(&self, now: Micros, cell: CellId) -> bool {
+        self.leases.holder(now, cell).is_some()
+    }
+
+    /// How many cells there are, and how many of them nobody leads.
+    pub(crate) fn cells(&self, now: Micros) -> (u64, u64) {
+        let cells = self.members.cells();
+        cells.fold((0, 0), |(all, vacant), cell| (all + 1, vacant + u64::from(!self.is_led(now, cell))))
     }
 
     /// Nodes that talk to that one: from here on it is measured when they route around it.

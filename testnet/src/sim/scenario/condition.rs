@@ -48,8 +48,7 @@ impl<D: Defects> Player<'_, D> {
     }
 
     fn is_lease_as(&self, condition: &Condition) -> Result<bool, Unplayable> {
-        let now = self.world.now;
-        let holder = self.world.oracle.holder(now, REGION);
+        let (now, holder) = (self.world.now, self.holder());
         let leads = match &condition.leads {
             Some(names) if names.0 == ["nobody"] => holder.is_none(),
             Some(names) => self.nodes(names)?.into_iter().any(|node| Some(node) == holder),

@@ -129,8 +129,13 @@ impl<D: Defects> Player<'_, D> {
         Ok(())
     }
 
+    /// Who leads the first region.
+    pub(super) fn holder(&self) -> Option<u32> {
+        self.world.plan.nodes_of(REGION).find(|node| self.world.oracle.leads(self.world.now, *node))
+    }
+
     fn find(&self, part: Part) -> Option<u32> {
-        let holder = self.world.oracle.holder(self.world.now, REGION);
+        let holder = self.holder();
         let core = &self.world.node(holder.or_else(|| self.world.running().next())?).core;
         let votes = |node: &u32| core.voters().is_some_and(|set| set.has(&self.world.node(*node).member.node()));
         match part {

@@ -51,6 +51,10 @@ pub(crate) enum Measure {
     Forgotten,
     /// UDP payload sent per node and second.
     SentBytesPerS,
+    /// Cells that were split.
+    Splits,
+    /// Cells that another took in.
+    Mergers,
 }
 
 impl Measure {
@@ -78,6 +82,8 @@ impl Measure {
             }
             Self::Ghosts => over(measures.ghosts, 1.0, node_days(measures)),
             Self::Forgotten => over(measures.forgotten, 1.0, format!("{} healings", measures.healed.len())),
+            Self::Splits => over(measures.splits, 1.0, node_days(measures)),
+            Self::Mergers => over(measures.mergers, 1.0, node_days(measures)),
             Self::SentBytesPerS => {
                 let node_s = measures.counted_us as f64 / S as f64;
                 over(measures.sent_bytes, node_s, format!("{node_s:.0} node-seconds"))
@@ -102,6 +108,8 @@ impl Measure {
             Self::FlapsPerCellDay => "flaps per cell-day",
             Self::Ghosts => "ghosts after 10 minutes",
             Self::Forgotten => "forgotten live members",
+            Self::Splits => "cells split",
+            Self::Mergers => "cells merged",
             Self::SentBytesPerS => "UDP payload sent, B/s per node",
         }
     }

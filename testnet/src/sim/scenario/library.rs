@@ -23,6 +23,7 @@ scenarios![
     "review",
     "scale",
     "smoke",
+    "split",
     "storm"
 ];
 

@@ -23,7 +23,7 @@ pub(crate) use fault::FaultKind;
 pub(crate) use library::{load, names};
 pub(crate) use play::{Outcome, play};
 pub(crate) use report::{Finished, Report};
-pub(crate) use spec::{Case, Fault, MeshSpec, Preset, Scenario, WeatherSpec, Who};
+pub(crate) use spec::{Case, DivisionSpec, Fault, MeshSpec, Preset, Scenario, WeatherSpec, Who};
 
 #[cfg(test)]
 mod review_tests;

@@ -3,7 +3,7 @@
 use super::action::Action;
 use super::condition::Mark;
 use super::script;
-use super::spec::{Case, Preset, WeatherSpec};
+use super::spec::{Case, DivisionSpec, Preset, WeatherSpec};
 use crate::sim::dice::mix;
 use crate::sim::disk::Disk;
 use crate::sim::mesh::MeshPlan;
@@ -12,6 +12,7 @@ use crate::sim::sessions::{Sessions, Traffic};
 use crate::sim::time::{MINUTE, MS, Micros, S};
 use crate::sim::weather::Weather;
 use crate::sim::world::{Event, World, WorldOptions};
+use hedgerow_attest::id::CellId;
 use hedgerow_protocol::core::{CoreConfig, Monitoring};
 use hedgerow_protocol::defect::Defects;
 use hedgerow_protocol::view::MemberState;
@@ -28,6 +29,9 @@ const SCRIPT_SALT: u64 = 0x005c_7197;
 
 /// Keeps the stream of clients apart from both.
 const SESSIONS_SALT: u64 = 0x5e55_1045;
+
+/// Longest time until everything is well again after a cell ended.
+const UPHEAVAL: Micros = 30 * S;
 
 /// Time between two samples of the state of things.
 pub(super) const SAMPLE_PERIOD: Micros = 250 * MS;
@@ -90,6 +94,7 @@ pub(crate) fn play<D: Defects>(plan: Arc<MeshPlan>, case: &Case, seed: u64, defe
         keeps_disks: case.disks,
         defects,
         settings: settings(case.preset),
+        division: case.division.map(DivisionSpec::config),
     };
     let mut player = Player {
         sessions: Sessions::new(&plan, mix(seed ^ SESSIONS_SALT), defects),
@@ -164,6 +169,12 @@ impl<D: Defects> Player<'_, D> {
             self.pass_until((self.world.now + SAMPLE_PERIOD).min(until));
             self.sessions.pass(&mut self.world, traffic);
         }
+        // A cell may have ended just before, and what took its place needs some seconds.
+        let patience = if self.case.division.is_some() { UPHEAVAL } else { 0 };
+        while self.world.now < until + patience && !(self.is_equal() && self.is_led() && self.is_up_to_date()) {
+            let next = self.world.now + S;
+            self.pass_until(next);
+        }
         if self.case.clients > 0 {
             self.sessions.look_for_formers(&mut self.world);
         }
@@ -176,7 +187,7 @@ impl<D: Defects> Player<'_, D> {
             self.complain(Invariant::ViewsBecomeEqual, format!("node {observer} missed the last word of node {of}"));
         }
         if !self.is_led() {
-            let what = format!("no holder in regions {:?}", self.leaderless());
+            let what = format!("no holder in cells {:?}", self.leaderless());
             self.complain(Invariant::CellsAreLed, what);
         }
     }
@@ -246,8 +257,16 @@ impl<D: Defects> Player<'_, D> {
         self.world.plan.nodes_of(self.world.node(observer).region).filter(move |of| {
             let there = self.world.node(*of);
             let seen = core.member_state_of(&there.member.node());
-            *of != observer && there.is_there() && !matches!(seen, Some(MemberState::Alive | MemberState::Draining))
+            let near = there.core.own_cell() == core.own_cell();
+            *of != observer
+                && near
+                && there.is_there()
+                && !matches!(seen, Some(MemberState::Alive | MemberState::Draining))
         })
+    }
+
+    fn is_up_to_date(&self) -> bool {
+        self.outdated_pairs().is_empty()
     }
 
     /// Who does not know the last that another of its cell said of itself.
@@ -261,7 +280,8 @@ impl<D: Defects> Player<'_, D> {
                 let record = self.world.node(number).core.record_of(&id)?;
                 Some((record.incarnation, record.seq))
             };
-            observer != of && there.is_there() && version(*observer) != version(*of)
+            let near = there.core.own_cell() == self.world.node(*observer).core.own_cell();
+            observer != of && near && there.is_there() && version(*observer) != version(*of)
         };
         pairs.filter(outdated).collect()
     }
@@ -270,10 +290,12 @@ impl<D: Defects> Player<'_, D> {
         self.leaderless().is_empty()
     }
 
-    fn leaderless(&self) -> Vec<usize> {
-        let regions = 0..self.world.plan.regions().len();
-        let has_nodes = |region: &usize| self.world.plan.nodes_of(*region).any(|node| self.world.node(node).is_there());
-        regions.filter(has_nodes).filter(|region| self.world.oracle.holder(self.world.now, *region).is_none()).collect()
+    /// The cells of those who run that nobody leads, by region.
+    fn leaderless(&self) -> BTreeSet<(usize, Option<CellId>)> {
+        let there = self.world.running().map(|node| self.world.node(node)).filter(|node| node.is_there());
+        let cells: BTreeSet<_> = there.map(|node| (node.region, node.core.own_cell())).collect();
+        let led = |cell: &Option<CellId>| cell.is_some_and(|cell| self.world.oracle.is_led(self.world.now, cell));
+        cells.into_iter().filter(|(_, cell)| !led(cell)).collect()
     }
 
     /// Adds up what was sent in the last `span`.

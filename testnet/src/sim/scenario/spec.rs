@@ -9,9 +9,11 @@ use crate::sim::mesh::RegionPlan;
 use crate::sim::oracle::Invariant;
 use crate::sim::parcel::WireMode;
 use crate::sim::time::{MINUTE, Micros};
+use hedgerow_protocol::core::DivisionConfig;
 use jiff::SignedDuration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// A scenario: cases that share a purpose.
 #[derive(Debug, Clone, Deserialize)]
@@ -65,6 +67,9 @@ pub(crate) struct Case {
     /// Clients in each region that write to sessions and read them.
     #[serde(default)]
     pub(crate) clients: u32,
+    /// When cells split and merge, if other than on nodes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) division: Option<DivisionSpec>,
     /// Talkers per node that are measured when it crashes.
     #[serde(default)]
     pub(crate) talkers: u32,
@@ -102,6 +107,34 @@ pub(crate) struct MeshSpec {
     /// How far the nodes of a region stand apart: `region`, or `none` for processes of one machine.
     #[serde(default)]
     pub(crate) spread: Spread,
+}
+
+/// When cells split and merge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DivisionSpec {
+    /// Members above which a cell is to be split.
+    pub(crate) split_above: usize,
+    /// For how long it must have had so many.
+    #[serde(deserialize_with = "span", serialize_with = "write_span")]
+    pub(crate) split_after: Micros,
+    /// Members below which a cell is to be merged.
+    pub(crate) merge_below: usize,
+    /// For how long it must have had so few.
+    #[serde(deserialize_with = "span", serialize_with = "write_span")]
+    pub(crate) merge_after: Micros,
+}
+
+impl DivisionSpec {
+    /// As nodes have it.
+    pub(crate) fn config(self) -> DivisionConfig {
+        DivisionConfig {
+            split_above: self.split_above,
+            split_after: Duration::from_micros(self.split_after),
+            merge_below: self.merge_below,
+            merge_after: Duration::from_micros(self.merge_after),
+        }
+    }
 }
 
 /// The network of a case.

@@ -112,8 +112,7 @@ impl<D: Defects> Player<'_, D> {
         let many = match who {
             Who::One => 1,
             Who::Holder => {
-                let holder = self.world.oracle.holder(now, region);
-                nodes.retain(|node| Some(*node) == holder);
+                nodes.retain(|node| self.world.oracle.leads(now, *node));
                 return nodes;
             }
             Who::Third => nodes.len() / 3,
@@ -202,13 +201,11 @@ impl<D: Defects> Player<'_, D> {
     }
 
     fn sample(&mut self) {
-        let regions = self.world.plan.regions().len();
-        let now = self.world.now;
-        let leaderless = (0..regions).filter(|region| self.world.oracle.holder(now, *region).is_none()).count();
+        let (cells, leaderless) = self.world.oracle.cells(self.world.now);
         let running = self.world.running().count() as u64;
         let measures = &mut self.world.oracle.measures;
-        measures.cell_us += SAMPLE_PERIOD * regions as u64;
-        measures.leaderless_us += SAMPLE_PERIOD * leaderless as u64;
+        measures.cell_us += SAMPLE_PERIOD * cells;
+        measures.leaderless_us += SAMPLE_PERIOD * leaderless;
         measures.node_us += SAMPLE_PERIOD * running;
         self.sessions.pass(&mut self.world, Traffic::of(self.case.clients));
         self.sample_again();
