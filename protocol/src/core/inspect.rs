@@ -5,7 +5,7 @@ use super::mesh_core::Phase;
 use crate::coords::Coordinate;
 use crate::core::MeshCore;
 use crate::defect::Defects;
-use crate::fact::{Fact, FactKey, NodeRecord};
+use crate::fact::{Fact, FactKey, NodeRecord, NodeState};
 use crate::id::{Generation, Incarnation, PlacementEpoch, Slot, Term};
 use crate::placement::{Holdings, PlacementTable, Transition};
 use crate::register::{Configuration, Head, Value, VerifiedDecision};
@@ -155,6 +155,12 @@ impl<D: Defects> MeshCore<D> {
     fn followed(&self) -> Option<(CellId, &PlacementTable)> {
         let cell = self.home?;
         Some((cell, self.placements.get(&cell)?))
+    }
+
+    /// Whether this node means to stay: it neither stops nor drains, and leaves no more.
+    #[must_use]
+    pub fn means_to_stay(&self) -> bool {
+        self.own.state == NodeState::Up
     }
 
     /// Whether this node has said for good that it left.

@@ -30,6 +30,9 @@ impl<D: Defects> MeshCore<D> {
         if let Some(epoch) = self.next_retirement(now, &cell) {
             return Some(Content::Retirement(epoch));
         }
+        if self.misses_placement(&cell) {
+            return None;
+        }
         let policy = self.policies.in_force();
         let deployments: Vec<&Deployment> = self.deployments().collect();
         let previous = self.decided_table(&cell);

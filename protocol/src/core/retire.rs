@@ -5,7 +5,8 @@ use super::interface::Lane;
 use super::mesh_core::MeshCore;
 use crate::defect::Defects;
 use crate::fact::{Fact, FactKey, VerifiedFact};
-use crate::id::PlacementEpoch;
+use crate::id::{PlacementEpoch, Slot};
+use crate::name::ClassName;
 use crate::placement::{Holdings, PlacementTable, Settled, same_nodes};
 use crate::register::{Content, VerifiedDecision};
 use crate::time::Mono;
@@ -67,17 +68,34 @@ impl<D: Defects> MeshCore<D> {
     }
 
     fn table(&self, cell: &CellId, epoch: PlacementEpoch) -> Option<&PlacementTable> {
+        match &self.decision(cell, epoch)?.value.content {
+            Content::Placement(table) => Some(table),
+            Content::Configuration(_)
+            | Content::Retirement(_)
+            | Content::Split(_)
+            | Content::Absorb(_)
+            | Content::MergeInto(_) => None,
+        }
+    }
+
+    fn decision(&self, cell: &CellId, epoch: PlacementEpoch) -> Option<&VerifiedDecision> {
         match self.facts.get(&FactKey::Placement(*cell, epoch)).map(VerifiedFact::fact) {
-            Some(Fact::Decision(decision)) => match &decision.value.content {
-                Content::Placement(table) => Some(table),
-                Content::Configuration(_)
-                | Content::Retirement(_)
-                | Content::Split(_)
-                | Content::Absorb(_)
-                | Content::MergeInto(_) => None,
-            },
+            Some(Fact::Decision(decision)) => Some(decision),
             _ => None,
         }
+    }
+
+    /// The placement of the cell that was decided last, and in which slot. It may have a lower number than another, where its
+    /// proposer knew of none later; and it may be the end of the register, so that it is kept whatever it says.
+    fn newest(&self, cell: &CellId) -> Option<(Slot, PlacementEpoch)> {
+        let kept = self.retiring.kept.get(cell)?.iter();
+        kept.filter_map(|epoch| Some((self.decision(cell, *epoch)?.value.slot, *epoch))).max()
+    }
+
+    /// Whether a placement was retired and the one that followed it is not known yet.
+    pub(super) fn misses_placement(&self, cell: &CellId) -> bool {
+        let retired = self.retired(cell);
+        retired > PlacementEpoch(0) && self.decided_table(cell).is_none_or(|table| table.epoch <= retired)
     }
 
     /// The key of the last placement that the register of the cell decided.
@@ -90,19 +108,13 @@ impl<D: Defects> MeshCore<D> {
         self.retiring.kept.keys().copied()
     }
 
-    /// The placements before that one which still count, oldest first, as far as they are known: those of the cell, and of
-    /// the cells whose place it took.
+    /// The placements before that one which still count, oldest first, as far as they are known. Those of cells that led to
+    /// this one are not among them: what was written by them has its home there, and stays where their last one says.
     pub(super) fn formers(&self, cell: &CellId, epoch: PlacementEpoch) -> Vec<&PlacementTable> {
         let retired = self.retired(cell);
-        let of_cell = |cell: CellId| {
-            let retired = retired.max(self.retired(&cell));
-            let kept = self.retiring.kept.get(&cell).into_iter().flatten();
-            let counts = move |known: &&PlacementEpoch| **known > retired && **known < epoch;
-            kept.filter(counts).filter_map(move |known| self.table(&cell, *known))
-        };
-        let mut formers: Vec<&PlacementTable> = self.led_to(cell).chain([*cell]).flat_map(of_cell).collect();
-        formers.sort_by_key(|table| table.epoch);
-        formers
+        let kept = self.retiring.kept.get(cell).into_iter().flatten();
+        let counts = |known: &&PlacementEpoch| **known > retired && **known < epoch;
+        kept.filter(counts).filter_map(|known| self.table(cell, *known)).collect()
     }
 
     /// The last placement of the cell that is retired; 0 if none.
@@ -125,18 +137,23 @@ impl<D: Defects> MeshCore<D> {
         let Content::Placement(table) = &decision.value.content else { return false };
         let cell = &decision.value.cell;
         let later = |kept: &BTreeSet<PlacementEpoch>| kept.last().is_some_and(|last| *last > table.epoch);
-        table.epoch <= self.retired(cell) && self.retiring.kept.get(cell).is_some_and(later)
+        table.epoch <= self.retired(cell)
+            && self.retiring.kept.get(cell).is_some_and(later)
+            && self.newest(cell).is_some_and(|(newest, _)| newest > decision.value.slot)
     }
 
-    /// A placement or a retirement was decided: what no longer counts is forgotten, but never the last one.
+    /// A placement or a retirement was decided: what no longer counts is forgotten, but never the last one, by its number or
+    /// by its slot.
     pub(super) fn follow_placements(&mut self, fx: &mut Effects<'_>, cell: CellId, content: &Content) {
         let retired = self.retired(&cell);
-        let kept = self.retiring.kept.entry(cell).or_default();
         if let Content::Placement(table) = content {
-            kept.insert(table.epoch);
+            self.retiring.kept.entry(cell).or_default().insert(table.epoch);
         }
-        let last = kept.last().copied().unwrap_or_default();
-        let over: Vec<PlacementEpoch> = kept.extract_if(.., |known| *known <= retired && *known != last).collect();
+        let newest = self.newest(&cell).map(|(_, epoch)| epoch);
+        let kept = self.retiring.kept.entry(cell).or_default();
+        let stays = [kept.last().copied(), newest];
+        let is_over = |known: &PlacementEpoch| *known <= retired && !stays.contains(&Some(*known));
+        let over: Vec<PlacementEpoch> = kept.extract_if(.., |known| is_over(known)).collect();
         for epoch in over {
             self.forget(fx, &FactKey::Placement(cell, epoch));
         }
@@ -214,6 +231,11 @@ impl<D: Defects> MeshCore<D> {
         let current = self.decided_table(cell)?;
         let today = Holdings::of_table(current);
         let last = self.formers(cell, current.epoch).last()?.epoch;
+        let policy = self.policies.in_force();
+        let is_wanted = |class: &ClassName| {
+            let mut classes = policy.iter().flat_map(|(policy, _)| &policy.classes);
+            classes.any(|wanted| wanted.name == *class && wanted.allows(&self.config.region))
+        };
         let handed_over = |former: &PlacementTable| {
             Holdings::of_table(former).groups.iter().all(|((class, prefix), former)| {
                 let holders = today.group(class, *prefix);
@@ -222,7 +244,9 @@ impl<D: Defects> MeshCore<D> {
                     let said = said.filter(|said| said.cell == *cell && said.epoch == current.epoch);
                     said.is_some_and(|said| !said.is_open(class, *prefix)) || self.is_away(now, node)
                 };
-                holders.is_empty() || same_nodes(holders, former) || former.iter().all(has_handed_over)
+                // Where nobody may hold it there is nobody to hand it over to; where nobody can, somebody will.
+                let is_over = holders.is_empty() && !is_wanted(class);
+                is_over || same_nodes(holders, former) || former.iter().all(has_handed_over)
             })
         };
         self.formers(cell, current.epoch).into_iter().all(handed_over).then_some(last)

@@ -7,12 +7,11 @@ use super::mesh::MeshPlan;
 use super::oracle::Invariant;
 use super::world::World;
 use hedgerow_attest::id::NodeId;
-use hedgerow_attest::membership::Roles;
 use hedgerow_protocol::core::Command;
 use hedgerow_protocol::defect::Defects;
 use hedgerow_protocol::id::PlacementEpoch;
 use hedgerow_protocol::name::ClassName;
-use hedgerow_protocol::placement::{Availability, DataClass, Host, RttBucket, Rule, Settled, Transition, TrustClass};
+use hedgerow_protocol::placement::{DataClass, Host, Rule, Settled, Transition};
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng as _;
 use std::collections::{BTreeMap, BTreeSet};
@@ -63,7 +62,8 @@ pub(crate) struct Sessions<D: Defects> {
 struct Follower<D: Defects> {
     mark: Option<(PlacementEpoch, PlacementEpoch, usize)>,
     transition: Transition<D>,
-    said: Option<Settled>,
+    /// What its process said last, and which process that was: the next one knows nothing of it.
+    said: Option<(u32, Settled)>,
 }
 
 /// A write that was acknowledged.
@@ -81,7 +81,7 @@ struct Done {
 impl<D: Defects> Sessions<D> {
     /// Nothing was written yet.
     pub(crate) fn new(plan: &Arc<MeshPlan>, seed: u64, defects: D) -> Self {
-        let hosts: Vec<Host> = plan.members().iter().map(host).collect();
+        let hosts: Vec<Host> = plan.hosts();
         let follower = |_: &NodeId| Follower { mark: None, transition: Transition::new(defects), said: None };
         let ids: Vec<NodeId> = plan.ids().collect();
         let fence = plan.members().iter().take(1).map(|first| first.region().clone()).collect();
@@ -137,10 +137,15 @@ impl<D: Defects> Sessions<D> {
         self.report(world, traffic);
     }
 
-    /// After a calm everything that was held by former placements was handed over.
+    /// After a calm everything that was held by former placements was handed over, where enough are there to take it.
     pub(crate) fn look_for_formers(&mut self, world: &mut World<D>) {
         self.follow(world);
-        let waits = |node: &u32| self.followers[*node as usize].transition.epochs().count() > 1;
+        let stays = |node: &u32| is_awake(world, *node) && world.node(*node).core.means_to_stay();
+        let most = self.classes.iter().map(|class| usize::from(class.write_quorum)).max().unwrap_or(0);
+        let is_served = |region: usize| world.plan.nodes_of(region).filter(stays).count() >= most;
+        let waits = |node: &u32| {
+            is_served(world.node(*node).region) && self.followers[*node as usize].transition.epochs().count() > 1
+        };
         let waiting: Vec<u32> = world.running().filter(waits).collect();
         if let Some(node) = waiting.first() {
             let transition = &self.followers[*node as usize].transition;
@@ -317,8 +322,9 @@ impl<D: Defects> Sessions<D> {
             };
             let held: BTreeSet<&Group> = follower.transition.held_before(&id).collect();
             let said = Settled::but_for(cell, epoch, held.into_iter().filter(is_open).cloned());
-            if follower.said.as_ref() != Some(&said) {
-                self.followers[node as usize].said = Some(said.clone());
+            let said_by = Some((world.node(node).run, said.clone()));
+            if follower.said != said_by {
+                self.followers[node as usize].said = said_by;
                 world.command(node, Command::Settled(said));
             }
         }
@@ -378,21 +384,6 @@ fn is_awake<D: Defects>(world: &World<D>, node: u32) -> bool {
 
 fn is_connected<D: Defects>(world: &World<D>, one: u32, other: u32) -> bool {
     one == other || !(world.weather.is_cut(one, other) || world.weather.is_cut(other, one))
-}
-
-fn host(member: &hedgerow_attest::member::Member) -> Host {
-    Host {
-        node: member.node(),
-        region: member.region().clone(),
-        class: member.class().clone(),
-        roles: Roles::all(),
-        trust: TrustClass::SelfAsserted,
-        availability: Availability::Available,
-        free_mib: None,
-        weight: 1,
-        bucket: RttBucket::NEAREST,
-        domain: None,
-    }
 }
 
 #[cfg(test)]

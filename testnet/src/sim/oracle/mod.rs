@@ -5,8 +5,10 @@ mod leases;
 mod measures;
 mod members;
 mod registers;
+mod shown;
 mod state;
 
 pub(crate) use invariant::{Invariant, Violation};
 pub(crate) use measures::{Measures, Samples};
-pub(crate) use state::{Backing, Oracle, Seen};
+pub(crate) use shown::{Backing, Seen};
+pub(crate) use state::Oracle;

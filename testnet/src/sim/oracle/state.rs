@@ -5,6 +5,7 @@ use super::leases::Leases;
 use super::measures::Measures;
 use super::members::Members;
 use super::registers::{Ending, Registers};
+use super::shown::{Backing, Seen};
 use crate::sim::life::End;
 use crate::sim::time::Micros;
 use hedgerow_attest::id::CellId;
@@ -12,7 +13,7 @@ use hedgerow_protocol::coords::{Coordinate, MOVE_MAX_US, UNIT_US};
 use hedgerow_protocol::core::Event;
 use hedgerow_protocol::fact::Liveness;
 use hedgerow_protocol::fact::{Fact, FactKey, VerifiedFact};
-use hedgerow_protocol::id::{Incarnation, Term};
+use hedgerow_protocol::id::Term;
 use hedgerow_protocol::register::Acceptance;
 use hedgerow_protocol::view::MemberState;
 use hedgerow_protocol::wire::{ProbeMessage, VerifiedExchange, VerifiedLease, VerifiedMessage};
@@ -37,26 +38,6 @@ pub(crate) struct Oracle {
     pub(super) registers: Registers,
     /// By node and cell: the term of the latest holder that it knew of when its process last ended in order.
     fences: BTreeMap<(u32, CellId), Term>,
-}
-
-/// How a node sees another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Seen {
-    /// In which state.
-    pub(crate) to: MemberState,
-    /// As which incarnation it knows it.
-    pub(crate) known: Incarnation,
-    /// Whether no cut is between them.
-    pub(crate) connected: bool,
-}
-
-/// What a lease rests on.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Backing {
-    /// How many voters it takes.
-    pub(crate) quorum: usize,
-    /// Those who grant nobody else anything before it ends.
-    pub(crate) voters: Vec<u32>,
 }
 
 impl Oracle {
