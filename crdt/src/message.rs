@@ -1,6 +1,9 @@
 //! What replicas of one placement group say to each other, link by link.
 
-use hedgerow_protocol::session_id::{GroupId, SessionId};
+use hedgerow_protocol::{
+    id::PlacementEpoch,
+    session_id::{GroupId, SessionId},
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -14,6 +17,9 @@ use crate::{
 pub struct SyncMessage {
     /// Which group; the driver hands the message to that group's machine.
     pub group: GroupId,
+    /// The last placement that the sender follows; 0 if none. What it says it holds counts for a hand-over only if that is no
+    /// earlier than the receiver's: a holder that does not know yet that it is one may drop what it has.
+    pub placement: PlacementEpoch,
     /// What is said.
     pub body: SyncBody,
 }
@@ -71,7 +77,7 @@ pub enum MessageError {
         bytes: usize,
     },
     /// Written by a later release; upgrade this node.
-    #[error("read a replication message of version {version}, this node knows version 1")]
+    #[error("read a replication message of version {version}, this node knows version {MESSAGE_VERSION}")]
     UnsupportedVersion {
         /// The version found.
         version: u8,
@@ -94,7 +100,7 @@ impl SyncMessage {
             SyncBody::Vector { held, ask } => BodyV1::Vector { held: held.clone(), ask: *ask },
             SyncBody::Want { session, changes } => BodyV1::Want { session: session.clone(), changes: changes.clone() },
         };
-        let message = MessageV1 { group: self.group.clone(), body };
+        let message = MessageV2 { group: self.group.clone(), placement: self.placement, body };
         postcard::to_extend(&message, vec![MESSAGE_VERSION]).expect("a vector takes any number of bytes")
     }
 
@@ -111,7 +117,7 @@ impl SyncMessage {
             Some((&version, _)) => return Err(MessageError::UnsupportedVersion { version }),
             None => return Err(MessageError::Malformed),
         };
-        let Ok((MessageV1 { group, body }, [])) = postcard::take_from_bytes::<MessageV1>(rest) else {
+        let Ok((MessageV2 { group, placement, body }, [])) = postcard::take_from_bytes::<MessageV2>(rest) else {
             return Err(MessageError::Malformed);
         };
         let bounded = |length: usize, max: usize| if length <= max { Ok(()) } else { Err(MessageError::Malformed) };
@@ -134,13 +140,14 @@ impl SyncMessage {
                 SyncBody::Want { session, changes }
             }
         };
-        Ok(Self { group, body })
+        Ok(Self { group, placement, body })
     }
 }
 
 #[derive(Serialize, Deserialize)]
-struct MessageV1 {
+struct MessageV2 {
     group: GroupId,
+    placement: PlacementEpoch,
     body: BodyV1,
 }
 
@@ -152,7 +159,7 @@ enum BodyV1 {
     Want { session: SessionId, changes: Vec<ChangeHash> },
 }
 
-const MESSAGE_VERSION: u8 = 1;
+const MESSAGE_VERSION: u8 = 2;
 
 #[cfg(test)]
 #[path = "message_tests.rs"]

@@ -31,19 +31,19 @@ fn every_body() -> [SyncBody; 4] {
 #[test]
 fn messages_are_frozen() {
     let digests = every_body().map(|body| {
-        let bytes = SyncMessage { group: group(), body }.encode();
+        let bytes = SyncMessage { group: group(), placement: PlacementEpoch(3), body }.encode();
         format!("{} {}", bytes.len(), &blake3::hash(&bytes).to_hex().as_str()[..16])
     });
     assert_eq!(
         digests,
-        ["326 6ca5eafa6fc117f1", "91 1769c8aa82f48ddc", "142 4cfc2614a0088a32", "132 5afb8a03ac16328a"]
+        ["327 d53598f85d69f711", "92 190614fd1bf0595c", "143 40b8ddb4b1fb8bbb", "133 5bfabc74626e18fa"]
     );
 }
 
 #[test]
 fn messages_read_back() {
     for body in every_body() {
-        let message = SyncMessage { group: group(), body };
+        let message = SyncMessage { group: group(), placement: PlacementEpoch(3), body };
         assert_eq!(SyncMessage::decode(&message.encode()), Ok(message));
     }
 }
@@ -52,10 +52,16 @@ fn messages_read_back() {
 fn lists_beyond_their_bounds_are_refused() {
     let many = vec![held(1)[0]; VECTOR_ENTRIES_MAX + 1];
     for body in [SyncBody::Ack(many.clone()), SyncBody::Vector { held: many, ask: Ask::Nothing }] {
-        assert_eq!(SyncMessage::decode(&SyncMessage { group: group(), body }.encode()), Err(MessageError::Malformed));
+        assert_eq!(
+            SyncMessage::decode(&SyncMessage { group: group(), placement: PlacementEpoch(3), body }.encode()),
+            Err(MessageError::Malformed)
+        );
     }
     let body = SyncBody::Want { session: session("cart"), changes: vec![ChangeHash([7; 32]); WANTED_CHANGES_MAX + 1] };
-    assert_eq!(SyncMessage::decode(&SyncMessage { group: group(), body }.encode()), Err(MessageError::Malformed));
+    assert_eq!(
+        SyncMessage::decode(&SyncMessage { group: group(), placement: PlacementEpoch(3), body }.encode()),
+        Err(MessageError::Malformed)
+    );
 }
 
 #[test]
@@ -69,7 +75,7 @@ fn foreign_bytes_are_told_apart() {
 proptest! {
     #[test]
     fn no_bytes_panic(which in 0usize..4, cut in 0usize..500, at in 0usize..500, flip: u8) {
-        let mut bytes = SyncMessage { group: group(), body: every_body()[which].clone() }.encode();
+        let mut bytes = SyncMessage { group: group(), placement: PlacementEpoch(3), body: every_body()[which].clone() }.encode();
         let at = at % bytes.len();
         bytes[at] ^= flip;
         bytes.truncate(cut.max(1));

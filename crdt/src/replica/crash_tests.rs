@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use hedgerow_attest::signed::Verified;
-use hedgerow_protocol::id::BootId;
+use hedgerow_protocol::id::{BootId, PlacementEpoch};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -164,7 +164,8 @@ fn foreign_frame(first_lsn: u64, previous: FrameRoot, changes: &[Vec<u8>]) -> Ve
 }
 
 fn send_frame(mesh: &mut Mesh, to: u8, frame: &SealedFrame) {
-    let message = SyncMessage { group: group(), body: SyncBody::Frames(vec![frame.clone()]) };
+    let message =
+        SyncMessage { group: group(), placement: PlacementEpoch(1), body: SyncBody::Frames(vec![frame.clone()]) };
     mesh.input(to, Input::Net { from: node(3), message });
     mesh.run();
 }

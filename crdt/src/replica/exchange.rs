@@ -1,6 +1,7 @@
 //! The conversation with the other replicas: who holds what, who lacks what, and getting it there.
 
 use hedgerow_attest::id::NodeId;
+use hedgerow_protocol::id::PlacementEpoch;
 
 use crate::{
     engine::DocEngine,
@@ -19,9 +20,12 @@ impl<E: DocEngine> Replica<E> {
     /// Takes a message of another node. Those that are replicas are told all that they ask for. Others may have been, and then they hand over what
     /// they have: that is taken, and nothing but what is held here is told to them.
     pub(crate) fn take_message(&mut self, cx: &mut Context<'_>, from: NodeId, message: SyncMessage) {
-        let SyncMessage { group, body } = message;
+        let SyncMessage { group, placement, body } = message;
         if self.phase != Phase::Serving || group != self.config.group {
             return;
+        }
+        if let Some(peer) = self.peers.get_mut(&from).filter(|peer| peer.up) {
+            peer.follows(placement);
         }
         match body {
             SyncBody::Frames(frames) if self.is_replica() => {
@@ -109,7 +113,8 @@ impl<E: DocEngine> Replica<E> {
 
     pub(crate) fn send(&self, cx: &mut Context<'_>, to: NodeId, body: SyncBody) {
         if to != self.config.me {
-            let message = SyncMessage { group: self.config.group.clone(), body };
+            let placement = self.placement.as_ref().map_or(PlacementEpoch(0), |placement| placement.epoch);
+            let message = SyncMessage { group: self.config.group.clone(), placement, body };
             cx.out.push(Output::Send { to, message });
         }
     }
@@ -176,7 +181,10 @@ impl<E: DocEngine> Replica<E> {
             peer.pull.reset();
         }
         let has = |origin: &_| peer.held.get(origin).copied().unwrap_or(Lsn(0));
-        if tells && exceeds(self.log.durable_reach(), has) {
+        // Whoever follows an earlier placement has to say again what it holds when it follows this one.
+        let lags = self.placement.as_ref().is_some_and(|placement| peer.placement < placement.epoch);
+        let here = self.log.durable_reach();
+        if tells && (exceeds(here, has) || lags && !here.is_empty()) {
             if !peer.nudge.is_armed() {
                 peer.nudge.arm(cx.now);
             }

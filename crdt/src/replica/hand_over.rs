@@ -36,10 +36,14 @@ impl<E: DocEngine> Replica<E> {
         !stays && placement.has_quorum(|node| self.has_all(node)).is_err()
     }
 
-    /// Whether the node said, since there is a link to it, that it durably has everything that this one durably has.
+    /// Whether the node said, since there is a link to it, that it durably has everything that this one durably has; and said
+    /// so as one that follows a placement no earlier than this one does: by an earlier one it may hand over to this one.
     fn has_all(&self, node: &NodeId) -> bool {
         let here = self.log.durable_reach();
         let Some(peer) = self.peers.get(node) else { return *node == self.config.me || here.is_empty() };
+        if self.placement.as_ref().is_some_and(|placement| peer.placement < placement.epoch) && !here.is_empty() {
+            return false;
+        }
         !exceeds(here, |origin| peer.held.get(origin).copied().unwrap_or(Lsn(0)))
     }
 }

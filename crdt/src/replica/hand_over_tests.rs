@@ -90,6 +90,22 @@ fn a_group_moves_to_three_other_nodes_and_is_dropped_only_then() {
 }
 
 #[test]
+fn what_a_node_has_counts_once_it_knows_that_it_is_to_hold_it() {
+    let mut mesh = moving();
+    mesh.write(1, &session("cart"), &[put("/a", 1)], None);
+    mesh.settle();
+    let later = ReplicaSet { nodes: [2, 3, 4].map(node).to_vec(), ..set(&mesh, Known::Retired) };
+    mesh.tell(1, later.clone());
+    mesh.settle();
+    assert!(on_disk(&mesh)[0], "by what they know, nodes 2 and 3 may hand over to node 1 and drop what they have");
+    for at in [2, 3] {
+        mesh.tell(at, later.clone());
+    }
+    mesh.settle();
+    assert_eq!(on_disk(&mesh)[..3], [false, true, true]);
+}
+
+#[test]
 fn while_one_placement_follows_another_a_write_needs_a_quorum_of_both() {
     let mut mesh = moving();
     tell(&mut mesh, &[1, 2, 3, 4, 5, 6], Known::Both);

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use hedgerow_attest::id::NodeId;
-use hedgerow_protocol::time::Mono;
+use hedgerow_protocol::{id::PlacementEpoch, time::Mono};
 
 use crate::{
     frame::{Lsn, Origin},
@@ -18,6 +18,8 @@ pub(crate) struct Peer {
     pub(crate) up: bool,
     /// What it said it holds since the link came up.
     pub(crate) held: Reach,
+    /// The last placement that it follows, by its own word since the link came up.
+    pub(crate) placement: PlacementEpoch,
     /// Asking it for frames that it has and this replica lacks.
     pub(crate) pull: Retry,
     /// Telling it that this replica has frames that it lacks.
@@ -28,6 +30,14 @@ pub(crate) struct Peer {
 pub(crate) type Peers = BTreeMap<NodeId, Peer>;
 
 impl Peer {
+    /// Takes in which placement the peer follows. Whatever it held by an earlier one it may have dropped meanwhile.
+    pub(crate) fn follows(&mut self, placement: PlacementEpoch) {
+        if placement > self.placement {
+            self.placement = placement;
+            self.held.clear();
+        }
+    }
+
     /// Takes in what the peer says it holds, and says whether any of it is more than before; numbers only grow while a link is up.
     pub(crate) fn heard(&mut self, held: &[Held]) -> bool {
         let mut grew = false;

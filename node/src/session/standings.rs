@@ -1,6 +1,6 @@
 //! How far the groups of this node have handed over what they hold by former placements.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hedgerow_crdt::replica::Standing;
 use hedgerow_protocol::name::ClassName;
@@ -20,13 +20,17 @@ pub(super) enum GroupStanding {
     Dropped,
 }
 
-/// What this node has to say of its cell's last placement: nothing while no other waits for its retirement. A group whose task
-/// has not said anything of that placement is not handed over.
+/// What this node has to say of its cell's last placement, if there is one: which groups are not handed over. They are those
+/// that it holds by a placement before that still counts, and those that it holds by none any more: it may have been away while
+/// that was retired. A group whose task has not said anything of the last placement is not handed over.
 pub(super) fn settled(view: &MeshView, standings: &Standings) -> Option<Settled> {
     let cell = view.cell?;
-    let placement = view.placements.get(&cell).filter(|placement| !placement.formers.is_empty())?;
+    let placement = view.placements.get(&cell)?;
     let held = placement.formers.values().flat_map(|former| &former.groups).filter(|(_, set)| set.contains(&view.me));
-    let is_open = |(class, prefix): &&(ClassName, u8)| match standings.get(&GroupId {
+    let is_mine = |group: &(ClassName, u8)| placement.groups.get(group).is_some_and(|set| set.contains(&view.me));
+    let of_cell = standings.keys().filter(|group| group.cell == cell).map(|group| (group.class.clone(), group.prefix));
+    let strays = of_cell.filter(|group| !is_mine(group));
+    let is_open = |(class, prefix): &(ClassName, u8)| match standings.get(&GroupId {
         cell,
         class: class.clone(),
         prefix: *prefix,
@@ -35,8 +39,8 @@ pub(super) fn settled(view: &MeshView, standings: &Standings) -> Option<Settled>
         Some(GroupStanding::Dropped) => false,
         None => true,
     };
-    let open = held.map(|(group, _)| group).filter(is_open).cloned();
-    Some(Settled::but_for(cell, placement.epoch, open))
+    let groups: BTreeSet<(ClassName, u8)> = held.map(|(group, _)| group.clone()).chain(strays).collect();
+    Some(Settled::but_for(cell, placement.epoch, groups.into_iter().filter(is_open)))
 }
 
 #[cfg(test)]
@@ -53,7 +57,8 @@ mod tests {
         for prefix in 0..5 {
             place(&mut view, 4, prefix, &[2, 3]);
         }
-        assert_eq!(settled(&view, &Standings::new()), None, "nothing waits");
+        let nothing_held = settled(&view, &Standings::new()).unwrap();
+        assert!(nothing_held.is_complete());
         let former = Holdings {
             groups: (0..5).map(|prefix| ((cart(), prefix), vec![node(if prefix == 4 { 2 } else { 1 })])).collect(),
             ..Holdings::default()
@@ -70,5 +75,7 @@ mod tests {
         };
         assert_eq!(open(&standings), [0, 1]);
         assert_eq!(open(&Standings::new()), [0, 1, 2, 3]);
+        let stray = Standings::from([(group(7), held(4, true)), (group(8), held(4, false))]);
+        assert_eq!(open(&stray), [0, 1, 2, 3, 7], "the placement by which it held group 7 was retired meanwhile");
     }
 }

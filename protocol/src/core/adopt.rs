@@ -2,7 +2,7 @@
 
 use super::effects::Effects;
 use super::interface::{Event, Output};
-use super::mesh_core::MeshCore;
+use super::mesh_core::{MeshCore, Phase};
 use super::shelf::Adoption;
 use super::snapshot::{Snapshot, StoreOp, delete_fact};
 use crate::defect::{Defect, Defects};
@@ -29,6 +29,12 @@ impl<D: Defects> MeshCore<D> {
     pub(super) fn start(&mut self, fx: &mut Effects<'_>, snapshot: Snapshot) {
         self.fences = snapshot.fences;
         self.cell.restore(snapshot.votes);
+        if snapshot.facts.iter().any(|fact| self.is_departure(fact)) {
+            // Others know that it left, and believe nothing else it says.
+            self.own.state = NodeState::Left;
+            self.phase = Phase::Gone;
+            return;
+        }
         for fact in snapshot.facts {
             self.adopt(fx, &fact, Origin::Disk);
         }
@@ -51,9 +57,14 @@ impl<D: Defects> MeshCore<D> {
             return (adoption, None);
         }
         let token = (origin != Origin::Disk && is_durable(fact.key()))
-            .then(|| fx.persist(vec![StoreOp::Keep(fact.clone())], is_promised(fact.key())));
+            .then(|| fx.persist(vec![StoreOp::Keep(fact.clone())], is_promised(fact.key()) || self.is_departure(fact)));
         self.follow(fx, fact.fact(), origin);
         (adoption, token)
+    }
+
+    /// Whether this node itself says that it left: that is for ever, and so it has to know it after a crash.
+    fn is_departure(&self, fact: &VerifiedFact) -> bool {
+        matches!(fact.fact(), Fact::Record(record) if record.node == self.config.me && record.state == NodeState::Left)
     }
 
     /// A mesh changes its policy as often as it likes: where it holds as many as it may, the oldest one goes that others

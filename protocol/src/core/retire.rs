@@ -212,16 +212,21 @@ impl<D: Defects> MeshCore<D> {
         current && self.formers(cell, epoch).into_iter().any(holds)
     }
 
-    /// Whether this node holds sessions by the present placement, or by a former one and its sessions have not said that they
-    /// handed over everything.
+    /// Whether this node holds sessions by the present placement, or its sessions say that something they have is not handed
+    /// over; where they have not said yet, whether it holds any by a former one. Of a placement that was retired while this
+    /// node was away it may have what nobody else has.
     pub(super) fn is_holding(&self) -> bool {
         let Some(cell) = self.home else { return false };
         let Some(followed) = self.placements.get(&cell) else { return false };
         let me = self.config.me;
         let holds = |table: &PlacementTable| Holdings::of_table(table).groups.values().any(|set| set.contains(&me));
-        let said = self.retiring.own.as_ref().filter(|own| own.cell == cell && own.epoch == followed.epoch);
-        let handed_over = said.is_some_and(Settled::is_complete);
-        holds(followed) || !handed_over && self.formers(&cell, followed.epoch).into_iter().any(holds)
+        let said = self.retiring.own.as_ref().filter(|own| own.cell == cell);
+        let is_open = match said {
+            Some(said) if said.epoch == followed.epoch => !said.is_complete(),
+            Some(said) if !said.is_complete() => true,
+            Some(_) | None => self.formers(&cell, followed.epoch).into_iter().any(holds),
+        };
+        holds(followed) || is_open
     }
 
     /// The placement that the holder has retired next, with all before it: every group has been handed over to a quorum of

@@ -126,6 +126,7 @@ fn a_departure_is_final_and_outlives_every_rebroadcast() {
     cluster.start(3);
     cluster.run_for(10 * S);
     assert!(all_see(&cluster, 3, MemberState::Left));
+    assert!(cluster.nodes[3].core.is_gone(), "and the node that left knows it after a crash");
 }
 
 #[test]

@@ -310,7 +310,7 @@ impl<D: Defects> Sessions<D> {
             let Some(cell) = world.node(node).core.own_cell() else { continue };
             let follower = &self.followers[node as usize];
             let (id, epoch) = (self.ids[node as usize], last(&follower.transition));
-            if follower.transition.epochs().count() < 2 || world.node(node).process.asleep_until > world.now {
+            if world.node(node).process.asleep_until > world.now {
                 continue;
             }
             let is_open = |group: &&Group| {
@@ -320,7 +320,10 @@ impl<D: Defects> Sessions<D> {
                 let by = holders.iter().filter(|holder| self.have_all(world, node, group).contains(*holder)).count();
                 traffic != Traffic::None && by < usize::from(quorum)
             };
-            let held: BTreeSet<&Group> = follower.transition.held_before(&id).collect();
+            let strays = self.kept[node as usize]
+                .keys()
+                .filter(|group| !follower.transition.holders(&group.0, group.1).contains(&id));
+            let held: BTreeSet<&Group> = follower.transition.held_before(&id).chain(strays).collect();
             let said = Settled::but_for(cell, epoch, held.into_iter().filter(is_open).cloned());
             let said_by = Some((world.node(node).run, said.clone()));
             if follower.said != said_by {
@@ -330,14 +333,17 @@ impl<D: Defects> Sessions<D> {
         }
     }
 
-    /// The holders of today that say, to that node itself, that they have all that it has.
+    /// The holders of today that know of being that, and say to that node itself that they have all that it has.
     fn have_all(&self, world: &World<D>, node: u32, group: &Group) -> BTreeSet<NodeId> {
+        let follows = |node: u32| last(&self.followers[node as usize].transition);
         let holders = self.followers[node as usize].transition.holders(&group.0, group.1);
         let nothing = BTreeSet::new();
         let kept = |node: u32| self.kept[node as usize].get(group).unwrap_or(&nothing);
         let has = |holder: &&NodeId| {
             world.number_of(holder).is_some_and(|other| {
-                is_awake(world, other) && is_connected(world, node, other) && kept(node).is_subset(kept(other))
+                let says =
+                    is_awake(world, other) && is_connected(world, node, other) && follows(other) >= follows(node);
+                says && kept(node).is_subset(kept(other))
             })
         };
         holders.iter().filter(has).copied().collect()

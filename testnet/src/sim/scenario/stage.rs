@@ -30,7 +30,7 @@ impl<D: Defects> Player<'_, D> {
             Action::Unanswered { node, talkers } => self.tell_talkers(node, &talkers, LinkEvent::Unanswered),
             Action::Start(node) => {
                 if !self.world.node(node).up && !self.gone.contains(&node) {
-                    self.world.start(node);
+                    self.start(node);
                 }
             }
             Action::Part { node, back_after } => {
@@ -225,8 +225,16 @@ impl<D: Defects> Player<'_, D> {
                 self.world.crash(node);
             }
             if !self.world.node(node).up && !self.gone.contains(&node) {
-                self.world.start(node);
+                self.start(node);
             }
+        }
+    }
+
+    /// A node's next process begins. One that finds that it has left is gone for good.
+    fn start(&mut self, node: u32) {
+        self.world.start(node);
+        if self.world.node(node).core.is_gone() {
+            self.bury(node, true);
         }
     }
 }
