@@ -5,7 +5,7 @@ use super::state::{Cell, Outcome, Role, Seat, Standing};
 use super::voter::lease;
 use crate::core::Effects;
 use crate::defect::{Defect, Defects};
-use crate::election::{Abandon, Campaign, Denial, Promise};
+use crate::election::{Abandon, Campaign, Denial, LeaseHint, Promise};
 use crate::id::{BootId, Term, Token};
 use crate::time::Mono;
 use crate::wire::VerifiedLease;
@@ -203,6 +203,11 @@ pub(super) struct Vacancy {
 }
 
 impl Seat {
+    /// Whether a hint names somebody who may lead: it is nobody's signed word, and of the voters known here no other leads.
+    pub(super) fn may_be_led_by(&self, hint: &LeaseHint) -> bool {
+        hint.config_epoch != self.in_force.epoch || self.in_force.has(&hint.holder)
+    }
+
     /// Whether somebody leads, as far as this node knows, who is not the one that is known to be down.
     fn knows_holder(&self, now: Mono, down: Option<NodeId>) -> bool {
         self.known.is_some_and(|known| known.until > now && Some(known.holder) != down)

@@ -243,7 +243,8 @@ impl<D: Defects> Cell<D> {
     /// What somebody else's acknowledgement says about the lease. True when it says more than was known.
     pub(crate) fn heard(&mut self, now: Mono, hint: &LeaseHint) -> bool {
         let Some(seat) = self.seat.as_mut().filter(|seat| seat.cell == hint.cell) else { return false };
-        if hint.generation != seat.generation || hint.term.0 > seat.max_term.0.saturating_add(TERM_LEAP) {
+        let leaps = hint.term.0 > seat.max_term.0.saturating_add(TERM_LEAP);
+        if hint.generation != seat.generation || leaps || !seat.may_be_led_by(hint) {
             return false;
         }
         seat.max_term = seat.max_term.max(hint.term);
@@ -252,9 +253,7 @@ impl<D: Defects> Cell<D> {
             return false;
         }
         let fence = |known: KnownLease| (known.term, known.config_epoch);
-        let another = seat.known.map(fence) != Some(fence(heard));
-        seat.known = Some(heard);
-        another
+        seat.known.replace(heard).map(fence) != Some(fence(heard))
     }
 
     /// The lease as this node knows it, to tell others.
