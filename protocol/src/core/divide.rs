@@ -6,7 +6,7 @@ use super::mesh_core::MeshCore;
 use crate::coords::{Coordinate, DIMENSIONS};
 use crate::defect::{Defect, Defects};
 use crate::election::{Presence, Prospect};
-use crate::fact::{Fact, FactKey, Liveness, Rollup, VerifiedFact, VerifiedRollup};
+use crate::fact::{FactKey, Liveness, Rollup, VerifiedFact, VerifiedRollup};
 use crate::id::ConfigEpoch;
 use crate::placement::draw;
 use crate::register::{Absorb, Configuration, Content, HALF_MEMBERS_MAX, Half, MergeInto, Split, Value, Voter};
@@ -141,8 +141,8 @@ impl<D: Defects> MeshCore<D> {
     /// A small cell that took this one in, and the value by which it did.
     fn taken_in_by(&self, now: Mono, home: &CellId) -> Option<(CellId, Sha256Digest)> {
         self.small_neighbours(now).into_iter().find_map(|(_, target)| {
-            let absorb = self.facts.get(&FactKey::Absorb(target, *home)).map(VerifiedFact::fact)?;
-            if let Fact::Decision(decision) = absorb { Some((target, decision.digest())) } else { None }
+            let absorb = self.facts.get(&FactKey::Absorb(target, *home))?.decided()?;
+            Some((target, absorb.digest()))
         })
     }
 
@@ -186,8 +186,8 @@ impl<D: Defects> MeshCore<D> {
         let other = match &value.content {
             Content::Absorb(absorb) => absorb.source,
             Content::MergeInto(merge) => {
-                let absorb = self.facts.get(&FactKey::Absorb(merge.target, value.cell)).map(VerifiedFact::fact);
-                let absorbs = matches!(absorb, Some(Fact::Decision(absorb)) if absorb.digest() == merge.absorbed);
+                let absorb = self.facts.get(&FactKey::Absorb(merge.target, value.cell)).and_then(VerifiedFact::decided);
+                let absorbs = absorb.is_some_and(|absorb| absorb.digest() == merge.absorbed);
                 // What a cell that ended meanwhile took in goes where its members went.
                 let ended = self.roster.end_of(&merge.target).is_some();
                 if !absorbs && !ended && !self.defects.has(Defect::MergesUnabsorbed) {

@@ -5,7 +5,7 @@ use super::mesh_core::Phase;
 use crate::coords::Coordinate;
 use crate::core::MeshCore;
 use crate::defect::Defects;
-use crate::fact::{Fact, FactKey, NodeRecord, NodeState};
+use crate::fact::{Fact, NodeRecord, NodeState};
 use crate::id::{Generation, Incarnation, PlacementEpoch, Slot, Term};
 use crate::placement::{Holdings, PlacementTable, Transition};
 use crate::register::{Configuration, Head, Value, VerifiedDecision};
@@ -119,17 +119,8 @@ impl<D: Defects> MeshCore<D> {
     /// The rollup of its own cell that this node goes by: its term, and its number within that term.
     #[must_use]
     pub fn own_rollup(&self) -> Option<(Term, u64)> {
-        match self.facts.get(&FactKey::Rollup(self.home?))?.fact() {
-            Fact::Rollup(rollup) => Some((rollup.term, rollup.window)),
-            Fact::Member(_)
-            | Fact::Record(_)
-            | Fact::Accusation(_)
-            | Fact::Genesis(_)
-            | Fact::Policy(..)
-            | Fact::Deployment(_)
-            | Fact::NodeClasses(_)
-            | Fact::Decision(_) => None,
-        }
+        let rollup = self.rollup(&self.home?)?;
+        Some((rollup.term, rollup.window))
     }
 
     /// The placements of its own cell that count, as its sessions follow them.

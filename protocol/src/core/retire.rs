@@ -4,7 +4,7 @@ use super::effects::Effects;
 use super::interface::Lane;
 use super::mesh_core::MeshCore;
 use crate::defect::Defects;
-use crate::fact::{Fact, FactKey, VerifiedFact};
+use crate::fact::{FactKey, VerifiedFact};
 use crate::id::{PlacementEpoch, Slot};
 use crate::name::ClassName;
 use crate::placement::{Holdings, PlacementTable, Settled, same_nodes};
@@ -68,21 +68,11 @@ impl<D: Defects> MeshCore<D> {
     }
 
     fn table(&self, cell: &CellId, epoch: PlacementEpoch) -> Option<&PlacementTable> {
-        match &self.decision(cell, epoch)?.value.content {
-            Content::Placement(table) => Some(table),
-            Content::Configuration(_)
-            | Content::Retirement(_)
-            | Content::Split(_)
-            | Content::Absorb(_)
-            | Content::MergeInto(_) => None,
-        }
+        self.decision(cell, epoch)?.value.content.table()
     }
 
     fn decision(&self, cell: &CellId, epoch: PlacementEpoch) -> Option<&VerifiedDecision> {
-        match self.facts.get(&FactKey::Placement(*cell, epoch)).map(VerifiedFact::fact) {
-            Some(Fact::Decision(decision)) => Some(decision),
-            _ => None,
-        }
+        self.facts.get(&FactKey::Placement(*cell, epoch))?.decided()
     }
 
     /// The placement of the cell that was decided last, and in which slot. It may have a lower number than another, where its
@@ -119,22 +109,13 @@ impl<D: Defects> MeshCore<D> {
 
     /// The last placement of the cell that is retired; 0 if none.
     pub(super) fn retired(&self, cell: &CellId) -> PlacementEpoch {
-        match self.facts.get(&FactKey::Retirement(*cell)).map(VerifiedFact::fact) {
-            Some(Fact::Decision(decision)) => match decision.value.content {
-                Content::Retirement(epoch) => epoch,
-                Content::Configuration(_)
-                | Content::Placement(_)
-                | Content::Split(_)
-                | Content::Absorb(_)
-                | Content::MergeInto(_) => PlacementEpoch(0),
-            },
-            _ => PlacementEpoch(0),
-        }
+        let retirement = self.facts.get(&FactKey::Retirement(*cell)).and_then(VerifiedFact::decided);
+        retirement.and_then(|decision| decision.value.content.retires()).unwrap_or(PlacementEpoch(0))
     }
 
     /// Whether a decision is of a placement that is retired, while a later one is known.
     pub(super) fn is_over(&self, decision: &VerifiedDecision) -> bool {
-        let Content::Placement(table) = &decision.value.content else { return false };
+        let Some(table) = decision.value.content.table() else { return false };
         let cell = &decision.value.cell;
         let later = |kept: &BTreeSet<PlacementEpoch>| kept.last().is_some_and(|last| *last > table.epoch);
         table.epoch <= self.retired(cell)
@@ -146,7 +127,7 @@ impl<D: Defects> MeshCore<D> {
     /// by its slot.
     pub(super) fn follow_placements(&mut self, fx: &mut Effects<'_>, cell: CellId, content: &Content) {
         let retired = self.retired(&cell);
-        if let Content::Placement(table) = content {
+        if let Some(table) = content.table() {
             self.retiring.kept.entry(cell).or_default().insert(table.epoch);
         }
         let newest = self.newest(&cell).map(|(_, epoch)| epoch);

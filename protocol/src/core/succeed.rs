@@ -55,20 +55,9 @@ impl<D: Defects> MeshCore<D> {
 
     /// What the register of a cell decided, as far as it is known here, in the order of slots.
     fn decisions_of(&self, cell: &CellId) -> Vec<VerifiedDecision> {
-        let decided = |fact: &VerifiedFact| match fact.fact() {
-            Fact::Decision(decision) if decision.value.cell == *cell => Some(decision.clone()),
-            Fact::Decision(_)
-            | Fact::Member(_)
-            | Fact::Record(_)
-            | Fact::Accusation(_)
-            | Fact::Genesis(_)
-            | Fact::Rollup(_)
-            | Fact::Policy(..)
-            | Fact::Deployment(_)
-            | Fact::NodeClasses(_) => None,
-        };
+        let decided = self.roster.charters_of(cell).chain(self.facts.iter()).filter_map(VerifiedFact::decided);
         let mut known: Vec<VerifiedDecision> =
-            self.roster.charters_of(cell).chain(self.facts.iter()).filter_map(decided).collect();
+            decided.filter(|decision| decision.value.cell == *cell).cloned().collect();
         known.sort_by_key(|decision| decision.value.slot);
         known
     }

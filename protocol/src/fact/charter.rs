@@ -93,7 +93,7 @@ impl VerifiedFact {
     /// What takes the place of the cell whose end the fact is.
     #[must_use]
     pub fn succession(&self) -> Option<Succession<'_>> {
-        if let Fact::Decision(decision) = self.fact() { decision.succession() } else { None }
+        self.decided()?.succession()
     }
 
     /// This fact and those before it, back to the genesis.

@@ -148,6 +148,22 @@ impl VerifiedFact {
         &self.0.fact
     }
 
+    /// The decision, if it is one of a register.
+    #[must_use]
+    pub fn decided(&self) -> Option<&VerifiedDecision> {
+        match self.fact() {
+            Fact::Decision(decision) => Some(decision),
+            Fact::Member(_)
+            | Fact::Record(_)
+            | Fact::Accusation(_)
+            | Fact::Genesis(_)
+            | Fact::Rollup(_)
+            | Fact::Policy(..)
+            | Fact::Deployment(_)
+            | Fact::NodeClasses(_) => None,
+        }
+    }
+
     /// The fact to pass on, to be checked again where it arrives.
     #[must_use]
     pub fn signed(&self) -> &SignedFact {

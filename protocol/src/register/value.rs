@@ -86,6 +86,26 @@ impl Content {
             Self::Placement(_) | Self::Retirement(_) | Self::Split(_) | Self::Absorb(_) | Self::MergeInto(_) => None,
         }
     }
+
+    /// The table of a placement.
+    #[must_use]
+    pub fn table(&self) -> Option<&PlacementTable> {
+        match self {
+            Self::Placement(table) => Some(table),
+            Self::Configuration(_) | Self::Retirement(_) | Self::Split(_) | Self::Absorb(_) | Self::MergeInto(_) => {
+                None
+            }
+        }
+    }
+
+    /// The placement that it retires, with all before it.
+    #[must_use]
+    pub fn retires(&self) -> Option<PlacementEpoch> {
+        match self {
+            Self::Retirement(epoch) => Some(*epoch),
+            Self::Configuration(_) | Self::Placement(_) | Self::Split(_) | Self::Absorb(_) | Self::MergeInto(_) => None,
+        }
+    }
 }
 
 impl Value {
