@@ -2,7 +2,7 @@
 
 use crate::digest::Sha256Digest;
 use crate::key::{KeyId, PublicKey, SecretKey, Signature};
-use crate::keyset::KeySet;
+use crate::keyset::{KEYS_MAX, KeySet};
 use crate::payload;
 use crate::signed::{Domain, EnvelopeError};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -15,8 +15,9 @@ use thiserror::Error;
 /// Version byte; differs from that of [`crate::signed::Signed`], so that neither is read as the other.
 const VERSION: u8 = 0x41;
 
-/// Signatures that one value carries at most; each costs a reader a verification.
-pub const ENDORSEMENTS_MAX: usize = 8;
+/// Signatures that one value carries at most: more than half of the keys of the largest set. Each costs a reader a
+/// verification.
+pub const ENDORSEMENTS_MAX: usize = KEYS_MAX / 2 + 1;
 
 /// Bytes around the payload at most.
 pub const ENDORSED_OVERHEAD: usize = 1 + 5 + 1 + ENDORSEMENTS_MAX * (32 + 64);
@@ -88,6 +89,19 @@ impl<T: Domain> Endorsed<T> {
     /// # Errors
     /// [`EndorsedError`].
     pub fn verify_threshold(&self, set: &KeySet) -> Result<T, EndorsedError> {
+        self.verify_by(set, set.threshold())
+    }
+
+    /// The value, if more than half of the keys of the set signed it, and not fewer than its threshold: so that two values of
+    /// which only one may hold need a key that signed both.
+    ///
+    /// # Errors
+    /// [`EndorsedError`].
+    pub fn verify_majority(&self, set: &KeySet) -> Result<T, EndorsedError> {
+        self.verify_by(set, set.majority())
+    }
+
+    fn verify_by(&self, set: &KeySet, threshold: usize) -> Result<T, EndorsedError> {
         let message = payload::message::<T>(&self.payload);
         for (key, signature) in self.endorsements.iter() {
             if !set.contains(&KeyId::of(key)) {
@@ -95,11 +109,21 @@ impl<T: Domain> Endorsed<T> {
             }
             key.verify_raw(&message, signature).map_err(|_mismatch| EndorsedError::Unsigned(*key))?;
         }
-        let (valid, threshold) = (self.endorsements.len(), set.threshold());
+        let valid = self.endorsements.len();
         if valid < threshold {
             return Err(EndorsedError::BelowThreshold { valid, threshold });
         }
         payload::decode(&self.payload).map_err(EndorsedError::Payload)
+    }
+
+    /// The same value under one more signature; nothing where it carries as many as it may.
+    #[must_use]
+    pub fn endorse(&self, key: &SecretKey) -> Option<Self> {
+        let mut endorsements: BTreeMap<PublicKey, Signature> = self.endorsements.iter().copied().collect();
+        endorsements.insert(key.public(), key.sign_raw(&payload::message::<T>(&self.payload)));
+        let endorsements: Arc<[_]> = endorsements.into_iter().collect();
+        let payload = Arc::clone(&self.payload);
+        (endorsements.len() <= ENDORSEMENTS_MAX).then_some(Self { payload, endorsements, marker: PhantomData })
     }
 
     /// The value before any check, for one use only: to find out which keys must have signed.
@@ -108,6 +132,12 @@ impl<T: Domain> Endorsed<T> {
     /// [`EnvelopeError`] when the payload is no value of the type.
     pub fn peek(&self) -> Result<T, EnvelopeError> {
         payload::decode(&self.payload)
+    }
+
+    /// How many keys claim to have signed.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.endorsements.len()
     }
 
     fn signature_of(&self, key: &PublicKey) -> Option<&Signature> {

@@ -38,6 +38,20 @@ fn a_threshold_counts_distinct_keys_of_the_set() {
 }
 
 #[test]
+fn a_majority_needs_more_than_half_of_the_keys_whatever_the_threshold() {
+    let set = KeySet::new((1..=16).map(|seed| key(seed).public()), 1).unwrap();
+    let mut endorsed = Endorsed::sign(&motion(), &[&key(1)]);
+    assert_eq!(endorsed.verify_threshold(&set), Ok(motion()));
+    assert_eq!(endorsed.verify_majority(&set), Err(EndorsedError::BelowThreshold { valid: 1, threshold: 9 }));
+    for seed in 1..=9 {
+        endorsed = endorsed.endorse(&key(seed)).unwrap();
+    }
+    assert_eq!(endorsed.verify_majority(&set), Ok(motion()));
+    assert_eq!(Endorsed::from_bytes(&endorsed.to_bytes()), Ok(endorsed.clone()));
+    assert_eq!(endorsed.endorse(&key(10)), None, "as many as it may carry");
+}
+
+#[test]
 fn a_signature_of_another_payload_does_not_count() {
     let mut endorsed = Endorsed::sign(&motion(), &[&key(1)]);
     endorsed.payload = payload::encode(&Motion("uproot".into()));

@@ -58,6 +58,13 @@ impl KeySet {
         self.threshold
     }
 
+    /// How many of the keys have to agree where any two agreements must have a key in common: the threshold, and more than
+    /// half in any case.
+    #[must_use]
+    pub fn majority(&self) -> usize {
+        self.threshold.max(self.keys.len() / 2 + 1)
+    }
+
     /// The keys in the order of their ids.
     pub fn keys(&self) -> impl Iterator<Item = (&KeyId, &PublicKey)> {
         self.keys.iter()
@@ -91,6 +98,8 @@ mod tests {
         assert_eq!(KeySet::new([key(1), key(1)], 2), Err(KeySetError::Threshold { threshold: 2, keys: 1 }));
         assert_eq!(KeySet::new((0..17).map(key), 1), Err(KeySetError::TooMany(17)));
         assert_eq!(KeySet::new([key(1)], 1), Ok(KeySet::sole(key(1))));
+        let majority = |keys, threshold| KeySet::new((0..keys).map(key), threshold).map(|set| set.majority());
+        assert_eq!([majority(1, 1), majority(4, 1), majority(5, 2), majority(5, 4)], [Ok(1), Ok(3), Ok(3), Ok(4)]);
     }
 
     #[test]

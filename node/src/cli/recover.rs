@@ -1,0 +1,152 @@
+//! `hedgerow recover`: gives a cell that lost its quorum for good other voters, in the name of the mesh's operators.
+
+use std::path::{Path, PathBuf};
+
+use hedgerow_attest::endorsed::Endorsed;
+use hedgerow_attest::key::SecretKey;
+use hedgerow_attest::secretfile::SecretPurpose;
+use hedgerow_protocol::fact::{FACT_MAX, SignedFact};
+use hedgerow_protocol::register::Recovery;
+use hyper::Method;
+
+use super::arguments::RecoverArguments;
+use super::failure::{CliError, Exit};
+use super::output::{OutputFormat, counted, print, short};
+use crate::admin::wire::RecoveryReport;
+use crate::admin::{AdminClient, ClientError};
+use crate::identity::load_secrets;
+use crate::store::{Layout, file};
+
+/// Shows what is to be signed; signs it; writes it to a file or has the mesh go by it.
+pub(super) async fn run(
+    client: &AdminClient,
+    data: &Path,
+    arguments: &RecoverArguments,
+    format: OutputFormat,
+) -> Result<Exit, CliError> {
+    let mut statement = match &arguments.file {
+        Some(path) => read(path)?,
+        None => draft(client).await?,
+    };
+    if arguments.sign {
+        let signed = statement.endorse(&operator_key(data, arguments)?);
+        statement = signed.ok_or(CliError::Usage {
+            what: "the statement carries as many signatures as it may".to_owned(),
+            remedy: "hand it to a node with `hedgerow recover FILE --submit`",
+        })?;
+    }
+    let seen = statement.peek().map_err(|error| CliError::local("read the statement", error, None))?;
+    let seen = RecoveryReport::of(&seen, statement.count(), false);
+    let fact = SignedFact::Recovery(statement).to_bytes();
+    let (report, outcome) = match &arguments.out {
+        Some(path) => {
+            write(path, &fact)?;
+            let next = format!("hedgerow recover {} --sign", path.display());
+            (seen, format!("written to {}; another operator signs it with `{next}`", path.display()))
+        }
+        None if arguments.sign || arguments.submit => (submit(client, fact).await?, "the mesh goes by it".to_owned()),
+        None => (seen, "nothing was signed or changed; `hedgerow recover --sign` has the mesh go by it".to_owned()),
+    };
+    print(format, &report, |report, wide| format!("{}\n{outcome}", told(report, wide)))?;
+    Ok(Exit::Ok)
+}
+
+async fn draft(client: &AdminClient) -> Result<Endorsed<Recovery>, CliError> {
+    let answer = client.exchange(Method::GET, "/admin/v1/recovery", &[], Vec::new()).await?;
+    if !(200..300).contains(&answer.status) {
+        return Err(answer.json_or_refusal::<()>("draft a recovery").err().map_or_else(unreadable, CliError::Node));
+    }
+    recovery(&answer.body).ok_or_else(unreadable)
+}
+
+fn unreadable() -> CliError {
+    let remedy = "run the command of the same release as the node";
+    CliError::local("read the node's draft", anyhow::anyhow!("it is no recovery"), Some(remedy.to_owned()))
+}
+
+async fn submit(client: &AdminClient, fact: Vec<u8>) -> Result<RecoveryReport, ClientError> {
+    let headers = [("content-type", "application/octet-stream")];
+    let answer = client.exchange(Method::POST, "/admin/v1/recovery", &headers, fact).await?;
+    answer.json_or_refusal("have the mesh go by it")
+}
+
+fn recovery(bytes: &[u8]) -> Option<Endorsed<Recovery>> {
+    match SignedFact::from_bytes(bytes) {
+        Ok(SignedFact::Recovery(endorsed)) => Some(endorsed),
+        Ok(_) | Err(_) => None,
+    }
+}
+
+fn read(path: &Path) -> Result<Endorsed<Recovery>, CliError> {
+    let bytes = file::read_bounded(path, FACT_MAX as u64)
+        .map_err(|source| CliError::ReadFile { path: path.to_owned(), source })?;
+    recovery(&bytes).ok_or_else(|| CliError::Usage {
+        what: format!("{} is no recovery", path.display()),
+        remedy: "take a file that `hedgerow recover --out FILE` wrote",
+    })
+}
+
+fn write(path: &PathBuf, bytes: &[u8]) -> Result<(), CliError> {
+    std::fs::write(path, bytes).map_err(|error| {
+        let remedy = format!("see that the folder of {} exists and may be written", path.display());
+        CliError::local("write the statement", error, Some(remedy))
+    })
+}
+
+fn operator_key(data: &Path, arguments: &RecoverArguments) -> Result<SecretKey, CliError> {
+    let path = arguments.key.clone().unwrap_or_else(|| Layout::new(data).operator_key());
+    let remedy =
+        "name an operator's key with --key FILE; the node that founded the mesh has operator.key in its data folder";
+    let secrets = load_secrets(&path).map_err(|error| CliError::Own { cause: error.into(), remedy: Some(remedy) })?;
+    let without = |error| CliError::local("load the operator's key", error, Some(remedy.to_owned()));
+    secrets.key(SecretPurpose::Operator).map_err(without)
+}
+
+fn told(report: &RecoveryReport, wide: bool) -> String {
+    let name = |id: &String| if wide { id.clone() } else { short(id) };
+    let RecoveryReport { cell, generation, ends_generation, last_slot, quorum, signatures, .. } = report;
+    let voters: Vec<String> = report.voters.iter().map(name).collect();
+    let voting = format!("{} (quorum {quorum})", voters.join(", "));
+    [
+        format!("cell        {}", name(cell)),
+        format!("generation  {generation}, after slot {last_slot} of generation {ends_generation}; what others know beyond it never counted"),
+        format!("voters      {voting}"),
+        format!("signed by   {}", counted(*signatures, "operator")),
+    ]
+    .join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_says_what_ends_and_who_votes() {
+        let report = RecoveryReport {
+            cell: "abcdefghijkl".to_owned(),
+            generation: 1,
+            ends_generation: 0,
+            last_slot: 7,
+            voters: vec!["one-of-them".to_owned(), "two".to_owned()],
+            quorum: 2,
+            signatures: 1,
+            in_force: false,
+        };
+        assert_eq!(
+            told(&report, false),
+            "cell        abcdefgh\n\
+             generation  1, after slot 7 of generation 0; what others know beyond it never counted\n\
+             voters      one-of-t, two (quorum 2)\n\
+             signed by   1 operator"
+        );
+    }
+
+    #[test]
+    fn a_file_that_holds_no_recovery_is_refused_with_a_remedy() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), b"anything").unwrap();
+        let refused = read(file.path()).unwrap_err();
+        assert_eq!(refused.exit(), Exit::Usage);
+        assert!(refused.report().contains("is no recovery\n  next: take a file that"), "{}", refused.report());
+    }
+}
