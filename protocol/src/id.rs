@@ -51,6 +51,31 @@ counters! {
     Token;
 }
 
+/// Recoveries that a cell may have.
+pub const GENERATIONS_MAX: u64 = 1 << 15;
+
+impl ConfigEpoch {
+    /// The first of a generation: [`ConfigEpoch`]s that a generation counts from here never meet those of another, however far
+    /// that one had come where nobody heard of it.
+    #[must_use]
+    pub const fn first_of(generation: Generation) -> Self {
+        Self(first_of(generation))
+    }
+}
+
+impl PlacementEpoch {
+    /// The first of a generation, as for [`ConfigEpoch::first_of`].
+    #[must_use]
+    pub const fn first_of(generation: Generation) -> Self {
+        Self(first_of(generation))
+    }
+}
+
+/// Every generation has 2^32 numbers.
+const fn first_of(generation: Generation) -> u64 {
+    generation.0.saturating_mul(1 << 32).saturating_add(1)
+}
+
 /// Names one run of a node's process: 128 random bits, drawn at each start and never stored for reuse.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct BootId(pub [u8; 16]);
@@ -76,6 +101,13 @@ mod tests {
         assert_eq!(Term(6).next(), Term(7));
         assert_eq!(Slot(12).to_string(), "12");
         assert_eq!(BootId([0xab; 16]).to_string(), "ab".repeat(16));
+    }
+
+    #[test]
+    fn every_generation_counts_from_numbers_of_its_own() {
+        assert_eq!(ConfigEpoch::first_of(Generation(0)), ConfigEpoch(1));
+        assert_eq!(PlacementEpoch::first_of(Generation(3)), PlacementEpoch(3 * 4_294_967_296 + 1));
+        assert!(ConfigEpoch::first_of(Generation(GENERATIONS_MAX)) < ConfigEpoch(u64::MAX >> 16));
     }
 
     #[test]

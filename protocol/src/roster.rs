@@ -1,9 +1,11 @@
 //! Who belongs to the mesh and who votes in its cells: everything that signatures are checked against.
 
+mod recoveries;
+
 use crate::defect::Defects;
 use crate::fact::{Fact, VerifiedFact};
-use crate::id::{ConfigEpoch, Slot};
-use crate::register::{Configuration, Succession, Waiver};
+use crate::id::ConfigEpoch;
+use crate::register::{Configuration, Head, Point, Succession, VerifiedRecovery, Waiver};
 use crate::session_id::SessionId;
 use crate::sorted::insert_at;
 use hedgerow_attest::id::{CellId, NodeId};
@@ -27,8 +29,8 @@ pub const CELLS_MAX: usize = 16 * 1024;
 pub struct Roster {
     /// By node.
     members: Vec<Member>,
-    /// The end of each cell, else its latest known voter set, else that with which it began, by cell: its genesis, or the end of
-    /// the cell that was split. Each leads to those before it.
+    /// The end of each cell, else its latest known voter set or recovery, else that with which it began, by cell: its genesis, or
+    /// the end of the cell that was split. Each leads to those before it.
     charters: Vec<(CellId, VerifiedFact)>,
     /// How many cells have not ended.
     living: usize,
@@ -73,8 +75,8 @@ impl Roster {
         }
     }
 
-    /// Takes in the birth of a cell, a decided voter set that follows those known, or the end of a cell. True when anything
-    /// changed.
+    /// Takes in the birth of a cell, a decided voter set that follows those known, a recovery, or the end of a cell. True when
+    /// anything changed.
     pub fn charter(&mut self, fact: &VerifiedFact) -> bool {
         let Some((cell, _)) = fact.charter().filter(|_| self.is_news(fact)) else { return false };
         let children: Vec<CellId> = match fact.succession() {
@@ -83,6 +85,9 @@ impl Roster {
         };
         if self.charters.len() + children.len() >= CELLS_MAX {
             return false;
+        }
+        if let Some(recovery) = fact.recovered() {
+            self.undo(recovery);
         }
         match self.charter_place(&cell) {
             Ok(place) => {
@@ -106,14 +111,17 @@ impl Roster {
         self.living += 1;
     }
 
-    /// Whether a genesis, a voter set or the end of a cell says more than is known.
+    /// Whether a genesis, a voter set, a recovery or the end of a cell says more than is known. Of two recoveries in one
+    /// generation the first to come is followed.
     #[must_use]
     pub fn is_news(&self, fact: &VerifiedFact) -> bool {
-        let Some((cell, slot)) = fact.charter() else { return false };
-        match self.latest_charter(&cell) {
-            // A cell that came of a split begins with the end of another, which says nothing of slots of its own.
-            Some(known) => slot > known.charter().filter(|(of, _)| *of == cell).map_or(Slot(0), |(_, known)| known),
-            None => slot == Slot(0),
+        let Some((cell, point)) = fact.charter() else { return false };
+        // A cell that came of a split begins with the end of another, which says nothing of slots of its own.
+        let own = |known: &VerifiedFact| known.charter().filter(|(of, _)| *of == cell).map(|(_, known)| known);
+        match self.latest_charter(&cell).map(|known| own(known).unwrap_or_default()) {
+            Some(known) if fact.recovered().is_some() => point.generation > known.generation,
+            Some(known) => point > known,
+            None => point == Point::default(),
         }
     }
 
@@ -249,16 +257,25 @@ impl Roster {
         None
     }
 
-    /// The voters whose quorum decides that slot, as far as is known.
+    /// The voters whose quorum decides what comes there, as far as is known.
     #[must_use]
-    pub fn voters_at(&self, cell: &CellId, slot: Slot) -> Option<&Configuration> {
-        self.charter_before(cell, slot)?.voters_of(cell).map(|(_, voters)| voters)
+    pub fn voters_at(&self, cell: &CellId, place: Point) -> Option<&Configuration> {
+        self.charter_before(cell, place)?.voters_of(cell).map(|(_, voters)| voters)
     }
 
-    /// What put the voters in force at that slot.
-    pub(crate) fn charter_before(&self, cell: &CellId, slot: Slot) -> Option<&VerifiedFact> {
-        let decided = |fact: &&VerifiedFact| fact.voters_of(cell).is_some_and(|(at, _)| at < slot.max(Slot(1)));
+    /// What put the voters in force who decide what comes there.
+    pub(crate) fn charter_before(&self, cell: &CellId, place: Point) -> Option<&VerifiedFact> {
+        let begins = Point::default();
+        let decided = |fact: &&VerifiedFact| fact.voters_of(cell).is_some_and(|(at, _)| at < place || at == begins);
         self.latest_charter(cell)?.charters().find(decided)
+    }
+
+    /// What made the voter set of that epoch, if it was in force there.
+    pub(crate) fn charter_of_epoch(&self, cell: &CellId, place: Point, epoch: ConfigEpoch) -> Option<&VerifiedFact> {
+        let made = |fact: &&VerifiedFact| {
+            fact.voters_of(cell).is_some_and(|(at, voters)| at <= place && voters.epoch == epoch)
+        };
+        self.latest_charter(cell)?.charters().find(made)
     }
 
     /// The last that is known of the cell's voters, or its end.
@@ -266,7 +283,7 @@ impl Roster {
         self.charters.get(self.charter_place(cell).ok()?).map(|(_, last)| last)
     }
 
-    /// Every genesis, every voter set and every end of a cell.
+    /// Every genesis, every voter set, every recovery and every end of a cell.
     pub(crate) fn charters(&self) -> impl Iterator<Item = &VerifiedFact> {
         self.charters.iter().flat_map(|(cell, last)| own_charters(*cell, last))
     }
@@ -310,6 +327,7 @@ impl<'a> CellBook<'a> {
             | Fact::Policy(..)
             | Fact::Deployment(_)
             | Fact::NodeClasses(_)
+            | Fact::Recovery(_)
             | Fact::Decision(_) => unreachable!("every chain of voter sets begins with a genesis"),
         }
     }
@@ -320,10 +338,19 @@ impl<'a> CellBook<'a> {
         self.genesis().charter().map(|(cell, _)| cell).expect("a chain begins with a genesis")
     }
 
-    /// The voter set with which it began.
+    /// The voter set with which its present generation began, and the head of the register that nothing was decided in since.
     #[must_use]
-    pub fn birth(self) -> &'a Configuration {
-        self.voters().last().expect("every cell begins with voters")
+    pub fn beginning(self) -> (&'a Configuration, Head) {
+        match self.recovery() {
+            Some(recovery) => (&recovery.voters, recovery.head()),
+            None => (self.voters().last().expect("every cell begins with voters"), Head::genesis(self.cell)),
+        }
+    }
+
+    /// The last recovery of the cell.
+    #[must_use]
+    pub fn recovery(self) -> Option<&'a VerifiedRecovery> {
+        own_charters(self.cell, self.last).find_map(VerifiedFact::recovered)
     }
 
     /// The latest known voter set.

@@ -47,7 +47,8 @@ impl Table {
         let node = mesh.member(me, "eu").node();
         let mut cell = Cell::new(node, BootId([1; 16]), ElectionConfig::local(), Sound);
         cell.open(at(0), id, &roster);
-        let decision = three_voters(&mesh, id).verify(roster.voters_at(&id, Slot(1)).unwrap()).unwrap();
+        let decision =
+            three_voters(&mesh, id).verify(roster.voters_at(&id, Head::genesis(id).next()).unwrap()).unwrap();
         let mut outcomes = Vec::new();
         cell.decided(at(0), &decision, &mut outcomes);
         let rng = ChaCha8Rng::seed_from_u64(1);

@@ -23,7 +23,7 @@ impl<D: Defects> Cell<D> {
         }
         // A head that could not be proven, or an accepted value that did not come along: the vote is no use.
         let behind = grant.head.slot > seat.head.slot;
-        let next = seat.head.slot.next();
+        let next = seat.head.next();
         let pending = grant.accepted.filter(|_| grant.head.slot == seat.head.slot);
         if behind || (pending.is_some() && accepted.is_none()) {
             return;
@@ -35,7 +35,7 @@ impl<D: Defects> Cell<D> {
         };
         let Some(round) = round.filter(|round| (round.term, round.nonce) == (grant.term, grant.nonce)) else { return };
         round.votes.insert(grant.voter);
-        if let (Some((term, _)), Some(value)) = (pending, accepted.filter(|value| value.slot == next)) {
+        if let (Some((term, _)), Some(value)) = (pending, accepted.filter(|value| value.point() == next)) {
             round.note(term, value);
         }
         self.count(now, outcomes);
@@ -98,10 +98,9 @@ impl<D: Defects> Cell<D> {
 impl Seat {
     /// Of what the voters and this node itself accepted, the value of the highest term (Paxos, phase 2a).
     fn inherit(&self, granted: Option<(Term, Value)>) -> Option<Value> {
-        let next = self.head.slot.next();
-        let own = self.record.accepted.as_ref().map(|accepted| (accepted.term, accepted.value.clone()));
+        let own = self.accepted().map(|accepted| (accepted.term, accepted.value.clone()));
         // What was granted with an older head was decided meanwhile, and its voter accepted nothing for this slot.
-        let (own, granted) = (own.filter(|own| own.1.slot == next), granted.filter(|granted| granted.1.slot == next));
+        let granted = granted.filter(|granted| granted.1.point() == self.head.next());
         match (own, granted) {
             (Some(own), Some(granted)) => Some(if granted.0 > own.0 { granted.1 } else { own.1 }),
             (own, granted) => own.or(granted).map(|(_, value)| value),

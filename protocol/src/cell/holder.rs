@@ -20,8 +20,11 @@ impl<D: Defects> Cell<D> {
         let Some(seat) = self.seat.as_mut() else { return };
         let Role::Holding(holding) = &mut seat.role else { return };
         if fx.now >= holding.until && !self.defects.has(Defect::StaleHolderActs) {
-            let (term, asks) = (holding.term, holding.asks);
+            let (term, asks, until) = (holding.term, holding.asks, holding.until);
             seat.role = Role::Idle;
+            // Whoever held it knows best that it has run out.
+            let ended = seat.lease_of(me, term, until);
+            seat.known = Some(seat.known.filter(|known| !ended.supersedes(Some(known))).unwrap_or(ended));
             seat.release(fx, me, boot, asks);
             outcomes.push(Outcome::Lost(term));
         } else if fx.now >= holding.next_renewal {

@@ -12,6 +12,7 @@ mod count;
 mod handover;
 mod holder;
 mod mishap;
+mod opening;
 mod state;
 mod voter;
 

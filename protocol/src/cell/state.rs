@@ -6,10 +6,9 @@ use super::handover::Parting;
 use super::voter::OpenGrant;
 use crate::core::Effects;
 use crate::defect::{Defect, Defects, Sound};
-use crate::election::{ClockCheck, ElectionConfig, KnownLease, LeaseHint, VoterRecord};
+use crate::election::{Accepted, ClockCheck, ElectionConfig, KnownLease, LeaseHint, VoterRecord};
 use crate::id::{BootId, Generation, Term, Token};
 use crate::register::{Acceptance, Configuration, Head, Value, VerifiedDecision};
-use crate::roster::Roster;
 use crate::time::Mono;
 use hedgerow_attest::id::{CellId, NodeId};
 use std::collections::BTreeMap;
@@ -25,7 +24,7 @@ pub(crate) struct Cell<D = Sound> {
     pub(super) boot: BootId,
     pub(super) config: ElectionConfig,
     pub(super) seat: Option<Seat>,
-    restored: BTreeMap<CellId, VoterRecord>,
+    pub(super) restored: BTreeMap<CellId, VoterRecord>,
     pub(super) halted: bool,
     /// Whether this node's clock may time leases.
     pub(super) clock: ClockCheck,
@@ -160,51 +159,11 @@ impl<D: Defects> Cell<D> {
         }
     }
 
-    /// What was promised and accepted in earlier runs. Before [`Cell::open`].
-    pub(crate) fn restore(&mut self, votes: BTreeMap<CellId, VoterRecord>) {
-        self.restored = votes;
-    }
-
-    /// Takes a seat in the cell of this node's region.
-    pub(crate) fn open(&mut self, now: Mono, cell: CellId, roster: &Roster) {
-        let Some(book) = roster.cell(&cell) else { return };
-        let record = self.restored.remove(&cell).unwrap_or_default();
-        let promised = record.promise.map_or(Term(0), |promise| promise.term);
-        // What a promise to another binds is forgotten by a restart, so it is waited out in full. A promise to this node
-        // itself binds nobody: its earlier run is over.
-        let forgets = self.defects.has(Defect::NoRestartWait);
-        let bound = record.promise.is_some_and(|promise| promise.holder != self.me) && !forgets;
-        self.seat = Some(Seat {
-            cell,
-            generation: Generation(0),
-            head: Head::genesis(cell),
-            head_decision: None,
-            in_force: book.birth().clone(),
-            in_force_decision: None,
-            record,
-            until: Mono(0),
-            released: false,
-            blocked_until: if bound { now + self.config.voter_span() } else { Mono(0) },
-            writing: None,
-            role: Role::Idle,
-            max_term: promised,
-            known: None,
-            vacancy: None,
-            unled: None,
-            parting: None,
-            back_off: Mono(0),
-            denied_until: Mono(0),
-            grants: BTreeMap::new(),
-            acceptances: BTreeMap::new(),
-            own_acceptances: Vec::new(),
-        });
-    }
-
     /// A slot of a register was decided and adopted.
     pub(crate) fn decided(&mut self, now: Mono, decision: &VerifiedDecision, outcomes: &mut Vec<Outcome>) {
         let (me, span, headless) = (self.me, self.config.voter_span(), self.defects.has(Defect::NewVoterWithoutHead));
         let Some(seat) = self.seat.as_mut().filter(|seat| seat.cell == decision.value.cell) else { return };
-        if (decision.value.generation, decision.value.slot) <= (seat.head.generation, seat.head.slot) {
+        if decision.value.point() <= seat.head.point() {
             return;
         }
         seat.head = decision.value.head();
@@ -260,14 +219,7 @@ impl<D: Defects> Cell<D> {
     pub(crate) fn known(&self, now: Mono) -> Option<KnownLease> {
         let seat = self.seat.as_ref()?;
         match &seat.role {
-            Role::Holding(holding) if holding.until > now => Some(KnownLease {
-                cell: seat.cell,
-                generation: seat.generation,
-                config_epoch: seat.in_force.epoch,
-                term: holding.term,
-                holder: self.me,
-                until: holding.until,
-            }),
+            Role::Holding(holding) if holding.until > now => Some(seat.lease_of(self.me, holding.term, holding.until)),
             Role::Holding(_) | Role::Asking(_) | Role::Idle => seat.known,
         }
     }
@@ -368,6 +320,12 @@ impl<D: Defects> Cell<D> {
 }
 
 impl Seat {
+    /// A lease of this node's own, as it tells others.
+    pub(super) fn lease_of(&self, holder: NodeId, term: Term, until: Mono) -> KnownLease {
+        let (cell, generation, config_epoch) = (self.cell, self.generation, self.in_force.epoch);
+        KnownLease { cell, generation, config_epoch, term, holder, until }
+    }
+
     /// Whose votes this node counts.
     pub(super) fn electorate(&self) -> Electorate {
         Electorate::over(&self.in_force, self.pending())
@@ -379,10 +337,14 @@ impl Seat {
         }
     }
 
+    /// What this node accepted for the next slot, and under which term.
+    pub(super) fn accepted(&self) -> Option<&Accepted> {
+        self.record.accepted.as_ref().filter(|accepted| accepted.value.point() == self.head.next())
+    }
+
     /// The value that this node accepted for the next slot.
     pub(super) fn pending(&self) -> Option<&Value> {
-        let next = self.head.slot.next();
-        self.record.accepted.as_ref().map(|accepted| &accepted.value).filter(|value| value.slot == next)
+        self.accepted().map(|accepted| &accepted.value)
     }
 
     fn drop_settled_proposal(&mut self) {

@@ -201,7 +201,6 @@ impl Seat {
     }
 
     fn grant(&self, campaign: &Campaign, candidate: NodeId, me: NodeId) -> Grant {
-        let accepted = self.record.accepted.as_ref().filter(|accepted| accepted.value.slot == self.head.slot.next());
         Grant {
             cell: campaign.cell,
             generation: campaign.generation,
@@ -212,7 +211,7 @@ impl Seat {
             nonce: campaign.nonce,
             voter: me,
             head: self.head,
-            accepted: accepted.map(|accepted| (accepted.term, accepted.value.digest())),
+            accepted: self.accepted().map(|accepted| (accepted.term, accepted.value.digest())),
         }
     }
 
@@ -256,7 +255,7 @@ impl Seat {
             return refused(Refusal::Head { cell: self.cell, head: self.head });
         }
         let exchanged = self.record.accepted.as_ref().is_some_and(|accepted| {
-            let rivals = accepted.value.slot == value.slot && accepted.value != *value;
+            let rivals = accepted.value.point() == value.point() && accepted.value != *value;
             rivals && accepted.term >= asks.term && !defects.has(Defect::AcceptedReplacedAtSameTerm)
         });
         if exchanged || !self.may_promise(defects, asks, now) {

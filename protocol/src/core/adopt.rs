@@ -12,7 +12,7 @@ use crate::fact::{
 };
 use crate::id::{Incarnation, Token};
 use crate::membership::{Finding, RemotePeer};
-use crate::register::{Content, VerifiedDecision};
+use crate::register::{Content, Point, VerifiedDecision};
 use hedgerow_attest::id::NodeId;
 use std::sync::Arc;
 
@@ -52,6 +52,7 @@ impl<D: Defects> MeshCore<D> {
             return (Adoption::Known, None);
         }
         self.make_room(fx, fact);
+        self.make_way(fx, fact);
         let adoption = self.shelve(fact);
         if adoption != Adoption::Fresh {
             return (adoption, None);
@@ -98,6 +99,7 @@ impl<D: Defects> MeshCore<D> {
                     | Fact::Policy(..)
                     | Fact::Deployment(_)
                     | Fact::NodeClasses(_)
+                    | Fact::Recovery(_)
                     | Fact::Decision(_) => false,
                 };
                 !self.facts.get(&FactKey::Record(charge.accused())).is_some_and(later)
@@ -108,10 +110,17 @@ impl<D: Defects> MeshCore<D> {
                 let ended = self.roster.end_of(&rollup.cell).is_some();
                 !ended && (!stale || self.defects.has(Defect::StaleHolderActs))
             }
-            Fact::Decision(decision) => !self.is_over(decision),
+            Fact::Decision(decision) => {
+                !self.is_over(decision) && !self.roster.is_undone(&decision.value.cell, decision.value.point())
+            }
             // Nobody else speaks for this node; what it said in an earlier run is behind it.
             Fact::Record(record) => record.node != self.config.me || record.boot == self.config.boot,
-            Fact::Member(_) | Fact::Genesis(_) | Fact::Policy(..) | Fact::Deployment(_) | Fact::NodeClasses(_) => true,
+            Fact::Member(_)
+            | Fact::Genesis(_)
+            | Fact::Recovery(_)
+            | Fact::Policy(..)
+            | Fact::Deployment(_)
+            | Fact::NodeClasses(_) => true,
         }
     }
 
@@ -142,6 +151,7 @@ impl<D: Defects> MeshCore<D> {
             }
             Fact::Deployment(_) | Fact::NodeClasses(_) => self.touch(),
             Fact::Decision(decision) => self.follow_decision(fx, decision),
+            Fact::Recovery(recovery) => self.follow_recovery(fx, recovery),
         }
     }
 
@@ -191,7 +201,7 @@ impl<D: Defects> MeshCore<D> {
 
     fn follow_rollup(&mut self, fx: &mut Effects<'_>, rollup: &Rollup) {
         self.raise_fence(fx, rollup.cell, |fence| {
-            fence.generation = rollup.generation;
+            fence.reach(Point { generation: rollup.generation, slot: fence.slot });
             fence.term = rollup.term;
         });
         if Some(rollup.cell) == self.home {
@@ -205,10 +215,7 @@ impl<D: Defects> MeshCore<D> {
 
     fn follow_decision(&mut self, fx: &mut Effects<'_>, decision: &VerifiedDecision) {
         let value = &decision.value;
-        self.raise_fence(fx, value.cell, |fence| {
-            fence.generation = value.generation;
-            fence.slot = fence.slot.max(value.slot);
-        });
+        self.raise_fence(fx, value.cell, |fence| fence.reach(value.point()));
         match &value.content {
             Content::Configuration(next) => {
                 let (cell, epoch, voters) = (value.cell, next.epoch, next.voters.len());
@@ -272,6 +279,7 @@ impl<D: Defects> MeshCore<D> {
             | Fact::Policy(..)
             | Fact::Deployment(_)
             | Fact::NodeClasses(_)
+            | Fact::Recovery(_)
             | Fact::Decision(_) => self.publish(fx, fact, None),
         }
     }

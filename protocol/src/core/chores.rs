@@ -120,6 +120,7 @@ impl<D: Defects> MeshCore<D> {
             | Fact::Policy(..)
             | Fact::Deployment(_)
             | Fact::NodeClasses(_)
+            | Fact::Recovery(_)
             | Fact::Decision(_) => None,
         }
     }

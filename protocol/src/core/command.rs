@@ -30,6 +30,10 @@ impl<D: Defects> MeshCore<D> {
                 done(fx, id);
             }
             Command::Announce(fact) => self.announce(fx, id, &fact),
+            Command::DraftRecovery => match self.draft_recovery(fx.now) {
+                Ok(draft) => fx.push(Output::Reply { id, reply: Reply::Draft(Box::new(draft)), after: None }),
+                Err(refusal) => refuse(fx, id, refusal),
+            },
             Command::Settled(settled) => {
                 self.settled_here(fx, settled);
                 done(fx, id);

@@ -98,9 +98,20 @@ impl<D: Defects> MeshCore<D> {
         Some(Split { halves: [self.half(near, &prospects)?, self.half(far, &prospects)?] })
     }
 
-    /// Half of a cell with as many voters as it should have and can have: those who vote already first, then whoever has
-    /// served for long.
+    /// Half of a cell with its voters.
     fn half(&self, members: Vec<NodeId>, prospects: &BTreeMap<NodeId, Prospect<'_>>) -> Option<Half> {
+        let voters = self.first_voters(ConfigEpoch(1), &members, prospects)?;
+        Some(Half { voters, members })
+    }
+
+    /// As many voters as a cell of these members should have and can have: those who vote already first, then whoever has
+    /// served for long.
+    pub(super) fn first_voters(
+        &self,
+        epoch: ConfigEpoch,
+        members: &[NodeId],
+        prospects: &BTreeMap<NodeId, Prospect<'_>>,
+    ) -> Option<Configuration> {
         let election = &self.config.election;
         let votes = |node: &NodeId| self.cell.voters().is_some_and(|voters| voters.has(node));
         let serves = |node: &NodeId| match prospects.get(node)?.presence {
@@ -117,8 +128,7 @@ impl<D: Defects> MeshCore<D> {
             .iter()
             .take(count)
             .filter_map(|(.., node)| prospects.get(node).map(|prospect| Voter { node: *node, key: prospect.key }));
-        let voters = Configuration::trusting(election.trust, ConfigEpoch(1), chosen.collect());
-        Some(Half { voters, members })
+        Some(Configuration::trusting(election.trust, epoch, chosen.collect()))
     }
 
     /// Ends this cell in one that took it in, or takes in the nearest that is as small and has a higher id.

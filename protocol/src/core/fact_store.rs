@@ -80,7 +80,7 @@ impl<D: Defects> FactStore<D> {
         }
     }
 
-    /// The roster took in a genesis or a voter set.
+    /// The roster took in a genesis, a voter set, a recovery or the end of a cell, or forgot it again.
     pub(crate) fn chartered(&mut self, fact: &VerifiedFact) {
         self.charters.toggle(fact, self.defects);
     }
@@ -142,6 +142,7 @@ impl<D: Defects> FactStore<D> {
             | Fact::Rollup(_)
             | Fact::Policy(..)
             | Fact::NodeClasses(_)
+            | Fact::Recovery(_)
             | Fact::Decision(_) => None,
         })
     }
@@ -232,6 +233,7 @@ impl<D: Defects> FactStore<D> {
             | FactKey::Placement(..)
             | FactKey::Retirement(_)
             | FactKey::End(_)
+            | FactKey::Recovery(..)
             | FactKey::Rollup(_)
             | FactKey::NodeClasses => ISSUERS_MAX,
         };

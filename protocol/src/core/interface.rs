@@ -2,11 +2,13 @@
 
 use super::snapshot::{Snapshot, StoreOp};
 use crate::fact::{Health, Scope, SignedStatement, Statement, VerifiedFact};
-use crate::id::{ConfigEpoch, Incarnation, PlacementEpoch, Term, Token};
+use crate::id::{ConfigEpoch, Generation, Incarnation, PlacementEpoch, Term, Token};
 use crate::placement::{Settled, TableFault};
+use crate::register::Recovery;
 use crate::time::Mono;
 use crate::view::MemberState;
 use crate::wire::VerifiedMessage;
+use hedgerow_attest::digest::Sha256Digest;
 use hedgerow_attest::id::{CellId, NodeId};
 use hedgerow_attest::member::Member;
 use std::net::SocketAddr;
@@ -108,6 +110,9 @@ pub enum Command {
     Announce(Box<VerifiedFact>),
     /// What this node's sessions have handed over; said again whenever it changes.
     Settled(Settled),
+    /// Say what operators may sign so that the cell of this node, which lost its quorum, goes on. Replied to with
+    /// [`Reply::Draft`].
+    DraftRecovery,
     /// Announce that the process ends and comes back. Replied to when the announcement was handed over.
     Stop,
     /// Announce that this node takes no more work and will leave.
@@ -211,6 +216,8 @@ pub enum Hint {
 pub enum Reply {
     /// Done, and durable where it has to be.
     Done,
+    /// What operators may sign.
+    Draft(Box<Recovery>),
     /// Not done; nothing changed.
     Refused(CommandRefusal),
 }
@@ -230,6 +237,15 @@ pub enum CommandRefusal {
     /// The node has not started, has left, or lost its storage.
     #[error("command to a core that is not running")]
     NotRunning,
+    /// The region of this node has no cell yet.
+    #[error("recovery where there is no cell")]
+    NoCell,
+    /// Somebody leads the cell, as far as this node knows: it needs no recovery.
+    #[error("recovery of a cell that somebody leads")]
+    Led,
+    /// No member of the cell that runs may vote, or none has run for long enough.
+    #[error("recovery of a cell in which nobody can vote")]
+    Voterless,
 }
 
 /// Something that people may want to read. Nothing is decided by events.
@@ -299,6 +315,27 @@ pub enum Event {
         kept: CellId,
         /// The other.
         other: CellId,
+    },
+    /// The operators gave a cell that had lost its quorum other voters.
+    CellRecovered {
+        /// The cell.
+        cell: CellId,
+        /// The generation that begins.
+        generation: Generation,
+        /// How many vote.
+        voters: usize,
+    },
+    /// The operators signed two recoveries for one generation, and nodes may follow either. Wake somebody: one for the next
+    /// generation ends both.
+    TwoRecoveries {
+        /// The cell.
+        cell: CellId,
+        /// The generation.
+        generation: Generation,
+        /// The one that this node follows.
+        kept: Sha256Digest,
+        /// The one that came later.
+        other: Sha256Digest,
     },
     /// A cell ended: others took its place.
     CellEnded {

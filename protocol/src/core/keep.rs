@@ -31,9 +31,10 @@ impl<D: Defects> MeshCore<D> {
     /// Any fact that this node knows.
     pub(super) fn known_fact(&self, key: &FactKey) -> Option<&VerifiedFact> {
         match key {
-            FactKey::Genesis(cell) | FactKey::Configuration(cell, _) | FactKey::End(cell) => {
-                self.roster.charters_of(cell).find(|fact| fact.key() == key)
-            }
+            FactKey::Genesis(cell)
+            | FactKey::Configuration(cell, _)
+            | FactKey::Recovery(cell, _)
+            | FactKey::End(cell) => self.roster.charters_of(cell).find(|fact| fact.key() == key),
             FactKey::Member(_)
             | FactKey::Policy(_)
             | FactKey::PolicyChild(..)
@@ -51,7 +52,9 @@ impl<D: Defects> MeshCore<D> {
     /// Who has to hear of the fact. What is said of a node whose region has no cell yet concerns everybody.
     pub(super) fn scope(&self, fact: &VerifiedFact) -> Scope {
         match fact.fact() {
-            Fact::Genesis(_) | Fact::Policy(..) | Fact::Deployment(_) | Fact::NodeClasses(_) => Scope::Mesh,
+            Fact::Genesis(_) | Fact::Recovery(_) | Fact::Policy(..) | Fact::Deployment(_) | Fact::NodeClasses(_) => {
+                Scope::Mesh
+            }
             Fact::Rollup(_) => Scope::Directory,
             Fact::Decision(decision) => match &decision.value.content {
                 Content::Configuration(_) | Content::Split(_) | Content::Absorb(_) | Content::MergeInto(_) => {

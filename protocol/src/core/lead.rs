@@ -10,9 +10,9 @@ use crate::cell::{Outcome, Standing};
 use crate::defect::Defects;
 use crate::election::{ClockVerdict, Grant, LeaseHint};
 use crate::fact::{Fact, FactKey, Liveness, NodeState, Scope, VerifiedFact};
-use crate::id::{ConfigEpoch, Slot, Token};
+use crate::id::{ConfigEpoch, Generation, Slot, Token};
 use crate::placement::draw;
-use crate::register::{Acceptance, VerifiedDecision};
+use crate::register::{Acceptance, Point, VerifiedDecision};
 use crate::time::Mono;
 use crate::wire::{VerifiedExchange, VerifiedLease, VerifiedMessage};
 use hedgerow_attest::id::{CellId, NodeId};
@@ -61,8 +61,9 @@ impl<D: Defects> MeshCore<D> {
         let mut outcomes = Vec::new();
         match message {
             VerifiedLease::Campaign(campaign) => {
-                self.tell_end(fx, from, &campaign.cell);
-                self.catch_up(fx, from, &campaign.cell, campaign.config_epoch, campaign.head);
+                let asked = Point { generation: campaign.generation, slot: campaign.head };
+                self.tell_turn(fx, from, &campaign.cell, asked);
+                self.catch_up(fx, from, &campaign.cell, campaign.config_epoch, asked);
                 self.cell.campaign(fx, from, &campaign);
             }
             VerifiedLease::Grant(mut reply) => {
@@ -79,8 +80,9 @@ impl<D: Defects> MeshCore<D> {
             }
             VerifiedLease::Abandon(abandon) => self.cell.abandoned(fx.now, from, &abandon),
             VerifiedLease::Propose(propose) => {
-                self.tell_end(fx, from, &propose.value.cell);
-                let before = Slot(propose.value.slot.0.saturating_sub(1));
+                let Point { generation, slot } = propose.value.point();
+                let before = Point { generation, slot: Slot(slot.0.saturating_sub(1)) };
+                self.tell_turn(fx, from, &propose.value.cell, before);
                 self.catch_up(fx, from, &propose.value.cell, propose.config_epoch, before);
                 let fit = self.is_fit(&propose.value);
                 self.cell.proposed(fx, from, propose, fit);
@@ -100,8 +102,14 @@ impl<D: Defects> MeshCore<D> {
         self.settle(fx, outcomes);
     }
 
-    /// Whoever asks a voter of a cell that ended has missed its end.
-    fn tell_end(&self, fx: &mut Effects<'_>, to: NodeId, cell: &CellId) {
+    /// Whoever asks a voter of a cell that ended, or in a generation that did, has missed that.
+    fn tell_turn(&self, fx: &mut Effects<'_>, to: NodeId, cell: &CellId, asked: Point) {
+        let is_later = |fact: &&VerifiedFact| fact.recovered().is_some_and(|it| it.generation > asked.generation);
+        let missed: Vec<VerifiedFact> = self.roster.charters_of(cell).filter(is_later).cloned().collect();
+        if !missed.is_empty() {
+            fx.sometimes("a candidate was told that its cell had been recovered");
+            fx.send(to, Lane::Rpc, VerifiedMessage::Exchange(VerifiedExchange::Push(missed)));
+        }
         if let Some(Fact::Decision(end)) = self.roster.end_of(cell).map(VerifiedFact::fact) {
             fx.sometimes("a candidate was told that its cell had ended");
             tell_decided(fx, &BTreeSet::from([to]), end, None);
@@ -109,14 +117,20 @@ impl<D: Defects> MeshCore<D> {
     }
 
     /// Asks somebody who knows more of the register of the own cell for it, voter sets first.
-    fn catch_up(&self, fx: &mut Effects<'_>, from: NodeId, cell: &CellId, epoch: ConfigEpoch, head: Slot) {
+    fn catch_up(&self, fx: &mut Effects<'_>, from: NodeId, cell: &CellId, epoch: ConfigEpoch, head: Point) {
         let (Some(voters), Some(known)) = (self.cell.voters(), self.cell.head()) else { return };
-        if self.home != Some(*cell) || (epoch <= voters.epoch && head <= known.slot) {
+        if self.home != Some(*cell) || (epoch <= voters.epoch && head <= known.point()) {
             return;
+        }
+        if head.generation > known.generation {
+            let missing = (known.generation.0 + 1..=head.generation.0).take(VOTER_SETS_ASKED);
+            let keys = missing.map(|number| FactKey::Recovery(*cell, Generation(number)).hash()).collect();
+            let pull = VerifiedExchange::Pull { scope: Scope::Mesh, keys };
+            return fx.send(from, Lane::Rpc, VerifiedMessage::Exchange(pull));
         }
         let missing = (voters.epoch.0 + 1..=epoch.0).take(VOTER_SETS_ASKED);
         let sets = missing.map(|epoch| FactKey::Configuration(*cell, ConfigEpoch(epoch)));
-        let missed = self.missed_placements(cell, head.0.saturating_sub(known.slot.0));
+        let missed = self.missed_placements(cell, head.slot.0.saturating_sub(known.slot.0));
         let placements = missed.iter().chain([&FactKey::Retirement(*cell)]).map(FactKey::hash).collect();
         for (scope, keys) in [(Scope::Mesh, sets.map(|key| key.hash()).collect()), (Scope::Cell(*cell), placements)] {
             fx.send(from, Lane::Rpc, VerifiedMessage::Exchange(VerifiedExchange::Pull { scope, keys }));

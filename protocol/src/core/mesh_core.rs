@@ -20,6 +20,7 @@ use crate::placement::{PlacementTable, Policies};
 use crate::roster::Roster;
 use crate::time::{Mono, Wall};
 use crate::view::MemberState;
+use hedgerow_attest::digest::Sha256Digest;
 use hedgerow_attest::id::{CellId, NodeId};
 use hedgerow_attest::root::TrustRoot;
 use hedgerow_attest::time::UnixSeconds;
@@ -42,6 +43,8 @@ pub struct MeshCore<D = Sound> {
     /// The table of each cell that was verified and is followed.
     pub(super) placements: BTreeMap<CellId, PlacementTable>,
     pub(super) fences: BTreeMap<CellId, Fence>,
+    /// Recoveries that came second in their generation, by digest.
+    pub(super) disobeyed: BTreeSet<Sha256Digest>,
     /// Counts what may make a difference to the rollup of the own cell.
     pub(super) changes: u64,
     pub(super) own: OwnRecord,
@@ -104,6 +107,7 @@ impl<D: Defects> MeshCore<D> {
             policies: Policies::default(),
             placements: BTreeMap::new(),
             fences: BTreeMap::new(),
+            disobeyed: BTreeSet::new(),
             changes: 0,
             own: OwnRecord::default(),
             swim: Swim::new(config.me, config.swim, config.repair, defects),

@@ -23,6 +23,7 @@ mod mesh_core;
 mod own_record;
 mod place;
 mod receive;
+mod recover;
 mod retire;
 mod rollup;
 mod shelf;

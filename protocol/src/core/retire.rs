@@ -5,10 +5,11 @@ use super::interface::Lane;
 use super::mesh_core::MeshCore;
 use crate::defect::Defects;
 use crate::fact::{FactKey, VerifiedFact};
-use crate::id::{PlacementEpoch, Slot};
+use crate::id::{Generation, PlacementEpoch, Slot};
 use crate::name::ClassName;
 use crate::placement::{Holdings, PlacementTable, Settled, same_nodes};
 use crate::register::{Content, VerifiedDecision};
+use crate::roster::CellBook;
 use crate::time::Mono;
 use crate::wire::VerifiedMessage;
 use hedgerow_attest::id::{CellId, NodeId};
@@ -50,7 +51,14 @@ impl<D: Defects> MeshCore<D> {
     /// The number of the last table of the cell, or of one that led to it: numbers go on, so that a retirement speaks of both.
     pub(super) fn last_epoch(&self, cell: &CellId) -> PlacementEpoch {
         let tables = self.own_table(cell).into_iter().chain(self.heirlooms(cell));
-        tables.map(|table| table.epoch).max().unwrap_or_default()
+        let last = tables.map(|table| table.epoch).max().unwrap_or_default();
+        last.max(PlacementEpoch(self.first_epoch(cell).0 - 1))
+    }
+
+    /// The number with which the tables of the present generation of a cell begin.
+    fn first_epoch(&self, cell: &CellId) -> PlacementEpoch {
+        let recovery = self.roster.cell(cell).and_then(CellBook::recovery);
+        PlacementEpoch::first_of(recovery.map_or(Generation(0), |recovery| recovery.generation))
     }
 
     /// The last tables of cells that ended and led to this one.
@@ -141,6 +149,15 @@ impl<D: Defects> MeshCore<D> {
         self.touch();
     }
 
+    /// A recovery does not count what was decided there: the table before it is followed again.
+    pub(super) fn forget_placement(&mut self, key: &FactKey) {
+        let FactKey::Placement(cell, epoch) = key else { return };
+        if let Some(kept) = self.retiring.kept.get_mut(cell) {
+            kept.remove(epoch);
+        }
+        self.placements.remove(cell);
+    }
+
     /// The detail of a cell is kept no longer.
     pub(super) fn forget_placements(&mut self, cell: &CellId) {
         self.retiring.kept.remove(cell);
@@ -148,8 +165,9 @@ impl<D: Defects> MeshCore<D> {
 
     /// Keys of the placements that may have been decided in the slots that this node missed.
     pub(super) fn missed_placements(&self, cell: &CellId, slots: u64) -> Vec<FactKey> {
-        let known = self.retiring.kept.get(cell).and_then(BTreeSet::last).copied().unwrap_or_default().0;
-        let missed = known.saturating_add(1)..=known.saturating_add(slots.min(PLACEMENTS_ASKED));
+        let known = self.retiring.kept.get(cell).and_then(BTreeSet::last).copied().unwrap_or_default();
+        let first = known.next().max(self.first_epoch(cell)).0;
+        let missed = (first..).take(usize::try_from(slots.min(PLACEMENTS_ASKED)).unwrap_or(0));
         missed.map(|epoch| FactKey::Placement(*cell, PlacementEpoch(epoch))).collect()
     }
 

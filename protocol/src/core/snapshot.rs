@@ -4,6 +4,7 @@ use crate::defect::{Defects, Sound};
 use crate::election::VoterRecord;
 use crate::fact::{FactDecodeError, FactKey, FactRefusal, SignedFact, VerifiedFact};
 use crate::id::{Generation, Incarnation, Slot, Term};
+use crate::register::Point;
 use crate::roster::Roster;
 use hedgerow_attest::id::CellId;
 use hedgerow_attest::root::TrustRoot;
@@ -68,6 +69,17 @@ pub(crate) struct Fence {
     pub(crate) generation: Generation,
     pub(crate) slot: Slot,
     pub(crate) term: Term,
+}
+
+impl Fence {
+    /// Something was seen there. Each generation counts its terms afresh.
+    pub(crate) fn reach(&mut self, seen: Point) {
+        if seen.generation > self.generation {
+            *self = Self { generation: seen.generation, slot: seen.slot, term: Term(0) };
+        } else if seen.generation == self.generation {
+            self.slot = self.slot.max(seen.slot);
+        }
+    }
 }
 
 /// What was durable when the last run ended, checked again.

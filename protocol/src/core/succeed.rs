@@ -58,7 +58,7 @@ impl<D: Defects> MeshCore<D> {
         let decided = self.roster.charters_of(cell).chain(self.facts.iter()).filter_map(VerifiedFact::decided);
         let mut known: Vec<VerifiedDecision> =
             decided.filter(|decision| decision.value.cell == *cell).cloned().collect();
-        known.sort_by_key(|decision| decision.value.slot);
+        known.sort_by_key(|decision| decision.value.point());
         known
     }
 
@@ -88,6 +88,7 @@ impl<D: Defects> MeshCore<D> {
             | Fact::Policy(..)
             | Fact::Deployment(_)
             | Fact::NodeClasses(_)
+            | Fact::Recovery(_)
             | Fact::Decision(_) => false,
         };
         moved.extend(self.facts.take_strays(of_region));
@@ -107,6 +108,7 @@ impl<D: Defects> MeshCore<D> {
                 | Fact::Policy(..)
                 | Fact::Deployment(_)
                 | Fact::NodeClasses(_)
+                | Fact::Recovery(_)
                 | Fact::Decision(_) => {}
             }
         }
@@ -117,7 +119,8 @@ impl<D: Defects> MeshCore<D> {
     /// Gives up the detail of cells of a region that ended, or never counted. Of one that led to the own cell the last
     /// placement stays.
     fn give_up_all_but(&mut self, fx: &mut Effects<'_>, region: &Region, living: &[CellId]) -> Vec<VerifiedFact> {
-        let of_region = |cell: &CellId| self.roster.cell(cell).is_some_and(|book| book.region() == region);
+        // A cell that is not known any more came of a split that a recovery does not count.
+        let of_region = |cell: &CellId| self.roster.cell(cell).is_none_or(|book| book.region() == region);
         let over: Vec<CellId> = self.facts.kept().filter(|cell| of_region(cell) && !living.contains(cell)).collect();
         let mut heirlooms: Vec<CellId> = over.iter().filter(|cell| self.is_heirloom(cell)).copied().collect();
         heirlooms.drain(..heirlooms.len().saturating_sub(HEIRLOOMS_MAX));

@@ -138,6 +138,7 @@ impl<D: Defects> MeshCore<D> {
             let own = self.cell.known(now).filter(|known| known.cell == cell).map(|known| AggregatorView {
                 cell,
                 holder: known.holder,
+                generation: known.generation,
                 term: known.term,
                 config_epoch: known.config_epoch,
                 voters,
@@ -146,6 +147,7 @@ impl<D: Defects> MeshCore<D> {
             let reported = self.rollup(&cell).map(|rollup| AggregatorView {
                 cell,
                 holder: rollup.holder,
+                generation: rollup.generation,
                 term: rollup.term,
                 config_epoch: rollup.config_epoch,
                 voters,
@@ -153,7 +155,9 @@ impl<D: Defects> MeshCore<D> {
             });
             // In the own cell acknowledgements know more than rollups, unless a rollup speaks of a later term.
             let view = match (own, reported) {
-                (Some(own), Some(reported)) if reported.term > own.term => Some(reported),
+                (Some(own), Some(reported)) if (reported.generation, reported.term) > (own.generation, own.term) => {
+                    Some(reported)
+                }
                 (own, reported) => own.or(reported),
             };
             if let Some(view) = view {

@@ -1,9 +1,9 @@
-//! The voters of a cell as facts: a genesis, the decided voter sets since, and the end of the cell, each with the one before
-//! it. The register of a cell that came of a split begins with the end of that one.
+//! The voters of a cell as facts: a genesis, the decided voter sets since, recoveries, and the end of the cell, each with the
+//! one before it. The register of a cell that came of a split begins with the end of that one.
 
 use super::verified::{Fact, VerifiedFact};
-use crate::id::{ConfigEpoch, Slot};
-use crate::register::{Configuration, Content, Succession, Voter};
+use crate::id::ConfigEpoch;
+use crate::register::{Configuration, Content, Point, Succession, VerifiedRecovery, Voter};
 use hedgerow_attest::genesis::Birth;
 use hedgerow_attest::id::CellId;
 use hedgerow_attest::region::Region;
@@ -43,14 +43,15 @@ impl Founding {
 }
 
 impl VerifiedFact {
-    /// The cell and the slot, where the fact is a genesis, a decided voter set, or the end of a cell.
+    /// The cell and the place in its register, where the fact is a genesis, a decided voter set, a recovery, or the end of a cell.
     #[must_use]
-    pub fn charter(&self) -> Option<(CellId, Slot)> {
+    pub fn charter(&self) -> Option<(CellId, Point)> {
         match self.fact() {
-            Fact::Genesis(founding) => Some((founding.birth().cell(), Slot(0))),
+            Fact::Genesis(founding) => Some((founding.birth().cell(), Point::default())),
+            Fact::Recovery(recovery) => Some((recovery.cell, recovery.point())),
             Fact::Decision(decision) => match &decision.value.content {
                 Content::Configuration(_) | Content::Split(_) | Content::MergeInto(_) => {
-                    Some((decision.value.cell, decision.value.slot))
+                    Some((decision.value.cell, decision.value.point()))
                 }
                 Content::Placement(_) | Content::Retirement(_) | Content::Absorb(_) => None,
             },
@@ -64,19 +65,22 @@ impl VerifiedFact {
         }
     }
 
-    /// The voters that the fact gives a cell, and the slot from which on. A split gives voters to the cells that it makes.
+    /// The voters that the fact gives a cell, and the place after which. A split gives voters to the cells that it makes.
     #[must_use]
-    pub fn voters_of(&self, cell: &CellId) -> Option<(Slot, &Configuration)> {
+    pub fn voters_of(&self, cell: &CellId) -> Option<(Point, &Configuration)> {
         match self.fact() {
-            Fact::Genesis(founding) => Some((Slot(0), founding.voters())).filter(|_| founding.birth().cell() == *cell),
+            Fact::Genesis(founding) => {
+                Some((Point::default(), founding.voters())).filter(|_| founding.birth().cell() == *cell)
+            }
+            Fact::Recovery(recovery) => Some((recovery.point(), &recovery.voters)).filter(|_| recovery.cell == *cell),
             Fact::Decision(decision) => match &decision.value.content {
                 Content::Configuration(next) => {
-                    Some((decision.value.slot, next)).filter(|_| decision.value.cell == *cell)
+                    Some((decision.value.point(), next)).filter(|_| decision.value.cell == *cell)
                 }
                 Content::Split(split) => {
                     let children = decision.succession().into_iter().flat_map(Succession::cells);
                     let place = children.zip(&split.halves).find(|(child, _)| child == cell);
-                    place.map(|(_, half)| (Slot(0), &half.voters))
+                    place.map(|(_, half)| (Point::default(), &half.voters))
                 }
                 Content::Placement(_) | Content::Retirement(_) | Content::Absorb(_) | Content::MergeInto(_) => None,
             },
@@ -94,6 +98,29 @@ impl VerifiedFact {
     #[must_use]
     pub fn succession(&self) -> Option<Succession<'_>> {
         self.decided()?.succession()
+    }
+
+    /// The recovery, if it is one.
+    #[must_use]
+    pub fn recovered(&self) -> Option<&VerifiedRecovery> {
+        match self.fact() {
+            Fact::Recovery(recovery) => Some(recovery),
+            Fact::Member(_)
+            | Fact::Record(_)
+            | Fact::Accusation(_)
+            | Fact::Genesis(_)
+            | Fact::Rollup(_)
+            | Fact::Policy(..)
+            | Fact::Deployment(_)
+            | Fact::NodeClasses(_)
+            | Fact::Decision(_) => None,
+        }
+    }
+
+    /// Whether what the fact says, or what it follows, never counted by that recovery.
+    pub(crate) fn is_undone_by(&self, recovery: &VerifiedRecovery) -> bool {
+        let undone = |(cell, point): (CellId, Point)| cell == recovery.cell && recovery.undoes(point);
+        self.charters().any(|fact| fact.charter().is_some_and(undone))
     }
 
     /// This fact and those before it, back to the genesis.

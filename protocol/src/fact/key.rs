@@ -1,6 +1,6 @@
 //! What a fact is about, and which of two facts about it holds.
 
-use crate::id::{ConfigEpoch, PlacementEpoch, PolicyVersion};
+use crate::id::{ConfigEpoch, Generation, PlacementEpoch, PolicyVersion};
 use crate::name::ModelName;
 use hedgerow_attest::digest::Sha256Digest;
 use hedgerow_attest::id::{CellId, NodeId};
@@ -38,6 +38,8 @@ pub enum FactKey {
     End(CellId),
     /// That the first cell takes in the second.
     Absorb(CellId, CellId),
+    /// That a cell goes on in that generation.
+    Recovery(CellId, Generation),
 }
 
 /// Which of two facts with one key holds: the one with the higher version.
@@ -71,6 +73,7 @@ impl FactKey {
             | Self::PolicyChild(..)
             | Self::Deployment(_)
             | Self::Absorb(..)
+            | Self::Recovery(..)
             | Self::NodeClasses => hash64(&self.to_bytes()),
         }
     }
@@ -79,7 +82,7 @@ impl FactKey {
     #[must_use]
     pub fn is_checked_against(&self) -> bool {
         match self {
-            Self::Member(_) | Self::Genesis(_) | Self::Configuration(..) | Self::End(_) => true,
+            Self::Member(_) | Self::Genesis(_) | Self::Configuration(..) | Self::End(_) | Self::Recovery(..) => true,
             Self::Policy(_)
             | Self::PolicyChild(..)
             | Self::Record(_)
@@ -152,11 +155,12 @@ mod tests {
             FactKey::Retirement(cell),
             FactKey::End(cell),
             FactKey::Absorb(cell, cell),
+            FactKey::Recovery(cell, Generation(1)),
         ];
         assert_eq!(keys.map(|key| format!("{:016x}", key.hash())), FROZEN);
     }
 
-    const FROZEN: [&str; 14] = [
+    const FROZEN: [&str; 15] = [
         "359cd212d4e1d7be",
         "97c558d9553f5381",
         "0a763fb75016d450",
@@ -171,5 +175,6 @@ mod tests {
         "c1321f1a5cd67b57",
         "a37a85c0dd63e6ba",
         "e65ad83f48960ab3",
+        "ade82ef260c6f1bd",
     ];
 }

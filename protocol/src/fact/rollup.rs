@@ -110,6 +110,7 @@ impl Deref for VerifiedRollup {
             | Fact::Policy(..)
             | Fact::Deployment(_)
             | Fact::NodeClasses(_)
+            | Fact::Recovery(_)
             | Fact::Decision(_) => unreachable!("made of rollups only"),
         }
     }

@@ -4,7 +4,7 @@ use super::accusation::{ACCUSERS_MAX, Accusation};
 use super::record::NodeRecord;
 use super::rollup::Rollup;
 use crate::placement::{Deployment, NodeClasses, Policy};
-use crate::register::Decision;
+use crate::register::{Decision, Recovery};
 use hedgerow_attest::bounded::bounded_vec;
 use hedgerow_attest::endorsed::Endorsed;
 use hedgerow_attest::genesis::Genesis;
@@ -40,6 +40,8 @@ pub enum SignedFact {
     Decision(Box<Decision>),
     /// By policy keys of the root.
     NodeClasses(Endorsed<NodeClasses>),
+    /// By more than half of the operators' keys of the root.
+    Recovery(Endorsed<Recovery>),
 }
 
 /// Why bytes are not a fact; the sender is broken, hostile, or of another release.

@@ -9,7 +9,7 @@ use crate::fact::{
 use crate::id::{BootId, ConfigEpoch, Generation, Incarnation, PolicyVersion, Slot, Term};
 use crate::name::{ClassName, ModelName, ModelRef, ModelVersion};
 use crate::placement::{DataClass, NodeClassRule};
-use crate::register::{Acceptance, Configuration, Content, Head, Value, Voter};
+use crate::register::{Acceptance, Configuration, Content, Head, Recovery, Value, Voter};
 use crate::roster::Roster;
 use crate::time::Wall;
 use hedgerow_attest::digest::{Blake3Digest, Sha256Digest};
@@ -111,6 +111,12 @@ fn facts(mesh: &SampleMesh) -> Vec<SignedFact> {
         replicas: 2,
         regions: vec![eu()],
     };
+    let base = Head::genesis(birth.cell());
+    let voters = Configuration::majority(
+        ConfigEpoch::first_of(Generation(1)),
+        vec![Voter { node: two.node(), key: *two.statement() }],
+    );
+    let recovery = Recovery { cell: birth.cell(), generation: Generation(1), base, base_epoch: ConfigEpoch(1), voters };
     vec![
         member(0),
         member(1),
@@ -123,6 +129,7 @@ fn facts(mesh: &SampleMesh) -> Vec<SignedFact> {
         SignedFact::Policy(Endorsed::sign(&policy, &[mesh.policy()])),
         SignedFact::Deployment(Endorsed::sign(&deployment, &[mesh.publisher()])),
         SignedFact::NodeClasses(Endorsed::sign(&node_classes, &[mesh.policy()])),
+        SignedFact::Recovery(Endorsed::sign(&recovery, &[mesh.operator()])),
     ]
 }
 
@@ -156,6 +163,7 @@ fn every_kind_verifies_in_the_order_of_its_key() {
         FactKey::Policy(PolicyVersion(1)),
         FactKey::Deployment(digits().model),
         FactKey::NodeClasses,
+        FactKey::Recovery(cell, Generation(1)),
     ];
     assert_eq!(keys, expected);
 }
@@ -172,7 +180,7 @@ fn the_bytes_of_every_kind_are_frozen() {
 }
 
 /// The first eight bytes of the blake3 digest of each fact of `facts()` from the last certificate on.
-const FROZEN: [&str; 9] = [
+const FROZEN: [&str; 10] = [
     "009f724d02896f2e",
     "90d34798586873c0",
     "8a29cee4af14d447",
@@ -182,6 +190,7 @@ const FROZEN: [&str; 9] = [
     "a814cc065a6a96f0",
     "34e61b7e55105230",
     "6f64aeda91a91783",
+    "ef16a79c490d301a",
 ];
 
 #[test]

@@ -5,7 +5,7 @@ use super::record::NodeRecord;
 use super::rollup::Rollup;
 use super::signed::SignedFact;
 use super::verified::{Fact, FactRefusal, VerifiedFact};
-use crate::register::{Decision, DecisionError, VerifiedDecision};
+use crate::register::{Decision, DecisionError, VerifiedDecision, VerifiedRecovery};
 use crate::roster::Roster;
 use hedgerow_attest::id::NodeId;
 use hedgerow_attest::key::PublicKey;
@@ -34,6 +34,7 @@ impl VerifiedFact {
             }
             (Fact::Genesis(founding), _) => member(roster, &root.genesis_issuer(founding.region())).map(|_known| ()),
             (Fact::Decision(decision), _) => stands_decision(decision, roster),
+            (Fact::Recovery(recovery), _) => stands_recovery(recovery, roster),
             (Fact::Member(_) | Fact::Policy(..) | Fact::Deployment(_) | Fact::NodeClasses(_), _) => Ok(()),
             (Fact::Record(_) | Fact::Accusation(_) | Fact::Rollup(_), _) => Err(FactRefusal::IllFormed),
         }
@@ -43,7 +44,7 @@ impl VerifiedFact {
 /// Whether a decision is one of the voters that are in force at its slot as far as the roster knows.
 pub(crate) fn stands_decision(decision: &VerifiedDecision, roster: &Roster) -> Result<(), FactRefusal> {
     let cell = decision.value.cell;
-    let voters = roster.voters_at(&cell, decision.value.slot).ok_or(FactRefusal::UnknownCell(cell))?;
+    let voters = roster.voters_at(&cell, decision.value.point()).ok_or(FactRefusal::UnknownCell(cell))?;
     if decision.config_epoch != voters.epoch {
         let (found, expected) = (decision.config_epoch, voters.epoch);
         return Err(refusal(DecisionError::Configuration { found, expected }));
@@ -56,10 +57,22 @@ pub(crate) fn stands_decision(decision: &VerifiedDecision, roster: &Roster) -> R
     Ok(())
 }
 
-/// Whether the slot is not after the last of its register.
+/// Whether a node that knows of the cell follows the recovery once it knows the voters whom the operators name as the last.
+fn stands_recovery(recovery: &VerifiedRecovery, roster: &Roster) -> Result<(), FactRefusal> {
+    let book = roster.cell(&recovery.cell).ok_or(FactRefusal::UnknownCell(recovery.cell))?;
+    let (found, expected) = (recovery.base_epoch, book.latest().epoch);
+    let known = roster.charter_of_epoch(&recovery.cell, recovery.base.point(), found).is_some();
+    if known { Ok(()) } else { Err(FactRefusal::Voters(DecisionError::Configuration { found, expected })) }
+}
+
+/// Whether the slot is not after the last of its register, and counts in spite of the recoveries of the cell.
 pub(super) fn is_in_time(decision: &Decision, roster: &Roster) -> Result<(), FactRefusal> {
-    let end = roster.end_of(&decision.value.cell).and_then(VerifiedFact::charter);
-    if end.is_some_and(|(_, last)| decision.value.slot > last) { Err(refusal(DecisionError::Ended)) } else { Ok(()) }
+    let (cell, point) = (&decision.value.cell, decision.value.point());
+    if roster.is_undone(cell, point) {
+        return Err(refusal(DecisionError::Undone));
+    }
+    let end = roster.end_of(cell).and_then(VerifiedFact::charter);
+    if end.is_some_and(|(_, last)| point > last) { Err(refusal(DecisionError::Ended)) } else { Ok(()) }
 }
 
 /// Whether an accusation that was verified elsewhere in the same process is one of the accuser that it names.
@@ -106,6 +119,7 @@ pub(super) fn refusal(error: DecisionError) -> FactRefusal {
         | DecisionError::Change
         | DecisionError::Succession
         | DecisionError::Ended
+        | DecisionError::Undone
         | DecisionError::Stray(_)
         | DecisionError::Signature(_)
         | DecisionError::Malformed

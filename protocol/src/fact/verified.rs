@@ -7,7 +7,7 @@ use super::record::{NodeRecord, NodeState};
 use super::rollup::Rollup;
 use super::signed::SignedFact;
 use crate::placement::{Deployment, NodeClasses, Policy};
-use crate::register::{Content, DecisionError, VerifiedDecision};
+use crate::register::{Content, DecisionError, Recovery, RecoveryError, VerifiedDecision, VerifiedRecovery};
 use crate::roster::Roster;
 use hedgerow_attest::digest::Sha256Digest;
 use hedgerow_attest::endorsed::{Endorsed, EndorsedError};
@@ -40,6 +40,8 @@ pub enum Fact {
     Decision(VerifiedDecision),
     /// The shares of node classes.
     NodeClasses(NodeClasses),
+    /// A cell goes on in another generation.
+    Recovery(VerifiedRecovery),
 }
 
 /// A fact whose author had the right to say it and did. It can be made by verification and by signing only. Clones share
@@ -54,7 +56,7 @@ struct Proven {
     version: FactVersion,
     fact: Fact,
     signed: SignedFact,
-    /// Of a decided voter set, or the end of a cell: the voter set, or the genesis, under which it was decided.
+    /// Of a decided voter set, the end of a cell or a recovery: the voter set, or the genesis, that it follows.
     prior: Option<VerifiedFact>,
     /// How many are before it.
     depth: u32,
@@ -101,6 +103,9 @@ pub enum FactRefusal {
     /// The decision has no quorum or breaks a rule.
     #[error("decision that does not hold")]
     Decision(#[source] DecisionError),
+    /// The recovery was not signed by enough operators, or breaks a rule.
+    #[error("recovery that does not hold")]
+    Recovery(#[source] RecoveryError),
 }
 
 impl FactRefusal {
@@ -116,6 +121,7 @@ impl FactRefusal {
     pub fn is_of_its_time(&self) -> bool {
         self.may_heal()
             || matches!(self, Self::Membership(MembershipError::Validity(_) | MembershipError::Delegation(_)))
+            || matches!(self, Self::Decision(DecisionError::Undone))
     }
 }
 
@@ -160,6 +166,7 @@ impl VerifiedFact {
             | Fact::Rollup(_)
             | Fact::Policy(..)
             | Fact::Deployment(_)
+            | Fact::Recovery(_)
             | Fact::NodeClasses(_) => None,
         }
     }
@@ -182,7 +189,7 @@ impl VerifiedFact {
         (turn, self.key())
     }
 
-    /// Of a decided voter set, or the end of a cell: the voter set, or the genesis, under which it was decided.
+    /// Of a decided voter set, the end of a cell or a recovery: the voter set, or the genesis, that it follows.
     #[must_use]
     pub fn prior(&self) -> Option<&Self> {
         self.0.prior.as_ref()
@@ -257,8 +264,8 @@ impl VerifiedFact {
 
     /// The fact that a slot was decided, by voters that the roster knows.
     pub(crate) fn decision(decision: VerifiedDecision, roster: &Roster) -> Self {
-        let (cell, slot) = (decision.value.cell, decision.value.slot);
-        let before = || roster.charter_before(&cell, slot).cloned();
+        let cell = decision.value.cell;
+        let before = || roster.charter_before(&cell, decision.value.point()).cloned();
         let (key, prior) = match &decision.value.content {
             Content::Configuration(next) => (FactKey::Configuration(cell, next.epoch), before()),
             Content::Placement(table) => (FactKey::Placement(cell, table.epoch), None),
@@ -266,12 +273,26 @@ impl VerifiedFact {
             Content::Split(_) | Content::MergeInto(_) => (FactKey::End(cell), before()),
             Content::Absorb(absorb) => (FactKey::Absorb(cell, absorb.source), None),
         };
-        let depth = prior.as_ref().map_or(0, |prior: &Self| prior.0.depth.saturating_add(1));
         // Two certificates of one value differ in who signed; they say the same.
         let (major, minor) = (decision.value.generation.0, decision.value.slot.0);
         let version = FactVersion { major, minor, tie: hash64(decision.digest().as_bytes()) };
         let signed = SignedFact::Decision(Box::new(decision.decision().clone()));
-        let fact = Fact::Decision(decision);
+        Self::following(prior, key, version, Fact::Decision(decision), signed)
+    }
+
+    /// The fact that a cell goes on in another generation; nothing where the roster does not know the voters whom the operators
+    /// name as the last.
+    pub(super) fn recovery(recovery: VerifiedRecovery, endorsed: Endorsed<Recovery>, roster: &Roster) -> Option<Self> {
+        let prior = roster.charter_of_epoch(&recovery.cell, recovery.base.point(), recovery.base_epoch)?.clone();
+        let key = FactKey::Recovery(recovery.cell, recovery.generation);
+        let (major, minor) = (recovery.generation.0, recovery.point().slot.0);
+        let version = FactVersion { major, minor, tie: hash64(recovery.digest().as_bytes()) };
+        let signed = SignedFact::Recovery(endorsed);
+        Some(Self::following(Some(prior), key, version, Fact::Recovery(recovery), signed))
+    }
+
+    fn following(prior: Option<Self>, key: FactKey, version: FactVersion, fact: Fact, signed: SignedFact) -> Self {
+        let depth = prior.as_ref().map_or(0, |prior: &Self| prior.0.depth.saturating_add(1));
         Self(Arc::new(Proven { hash: key.hash(), key, version, fact, signed, prior, depth }))
     }
 }

@@ -5,8 +5,9 @@ use super::rollup::Rollup;
 use super::signed::SignedFact;
 use super::standing::{is_in_time, member, refusal, stands_accusation, stands_record, stands_rollup};
 use super::verified::{FactRefusal, VerifiedFact};
-use crate::register::{Decision, VerifiedDecision};
+use crate::register::{Decision, DecisionError, Recovery, VerifiedDecision, VerifiedRecovery};
 use crate::roster::Roster;
+use hedgerow_attest::endorsed::Endorsed;
 use hedgerow_attest::genesis::{Birth, Genesis};
 use hedgerow_attest::id::NodeId;
 use hedgerow_attest::root::TrustRoot;
@@ -51,6 +52,7 @@ impl SignedFact {
                     Err(FactRefusal::IllFormed)
                 }
             }
+            Self::Recovery(endorsed) => recovery(endorsed, roster, root),
             Self::Decision(decision) => Ok(VerifiedFact::decision(verify_decision(*decision, roster)?, roster)),
         }
     }
@@ -59,7 +61,7 @@ impl SignedFact {
 /// Checks a decision against the voters that are in force at its slot as far as the roster knows.
 pub(crate) fn verify_decision(decision: Decision, roster: &Roster) -> Result<VerifiedDecision, FactRefusal> {
     let cell = decision.value.cell;
-    let voters = roster.voters_at(&cell, decision.value.slot).ok_or(FactRefusal::UnknownCell(cell))?;
+    let voters = roster.voters_at(&cell, decision.value.point()).ok_or(FactRefusal::UnknownCell(cell))?;
     is_in_time(&decision, roster)?;
     decision.verify_waiving(voters, roster.waiver()).map_err(refusal)
 }
@@ -68,6 +70,14 @@ fn genesis(signed: &Signed<Genesis>, roster: &Roster, root: &TrustRoot) -> Resul
     let claimed = signed.peek().map_err(FactRefusal::Malformed)?;
     let issuer = member(roster, &root.genesis_issuer(&claimed.region))?;
     Birth::open(signed, root, issuer).map(VerifiedFact::genesis).map_err(FactRefusal::Genesis)
+}
+
+fn recovery(endorsed: Endorsed<Recovery>, roster: &Roster, root: &TrustRoot) -> Result<VerifiedFact, FactRefusal> {
+    let verified = VerifiedRecovery::open(&endorsed, root).map_err(FactRefusal::Recovery)?;
+    let book = roster.cell(&verified.cell).ok_or(FactRefusal::UnknownCell(verified.cell))?;
+    let (found, expected) = (verified.base_epoch, book.latest().epoch);
+    let unknown = FactRefusal::Voters(DecisionError::Configuration { found, expected });
+    VerifiedFact::recovery(verified, endorsed, roster).ok_or(unknown)
 }
 
 /// Every accusation of a charge counts, or none does; in another order the same charge would be another fact.

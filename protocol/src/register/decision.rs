@@ -85,6 +85,9 @@ pub enum DecisionError {
     /// The register ended before that slot.
     #[error("slot after the last of a register")]
     Ended,
+    /// The operators recovered the cell without knowing of that slot.
+    #[error("slot that a recovery of the cell does not count")]
+    Undone,
     /// An acceptance speaks of another value, slot or term, or its signer does not vote.
     #[error("acceptance by {0} that does not belong to the certificate")]
     Stray(NodeId),

@@ -7,11 +7,13 @@
 
 mod configuration;
 mod decision;
+mod recovery;
 mod succession;
 mod value;
 
 pub use configuration::{Configuration, Trust, VOTERS_MAX, Voter};
 pub(crate) use decision::Waiver;
 pub use decision::{Decision, DecisionError, VerifiedDecision};
+pub use recovery::{Recovery, RecoveryError, VerifiedRecovery};
 pub use succession::{Absorb, HALF_MEMBERS_MAX, Half, MergeInto, Split, Succession};
-pub use value::{Acceptance, Content, Head, Value};
+pub use value::{Acceptance, Content, Head, Point, Value};

@@ -54,6 +54,15 @@ pub struct Head {
     pub digest: Sha256Digest,
 }
 
+/// A place in the registers of all generations of a cell: every slot of a later one comes after those of an earlier one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Point {
+    /// The recovery count of the cell.
+    pub generation: Generation,
+    /// The slot.
+    pub slot: Slot,
+}
+
 /// The signed statement of one voter that it accepted a value under a term. A quorum of them over one value and one term
 /// is the certificate of the slot.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -115,6 +124,12 @@ impl Value {
         Sha256Digest::of(&postcard::to_stdvec(self).expect("postcard writes every value into memory"))
     }
 
+    /// Where it stands in the register.
+    #[must_use]
+    pub const fn point(&self) -> Point {
+        Point { generation: self.generation, slot: self.slot }
+    }
+
     /// The head of a register whose last slot is this.
     #[must_use]
     pub fn head(&self) -> Head {
@@ -127,6 +142,18 @@ impl Head {
     #[must_use]
     pub fn genesis(cell: CellId) -> Self {
         Self { generation: Generation(0), slot: Slot(0), digest: Sha256Digest::from_bytes(*cell.as_bytes()) }
+    }
+
+    /// Its place.
+    #[must_use]
+    pub const fn point(&self) -> Point {
+        Point { generation: self.generation, slot: self.slot }
+    }
+
+    /// The place that comes next.
+    #[must_use]
+    pub const fn next(&self) -> Point {
+        Point { generation: self.generation, slot: self.slot.next() }
     }
 }
 

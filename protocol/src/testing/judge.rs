@@ -15,9 +15,9 @@ use std::collections::BTreeMap;
 /// What must hold at every moment of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Invariant {
-    /// E1: one node at most ever holds the lease of a cell under one term.
+    /// E1: one node at most ever holds the lease of a cell under one term of a generation.
     OneHolderPerTerm,
-    /// E2: no two nodes hold the lease of a cell at one moment of true time.
+    /// E2: no two nodes hold the lease of a generation of a cell at one moment of true time.
     OneHolderAtATime,
     /// E3: a lease ends `L (1 - ρ)` of the holder's own clock after it last asked, whatever was answered when.
     LeaseEnds,
@@ -45,6 +45,7 @@ pub(crate) struct Violation {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Lease {
     pub(crate) cell: CellId,
+    pub(crate) generation: Generation,
     pub(crate) node: usize,
     pub(crate) term: Term,
     pub(crate) from: u64,
@@ -56,11 +57,11 @@ pub(crate) struct Judge {
     /// By region: every lease that anybody believed to hold.
     pub(crate) leases: BTreeMap<String, Vec<Lease>>,
     pub(crate) violations: Vec<Violation>,
-    /// By voter and cell: the last term that it granted anyone and to whom, across its runs.
-    grants: BTreeMap<(NodeId, CellId), (Term, NodeId, BootId)>,
+    /// By voter, cell and generation: the last term that it granted anyone and to whom, across its runs.
+    grants: BTreeMap<(NodeId, CellId, Generation), (Term, NodeId, BootId)>,
     /// By voter, slot and term: what it accepted.
     acceptances: BTreeMap<(NodeId, CellId, Generation, Slot, Term), Sha256Digest>,
-    holders: BTreeMap<(CellId, Term), usize>,
+    holders: BTreeMap<(CellId, Generation, Term), usize>,
     values: BTreeMap<(CellId, Generation, Slot), Sha256Digest>,
     voters: BTreeMap<(CellId, ConfigEpoch), Configuration>,
     /// By node: when it last asked for a lease, by its own clock.
@@ -129,23 +130,24 @@ impl Judge {
             return;
         };
         self.look_at_end(now, index, node, until);
-        let Some(cell) = node.core.own_cell() else { return };
+        let (Some(cell), Some(head)) = (node.core.own_cell(), node.core.register_head()) else { return };
+        let generation = head.generation;
         let region = node.member.region().to_string();
         let until = node.true_time(until);
         let leases = self.leases.entry(region).or_default();
-        let of_cell = |lease: &&Lease| lease.cell == cell;
+        let of_cell = |lease: &&Lease| (lease.cell, lease.generation) == (cell, generation);
         let mut others = leases.iter().rev().take(64).filter(of_cell);
         let rival = others.find(|other| other.node != index && other.until > now).copied();
-        let mine =
-            |lease: &&mut Lease| (lease.cell, lease.node, lease.term) == (cell, index, term) && lease.until >= now;
+        let name = |lease: &Lease| (lease.cell, lease.generation, lease.node, lease.term);
+        let mine = |lease: &&mut Lease| name(lease) == (cell, generation, index, term) && lease.until >= now;
         match leases.iter_mut().rev().find(mine) {
             Some(lease) => lease.until = until,
-            None => leases.push(Lease { cell, node: index, term, from: now, until }),
+            None => leases.push(Lease { cell, generation, node: index, term, from: now, until }),
         }
         if let Some(rival) = rival {
             self.blame(Invariant::OneHolderAtATime, now, format!("node {index} holds term {term} beside {rival:?}"));
         }
-        let first = *self.holders.entry((cell, term)).or_insert(index);
+        let first = *self.holders.entry((cell, generation, term)).or_insert(index);
         if first != index {
             self.blame(Invariant::OneHolderPerTerm, now, format!("nodes {first} and {index} held term {term}"));
         }
@@ -184,7 +186,8 @@ impl Judge {
     fn look_at_register(&mut self, now: u64, index: usize, node: &TestNode) {
         let core = &node.core;
         let Some(cell) = core.own_cell() else { return };
-        let told = self.grants.get(&(node.id(), cell)).map(|(term, ..)| *term);
+        let generation = core.register_head().map_or(Generation(0), |head| head.generation);
+        let told = self.grants.get(&(node.id(), cell, generation)).map(|(term, ..)| *term);
         if let (Some(promised), Some(told)) = (core.promised_term(), told)
             && promised < told
         {
@@ -226,7 +229,7 @@ impl Judge {
 
     fn granted(&mut self, now: u64, grant: &Grant) {
         let said = (grant.term, grant.candidate, grant.boot);
-        if let Some(last) = self.grants.insert((grant.voter, grant.cell), said) {
+        if let Some(last) = self.grants.insert((grant.voter, grant.cell, grant.generation), said) {
             let kept = said == last || grant.term > last.0;
             if !kept {
                 self.blame(Invariant::PromisesStand, now, format!("{} grants {said:?} after {last:?}", grant.voter));

@@ -16,6 +16,7 @@ mod defect_tests;
 mod election_tests;
 mod membership_tests;
 mod placement_tests;
+mod recovery_tests;
 mod retirement_tests;
 mod succession_tests;
 mod voter_tests;

@@ -23,7 +23,7 @@ fn grown(seed: u64) -> Cluster {
 }
 
 /// The decision by the voters of that node's cell, all of whom sign.
-fn decide(cluster: &Cluster, node: usize, content: Content) -> Decision {
+pub(super) fn decide(cluster: &Cluster, node: usize, content: Content) -> Decision {
     let core = &cluster.nodes[node].core;
     let (head, voters) = (core.register_head().unwrap(), core.voters().unwrap());
     let (cell, term) = (core.own_cell().unwrap(), Term(core.promised_term().map_or(1, |term| term.0 + 1)));
@@ -38,7 +38,7 @@ fn decide(cluster: &Cluster, node: usize, content: Content) -> Decision {
     Decision { config_epoch: voters.epoch, acceptances, value, term }
 }
 
-fn half(cluster: &Cluster, nodes: &[usize]) -> Half {
+pub(super) fn half(cluster: &Cluster, nodes: &[usize]) -> Half {
     let voter = |node: &usize| Voter { node: cluster.nodes[*node].id(), key: *cluster.nodes[*node].member.statement() };
     let voters = Configuration::majority(ConfigEpoch(1), nodes.iter().map(voter).collect());
     let mut members: Vec<_> = nodes.iter().map(|node| cluster.nodes[*node].id()).collect();
@@ -47,7 +47,7 @@ fn half(cluster: &Cluster, nodes: &[usize]) -> Half {
 }
 
 /// Tells one node, and through it all that it reaches.
-fn tell(cluster: &mut Cluster, node: usize, decision: Decision) {
+pub(super) fn tell(cluster: &mut Cluster, node: usize, decision: Decision) {
     let core = &cluster.nodes[node].core;
     let fact = SignedFact::Decision(Box::new(decision)).verify(core.roster(), core.root(), SampleMesh::NOW);
     cluster.announce(node, fact.expect("all voters signed"));

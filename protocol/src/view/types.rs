@@ -2,7 +2,7 @@
 
 use super::state::MemberState;
 use crate::fact::{CellContact, Health, Totals, VerifiedRollup};
-use crate::id::{ConfigEpoch, Incarnation, PlacementEpoch, Term};
+use crate::id::{ConfigEpoch, Generation, Incarnation, PlacementEpoch, Term};
 use crate::name::{ClassName, ModelRef};
 use crate::placement::{Deployment, Holdings, NodeClasses, Policy, PolicyName};
 use crate::time::Mono;
@@ -123,6 +123,8 @@ pub struct AggregatorView {
     pub cell: CellId,
     /// Who holds the lease, or held it last.
     pub holder: NodeId,
+    /// The recovery count of the cell.
+    pub generation: Generation,
     /// The holder's term.
     pub term: Term,
     /// The voter set that elected it.

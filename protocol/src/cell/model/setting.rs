@@ -177,7 +177,7 @@ impl Setting {
 
     /// The voters before anything was decided.
     pub(super) fn first_voters(&self) -> &Configuration {
-        self.roster.cell(&self.cell).expect("the cell was born").birth()
+        self.roster.cell(&self.cell).expect("the cell was born").beginning().0
     }
 
     pub(super) fn content(&self, wish: Wish, in_force: &Configuration) -> Content {
