@@ -3,6 +3,7 @@
 use super::dice::Dice as _;
 use super::link::IDLE_TIMEOUT;
 use super::node::Process;
+use super::oracle::Reign;
 use super::time::{MS, Micros};
 use super::world::{Event, World};
 use hedgerow_protocol::core::{Command, Input};
@@ -97,7 +98,8 @@ impl<D: Defects> World<D> {
             return;
         }
         let core = &self.node(number).core;
-        let seen = core.own_cell().map(|cell| core.fence(&cell).2).unwrap_or_default();
+        let fence = core.own_cell().map(|cell| core.fence(&cell)).unwrap_or_default();
+        let seen = Reign { generation: fence.0, term: fence.2 };
         self.oracle.stopped(self.now, number, seen);
         let written = self.node(number).process.written;
         self.nodes[number as usize].disk.sync(written);

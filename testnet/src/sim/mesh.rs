@@ -13,6 +13,7 @@ use hedgerow_protocol::fact::{SignedFact, VerifiedFact};
 use hedgerow_protocol::id::PolicyVersion;
 use hedgerow_protocol::name::ClassName;
 use hedgerow_protocol::placement::{Availability, DataClass, Host, Policy, RttBucket, TrustClass};
+use hedgerow_protocol::register::Recovery;
 use hedgerow_protocol::roster::Roster;
 use std::sync::Arc;
 
@@ -91,6 +92,12 @@ impl MeshPlan {
         let policy = Policy { version: PolicyVersion(version), parent: None, classes };
         let signed = SignedFact::Policy(Endorsed::sign(&policy, &[self.sample.policy()]));
         signed.verify(&Roster::default(), self.root(), SampleMesh::NOW).expect("signed by the mesh's own key")
+    }
+
+    /// What the operators sign so that a cell goes on, as a node with that roster takes it in.
+    pub(crate) fn recovery(&self, draft: &Recovery, roster: &Roster) -> VerifiedFact {
+        let signed = SignedFact::Recovery(Endorsed::sign(draft, &[self.sample.operator()]));
+        signed.verify(roster, self.root(), SampleMesh::NOW).expect("signed by the mesh's own operator")
     }
 
     /// The regions.

@@ -158,6 +158,7 @@ pub(crate) fn make_up(seed: u64) -> Case {
         }
     }
     let division = division(seed, nodes, &mut faults);
+    lose_quorums(seed, &mut faults);
     // Sessions do not move with a cell that ends (docs/rfd/0005-split-and-merge.md).
     let clients = u32::from(dice.chance(500_000) && division.is_none());
     Case {
@@ -209,6 +210,18 @@ fn division(seed: u64, nodes: u32, faults: &mut Vec<Fault>) -> Option<DivisionSp
     Some(DivisionSpec { split_above, split_after, merge_below: split_above / 2, merge_after })
 }
 
+/// In every eighth scenario cells lose their quorum, and operators have them go on.
+fn lose_quorums(seed: u64, faults: &mut Vec<Fault>) {
+    let mut dice = ChaCha8Rng::seed_from_u64(mix(seed ^ RECOVERY_SALT));
+    if dice.chance(125_000) {
+        let fault = fault(FaultKind::LoseQuorum, 2 * MINUTE, 90 * S, &mut dice);
+        faults.push(Fault { at: fault.at + 30 * S, ..fault });
+    }
+}
+
+/// Keeps lost quorums apart from the rest of a scenario, which is the same with them and without.
+const RECOVERY_SALT: u64 = 0x00ec_03e8;
+
 /// Keeps the limits of cells apart from the rest of a scenario, which is the same with them and without.
 const DIVISION_SALT: u64 = 0x0000_d171;
 
@@ -255,6 +268,7 @@ fn fault(kind: FaultKind, first: Micros, often: Micros, dice: &mut ChaCha8Rng) -
         | FaultKind::Jump
         | FaultKind::Congestion
         | FaultKind::Policy
+        | FaultKind::LoseQuorum
         | FaultKind::Leave => *dice.pick(&alone).unwrap_or(&Who::One),
     };
     let (least, most) = match kind {
@@ -264,6 +278,7 @@ fn fault(kind: FaultKind, first: Micros, often: Micros, dice: &mut ChaCha8Rng) -
         FaultKind::Restart | FaultKind::Drain => (500 * MS, 20 * S),
         FaultKind::Partition | FaultKind::OneWay | FaultKind::Bridge | FaultKind::Isolate => (2 * S, 90 * S),
         FaultKind::SlowDisk | FaultKind::FullDisk | FaultKind::Congestion => (5 * S, 60 * S),
+        FaultKind::LoseQuorum => (20 * S, 100 * S),
         FaultKind::Drift | FaultKind::Leave | FaultKind::FlashJoin | FaultKind::Jump | FaultKind::Policy => (S, S),
     };
     Fault {

@@ -1,6 +1,6 @@
 //! What the oracle is shown of the nodes.
 
-use super::oracle::{Backing, Seen};
+use super::oracle::{Backing, Reign, Seen};
 use super::time::Micros;
 use super::world::World;
 use hedgerow_protocol::coords::Coordinate;
@@ -8,6 +8,7 @@ use hedgerow_protocol::core::{Event as CoreEvent, Input};
 use hedgerow_protocol::defect::Defects;
 use hedgerow_protocol::fact::Statement;
 use hedgerow_protocol::id::Term;
+use hedgerow_protocol::register::Point;
 use hedgerow_protocol::wire::VerifiedMessage;
 
 impl<D: Defects> World<D> {
@@ -26,7 +27,9 @@ impl<D: Defects> World<D> {
                 self.oracle.votes(self.now, number, is_current, knows_end);
             }
             Statement::Acceptance(acceptance) => {
-                let is_current = core.register_head().is_some_and(|head| head.slot.next() == acceptance.slot);
+                let is_current = core.register_head().is_some_and(|head| {
+                    head.next() == Point { generation: acceptance.generation, slot: acceptance.slot }
+                });
                 let knows_end = core.roster().end_of(&acceptance.cell).is_some();
                 self.oracle.votes(self.now, number, is_current, knows_end);
                 self.oracle.accepts(number, acceptance);
@@ -48,9 +51,11 @@ impl<D: Defects> World<D> {
 
     /// A node heard a gossiped fact; before it went by that rollup of its cell.
     pub(super) fn heard(&mut self, number: u32, before: Option<(Term, u64)>) {
-        let after = self.node(number).core.own_rollup();
+        let core = &self.node(number).core;
+        let after = core.own_rollup();
         if let Some((term, _)) = after.filter(|_| after != before) {
-            self.oracle.believes(self.now, number, term);
+            let reign = Reign::of(core, term);
+            self.oracle.believes(self.now, number, reign);
         }
     }
 
@@ -65,10 +70,11 @@ impl<D: Defects> World<D> {
         let now = self.now;
         let node = &self.nodes[number as usize];
         let lease = node.core.held_lease(node.clock.mono(now));
-        let held = lease.map(|(term, until)| (term, node.clock.true_time(until)));
+        let held = lease.map(|(term, until)| (Reign::of(&node.core, term), node.clock.true_time(until)));
         let extended = held.filter(|_| node.process.lease.is_none() || lease > node.process.lease);
         let home = node.core.own_cell();
-        let promised = home.map(|cell| (cell, node.core.promised_term().unwrap_or_default()));
+        let promised = node.core.promised_term().unwrap_or_default();
+        let promised = home.map(|cell| (cell, Reign::of(&node.core, promised)));
         let held_before = node.process.lease.is_some();
         self.oracle.belongs(now, number, home);
         if held.is_some() || held_before {
@@ -78,9 +84,9 @@ impl<D: Defects> World<D> {
             self.oracle.remembers(now, number, cell, promised);
         }
         self.nodes[number as usize].process.lease = lease;
-        if let Some((term, until)) = extended {
+        if let Some((reign, until)) = extended {
             let backing = self.backing(number, until);
-            self.oracle.extended(now, number, term, backing);
+            self.oracle.extended(now, number, reign, backing);
         }
     }
 

@@ -2,10 +2,11 @@
 
 use super::invariant::Invariant;
 use super::measures::Measures;
+use super::reign::Reign;
 use crate::sim::time::{Micros, S};
 use hedgerow_attest::id::{CellId, NodeId};
 use hedgerow_protocol::election::Grant;
-use hedgerow_protocol::id::{BootId, Term};
+use hedgerow_protocol::id::BootId;
 use std::collections::BTreeMap;
 
 /// The error of a clock beyond which the promises of leases do not bind: the bound of the election.
@@ -15,7 +16,7 @@ const RATE_BOUND_PPM: i64 = 10_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Lease {
     node: u32,
-    term: Term,
+    reign: Reign,
     from: Micros,
     until: Micros,
 }
@@ -49,9 +50,9 @@ pub(super) enum Change {
 #[derive(Debug, Default)]
 pub(super) struct Leases {
     cells: BTreeMap<CellId, History>,
-    holders: BTreeMap<(CellId, Term), u32>,
+    holders: BTreeMap<(CellId, Reign), u32>,
     /// By voter.
-    grants: BTreeMap<(u32, CellId), (Term, NodeId, BootId)>,
+    grants: BTreeMap<(u32, CellId), (Reign, NodeId, BootId)>,
     drifts: BTreeMap<u32, i64>,
     network_changed: Micros,
 }
@@ -69,29 +70,31 @@ impl Leases {
         now: Micros,
         cell: CellId,
         node: u32,
-        term: Term,
+        reign: Reign,
         until: Micros,
     ) -> Result<Option<Change>, (Invariant, String)> {
         let excused = self.network_changed + EXCUSE > now;
-        let holder = *self.holders.entry((cell, term)).or_insert(node);
+        let holder = *self.holders.entry((cell, reign)).or_insert(node);
         if holder != node {
-            let what = format!("term {term} is held by node {node} and was held by node {holder}");
+            let what = format!("term {reign} is held by node {node} and was held by node {holder}");
             return Err((Invariant::OneHolderPerTerm, what));
         }
         let in_bound = |node: u32| keeps_time(&self.drifts, node);
         let history = self.cells.entry(cell).or_default();
         history.recent.retain(|lease| lease.until + MEMORY > now);
-        let other = history.recent.iter().find(|lease| lease.node != node && lease.until > now);
+        // Whoever has not heard of a recovery may lead those who have not, until somebody tells them.
+        let rivals = |lease: &&Lease| lease.node != node && lease.reign.generation == reign.generation;
+        let other = history.recent.iter().filter(rivals).find(|lease| lease.until > now);
         if let Some(other) = other.filter(|other| in_bound(node) && in_bound(other.node)) {
-            let what = format!("node {node} holds term {term} beside {other:?}");
+            let what = format!("node {node} holds term {reign} beside {other:?}");
             return Err((Invariant::LeasesDoNotOverlap, what));
         }
-        let known = history.recent.iter_mut().rev().find(|lease| (lease.node, lease.term) == (node, term));
+        let known = history.recent.iter_mut().rev().find(|lease| (lease.node, lease.reign) == (node, reign));
         if let Some(lease) = known.filter(|lease| lease.until >= now) {
             lease.until = until;
             return Ok(None);
         }
-        history.recent.push(Lease { node, term, from: now, until });
+        history.recent.push(Lease { node, reign, from: now, until });
         let before = history.last_holder.replace(node);
         let change = match history.vacant.take() {
             _ if before.is_none() => Change::Other,
@@ -144,11 +147,12 @@ impl Leases {
 
     /// A grant left its voter.
     pub(super) fn granted(&mut self, voter: u32, grant: &Grant) -> Result<(), String> {
-        let says = (grant.term, grant.candidate, grant.boot);
+        let reign = Reign { generation: grant.generation, term: grant.term };
+        let says = (reign, grant.candidate, grant.boot);
         match self.grants.insert((voter, grant.cell), says) {
-            Some(said) if says != said && grant.term <= said.0 => Err(format!(
+            Some(said) if says != said && reign <= said.0 => Err(format!(
                 "node {voter} granted term {} to {} after term {} to {}",
-                grant.term,
+                reign,
                 grant.candidate.short(),
                 said.0,
                 said.1.short()
@@ -158,9 +162,10 @@ impl Leases {
     }
 
     /// What a voter that runs remembers of its promises.
-    pub(super) fn remembers(&self, voter: u32, cell: CellId, promised: Term) -> Result<(), String> {
+    pub(super) fn remembers(&self, voter: u32, cell: CellId, promised: Reign) -> Result<(), String> {
         match self.grants.get(&(voter, cell)) {
-            Some((granted, ..)) if *granted > promised => {
+            // What it promised in an earlier generation it need not remember as a promise of this one.
+            Some((granted, ..)) if granted.generation == promised.generation && *granted > promised => {
                 Err(format!("node {voter} granted term {granted} and remembers {promised}"))
             }
             Some(_) | None => Ok(()),
@@ -173,8 +178,9 @@ impl Leases {
     }
 
     /// Whether the node holds the lease of that term.
-    pub(super) fn covers(&self, now: Micros, cell: CellId, node: u32, term: Term) -> bool {
-        let holds = |lease: &Lease| lease.node == node && lease.term == term && lease.from <= now && lease.until >= now;
+    pub(super) fn covers(&self, now: Micros, cell: CellId, node: u32, reign: Reign) -> bool {
+        let holds =
+            |lease: &Lease| lease.node == node && lease.reign == reign && lease.from <= now && lease.until >= now;
         self.cells.get(&cell).is_some_and(|history| history.recent.iter().any(holds))
     }
 

@@ -76,6 +76,8 @@ pub(crate) struct Measures {
     pub(crate) splits: u64,
     /// Cells that another took in.
     pub(crate) mergers: u64,
+    /// Cells that went on in another generation.
+    pub(crate) recoveries: u64,
 }
 
 impl Measures {
@@ -102,6 +104,7 @@ impl Measures {
         self.crashes += other.crashes;
         self.splits += other.splits;
         self.mergers += other.mergers;
+        self.recoveries += other.recoveries;
     }
 }
 

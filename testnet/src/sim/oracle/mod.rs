@@ -5,10 +5,12 @@ mod leases;
 mod measures;
 mod members;
 mod registers;
+mod reign;
 mod shown;
 mod state;
 
 pub(crate) use invariant::{Invariant, Violation};
 pub(crate) use measures::{Measures, Samples};
+pub(crate) use reign::Reign;
 pub(crate) use shown::{Backing, Seen};
 pub(crate) use state::Oracle;

@@ -6,19 +6,23 @@ use hedgerow_attest::id::CellId;
 use hedgerow_attest::id::NodeId;
 use hedgerow_protocol::election::Propose;
 use hedgerow_protocol::id::{ConfigEpoch, Generation, Slot, Term};
-use hedgerow_protocol::register::{Acceptance, Configuration, Content, Succession, Value, VerifiedDecision};
+use hedgerow_protocol::register::{
+    Acceptance, Configuration, Content, Point, Succession, Value, VerifiedDecision, VerifiedRecovery,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Every slot that anybody said to be decided.
 #[derive(Debug, Default)]
 pub(super) struct Registers {
     slots: BTreeMap<(CellId, Generation, Slot), Sha256Digest>,
-    configurations: BTreeMap<CellId, BTreeMap<Slot, Configuration>>,
+    configurations: BTreeMap<CellId, BTreeMap<Point, Configuration>>,
     ballots: BTreeMap<Ballot, Open>,
     /// By node, term and value: what was accepted and signed, durable or not.
     signed: BTreeMap<(u32, Term, Sha256Digest), NodeId>,
     /// The last slots of cells that ended.
-    ends: BTreeMap<CellId, Slot>,
+    ends: BTreeMap<CellId, Point>,
+    /// What operators said so that cells go on.
+    recoveries: Vec<VerifiedRecovery>,
     /// The values by which cells took in others.
     absorbed: BTreeSet<Sha256Digest>,
 }
@@ -58,7 +62,7 @@ impl Registers {
         }
         let Some(next) = value.content.next_voters() else { return self.succeeded(decision) };
         let book = self.configurations.entry(value.cell).or_default();
-        book.insert(value.slot, next.clone());
+        book.insert(value.point(), next.clone());
         let follows = book
             .values()
             .zip(book.values().skip(1))
@@ -69,6 +73,17 @@ impl Registers {
             let what = format!("configuration {} of cell {} does not follow", next.epoch, value.cell.short());
             Err((Invariant::QuorumsMeet, what))
         }
+    }
+
+    /// Operators had a cell go on. True when nobody had said so before.
+    pub(super) fn recovered(&mut self, recovery: &VerifiedRecovery) -> bool {
+        if self.recoveries.contains(recovery) {
+            return false;
+        }
+        self.ends.retain(|cell, last| *cell != recovery.cell || !recovery.undoes(*last));
+        self.configurations.entry(recovery.cell).or_default().insert(recovery.point(), recovery.voters.clone());
+        self.recoveries.push(recovery.clone());
+        true
     }
 
     /// A slot has that value from here on, whether or not anybody knows.
@@ -97,7 +112,7 @@ impl Registers {
             Content::Split(split) => {
                 let children = decision.succession().into_iter().flat_map(Succession::cells);
                 for (child, half) in children.zip(&split.halves) {
-                    self.configurations.entry(child).or_default().insert(Slot(0), half.voters.clone());
+                    self.configurations.entry(child).or_default().insert(Point::default(), half.voters.clone());
                 }
                 Ending::Split
             }
@@ -112,7 +127,10 @@ impl Registers {
             }
             Content::Configuration(_) | Content::Placement(_) | Content::Retirement(_) => return Ok(None),
         };
-        let is_news = self.ends.insert(value.cell, value.slot).is_none();
+        if self.recoveries.iter().any(|recovery| recovery.cell == value.cell && recovery.undoes(value.point())) {
+            return Ok(None);
+        }
+        let is_news = self.ends.insert(value.cell, value.point()).is_none();
         Ok(is_news.then_some(ending))
     }
 
@@ -126,7 +144,7 @@ impl Registers {
 
     /// Nothing is proposed or decided after the last slot of a cell.
     fn is_in_time(&self, value: &Value) -> Result<(), (Invariant, String)> {
-        let late = self.ends.get(&value.cell).is_some_and(|last| value.slot > *last);
+        let late = self.ends.get(&value.cell).is_some_and(|last| value.point() > *last);
         let what = || format!("slot {} of cell {} comes after its last", value.slot, value.cell.short());
         if late { Err((Invariant::TombstonedNeverGrants, what())) } else { Ok(()) }
     }

@@ -5,6 +5,7 @@ use super::leases::Leases;
 use super::measures::Measures;
 use super::members::Members;
 use super::registers::{Ending, Registers};
+use super::reign::Reign;
 use super::shown::{Backing, Seen};
 use crate::sim::life::End;
 use crate::sim::time::Micros;
@@ -13,7 +14,6 @@ use hedgerow_protocol::coords::{Coordinate, MOVE_MAX_US, UNIT_US};
 use hedgerow_protocol::core::Event;
 use hedgerow_protocol::fact::Liveness;
 use hedgerow_protocol::fact::{Fact, FactKey, VerifiedFact};
-use hedgerow_protocol::id::Term;
 use hedgerow_protocol::register::Acceptance;
 use hedgerow_protocol::view::MemberState;
 use hedgerow_protocol::wire::{ProbeMessage, VerifiedExchange, VerifiedLease, VerifiedMessage};
@@ -36,8 +36,8 @@ pub(crate) struct Oracle {
     pub(super) members: Members,
     pub(super) leases: Leases,
     pub(super) registers: Registers,
-    /// By node and cell: the term of the latest holder that it knew of when its process last ended in order.
-    fences: BTreeMap<(u32, CellId), Term>,
+    /// By node and cell: the reign of the latest holder that it knew of when its process last ended in order.
+    fences: BTreeMap<(u32, CellId), Reign>,
 }
 
 impl Oracle {
@@ -92,8 +92,8 @@ impl Oracle {
         self.conclude_detections(now);
     }
 
-    /// A node's process ended in order, and had seen that term.
-    pub(crate) fn stopped(&mut self, now: Micros, node: u32, seen: Term) {
+    /// A node's process ended in order, and had seen that reign.
+    pub(crate) fn stopped(&mut self, now: Micros, node: u32, seen: Reign) {
         if let Some(cell) = self.members.home(node) {
             self.fences.insert((node, cell), seen);
             self.leases.ended_by_crash(now, cell, node);
@@ -177,18 +177,18 @@ impl Oracle {
         self.registers.signs(node, acceptance);
     }
 
-    /// A node goes by what a holder said under that term.
-    pub(crate) fn believes(&mut self, now: Micros, node: u32, term: Term) {
+    /// A node goes by what a holder said in that reign.
+    pub(crate) fn believes(&mut self, now: Micros, node: u32, reign: Reign) {
         let fence = self.members.home(node).and_then(|cell| self.fences.get(&(node, cell)));
-        if fence.is_some_and(|seen| term < *seen) {
+        if fence.is_some_and(|seen| reign < *seen) {
             let what =
-                format!("node {node} believes the holder of term {term} and saw a later one before it was restarted");
+                format!("node {node} believes the holder of term {reign} and saw a later one before it was restarted");
             self.violate(now, Invariant::FencesHold, what);
         }
     }
 
     /// What a node that has a cell remembers to have promised.
-    pub(crate) fn remembers(&mut self, now: Micros, voter: u32, cell: CellId, promised: Term) {
+    pub(crate) fn remembers(&mut self, now: Micros, voter: u32, cell: CellId, promised: Reign) {
         if let Err(what) = self.leases.remembers(voter, cell, promised) {
             self.violate(now, Invariant::GrantsGoForward, what);
         }
@@ -205,7 +205,8 @@ impl Oracle {
                 }
             }
             VerifiedLease::Propose(propose) => {
-                self.must_hold(now, node, propose.value.cell, propose.term, "proposes");
+                let reign = Reign { generation: propose.value.generation, term: propose.term };
+                self.must_hold(now, node, propose.value.cell, reign, "proposes");
                 let noted = self.registers.proposed(node, propose);
                 self.blame(now, noted);
             }
@@ -228,7 +229,8 @@ impl Oracle {
     pub(crate) fn published(&mut self, now: Micros, node: u32, fact: &VerifiedFact) {
         match fact.fact() {
             Fact::Rollup(rollup) => {
-                self.must_hold(now, node, rollup.cell, rollup.term, "speaks for its cell");
+                let reign = Reign { generation: rollup.generation, term: rollup.term };
+                self.must_hold(now, node, rollup.cell, reign, "speaks for its cell");
                 if let Err((invariant, what)) = self.registers.spoken_for(&rollup.cell) {
                     self.violate(now, invariant, what);
                 }
@@ -239,6 +241,7 @@ impl Oracle {
                 }
             }
             Fact::Decision(decision) => self.decided(now, decision),
+            Fact::Recovery(recovery) => self.measures.recoveries += u64::from(self.registers.recovered(recovery)),
             Fact::Member(_)
             | Fact::Accusation(_)
             | Fact::Genesis(_)
@@ -263,18 +266,18 @@ impl Oracle {
         }
     }
 
-    fn must_hold(&mut self, now: Micros, node: u32, cell: CellId, term: Term, act: &str) {
-        if !self.leases.covers(now, cell, node, term) {
-            let what = format!("node {node} {act} under term {term} without its lease");
+    fn must_hold(&mut self, now: Micros, node: u32, cell: CellId, reign: Reign, act: &str) {
+        if !self.leases.covers(now, cell, node, reign) {
+            let what = format!("node {node} {act} under term {reign} without its lease");
             self.violate(now, Invariant::ActsUnderLease, what);
         }
     }
 
-    /// What a node believes to hold after a step: a term, and the true time at which it will stop believing.
-    pub(crate) fn holds(&mut self, now: Micros, node: u32, held: Option<(Term, Micros)>) {
+    /// What a node believes to hold after a step: a reign, and the true time at which it will stop believing.
+    pub(crate) fn holds(&mut self, now: Micros, node: u32, held: Option<(Reign, Micros)>) {
         let Some(cell) = self.members.home(node) else { return };
         let change = match held {
-            Some((term, until)) => self.leases.held(now, cell, node, term, until),
+            Some((reign, until)) => self.leases.held(now, cell, node, reign, until),
             None => {
                 self.leases.released(now, cell, node);
                 Ok(None)
@@ -288,13 +291,13 @@ impl Oracle {
     }
 
     /// A node believes for longer than before that it holds the lease.
-    pub(crate) fn extended(&mut self, now: Micros, node: u32, term: Term, backing: Backing) {
+    pub(crate) fn extended(&mut self, now: Micros, node: u32, reign: Reign, backing: Backing) {
         let Backing { quorum, voters } = backing;
         if self.leases.keeps_time(node)
             && voters.iter().filter(|voter| self.leases.keeps_time(**voter)).count() < quorum
         {
             let what =
-                format!("the lease of node {node} in term {term} is longer than the promises of all but {voters:?}");
+                format!("the lease of node {node} in term {reign} is longer than the promises of all but {voters:?}");
             self.violate(now, Invariant::LeasesRestOnPromises, what);
         }
     }

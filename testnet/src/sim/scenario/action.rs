@@ -52,6 +52,11 @@ pub(crate) enum Action {
         /// The run that was told.
         run: u32,
     },
+    /// Operators have a cell of a region go on that nobody leads, if one of its members tells them of any.
+    Recover {
+        /// The region.
+        region: usize,
+    },
     /// Cuts heal.
     Heal(Vec<u64>),
     /// A disk is well again.

@@ -85,6 +85,7 @@ impl<D: Defects> Player<'_, D> {
                 self.each(&disk.node, |player, node| player.world.nodes[node as usize].disk.slowness = disk.times)?;
             }
             Step::Policy(names) => self.each(names, Self::announce_another_policy)?,
+            Step::Recover => self.recover(REGION),
             Step::CopyDisk(names) => self.each(names, |player, node| {
                 let copy = player.world.node(node).disk.copy();
                 player.copies.insert(node, copy);

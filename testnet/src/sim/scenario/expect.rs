@@ -55,6 +55,8 @@ pub(crate) enum Measure {
     Splits,
     /// Cells that another took in.
     Mergers,
+    /// Cells that operators had go on in another generation.
+    Recoveries,
 }
 
 impl Measure {
@@ -84,6 +86,7 @@ impl Measure {
             Self::Forgotten => over(measures.forgotten, 1.0, format!("{} healings", measures.healed.len())),
             Self::Splits => over(measures.splits, 1.0, node_days(measures)),
             Self::Mergers => over(measures.mergers, 1.0, node_days(measures)),
+            Self::Recoveries => over(measures.recoveries, 1.0, node_days(measures)),
             Self::SentBytesPerS => {
                 let node_s = measures.counted_us as f64 / S as f64;
                 over(measures.sent_bytes, node_s, format!("{node_s:.0} node-seconds"))
@@ -110,6 +113,7 @@ impl Measure {
             Self::Forgotten => "forgotten live members",
             Self::Splits => "cells split",
             Self::Mergers => "cells merged",
+            Self::Recoveries => "cells recovered",
             Self::SentBytesPerS => "UDP payload sent, B/s per node",
         }
     }

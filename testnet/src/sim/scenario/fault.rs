@@ -42,6 +42,8 @@ pub(crate) enum FaultKind {
     FlashJoin,
     /// A new policy is announced, so that every cell decides a placement.
     Policy,
+    /// So many voters lose their power at once that no quorum is left; operators have the cell go on without them.
+    LoseQuorum,
 }
 
 /// A fault by what it strikes.
@@ -55,6 +57,8 @@ pub(crate) enum Blow {
     FlashJoin,
     /// What the mesh has to decide.
     Policy,
+    /// The quorum of a cell.
+    Quorum,
 }
 
 /// What strikes a node.
@@ -121,6 +125,7 @@ impl FaultKind {
             Self::FlappingLink => Blow::Network(Split::Link),
             Self::FlashJoin => Blow::FlashJoin,
             Self::Policy => Blow::Policy,
+            Self::LoseQuorum => Blow::Quorum,
         }
     }
 }

@@ -20,6 +20,7 @@ scenarios![
     "loss",
     "monitoring",
     "partition",
+    "recovery",
     "review",
     "scale",
     "smoke",

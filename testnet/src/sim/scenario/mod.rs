@@ -10,6 +10,7 @@ mod expect;
 mod fault;
 mod library;
 mod play;
+mod recover;
 mod report;
 mod script;
 mod spec;

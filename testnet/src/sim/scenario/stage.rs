@@ -40,6 +40,7 @@ impl<D: Defects> Player<'_, D> {
                 }
             }
             Action::Depart { node, run } => self.depart(node, run),
+            Action::Recover { region } => self.recover(region),
             Action::Heal(cuts) => self.heal(&cuts),
             Action::MendDisk(node) => self.mend_disk(node),
             Action::LookForGhosts { node, departed } => self.look_for_ghosts(node, departed),
@@ -54,6 +55,7 @@ impl<D: Defects> Player<'_, D> {
             Blow::Network(split) => self.divide(split, region, span),
             Blow::FlashJoin => self.flash_join(region),
             Blow::Policy => self.announce_policy(region),
+            Blow::Quorum => self.lose_quorum(region, span),
             Blow::Node(fault) => {
                 for node in self.victims(region, who) {
                     self.strike(fault, node, span, ppm);
@@ -104,7 +106,7 @@ impl<D: Defects> Player<'_, D> {
     }
 
     /// Whom a fault strikes: nodes that run and are awake, and never the last one of a region unless all are meant.
-    fn victims(&mut self, region: usize, who: Who) -> Vec<u32> {
+    pub(super) fn victims(&mut self, region: usize, who: Who) -> Vec<u32> {
         let now = self.world.now;
         let awake = |node: &u32| self.world.node(*node).up && self.world.node(*node).process.asleep_until <= now;
         let mut nodes: Vec<u32> = self.world.plan.nodes_of(region).filter(awake).collect();
@@ -160,7 +162,7 @@ impl<D: Defects> Player<'_, D> {
         }
     }
 
-    fn cut_power(&mut self, node: u32, span: Option<Micros>, talkers: &[u32]) {
+    pub(super) fn cut_power(&mut self, node: u32, span: Option<Micros>, talkers: &[u32]) {
         let now = self.world.now;
         let id = self.world.node(node).member.node();
         // Whoever passes it over already, as for a dial that takes long, need not notice anything.

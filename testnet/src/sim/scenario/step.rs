@@ -45,6 +45,8 @@ pub(crate) enum Step {
     SlowDisk(SlowDisk),
     /// A policy that asks for another placement than the last is announced at a node.
     Policy(Names),
+    /// Operators ask the members of the first region, and have its cell go on if no quorum of its voters is left.
+    Recover,
     /// A copy of what is on a node's disk is put aside.
     CopyDisk(Names),
     /// The disk of a node that does not run holds what the copy holds.
