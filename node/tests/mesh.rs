@@ -7,6 +7,7 @@ mod mesh {
     mod fleet;
     mod join;
     mod models;
+    mod recover;
     mod replicate;
     mod restart;
     mod usage;

@@ -63,6 +63,8 @@ pub(crate) enum Command {
     Plan(ManifestFile),
     /// Put a file of manifests into force
     Apply(ApplyArguments),
+    /// Have a cell that lost its quorum for good go on with other voters, in the name of the mesh's operators
+    Recover(RecoverArguments),
     /// Look for what keeps this node from working, and name the remedy
     Doctor,
     /// Bring up a mesh of six nodes on this machine, use it, break it and check it
@@ -340,6 +342,25 @@ pub(crate) struct ApplyArguments {
     /// Secret key that signs the policy [default: policy.key in the data folder]
     #[arg(long, value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,
+}
+
+/// `hedgerow recover`
+#[derive(Debug, Args)]
+pub(crate) struct RecoverArguments {
+    /// A statement that `--out` wrote [default: what this node says of its own cell]
+    pub(crate) file: Option<PathBuf>,
+    /// Sign it, and have the mesh go by it
+    #[arg(long)]
+    pub(crate) sign: bool,
+    /// Secret key that signs it [default: operator.key in the data folder]
+    #[arg(long, value_name = "FILE", requires = "sign")]
+    pub(crate) key: Option<PathBuf>,
+    /// Have the mesh go by it as it was signed by others
+    #[arg(long, requires = "file", conflicts_with_all = ["sign", "out"])]
+    pub(crate) submit: bool,
+    /// Write it to a file instead, for other operators to sign
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
 }
 
 /// `hedgerow demo`

@@ -97,7 +97,8 @@ async fn node(client: &AdminClient) -> Vec<Finding> {
         bad(
             "aggregator",
             "this region has none".to_owned(),
-            "a majority of its voters has to be up; `hedgerow members` says who is",
+            "a majority of its voters has to be up: `hedgerow members` says who is; where they are lost for good, \
+             `hedgerow recover` names others",
         )
     });
     if !status.refusals.is_empty() {

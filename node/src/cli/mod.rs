@@ -20,6 +20,7 @@ mod nearest;
 mod output;
 mod ping;
 mod placement;
+mod recover;
 mod run;
 mod session;
 mod status;

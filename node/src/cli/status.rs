@@ -25,8 +25,10 @@ fn table(status: &Status) -> String {
     for aggregator in &status.aggregators {
         let holder = short(&aggregator.holder);
         let failover = if aggregator.voters > 1 { "" } else { " (no failover)" };
+        let recovered =
+            if aggregator.generation > 0 { format!(" of generation {}", aggregator.generation) } else { String::new() };
         let (region, term, voters) = (&aggregator.region, aggregator.term, aggregator.voters);
-        lines.push(format!("aggregator  {region}: {holder}, term {term}, {voters} voter(s){failover}"));
+        lines.push(format!("aggregator  {region}: {holder}, term {term}{recovered}, {voters} voter(s){failover}"));
     }
     for model in &status.models {
         let reason = model.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));

@@ -36,12 +36,17 @@ pub enum CommandError {
 impl CoreHandle {
     /// Gives a command and waits until what it asks for is durable.
     pub async fn command(&self, command: Command) -> Result<(), CommandError> {
+        self.ask(command).await.map(drop)
+    }
+
+    /// Gives a command and waits for the answer.
+    pub async fn ask(&self, command: Command) -> Result<Reply, CommandError> {
         let (reply, answer) = oneshot::channel();
         let arrival = Arrival::Command { command: Box::new(command), reply };
         self.arrivals.send(arrival).await.map_err(|_closed| CommandError::Stopping)?;
         match answer.await {
-            Ok(Ok(Reply::Done)) => Ok(()),
             Ok(Ok(Reply::Refused(refusal))) => Err(CommandError::Refused(refusal)),
+            Ok(Ok(reply)) => Ok(reply),
             Ok(Err(error)) => Err(error),
             Err(_closed) => Err(CommandError::Stopping),
         }

@@ -173,6 +173,13 @@ fn log(event: &Event) {
         Event::TwoBirths { kept, other } => {
             tracing::warn!(kept = %kept.short(), other = %other.short(), "an issuer signed two births for one region");
         }
+        Event::CellRecovered { cell, generation, voters } => {
+            tracing::warn!(cell = %cell.short(), %generation, voters, "the operators gave a cell other voters");
+        }
+        Event::TwoRecoveries { cell, generation, kept, other } => tracing::error!(
+            cell = %cell.short(), %generation, %kept, %other,
+            "the operators signed two recoveries for one generation: sign one for the next"
+        ),
         Event::CellEnded { cell, into } => {
             let into: Vec<String> = into.iter().map(|cell| cell.short()).collect();
             tracing::info!(cell = %cell.short(), ?into, "a cell ended, others took its place");

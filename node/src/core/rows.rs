@@ -50,6 +50,7 @@ pub fn aggregators(view: &MeshView) -> Vec<Aggregator> {
             region: region.to_string(),
             cell: row.cell.to_string(),
             holder: row.holder.to_string(),
+            generation: row.generation.0,
             term: row.term.0,
             voters: u64::try_from(row.voters).unwrap_or(u64::MAX),
         })

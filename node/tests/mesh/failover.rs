@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 
 use super::fleet::{Mesh, until};
 
-const NODES: [&str; 3] = ["a", "b", "c"];
+pub(super) const NODES: [&str; 3] = ["a", "b", "c"];
 
 /// What all the named nodes say of the aggregator, once they say the same and it is wanted.
-async fn agreed(mesh: &Mesh, names: &[&str], wanted: impl Fn(&Aggregator) -> bool) -> Aggregator {
+pub(super) async fn agreed(mesh: &Mesh, names: &[&str], wanted: impl Fn(&Aggregator) -> bool) -> Aggregator {
     until("one answer from every node", async || {
         let first = mesh.aggregator(names[0]).await.filter(|first| wanted(first))?;
         for name in names {
@@ -22,7 +22,7 @@ async fn agreed(mesh: &Mesh, names: &[&str], wanted: impl Fn(&Aggregator) -> boo
 }
 
 /// Waits until three nodes are placed, which is decided after they have become the voters.
-async fn three_voters(mesh: &Mesh) {
+pub(super) async fn three_voters(mesh: &Mesh) {
     until("three nodes vote", async || {
         let key = json!({ "class": "default", "namespace": "test", "key": "x" });
         let named: Value = mesh.admin("a").post("name a session", "/mesh/v1/sessions", &key).await.ok()?;

@@ -6,6 +6,7 @@ pub(super) mod models;
 pub(super) mod ping;
 pub(super) mod placement;
 pub(super) mod policy;
+pub(super) mod recovery;
 pub(super) mod status;
 
 pub use invites::write_ticket;

@@ -5,6 +5,7 @@
 mod model;
 mod policy;
 mod ranking;
+mod recovery;
 mod status;
 
 pub use model::{ModelDetail, ModelPushed, ModelRow, ModelSignature, ModelVerified, Port, Publisher, Size};
@@ -13,4 +14,5 @@ pub use policy::{
     PlannedRefusal, PolicyAccepted, PolicyHead, PolicyReport,
 };
 pub use ranking::{NearestCandidate, NearestRefused, NearestReport, PingReport, PlacementReport, PlacementRow};
+pub use recovery::RecoveryReport;
 pub use status::{Aggregator, Listening, LocalModel, MemberCounts, MemberRow, NodeState, SocketTraffic, Status};

@@ -109,6 +109,9 @@ pub struct Aggregator {
     pub cell: String,
     /// `NodeId` of the holder.
     pub holder: String,
+    /// How often operators had the cell go on after it lost its quorum.
+    #[serde(default)]
+    pub generation: u64,
     /// The term of the lease.
     pub term: u64,
     /// How many nodes vote; with one there is no failover.
