@@ -192,7 +192,7 @@ fn the_first_recovery_of_a_generation_is_followed_and_a_second_is_reported_once(
     let first = cluster.draft(left[0]).expect("nobody leads");
     let sole = Voter { node: cluster.nodes[left[2]].id(), key: *cluster.nodes[left[2]].member.statement() };
     let voters = Configuration::majority(ConfigEpoch::first_of(Generation(1)), vec![sole]);
-    let second = Recovery { voters, ..first.clone() };
+    let second = Recovery { voters, ..first };
     let [one, two] = [&first, &second].map(|recovery| cluster.signed(left[0], recovery));
     cluster.announce(left[0], one.clone());
     cluster.run_until_holds(15 * S, "it is led", |c| is_led(c, cell, 1, &left));

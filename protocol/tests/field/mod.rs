@@ -85,7 +85,7 @@ pub(crate) fn facts(mesh: &SampleMesh, size: u32, cells: u32) -> Vec<VerifiedFac
 }
 
 fn birth_voters<'a>(roster: &'a Roster, birth: &hedgerow_attest::genesis::Birth) -> &'a Configuration {
-    roster.voters_at(&birth.cell(), Slot(1)).expect("it was founded")
+    roster.voters_at(&birth.cell(), Head::genesis(birth.cell()).next()).expect("it was founded")
 }
 
 fn decision(mesh: &SampleMesh, birth: &hedgerow_attest::genesis::Birth, region: &str, voters: &[u32]) -> Decision {
