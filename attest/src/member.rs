@@ -4,7 +4,7 @@ use crate::id::NodeId;
 use crate::identity::Identity;
 use crate::key::PublicKey;
 use crate::membership::{Certificate, Membership, Roles};
-use crate::name::NodeClass;
+use crate::name::{FailureDomain, NodeClass};
 use crate::peer_id::PeerId;
 use crate::region::Region;
 use crate::time::UnixSeconds;
@@ -69,6 +69,12 @@ impl Member {
     #[must_use]
     pub fn class(&self) -> &NodeClass {
         &self.0.membership.class
+    }
+
+    /// What it would fail together with, where the operator said so.
+    #[must_use]
+    pub fn domain(&self) -> Option<&FailureDomain> {
+        self.0.membership.domain.as_ref()
     }
 
     /// What it may be asked to do.

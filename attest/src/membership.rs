@@ -11,7 +11,7 @@ use crate::identity::{Identity, IdentityError};
 use crate::inception::InceptionChain;
 use crate::key::PublicKey;
 use crate::member::{Member, RenewalClaim};
-use crate::name::NodeClass;
+use crate::name::{FailureDomain, NodeClass};
 use crate::payload;
 use crate::region::Region;
 use crate::root::TrustRoot;
@@ -20,8 +20,11 @@ use crate::time::{UnixSeconds, ValidityError, check_validity};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// Version of memberships and of the certificate's frame.
+/// Version of memberships without a failure domain, and of the certificate's frame.
 pub const VERSION: u8 = 1;
+
+/// Version of memberships with one.
+pub const VERSION_WITH_DOMAIN: u8 = 2;
 
 /// Bytes of a certificate at most; it travels in the TLS handshake.
 pub const CERTIFICATE_MAX: usize = 8 * 1024;
@@ -70,10 +73,8 @@ impl Roles {
 }
 
 /// An issuer's statement that a node belongs to a mesh.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Membership {
-    /// 1.
-    pub version: u8,
     /// The mesh.
     pub mesh: MeshId,
     /// Who issues; its statement key signs.
@@ -96,6 +97,8 @@ pub struct Membership {
     pub not_before: UnixSeconds,
     /// Last second of its validity.
     pub not_after: UnixSeconds,
+    /// What it would fail together with, where the operator said so.
+    pub domain: Option<FailureDomain>,
 }
 
 impl Domain for Membership {
@@ -207,14 +210,23 @@ impl Certificate {
         if certificate.to_bytes() == bytes { Ok(certificate) } else { Err(EnvelopeError::NotCanonical) }
     }
 
+    /// What the issuer signed and this release cannot read is of a later one, if its version says so.
+    fn unread(&self, error: VerifyError) -> MembershipError {
+        match (&error, self.membership.payload().first()) {
+            (VerifyError::Payload(_), Some(version)) if *version > VERSION_WITH_DOMAIN => {
+                MembershipError::UnsupportedVersion(*version)
+            }
+            (VerifyError::Payload(_) | VerifyError::WrongSigner { .. } | VerifyError::BadSignature, _) => {
+                MembershipError::Signature(error)
+            }
+        }
+    }
+
     /// Everything but the time.
     fn bind(&self, root: &TrustRoot) -> Result<(Member, Delegation), MembershipError> {
         let delegation = delegation::bound(&self.delegation, root).map_err(MembershipError::Delegation)?;
         let membership =
-            self.membership.verify(&delegation.statement).map_err(MembershipError::Signature)?.into_inner();
-        if membership.version != VERSION {
-            return Err(MembershipError::UnsupportedVersion(membership.version));
-        }
+            self.membership.verify(&delegation.statement).map_err(|error| self.unread(error))?.into_inner();
         if membership.mesh != root.mesh() {
             return Err(MembershipError::OtherMesh(membership.mesh));
         }
@@ -237,6 +249,9 @@ impl Certificate {
         Ok((member, delegation))
     }
 }
+
+#[path = "membership_form.rs"]
+mod form;
 
 #[cfg(test)]
 #[path = "membership_tests.rs"]

@@ -1,4 +1,4 @@
-//! Short names that people choose: of meshes and of node classes; [`crate::region::Region`] is made by the same rule.
+//! Short names that people choose: of meshes, of node classes, of failure domains; [`crate::region::Region`] is made by the same rule.
 
 use thiserror::Error;
 
@@ -89,6 +89,11 @@ name! {
 name! {
     /// What kind of machine a node is (`edge`, `server`, ...), as its certificate says.
     NodeClass
+}
+
+name! {
+    /// What a node would fail together with: a site, a rack, an operator, a network. As its certificate says.
+    FailureDomain
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use crate::inception::InceptionChain;
 use crate::key::SecretKey;
 use crate::keyset::KeySet;
 use crate::member::Member;
-use crate::membership::{self, Certificate, Membership, Roles};
+use crate::membership::{Certificate, Membership, Roles};
 use crate::name::{MeshName, NodeClass};
 use crate::region::Region;
 use crate::root::{GenesisIssuers, Lifetimes, RootDraft, TrustRoot};
@@ -160,7 +160,6 @@ impl SampleMesh {
     #[must_use]
     pub fn membership(&self, keys: &NodeKeys, region: &str, serial: u64) -> Membership {
         Membership {
-            version: membership::VERSION,
             mesh: self.root.mesh(),
             issuer: self.keys(ISSUER).chain.node(),
             serial,
@@ -172,6 +171,7 @@ impl SampleMesh {
             roles: Roles::all(),
             not_before: Self::NOW,
             not_after: Self::NOW.plus_s(30 * DAY_S),
+            domain: None,
         }
     }
 
