@@ -73,7 +73,7 @@ impl<D: Defects> MeshCore<D> {
                 availability: self.availability(now, &member.node()),
                 free_mib: Some(free_mib).filter(|free_mib| *free_mib > 0),
                 bucket: RttBucket::NEAREST,
-                domain: None,
+                domain: member.domain().cloned(),
             }
         };
         near.map(host).take(CELL_MEMBERS_MAX).collect()

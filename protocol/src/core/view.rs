@@ -80,6 +80,7 @@ impl<D: Defects> MeshCore<D> {
             region: member.region().clone(),
             cell: self.cell_of(member.region(), &node),
             class: member.class().to_string(),
+            domain: member.domain().cloned(),
             roles: member.roles(),
             state: self.member_state(&node, now)?,
             incarnation: record.incarnation,

@@ -9,6 +9,7 @@ use crate::time::Mono;
 use hedgerow_attest::id::NodeId;
 use hedgerow_attest::member::Member;
 use hedgerow_attest::membership::Role;
+use hedgerow_attest::name::FailureDomain;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -44,11 +45,13 @@ impl<D: Defects> MeshCore<D> {
 
     pub(super) fn prospects(&self, now: Mono) -> BTreeMap<NodeId, Prospect<'_>> {
         let members = self.roster.members().filter(|member| self.may_vote(member));
-        let prospect = |member: &Member| {
-            let presence = self.presence(now, &member.node());
-            (member.node(), Prospect { key: *member.statement(), domain: None, presence })
-        };
-        members.map(prospect).collect()
+        members
+            .map(|member| {
+                let (presence, domain) = (self.presence(now, &member.node()), member.domain());
+                let domain = domain.map(FailureDomain::as_str);
+                (member.node(), Prospect { key: *member.statement(), domain, presence })
+            })
+            .collect()
     }
 
     fn presence(&self, now: Mono, node: &NodeId) -> Presence {

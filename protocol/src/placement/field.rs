@@ -6,9 +6,10 @@
 
 use super::bucket::RttBucket;
 use super::rendezvous::draw;
-use super::rule::{FailureDomain, Host, Refusal, Rule};
+use super::rule::{Host, Refusal, Rule};
 use super::table::NODES_MAX;
 use hedgerow_attest::id::NodeId;
+use hedgerow_attest::name::FailureDomain;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Nodes among which is drawn, for each copy: with fewer the nearest few would hold everything (research prototype: the

@@ -4,7 +4,7 @@ use super::*;
 use crate::placement::Fence;
 use crate::placement::rule::{Availability, TrustClass};
 use hedgerow_attest::membership::{Role, Roles};
-use hedgerow_attest::name::NodeClass;
+use hedgerow_attest::name::{FailureDomain, NodeClass};
 use hedgerow_attest::region::Region;
 use proptest::prelude::*;
 
@@ -43,7 +43,7 @@ fn rule(copies: u8) -> Rule {
 }
 
 fn site(name: &str) -> Option<FailureDomain> {
-    Some(FailureDomain(name.to_owned()))
+    Some(FailureDomain::new(name).unwrap())
 }
 
 /// The holders of so many groups.
@@ -93,12 +93,12 @@ fn a_domain_holds_one_copy_while_there_are_enough_and_a_note_says_when_there_are
         assert_eq!((domains.len(), choice.notes), (3, vec![]));
     }
     for choice in table(&rule(4), &hosts, 50, None) {
-        let notes = vec![Note::SharedDomain { domain: FailureDomain("a".to_owned()), copies: 2 }];
+        let notes = vec![Note::SharedDomain { domain: FailureDomain::new("a").unwrap(), copies: 2 }];
         assert_eq!((choice.nodes.len(), choice.notes), (4, notes));
     }
     let few = table(&rule(3), &hosts[..2], 1, None);
     let too_few = Note::TooFew { wanted: 3, found: 2 };
-    assert_eq!(few[0].notes, [too_few, Note::SharedDomain { domain: FailureDomain("a".to_owned()), copies: 2 }]);
+    assert_eq!(few[0].notes, [too_few, Note::SharedDomain { domain: FailureDomain::new("a").unwrap(), copies: 2 }]);
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn any_host() -> impl Strategy<Value = Host> {
             free_mib,
             weight,
             bucket: RttBucket::of(rtt_us),
-            domain: domain.map(|domain| FailureDomain(domain.to_string())),
+            domain: domain.map(|domain| FailureDomain::new(&domain.to_string()).unwrap()),
             ..host(n)
         },
     )

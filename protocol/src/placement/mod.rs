@@ -40,7 +40,7 @@ pub(crate) use rendezvous::draw;
 pub use replica_set::{
     Explanation, PlacementError, PlacementReason, ReplicaSet, class_rule, explain, group_set, replica_set,
 };
-pub use rule::{Availability, FailureDomain, Host, Refusal, Rule, TrustClass};
+pub use rule::{Availability, Host, Refusal, Rule, TrustClass};
 pub use settled::Settled;
 pub use table::{ClassRow, MODELS_MAX, ModelRow, NODES_MAX, NodeList, PlacementTable};
 pub(crate) use transition::same_nodes;

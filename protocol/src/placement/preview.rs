@@ -70,7 +70,7 @@ fn host(member: &MemberView, classes: &NodeClasses) -> Option<Host> {
         availability: availability(member.state),
         free_mib: Some(member.health.free_memory_mib).filter(|free_mib| *free_mib > 0),
         bucket: RttBucket::NEAREST,
-        domain: None,
+        domain: member.domain.clone(),
     })
 }
 

@@ -32,6 +32,7 @@ fn view(regions: Vec<Region>) -> MeshView {
         region: eu.clone(),
         cell: Some(CELL),
         class: "edge".to_owned(),
+        domain: None,
         roles: hedgerow_attest::membership::Roles::all(),
         state: if n == 2 { MemberState::Down } else { MemberState::Alive },
         incarnation: Incarnation(1),

@@ -6,9 +6,8 @@ use super::fence::Fence;
 use super::policy::DataClass;
 use hedgerow_attest::id::NodeId;
 use hedgerow_attest::membership::{Role, Roles};
-use hedgerow_attest::name::NodeClass;
+use hedgerow_attest::name::{FailureDomain, NodeClass};
 use hedgerow_attest::region::Region;
-use std::fmt;
 use thiserror::Error;
 
 /// Whose word stands for what a machine is.
@@ -58,16 +57,6 @@ pub struct Host {
     pub bucket: RttBucket,
     /// What it would fail together with: a site, an operator, a network. One that names nothing fails alone.
     pub domain: Option<FailureDomain>,
-}
-
-/// The name of what fails together.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct FailureDomain(pub String);
-
-impl fmt::Display for FailureDomain {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
-    }
 }
 
 /// What is demanded of the nodes of one group or model.

@@ -24,6 +24,7 @@ fn member(n: u8, rtt_us: Option<u64>, queue_depth: u32) -> MemberView {
         region: Region::new("eu").unwrap(),
         cell: None,
         class: "edge".to_owned(),
+        domain: None,
         roles: hedgerow_attest::membership::Roles::all(),
         state: MemberState::Alive,
         incarnation: Incarnation(1),

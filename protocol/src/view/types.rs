@@ -9,6 +9,7 @@ use crate::time::Mono;
 use hedgerow_attest::digest::Sha256Digest;
 use hedgerow_attest::id::{CellId, MeshId, NodeId};
 use hedgerow_attest::membership::Roles;
+use hedgerow_attest::name::FailureDomain;
 use hedgerow_attest::region::Region;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -56,6 +57,8 @@ pub struct MemberView {
     pub cell: Option<CellId>,
     /// What kind of machine it is, by its certificate.
     pub class: String,
+    /// What it would fail together with, by its certificate.
+    pub domain: Option<FailureDomain>,
     /// What it may be asked to do, by its certificate.
     pub roles: Roles,
     /// How it is seen.

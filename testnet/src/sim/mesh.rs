@@ -161,7 +161,7 @@ fn host(member: &Member) -> Host {
         free_mib: None,
         weight: 1,
         bucket: RttBucket::NEAREST,
-        domain: None,
+        domain: member.domain().cloned(),
     }
 }
 

@@ -11,10 +11,10 @@ use anyhow::bail;
 use comfy_table::{Table, presets};
 use hedgerow_attest::id::NodeId;
 use hedgerow_attest::membership::{Role, Roles};
-use hedgerow_attest::name::NodeClass;
+use hedgerow_attest::name::{FailureDomain, NodeClass};
 use hedgerow_attest::region::Region;
 use hedgerow_protocol::placement::{
-    Availability, Choice, FailureDomain, Fence, Field, Host, Incumbents, Note, RttBucket, Rule, TrustClass,
+    Availability, Choice, Fence, Field, Host, Incumbents, Note, RttBucket, Rule, TrustClass,
 };
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng as _;
@@ -297,7 +297,7 @@ fn host(number: u32, region: &str, rng: &mut ChaCha8Rng) -> Host {
         free_mib: None,
         weight,
         bucket: RttBucket::NEAREST,
-        domain: Some(FailureDomain(format!("{region}-{}", rng.below(SITES)))),
+        domain: Some(FailureDomain::new(&format!("{region}-{}", rng.below(SITES))).expect("a short word")),
     }
 }
 
