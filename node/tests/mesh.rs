@@ -3,6 +3,7 @@
 mod mesh {
     mod bad_input;
     mod classes;
+    mod domains;
     mod failover;
     mod fleet;
     mod join;

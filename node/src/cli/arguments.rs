@@ -80,6 +80,9 @@ pub(crate) struct InitArguments {
     /// Region of this node: an operator's fence, never changed by the mesh
     #[arg(long, default_value = "home")]
     pub(crate) region: String,
+    /// What this node would fail together with, such as a rack or a site: copies are kept apart
+    #[arg(long, value_name = "NAME")]
+    pub(crate) domain: Option<String>,
 }
 
 /// `hedgerow run`
@@ -94,6 +97,9 @@ pub(crate) struct RunArguments {
     /// Region of this node where `--init` founds a mesh
     #[arg(long, default_value = "home")]
     pub(crate) region: String,
+    /// What this node would fail together with, where `--init` founds a mesh
+    #[arg(long, value_name = "NAME", requires = "init")]
+    pub(crate) domain: Option<String>,
     /// Once ready, write a ticket to a file; repeatable, one per region
     #[arg(long, value_name = "[REGION=]FILE")]
     pub(crate) ticket_out: Vec<String>,
@@ -141,6 +147,9 @@ pub(crate) struct InviteArguments {
     /// Region of the nodes that join with it [default: this node's]
     #[arg(long)]
     pub(crate) region: Option<String>,
+    /// What they would fail together with, such as a rack or a site: copies are kept apart
+    #[arg(long, value_name = "NAME")]
+    pub(crate) domain: Option<String>,
 }
 
 /// `hedgerow join`

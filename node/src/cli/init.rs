@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use hedgerow_attest::name::{MeshName, NodeClass};
+use hedgerow_attest::name::{FailureDomain, MeshName, NodeClass};
 use hedgerow_attest::region::Region;
 
 use super::arguments::InitArguments;
@@ -20,7 +20,7 @@ pub(super) fn node_class() -> NodeClass {
 /// Makes keys, root and first membership in an empty data folder.
 pub(super) fn run(data: &Path, arguments: &InitArguments) -> Result<Exit, CliError> {
     let folder = open_folder(data)?;
-    let founded = found_mesh(&folder, &arguments.name, &arguments.region)?;
+    let founded = found_mesh(&folder, &arguments.name, &arguments.region, arguments.domain.as_deref())?;
     line(&format!(
         "founded mesh {} with this node, {}, in region {}",
         founded.mesh,
@@ -37,7 +37,12 @@ pub(super) fn open_folder(data: &Path) -> Result<DataFolder, CliError> {
 }
 
 /// Founds a mesh in a folder that belongs to no member yet.
-pub(super) fn found_mesh(folder: &DataFolder, name: &str, region: &str) -> Result<Founded, CliError> {
+pub(super) fn found_mesh(
+    folder: &DataFolder,
+    name: &str,
+    region: &str,
+    domain: Option<&str>,
+) -> Result<Founded, CliError> {
     let bad = |what: String| CliError::Usage {
         what,
         remedy: "names are lower-case letters, digits and dashes, such as `--region eu-west`",
@@ -46,6 +51,9 @@ pub(super) fn found_mesh(folder: &DataFolder, name: &str, region: &str) -> Resul
         name: MeshName::new(name).map_err(|error| bad(format!("--name {name}: {error}")))?,
         region: Region::new(region).map_err(|error| bad(format!("--region {region}: {error}")))?,
         class: node_class(),
+        domain: domain
+            .map(|domain| FailureDomain::new(domain).map_err(|error| bad(format!("--domain {domain}: {error}"))))
+            .transpose()?,
     };
     found(folder, &founding, wall().unix_seconds()).map_err(CliError::own)
 }

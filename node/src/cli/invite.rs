@@ -13,7 +13,12 @@ pub(super) async fn run(
     arguments: &InviteArguments,
     format: OutputFormat,
 ) -> Result<Exit, CliError> {
-    let body = json!({ "ttl_s": arguments.ttl, "uses": arguments.uses, "region": arguments.region });
+    let body = json!({
+        "ttl_s": arguments.ttl,
+        "uses": arguments.uses,
+        "region": arguments.region,
+        "domain": arguments.domain,
+    });
     let answer: Value = client.post("make a ticket", "/admin/v1/invites", &body).await?;
     match (format, answer.get("ticket").and_then(Value::as_str)) {
         (OutputFormat::Table | OutputFormat::Wide, Some(ticket)) => line(ticket)?,

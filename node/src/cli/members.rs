@@ -15,7 +15,7 @@ pub(super) async fn run(client: &AdminClient, format: OutputFormat) -> Result<Ex
 fn table(members: &[MemberRow], wide: bool) -> String {
     let mut header = vec!["NODE", "REGION", "STATE", "ROLE", "RTT", "HEARD", "WARM"];
     if wide {
-        header.extend(["CLASS", "INCARNATION", "CELL", "ADDRESSES"]);
+        header.extend(["CLASS", "DOMAIN", "INCARNATION", "CELL", "ADDRESSES"]);
     }
     let rows = members.iter().map(|member| row(member, wide)).collect();
     columns(&header, rows)
@@ -41,7 +41,8 @@ fn row(member: &MemberRow, wide: bool) -> Vec<String> {
     if wide {
         let addresses: Vec<_> = member.addresses.iter().map(ToString::to_string).collect();
         let cell = member.cell.as_deref().map_or_else(|| "-".to_owned(), short);
-        row.extend([member.class.clone(), member.incarnation.to_string(), cell, list(&addresses)]);
+        let domain = member.domain.clone().unwrap_or_else(|| "-".to_owned());
+        row.extend([member.class.clone(), domain, member.incarnation.to_string(), cell, list(&addresses)]);
     }
     row
 }
@@ -66,6 +67,7 @@ mod tests {
             region: "eu".to_owned(),
             cell: None,
             class: "edge".to_owned(),
+            domain: None,
             state: "alive".to_owned(),
             incarnation: 3,
             addresses: Vec::new(),

@@ -77,7 +77,7 @@ async fn become_member(folder: &DataFolder, arguments: &RunArguments) -> Result<
         return Ok(());
     }
     if arguments.init {
-        found_mesh(folder, &arguments.name, &arguments.region)?;
+        found_mesh(folder, &arguments.name, &arguments.region, arguments.domain.as_deref())?;
     } else if let Some(path) = &arguments.ticket_file {
         let ticket = decode(&await_ticket(path).await?)?;
         redeem(folder, &ticket).await?;
@@ -127,7 +127,7 @@ async fn write_ticket_file(peer: &Peer, spec: &str, uses: u32) -> Result<(), Cli
         }
         None => (peer.state().about.region.clone(), PathBuf::from(spec)),
     };
-    let ticket = write_ticket(peer.state(), region, TICKET_TTL_S, uses)
+    let ticket = write_ticket(peer.state(), region, None, TICKET_TTL_S, uses)
         .await
         .map_err(|problem| CliError::local("write a ticket", anyhow::anyhow!(problem.detail), problem.remedy))?;
     let failed = |source: std::io::Error| {

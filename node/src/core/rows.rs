@@ -14,6 +14,7 @@ pub fn member_rows(view: &MeshView, roster: &Roster) -> Vec<MemberRow> {
         region: member.region.to_string(),
         cell: member.cell.map(|cell| cell.to_string()),
         class: member.class.clone(),
+        domain: member.domain.as_ref().map(ToString::to_string),
         state: member.state.to_string(),
         incarnation: member.incarnation.0,
         addresses: member.addresses.clone(),

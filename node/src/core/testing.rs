@@ -29,6 +29,7 @@ pub(crate) fn view(members: &[(u8, Vec<SocketAddr>)]) -> MeshView {
         region: region.clone(),
         cell: Some(CELL),
         class: "edge".to_owned(),
+        domain: None,
         roles: hedgerow_attest::membership::Roles::all(),
         state: MemberState::Alive,
         incarnation: Incarnation(1),

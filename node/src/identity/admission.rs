@@ -16,7 +16,7 @@ use hedgerow_attest::time::{CLOCK_SKEW_S, UnixSeconds};
 use hedgerow_protocol::placement::Policy;
 
 use super::answer::{GENESES_MAX, JoinAnswer, KNOWN_MEMBERS_MAX, KnownMember, Welcome};
-use super::issuer::Issuer;
+use super::issuer::{CertificateTerms, Issuer};
 use super::refusal::JoinRefusal;
 use super::request::JoinRequest;
 use crate::store::{CommitError, Invite, Layout, LoadError, MeshStore, RedeemRefusal, file};
@@ -92,7 +92,12 @@ impl Admission {
         let (node, invite) = self.check(&request, transport, exporter, now).await?;
         let redeemed = self.store.redeem(request.invite, node, now).await.await.map_err(|error| not_kept(&error))?;
         let redemption = redeemed.map_err(JoinRefusal::from)?;
-        let terms = (&request.region, &request.class, invite.roles);
+        let terms = CertificateTerms {
+            region: &request.region,
+            class: &request.class,
+            roles: invite.roles,
+            domain: invite.domain.as_ref(),
+        };
         let member = self.issuer.issue(&request.identity, terms, redemption.serial, now).map_err(|error| {
             tracing::warn!(%error, %node, "could not issue a certificate");
             JoinRefusal::NotIssuing

@@ -102,6 +102,7 @@ async fn nothing_is_issued_when_the_delegation_has_ended() {
             addresses: Vec::new(),
             region: "eu".parse().unwrap(),
             roles: hedgerow_attest::membership::Roles::all(),
+            domain: None,
             uses: 1,
             not_after: over,
         })

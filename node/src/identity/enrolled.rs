@@ -177,6 +177,7 @@ mod tests {
     use hedgerow_attest::membership::Roles;
     use hedgerow_attest::time::ValidityError;
 
+    use super::super::issuer::CertificateTerms;
     use super::super::testing::{NOW, founded, identity};
     use super::*;
 
@@ -226,7 +227,8 @@ mod tests {
     fn the_certificate_of_another_member_is_not_ours() {
         let mesh = founded();
         let (_folder, other) = identity();
-        let terms = (&"home".parse().unwrap(), &"edge".parse().unwrap(), Roles::all());
+        let (region, class) = ("home".parse().unwrap(), "edge".parse().unwrap());
+        let terms = CertificateTerms { region: &region, class: &class, roles: Roles::all(), domain: None };
         let member = mesh.issuer().issue(other.chain(), terms, 1, NOW).unwrap();
         fs::write(mesh.layout().membership(), member.certificate().to_bytes()).unwrap();
         assert!(matches!(Enrolled::load(mesh.layout(), NOW), Err(EnrolledError::OtherNode)));

@@ -9,7 +9,7 @@ use hedgerow_attest::id::MeshId;
 use hedgerow_attest::key::SecretKey;
 use hedgerow_attest::keyset::KeySet;
 use hedgerow_attest::membership::Roles;
-use hedgerow_attest::name::{MeshName, NodeClass};
+use hedgerow_attest::name::{FailureDomain, MeshName, NodeClass};
 use hedgerow_attest::region::Region;
 use hedgerow_attest::root::{GenesisIssuers, Lifetimes, RootDraft, RootError, TrustRoot};
 use hedgerow_attest::secretfile::{SecretFile, SecretPurpose};
@@ -18,7 +18,7 @@ use hedgerow_protocol::id::PolicyVersion;
 use hedgerow_protocol::name::ClassName;
 use hedgerow_protocol::placement::{DataClass, Policy};
 
-use super::issuer::{Issuer, IssuerError};
+use super::issuer::{CertificateTerms, Issuer, IssuerError};
 use super::keys::{NodeIdentity, NodeIdentityError};
 use super::secrets::{self, SecretError};
 use crate::store::{DataFolder, Layout, file};
@@ -32,6 +32,8 @@ pub struct Founding {
     pub region: Region,
     /// What kind of machine this first node is.
     pub class: NodeClass,
+    /// What it would fail together with.
+    pub domain: Option<FailureDomain>,
 }
 
 /// A mesh that was founded in a folder.
@@ -90,7 +92,12 @@ pub fn found(folder: &DataFolder, founding: &Founding, now: UnixSeconds) -> Resu
     let mesh = root.mesh();
     let delegation = keys.delegation(mesh, &identity, now);
     let issuer = Issuer::open(identity.clone(), root.into(), delegation.clone(), now)?;
-    let terms = (&founding.region, &founding.class, Roles::all());
+    let terms = CertificateTerms {
+        region: &founding.region,
+        class: &founding.class,
+        roles: Roles::all(),
+        domain: founding.domain.as_ref(),
+    };
     let member = issuer.issue(identity.chain(), terms, FOUNDERS_SERIAL, now)?;
     let genesis = issuer.genesis(&member)?;
     let policy = Endorsed::sign(&default_policy(), &[&keys.policy]);

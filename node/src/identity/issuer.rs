@@ -11,8 +11,8 @@ use hedgerow_attest::identity::Identity;
 use hedgerow_attest::inception::InceptionChain;
 use hedgerow_attest::invite::{InviteId, InviteSecret};
 use hedgerow_attest::member::Member;
-use hedgerow_attest::membership::{self, Certificate, Membership, MembershipError, Roles};
-use hedgerow_attest::name::NodeClass;
+use hedgerow_attest::membership::{Certificate, Membership, MembershipError, Roles};
+use hedgerow_attest::name::{FailureDomain, NodeClass};
 use hedgerow_attest::region::Region;
 use hedgerow_attest::root::TrustRoot;
 use hedgerow_attest::signed::Signed;
@@ -41,10 +41,25 @@ pub struct InviteTerms {
     pub region: Region,
     /// The roles in its certificate.
     pub roles: Roles,
+    /// The failure domain in its certificate.
+    pub domain: Option<FailureDomain>,
     /// How many nodes may join.
     pub uses: u32,
     /// Last second at which the ticket is redeemed.
     pub not_after: UnixSeconds,
+}
+
+/// What a certificate says of a node that the node cannot say itself.
+#[derive(Clone, Copy, Debug)]
+pub struct CertificateTerms<'a> {
+    /// Its region.
+    pub region: &'a Region,
+    /// What kind of machine it is.
+    pub class: &'a NodeClass,
+    /// What it may be asked to do.
+    pub roles: Roles,
+    /// What it would fail together with.
+    pub domain: Option<&'a FailureDomain>,
 }
 
 /// Why nothing was issued.
@@ -94,7 +109,7 @@ impl Issuer {
     pub fn invite(&self, terms: &InviteTerms) -> Result<(InviteId, Invite, Ticket), IssuerError> {
         let id = InviteId(random().map_err(IssuerError::Random)?);
         let secret = InviteSecret::from_bytes(random().map_err(IssuerError::Random)?);
-        let InviteTerms { addresses, region, roles, uses, not_after } = terms;
+        let InviteTerms { addresses, region, roles, domain, uses, not_after } = terms;
         let ticket = Ticket::issue(
             &Invitation {
                 version: ticket::VERSION,
@@ -109,7 +124,8 @@ impl Issuer {
             },
             self.identity.statement(),
         );
-        let invite = Invite { secret, uses_left: *uses, not_after: *not_after, region: region.clone(), roles: *roles };
+        let (region, domain) = (region.clone(), domain.clone());
+        let invite = Invite { secret, uses_left: *uses, not_after: *not_after, region, roles: *roles, domain };
         Ok((id, invite, ticket))
     }
 
@@ -118,15 +134,14 @@ impl Issuer {
     pub fn issue(
         &self,
         chain: &InceptionChain,
-        terms: (&Region, &NodeClass, Roles),
+        terms: CertificateTerms<'_>,
         serial: u64,
         now: UnixSeconds,
     ) -> Result<Member, IssuerError> {
         let keys =
             Identity::verify(chain).map_err(|source| IssuerError::Certificate(MembershipError::Identity(source)))?;
-        let (region, class, roles) = terms;
+        let CertificateTerms { region, class, roles, domain } = terms;
         let membership = Membership {
-            version: membership::VERSION,
             mesh: self.root.mesh(),
             issuer: self.identity.node(),
             serial,
@@ -138,6 +153,7 @@ impl Issuer {
             roles,
             not_before: now,
             not_after: now.plus_s(self.root.lifetimes().membership_s).min(self.delegation.not_after),
+            domain: domain.cloned(),
         };
         let certificate = Certificate {
             membership: Signed::sign(&membership, self.identity.statement()),
@@ -192,6 +208,7 @@ mod tests {
             addresses: (1..=9).map(|port| SocketAddr::from(([192, 0, 2, 1], port))).collect(),
             region: "eu".parse().unwrap(),
             roles: Roles::default().with(Role::Worker),
+            domain: Some("rack-7".parse().unwrap()),
             uses: 3,
             not_after: NOW.plus_s(60),
         };
@@ -200,7 +217,7 @@ mod tests {
         assert_eq!((read.invite, &read.secret, read.not_after), (id, &invite.secret, invite.not_after));
         assert_eq!((read.mesh, read.issuer), (mesh.root().mesh(), mesh.identity().node()));
         assert_eq!(read.addresses[..], terms.addresses[..8]);
-        assert_eq!((invite.uses_left, invite.roles), (3, terms.roles));
+        assert_eq!((invite.uses_left, invite.roles, &invite.domain), (3, terms.roles, &terms.domain));
         assert!(invite.secret.admits(&[5; 32], id, &read.proof(&[5; 32])));
         let (other, ..) = mesh.issuer().invite(&terms).unwrap();
         assert_ne!(other, id);
@@ -210,9 +227,10 @@ mod tests {
     async fn a_certificate_never_outlives_the_delegation() {
         let mesh = founded();
         let (_folder, joiner) = identity();
-        let terms = (&"eu".parse().unwrap(), &"edge".parse().unwrap(), Roles::all());
+        let (region, class, domain) = ("eu".parse().unwrap(), "edge".parse().unwrap(), "rack-7".parse().unwrap());
+        let terms = CertificateTerms { region: &region, class: &class, roles: Roles::all(), domain: Some(&domain) };
         let member = mesh.issuer().issue(joiner.chain(), terms, 7, NOW).unwrap();
-        assert_eq!((member.node(), member.serial()), (joiner.node(), 7));
+        assert_eq!((member.node(), member.serial(), member.domain()), (joiner.node(), 7, Some(&domain)));
         assert_eq!(member.not_after(), NOW.plus_s(30 * 86_400));
 
         let late = NOW.plus_s(360 * 86_400);
@@ -244,7 +262,11 @@ mod tests {
         let delegation = Endorsed::sign(&delegation, &[&key(SecretPurpose::Membership)]);
         let issuer = Issuer::open(mesh.identity().clone(), root, delegation, NOW).unwrap();
 
-        let terms = |region| issuer.issue(other.chain(), (region, &"edge".parse().unwrap(), Roles::all()), 1, NOW);
+        let class = "edge".parse().unwrap();
+        let terms = |region| {
+            let terms = CertificateTerms { region, class: &class, roles: Roles::all(), domain: None };
+            issuer.issue(other.chain(), terms, 1, NOW)
+        };
         let refused = issuer.genesis(&terms(&us).unwrap());
         assert!(
             matches!(&refused, Err(IssuerError::OtherGenesisIssuer { issuer, .. }) if *issuer == other.node()),

@@ -24,7 +24,7 @@ pub use answer::{ANSWER_BYTES_MAX, AnswerError, JoinAnswer, KNOWN_MEMBERS_MAX, K
 pub use enrolled::{Enrolled, EnrolledError};
 pub use enrolment::{Enrolment, EnrolmentError};
 pub use founding::{FoundError, Founded, Founding, found};
-pub use issuer::{InviteTerms, Issuer, IssuerError};
+pub use issuer::{CertificateTerms, InviteTerms, Issuer, IssuerError};
 pub use keys::{NodeIdentity, NodeIdentityError};
 pub use refusal::JoinRefusal;
 pub use request::{JoinRequest, REQUEST_BYTES_MAX};

@@ -31,7 +31,12 @@ pub(super) struct FoundedMesh {
 }
 
 pub(super) fn founding(region: &str) -> Founding {
-    Founding { name: "oaks".parse().unwrap(), region: region.parse().unwrap(), class: "edge".parse().unwrap() }
+    Founding {
+        name: "oaks".parse().unwrap(),
+        region: region.parse().unwrap(),
+        class: "edge".parse().unwrap(),
+        domain: None,
+    }
 }
 
 pub(super) fn founded() -> FoundedMesh {
@@ -98,6 +103,7 @@ impl Door<'_> {
             addresses: vec!["192.0.2.1:4334".parse().unwrap()],
             region: region.parse().unwrap(),
             roles: Roles::all(),
+            domain: None,
             uses,
             not_after: NOW.plus_s(600),
         };

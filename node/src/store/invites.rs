@@ -3,6 +3,7 @@
 use hedgerow_attest::id::NodeId;
 use hedgerow_attest::invite::{InviteId, InviteSecret};
 use hedgerow_attest::membership::Roles;
+use hedgerow_attest::name::FailureDomain;
 use hedgerow_attest::region::Region;
 use hedgerow_attest::time::UnixSeconds;
 use redb::{ReadableDatabase as _, ReadableTable as _, TableDefinition, WriteTransaction};
@@ -25,6 +26,8 @@ pub struct Invite {
     pub region: Region,
     /// The roles that they name.
     pub roles: Roles,
+    /// The failure domain that they name, if any.
+    pub domain: Option<FailureDomain>,
 }
 
 /// A use of an invitation that was counted.
@@ -58,7 +61,7 @@ pub enum RedeemRefusal {
 impl MeshStore {
     /// Keeps an invitation before its ticket is shown; forgets those that expired before `now`.
     pub async fn add_invite(&self, id: InviteId, invite: Invite, now: UnixSeconds) -> Completion {
-        let value = StoredInvite::V1(invite).encode();
+        let value = StoredInvite::V2(invite).encode();
         self.committer
             .submit(Sync::Durable, move |transaction| {
                 forget_expired(transaction, now)?;
@@ -76,9 +79,10 @@ impl MeshStore {
         };
         match read().map_err(read_failed)? {
             None => Ok(None),
-            Some(value) => StoredInvite::decode(&value)
-                .map(|StoredInvite::V1(invite)| Some(invite))
-                .ok_or(LoadError::Row { file: FILE, table: "invites" }),
+            Some(value) => match StoredInvite::decode(&value) {
+                Some(invite) => Ok(Some(invite)),
+                None => Err(LoadError::Row { file: FILE, table: "invites" }),
+            },
         }
     }
 
@@ -102,7 +106,18 @@ impl MeshStore {
 /// The row of an invitation; the variant's number is its version.
 #[derive(Serialize, Deserialize)]
 enum StoredInvite {
-    V1(Invite),
+    V1(InviteV1),
+    V2(Invite),
+}
+
+/// An invitation before there were failure domains.
+#[derive(Serialize, Deserialize)]
+struct InviteV1 {
+    secret: InviteSecret,
+    uses_left: u32,
+    not_after: UnixSeconds,
+    region: Region,
+    roles: Roles,
 }
 
 impl StoredInvite {
@@ -110,8 +125,13 @@ impl StoredInvite {
         postcard::to_stdvec(self).expect("an invitation encodes into memory")
     }
 
-    fn decode(bytes: &[u8]) -> Option<Self> {
-        postcard::from_bytes(bytes).ok()
+    fn decode(bytes: &[u8]) -> Option<Invite> {
+        Some(match postcard::from_bytes(bytes).ok()? {
+            Self::V1(InviteV1 { secret, uses_left, not_after, region, roles }) => {
+                Invite { secret, uses_left, not_after, region, roles, domain: None }
+            }
+            Self::V2(invite) => invite,
+        })
     }
 }
 
@@ -122,7 +142,7 @@ fn redeem(
     now: UnixSeconds,
 ) -> Result<Result<Redemption, RedeemRefusal>, redb::Error> {
     let mut invites = transaction.open_table(INVITES)?;
-    let Some(StoredInvite::V1(mut invite)) = invites.get(&id.0)?.map(|value| stored(value.value())).transpose()? else {
+    let Some(mut invite) = invites.get(&id.0)?.map(|value| stored(value.value())).transpose()? else {
         return Ok(Err(RedeemRefusal::Unknown));
     };
     if now > invite.not_after {
@@ -137,7 +157,7 @@ fn redeem(
     let uses_left = invite.uses_left;
     let serial = take_serial(transaction)?;
     redemptions.insert((&id.0, node.as_bytes()), serial)?;
-    invites.insert(&id.0, StoredInvite::V1(invite).encode().as_slice())?;
+    invites.insert(&id.0, StoredInvite::V2(invite).encode().as_slice())?;
     Ok(Ok(Redemption { serial, uses_left, again }))
 }
 
@@ -153,7 +173,7 @@ fn forget_expired(transaction: &WriteTransaction, now: UnixSeconds) -> Result<()
     let mut expired = Vec::new();
     for entry in invites.iter()? {
         let (id, value) = entry?;
-        let StoredInvite::V1(invite) = stored(value.value())?;
+        let invite = stored(value.value())?;
         if invite.not_after < now {
             expired.push(*id.value());
         }
@@ -166,7 +186,7 @@ fn forget_expired(transaction: &WriteTransaction, now: UnixSeconds) -> Result<()
     Ok(())
 }
 
-fn stored(value: &[u8]) -> Result<StoredInvite, redb::Error> {
+fn stored(value: &[u8]) -> Result<Invite, redb::Error> {
     StoredInvite::decode(value).ok_or_else(|| redb::Error::Corrupted("an invitation does not decode".to_owned()))
 }
 
@@ -248,8 +268,13 @@ mod tests {
 
     #[test]
     fn the_stored_form_is_frozen_and_the_secret_is_not_shown() {
-        let stored = StoredInvite::V1(invite(3)).encode();
-        assert_eq!(data_encoding::HEXLOWER.encode(&stored), format!("00{}03d00f02657507", "2a".repeat(16)));
+        let one = Invite { domain: Some("rack-7".parse().unwrap()), ..invite(3) };
+        let stored = StoredInvite::V2(one.clone()).encode();
+        let first = format!("{}03d00f02657507", "2a".repeat(16));
+        assert_eq!(data_encoding::HEXLOWER.encode(&stored), format!("01{first}01067261636b2d37"));
+        assert_eq!(StoredInvite::decode(&stored), Some(one));
+        let before = data_encoding::HEXLOWER.decode(format!("00{first}").as_bytes()).unwrap();
+        assert_eq!(StoredInvite::decode(&before), Some(invite(3)), "kept before there were failure domains");
         assert!(!format!("{:?}", invite(3)).contains("42"), "{:?}", invite(3));
     }
 
@@ -261,6 +286,7 @@ mod tests {
             not_after: UnixSeconds(2_000),
             region,
             roles: Roles::all(),
+            domain: None,
         }
     }
 

@@ -11,6 +11,7 @@ use crate::api::Problem;
 use crate::identity::{InviteTerms, IssuerError};
 use crate::observe::wall;
 use hedgerow_attest::membership::Roles;
+use hedgerow_attest::name::FailureDomain;
 use hedgerow_attest::region::Region;
 
 /// A ticket lives this long at most.
@@ -25,6 +26,7 @@ pub(in crate::admin) struct InviteBody {
     ttl_s: u64,
     uses: u32,
     region: Option<String>,
+    domain: Option<String>,
 }
 
 pub(in crate::admin) async fn invite(
@@ -41,12 +43,21 @@ pub(in crate::admin) async fn invite(
         let detail = format!("a ticket lives 1 to {TTL_S_MAX} seconds and admits 1 to {USES_MAX} nodes");
         return Err(Problem::bad_request("invite-out-of-bounds", detail));
     }
-    let ticket = write_ticket(&state, region.clone(), body.ttl_s, body.uses).await?;
+    let domain = body.domain.as_deref().map(str::parse::<FailureDomain>).transpose();
+    let domain =
+        domain.map_err(|error| Problem::bad_request("domain-malformed", format!("no failure domain: {error}")))?;
+    let ticket = write_ticket(&state, region.clone(), domain, body.ttl_s, body.uses).await?;
     Ok(Json(json!({ "ticket": ticket, "region": region.to_string(), "uses": body.uses, "ttl_s": body.ttl_s })))
 }
 
 /// A ticket whose invitation is durable.
-pub async fn write_ticket(state: &AdminState, region: Region, ttl_s: u64, uses: u32) -> Result<String, Problem> {
+pub async fn write_ticket(
+    state: &AdminState,
+    region: Region,
+    domain: Option<FailureDomain>,
+    ttl_s: u64,
+    uses: u32,
+) -> Result<String, Problem> {
     let Some(issuer) = &state.issuer else {
         let detail = "this node may not issue: nobody delegated to it";
         return Err(Problem::new(StatusCode::FORBIDDEN, "not-an-issuer", detail)
@@ -57,6 +68,7 @@ pub async fn write_ticket(state: &AdminState, region: Region, ttl_s: u64, uses: 
         addresses: state.about.advertised.clone(),
         region,
         roles: Roles::all(),
+        domain,
         uses,
         not_after: now.plus_s(ttl_s),
     };

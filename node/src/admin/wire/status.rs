@@ -148,6 +148,9 @@ pub struct MemberRow {
     pub cell: Option<String>,
     /// Node class in its certificate.
     pub class: String,
+    /// Failure domain in its certificate, if any.
+    #[serde(default)]
+    pub domain: Option<String>,
     /// State in the answering node's view, lower case.
     pub state: String,
     /// The member's own counter against rumours.
