@@ -12,6 +12,7 @@ use super::dial::{alert, greet};
 use super::join::JoinServer;
 use super::lane::LinkLane;
 use super::limits::{HANDSHAKE_TIMEOUT, PENDING_MAX, PENDING_RETRY};
+use super::quic::Settings;
 use super::refusal::{Refusal, Refusals};
 use super::rpc::Links;
 use super::tasks::Tasks;
@@ -23,7 +24,7 @@ use super::trust::Gate;
 pub(super) struct Acceptor {
     pub(super) gate: Arc<Gate>,
     pub(super) refusals: Arc<Refusals>,
-    pub(super) transport: Arc<TransportConfig>,
+    pub(super) settings: Settings,
     pub(super) tasks: Tasks,
     pub(super) ctl: mpsc::Sender<Inbound>,
     pub(super) links: Links,
@@ -74,7 +75,7 @@ impl Acceptor {
 
     async fn handshake(&self, incoming: Incoming) -> Result<(quinn::Connection, LinkLane, Admitted), Refusal> {
         let door = Door::new(self.gate.standing());
-        let config = server_config(&door, &self.transport).map_err(|error| {
+        let config = server_config(&door, self.settings.accepted()).map_err(|error| {
             tracing::error!(%error, "no TLS configuration for a caller");
             Refusal::Transport
         })?;
@@ -129,12 +130,9 @@ impl Acceptor {
 }
 
 /// The configuration for one caller.
-pub(super) fn server_config(
-    door: &Arc<Door>,
-    transport: &Arc<TransportConfig>,
-) -> Result<ServerConfig, TlsConfigError> {
+pub(super) fn server_config(door: &Arc<Door>, transport: Arc<TransportConfig>) -> Result<ServerConfig, TlsConfigError> {
     let mut config = door.clone().config()?;
-    config.transport_config(transport.clone());
+    config.transport_config(transport);
     config.validation_token.sent(0);
     config.max_incoming(PENDING_MAX);
     config.incoming_buffer_size_total(INCOMING_BUFFER_BYTES);

@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 use futures::future::select_ok;
 use hedgerow_attest::id::NodeId;
 use hedgerow_attest::peer_id::PeerId;
-use quinn::{ConnectionError, Endpoint, TransportConfig};
+use quinn::{ConnectionError, Endpoint};
 
 use super::close::Close;
 use super::lane::LinkLane;
 use super::limits::DIAL_TIMEOUT;
+use super::quic::Settings;
 use super::refusal::{Refusal, Refusals};
 use super::tls::{Admitted, Caller, Expected, TlsConfigError};
 use super::trust::Gate;
@@ -58,7 +59,7 @@ pub(super) struct Dialer {
     pub(super) endpoint: Endpoint,
     pub(super) gate: Arc<Gate>,
     pub(super) refusals: Arc<Refusals>,
-    pub(super) transport: Arc<TransportConfig>,
+    pub(super) settings: Settings,
 }
 
 impl Dialer {
@@ -129,7 +130,7 @@ impl Dialer {
         caller: &Arc<Caller>,
     ) -> Result<quinn::Connection, DialError> {
         let mut config = caller.clone().config(lane).map_err(DialError::Tls)?;
-        config.transport_config(self.transport.clone());
+        config.transport_config(self.settings.dialled(lane));
         let connecting = self.endpoint.connect_with(config, address, SERVER_NAME).map_err(DialError::Address)?;
         let handshake = async {
             let connection = connecting.await?;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use hedgerow_attest::id::NodeId;
 use hedgerow_attest::peer_id::PeerId;
-use quinn::{Endpoint, TokioRuntime, TransportConfig};
+use quinn::{Endpoint, TokioRuntime};
 use tokio::sync::{mpsc, watch};
 
 use super::accept::{Acceptor, server_config};
@@ -21,7 +21,8 @@ use super::emulation::{Emulation, release};
 use super::event::{ContentDigest, NetEvent};
 use super::join::{JoinError, JoinServer};
 use super::lane::Lane;
-use super::limits::{EVENT_QUEUE, IDLE_TIMEOUT, KEEP_ALIVE, REQUESTS_PER_PEER};
+use super::limits::EVENT_QUEUE;
+use super::quic::Settings;
 use super::refusal::Refusals;
 use super::reset::endpoint_config;
 use super::rpc::{Dropped, LinkError, LinkView, Links, Protocol, RequestError, SendError};
@@ -96,8 +97,8 @@ impl Net {
         let emulation = config.emulate.then(Emulation::default);
         let bound = bind(config.listen).map_err(|source| NetError::Bind { listen: config.listen, source })?;
         let (socket, held) = MeshSocket::new(bound.clone(), emulation.clone());
-        let transport = transport_config();
-        let base = server_config(&Door::new(gate.standing()), &transport)?;
+        let settings = Settings::new();
+        let base = server_config(&Door::new(gate.standing()), settings.accepted())?;
         let endpoint = Endpoint::new_with_abstract_socket(
             endpoint_config(&gate.standing().trust.transport),
             Some(base),
@@ -113,14 +114,14 @@ impl Net {
             endpoint: endpoint.clone(),
             gate: gate.clone(),
             refusals: refusals.clone(),
-            transport: transport.clone(),
+            settings: settings.clone(),
         };
         let links = Links::new(dialer.clone(), events.clone(), tasks.clone());
         let (ctl, inbound) = Ctl::start(dialer.clone(), links.clone(), events.clone(), &tasks, &config.topics)?;
         let acceptor = Acceptor {
             gate,
             refusals,
-            transport,
+            settings,
             tasks: tasks.clone(),
             ctl: inbound,
             links: links.clone(),
@@ -283,24 +284,6 @@ impl Net {
         }
         self.0.tasks.finish(SHUTDOWN_PATIENCE).await;
     }
-}
-
-fn transport_config() -> Arc<TransportConfig> {
-    let mut config = TransportConfig::default();
-    let idle = IDLE_TIMEOUT.try_into().expect("a few seconds fit a QUIC idle timeout");
-    // Twice what is served, so that a busy peer is told `overloaded` instead of being held up.
-    let requests = u32::try_from(2 * REQUESTS_PER_PEER).expect("the constant is small");
-    config
-        .max_idle_timeout(Some(idle))
-        .keep_alive_interval(Some(KEEP_ALIVE))
-        .max_concurrent_bidi_streams(requests.into())
-        .max_concurrent_uni_streams(16_u32.into())
-        .stream_receive_window((4_u32 << 20).into())
-        .receive_window((8_u32 << 20).into())
-        .send_window(8 << 20)
-        .datagram_receive_buffer_size(Some(256 << 10))
-        .datagram_send_buffer_size(64 << 10);
-    Arc::new(config)
 }
 
 /// How long a shutdown lets closes leave and be answered. A handshake under way would drain for seconds.

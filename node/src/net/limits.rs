@@ -51,6 +51,11 @@ pub const TOPICS_MAX: usize = 16;
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(6);
 /// Silence after which a packet is sent to keep a connection and its NAT mapping alive.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(2);
+/// The same as [`IDLE_TIMEOUT`] for the swarm, whose connection ends with the link beside it: its own silence says nothing
+/// that the link does not say sooner.
+pub const CTL_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// The same as [`KEEP_ALIVE`] for the swarm. The link runs between the same sockets, and so keeps the NAT mapping for both.
+pub const CTL_KEEP_ALIVE: Duration = Duration::from_secs(20);
 /// A whole dial: handshake, judgement on both sides and the acceptor's greeting.
 pub const DIAL_TIMEOUT: Duration = Duration::from_secs(3);
 /// An inbound handshake.

@@ -19,6 +19,7 @@ mod handle;
 mod join;
 mod lane;
 pub mod limits;
+mod quic;
 mod refusal;
 mod reset;
 mod rpc;

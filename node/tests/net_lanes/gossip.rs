@@ -65,3 +65,15 @@ async fn a_fact_published_before_anybody_listened_is_heard_when_somebody_comes()
     a.net.connect(b.id);
     assert_eq!(gossip(&mut b, Verdict::Accept).await, (a.id, Bytes::from_static(b"early")));
 }
+
+#[tokio::test]
+async fn the_swarm_leaves_with_the_link_and_comes_back_with_it() {
+    let mesh = Mesh::new(1);
+    let (a, b) = mesh.linked().await;
+    let together = || a.net.gossip_peers() == [b.id] && b.net.gossip_peers() == [a.id];
+    eventually("each has the other in its swarm", together).await;
+    a.net.hangup(b.id);
+    eventually("neither has", || a.net.gossip_peers().is_empty() && b.net.gossip_peers().is_empty()).await;
+    a.net.connect(b.id);
+    eventually("each has the other again", together).await;
+}

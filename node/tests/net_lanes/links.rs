@@ -89,6 +89,8 @@ async fn a_restarted_peer_that_dials_replaces_the_link_of_its_former_life() {
     reborn.link_up(survivor.id).await;
     survivor.link_down(reborn.id).await;
     survivor.link_up(reborn.id).await;
+    // The swarm's connection to the former life would be silent for a minute before it ended by itself.
+    eventually("the swarm has followed", || reborn.net.gossip_peers() == [survivor.id]).await;
     let to = reborn.id;
     let (_net, _serving) = reborn.serve(b"");
     let echoed = survivor.net.request(to, ASK, Bytes::from_static(b"again"), PATIENCE).await.unwrap();

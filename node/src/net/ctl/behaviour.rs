@@ -103,8 +103,9 @@ pub(super) fn topic_score() -> TopicScoreParams {
     }
 }
 
-/// libp2p's ping keeps nothing alive here (the connection does); it notices a swarm that hangs.
-const PING_INTERVAL: Duration = Duration::from_secs(30);
+/// libp2p's ping keeps nothing alive here (the connection does), and nothing waits for its round trips: it is answered, and
+/// asked so rarely that it costs less than a byte a second and peer.
+const PING_INTERVAL: Duration = Duration::from_secs(300);
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,6 @@
 //! The task that owns the swarm, and the handle through which the node publishes.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,7 +22,7 @@ use super::verdict::{GossipVerdict, Verdict};
 use crate::net::dial::Dialer;
 use crate::net::event::NetEvent;
 use crate::net::limits::{LINK_SAMPLE_PERIOD, PUBLISH_BYTES_MAX, TOPICS_MAX};
-use crate::net::rpc::Links;
+use crate::net::rpc::{LinkView, Links};
 use crate::net::tasks::Tasks;
 
 /// Why the swarm did not start.
@@ -99,6 +99,7 @@ impl Ctl {
             proven: proven.clone(),
             orders: orders.clone(),
             topics: 0,
+            followed: BTreeMap::new(),
             unheard: VecDeque::new(),
         };
         for topic in topics {
@@ -148,6 +149,8 @@ struct Task {
     proven: Proven,
     orders: mpsc::Sender<Order>,
     topics: usize,
+    /// The links beside which there are connections, by their epochs.
+    followed: BTreeMap<PeerId, u64>,
     /// Envelopes published when nobody listened; sent again when somebody subscribes.
     unheard: VecDeque<(IdentTopic, Bytes)>,
 }
@@ -275,11 +278,22 @@ impl Task {
         }
     }
 
-    /// The swarm connects to whom the node has a link to; of two nodes the lower NodeId dials.
+    /// The swarm is connected to whom the node has a link to; of two nodes the lower NodeId dials. A connection ends with the
+    /// link beside which it was made: it is silent for longer than whoever is at its other end may be gone.
     fn follow_links(&mut self) {
         let me = self.dialer.gate.node();
-        for link in self.links.live() {
-            let peer = libp2p_peer(link.peer);
+        let links: BTreeMap<PeerId, LinkView> =
+            self.links.live().into_iter().map(|link| (libp2p_peer(link.peer), link)).collect();
+        let connected: Vec<PeerId> = self.swarm.connected_peers().copied().collect();
+        self.followed.retain(|peer, _| connected.contains(peer));
+        for peer in connected {
+            let epoch = links.get(&peer).map(|link| link.epoch);
+            let is_same = epoch.is_some_and(|epoch| *self.followed.entry(peer).or_insert(epoch) == epoch);
+            if !is_same && self.swarm.disconnect_peer_id(peer).is_ok() {
+                tracing::debug!(%peer, "closed a ctl connection with its link");
+            }
+        }
+        for (peer, link) in links {
             if link.node < me || self.swarm.is_connected(&peer) {
                 continue;
             }

@@ -91,6 +91,8 @@ pub struct LinkView {
     pub rtt_us: u64,
     /// Whether this node dialled.
     pub dialled: bool,
+    /// Another number for each link to the member; the same where one only took the place of a duplicate.
+    pub epoch: u64,
 }
 
 /// A member's slot in the table of links.

@@ -114,7 +114,11 @@ impl Links {
 
     /// Live links by NodeId.
     pub(in crate::net) fn live(&self) -> Vec<LinkView> {
-        self.peers().iter().filter_map(|peer| peer.live()).map(|link| view(&link)).collect()
+        let live = |peer: &Arc<Peer>| {
+            let (epoch, link) = peer.epoch();
+            link.map(|link| view(&link, epoch))
+        };
+        self.peers().iter().filter_map(live).collect()
     }
 
     /// Changes whenever a link comes, goes or is replaced.
@@ -284,13 +288,14 @@ impl Links {
     }
 }
 
-pub(super) fn view(link: &Link) -> LinkView {
+fn view(link: &Link, epoch: u64) -> LinkView {
     LinkView {
         node: link.member.node(),
         peer: link.member.peer(),
         remote: link.remote(),
         rtt_us: rtt_us(&link.connection),
         dialled: link.dialled,
+        epoch,
     }
 }
 

@@ -1,0 +1,61 @@
+//! QUIC's settings: windows, and for how long a connection of each lane may be silent.
+//!
+//! The dialer decides: of the two times after which silence ends a connection the shorter one holds (RFC 9000 §10.1), and
+//! only the dialer breaks the silence, since either side's packet and its acknowledgement show both that the other lives.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use quinn::TransportConfig;
+
+use super::lane::LinkLane;
+use super::limits::{CTL_IDLE_TIMEOUT, CTL_KEEP_ALIVE, IDLE_TIMEOUT, KEEP_ALIVE, REQUESTS_PER_PEER};
+
+/// The settings of every kind of connection.
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    accepted: Arc<TransportConfig>,
+    dialled: Arc<TransportConfig>,
+    dialled_ctl: Arc<TransportConfig>,
+}
+
+impl Settings {
+    pub(super) fn new() -> Self {
+        Self {
+            accepted: Arc::new(settings(CTL_IDLE_TIMEOUT, None)),
+            dialled: Arc::new(settings(IDLE_TIMEOUT, Some(KEEP_ALIVE))),
+            dialled_ctl: Arc::new(settings(CTL_IDLE_TIMEOUT, Some(CTL_KEEP_ALIVE))),
+        }
+    }
+
+    /// Of a connection that somebody else makes. Its lane is not known before the handshake.
+    pub(super) fn accepted(&self) -> Arc<TransportConfig> {
+        self.accepted.clone()
+    }
+
+    /// Of a connection that this node makes.
+    pub(super) fn dialled(&self, lane: LinkLane) -> Arc<TransportConfig> {
+        match lane {
+            LinkLane::Ctl => self.dialled_ctl.clone(),
+            LinkLane::Join | LinkLane::Rpc | LinkLane::Bulk => self.dialled.clone(),
+        }
+    }
+}
+
+fn settings(idle: Duration, keep_alive: Option<Duration>) -> TransportConfig {
+    let mut config = TransportConfig::default();
+    let idle = idle.try_into().expect("a minute fits a QUIC idle timeout");
+    // Twice what is served, so that a busy peer is told `overloaded` instead of being held up.
+    let requests = u32::try_from(2 * REQUESTS_PER_PEER).expect("the constant is small");
+    config
+        .max_idle_timeout(Some(idle))
+        .keep_alive_interval(keep_alive)
+        .max_concurrent_bidi_streams(requests.into())
+        .max_concurrent_uni_streams(16_u32.into())
+        .stream_receive_window((4_u32 << 20).into())
+        .receive_window((8_u32 << 20).into())
+        .send_window(8 << 20)
+        .datagram_receive_buffer_size(Some(256 << 10))
+        .datagram_send_buffer_size(64 << 10);
+    config
+}
