@@ -4,7 +4,7 @@ use super::effects::Effects;
 use super::interface::{Event, Output};
 use super::mesh_core::{MeshCore, Phase};
 use super::shelf::Adoption;
-use super::snapshot::{Snapshot, StoreOp, delete_fact};
+use super::snapshot::{Snapshot, StoreOp, delete_fact, is_departure_of};
 use crate::defect::{Defect, Defects};
 use crate::fact::{
     Accusation, Charge, Fact, FactKey, Founding, Liveness, NodeRecord, NodeState, Rollup, Scope, Statement,
@@ -27,9 +27,10 @@ pub(super) enum Origin {
 
 impl<D: Defects> MeshCore<D> {
     pub(super) fn start(&mut self, fx: &mut Effects<'_>, snapshot: Snapshot) {
+        let has_left = snapshot.has_left(&self.config.me);
         self.fences = snapshot.fences;
         self.cell.restore(snapshot.votes);
-        if snapshot.facts.iter().any(|fact| self.is_departure(fact)) {
+        if has_left {
             // Others know that it left, and believe nothing else it says.
             self.own.state = NodeState::Left;
             self.phase = Phase::Gone;
@@ -65,7 +66,7 @@ impl<D: Defects> MeshCore<D> {
 
     /// Whether this node itself says that it left: that is for ever, and so it has to know it after a crash.
     fn is_departure(&self, fact: &VerifiedFact) -> bool {
-        matches!(fact.fact(), Fact::Record(record) if record.node == self.config.me && record.state == NodeState::Left)
+        is_departure_of(fact, &self.config.me)
     }
 
     /// A mesh changes its policy as often as it likes: where it holds as many as it may, the oldest one goes that others
@@ -266,12 +267,12 @@ impl<D: Defects> MeshCore<D> {
 
     /// A statement of this node's own came back signed and is a fact.
     pub(super) fn signed_fact(&mut self, fx: &mut Effects<'_>, fact: &VerifiedFact) {
-        let (adoption, _) = self.adopt(fx, fact, Origin::Gossip);
+        let (adoption, written) = self.adopt(fx, fact, Origin::Gossip);
         if adoption != Adoption::Fresh {
             return;
         }
         match fact.fact() {
-            Fact::Record(_) => self.record_signed(fx, fact),
+            Fact::Record(_) => self.record_signed(fx, fact, written),
             Fact::Rollup(_) => self.rollup_signed(fx, fact),
             Fact::Member(_)
             | Fact::Accusation(_)

@@ -6,13 +6,14 @@ use super::mesh_core::MeshCore;
 use crate::defect::Defects;
 use crate::fact::NodeState;
 use crate::time::Mono;
+use crate::view::{Need, Needed};
 use hedgerow_attest::member::Member;
 use hedgerow_attest::membership::Role;
 use std::time::Duration;
 
 /// How long a node waits to be voted out and to have handed over. A cell without a quorum never does that; whoever leaves one for good may take
 /// with it what the cell needs to have a quorum again, so this is longer than outages mostly last.
-const PATIENCE: Duration = Duration::from_secs(600);
+pub const LEAVE_PATIENCE: Duration = Duration::from_secs(600);
 
 /// A departure that waits.
 #[derive(Debug)]
@@ -29,27 +30,27 @@ impl<D: Defects> MeshCore<D> {
             leaving.commands.push(id);
             return;
         }
-        if !self.is_needed() {
+        if !self.needed().is_needed() {
             self.own.waiting.push(id);
             return self.intend(fx, NodeState::Left);
         }
         fx.sometimes("a node that leaves waited until it was voted out and had handed over");
-        self.own.leaving = Some(Leaving { until: fx.now + PATIENCE, commands: vec![id] });
+        self.own.leaving = Some(Leaving { until: fx.now + LEAVE_PATIENCE, commands: vec![id] });
         self.intend(fx, NodeState::Draining);
     }
 
     /// Leaves as soon as nobody needs it any more, or when it has waited for long enough.
     pub(super) fn leave_on(&mut self, fx: &mut Effects<'_>) {
-        let needed = self.is_needed();
+        let needed = self.needed().is_needed();
         if let Some(leaving) = self.own.leaving.take_if(|leaving| !needed || fx.now >= leaving.until) {
             self.own.waiting.extend(leaving.commands);
             self.intend(fx, NodeState::Left);
         }
     }
 
-    /// Whether this node votes in a cell in which somebody else could vote, or holds what somebody else could hold, reached or
-    /// not: whoever is cut off cannot tell whether the others are gone.
-    fn is_needed(&self) -> bool {
+    /// What this node is needed for: to vote in a cell in which somebody else could vote, or to hold what somebody else could
+    /// hold, reached or not: whoever is cut off cannot tell whether the others are gone.
+    pub(super) fn needed(&self) -> Needed {
         let me = self.config.me;
         let votes = self.cell.voters().is_some_and(|voters| voters.has(&me));
         let may_hold = |member: &Member| {
@@ -59,6 +60,15 @@ impl<D: Defects> MeshCore<D> {
         };
         let others =
             |fits: &dyn Fn(&Member) -> bool| self.roster.members().any(|member| member.node() != me && fits(member));
-        votes && others(&|member| self.may_vote(member)) || self.is_holding() && others(&may_hold)
+        let of = |does: bool, others: bool| match (does, others) {
+            (false, _) => Need::None,
+            (true, true) => Need::UntilRelieved,
+            (true, false) => Need::Alone,
+        };
+        let holds = self.is_holding();
+        Needed {
+            votes: of(votes, votes && others(&|member| self.may_vote(member))),
+            holds: of(holds, holds && others(&may_hold)),
+        }
     }
 }

@@ -37,6 +37,7 @@ pub use crate::membership::{Monitoring, SwimConfig};
 pub use config::{CoreConfig, DivisionConfig};
 pub(crate) use effects::Effects;
 pub use interface::{Command, CommandRefusal, Event, Hint, Input, Lane, LinkEvent, Output, Reply, StorageFailure};
+pub use leave::LEAVE_PATIENCE;
 pub use mesh_core::MeshCore;
 #[cfg(test)]
 pub(crate) use shelf::{Adoption, Shelf};

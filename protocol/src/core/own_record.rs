@@ -12,7 +12,7 @@ use crate::fact::{
 };
 use crate::id::{Incarnation, Token};
 use crate::time::{Mono, Wall};
-use crate::wire::Load;
+use crate::wire::{Load, VerifiedExchange, VerifiedMessage};
 use hedgerow_attest::id::{CellId, NodeId};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -46,6 +46,8 @@ pub(super) struct OwnRecord {
     pub(super) waiting: Vec<u64>,
     /// Commands whose record is out, to answer when the lease was handed over.
     pub(super) announced: Vec<u64>,
+    /// The write of its departure.
+    departure: Option<Token>,
     /// It is to leave, and waits until it is voted out.
     pub(super) leaving: Option<super::leave::Leaving>,
 }
@@ -65,6 +67,7 @@ impl Default for OwnRecord {
             doubters: BTreeSet::new(),
             waiting: Vec::new(),
             announced: Vec::new(),
+            departure: None,
             leaving: None,
         }
     }
@@ -172,9 +175,11 @@ impl<D: Defects> MeshCore<D> {
         }
     }
 
-    /// This node's own record came back signed.
-    pub(super) fn record_signed(&mut self, fx: &mut Effects<'_>, fact: &VerifiedFact) {
-        self.publish(fx, fact, None);
+    /// This node's own record came back signed. Of a departure, which is for ever, nobody hears before this node is sure to
+    /// know of it after a crash; whatever else it says, it says again.
+    pub(super) fn record_signed(&mut self, fx: &mut Effects<'_>, fact: &VerifiedFact, written: Option<Token>) {
+        self.own.departure = written.filter(|_| self.own.state == NodeState::Left);
+        self.publish(fx, fact, self.own.departure);
         let mut told = std::mem::take(&mut self.own.doubters);
         if let Fact::Record(record) = fact.fact()
             && matches!(record.state, NodeState::Stopping | NodeState::Left)
@@ -183,7 +188,8 @@ impl<D: Defects> MeshCore<D> {
             told.extend(self.swim.peers().keys().copied());
         }
         for peer in told {
-            exchange::push(fx, peer, [fact]);
+            let record = VerifiedMessage::Exchange(VerifiedExchange::Push(vec![fact.clone()]));
+            fx.send_after(peer, record, self.own.departure);
         }
         let waiting = std::mem::take(&mut self.own.waiting);
         self.own.announced.extend(waiting);
@@ -196,7 +202,7 @@ impl<D: Defects> MeshCore<D> {
             return;
         }
         for id in std::mem::take(&mut self.own.announced) {
-            fx.push(Output::Reply { id, reply: super::interface::Reply::Done, after: None });
+            fx.push(Output::Reply { id, reply: super::interface::Reply::Done, after: self.own.departure });
         }
     }
 }

@@ -2,11 +2,11 @@
 
 use crate::defect::{Defects, Sound};
 use crate::election::VoterRecord;
-use crate::fact::{FactDecodeError, FactKey, FactRefusal, SignedFact, VerifiedFact};
+use crate::fact::{Fact, FactDecodeError, FactKey, FactRefusal, NodeState, SignedFact, VerifiedFact};
 use crate::id::{Generation, Incarnation, Slot, Term};
 use crate::register::Point;
 use crate::roster::Roster;
-use hedgerow_attest::id::CellId;
+use hedgerow_attest::id::{CellId, NodeId};
 use hedgerow_attest::root::TrustRoot;
 use hedgerow_attest::time::UnixSeconds;
 use serde::{Deserialize, Serialize};
@@ -121,6 +121,12 @@ pub enum SnapshotError {
 }
 
 impl Snapshot {
+    /// Whether the node of that store left the mesh for good: it may run, but nobody believes anything it says.
+    #[must_use]
+    pub fn has_left(&self, node: &NodeId) -> bool {
+        self.facts.iter().any(|fact| is_departure_of(fact, node))
+    }
+
     /// Rebuilds from every row of the store, in any order. Signatures are checked again: disks flip bits too.
     ///
     /// # Errors
@@ -224,6 +230,11 @@ impl Snapshot {
         }
         Ok(())
     }
+}
+
+/// Whether the node says in it that it left for good.
+pub(super) fn is_departure_of(fact: &VerifiedFact, node: &NodeId) -> bool {
+    matches!(fact.fact(), Fact::Record(record) if record.node == *node && record.state == NodeState::Left)
 }
 
 /// The row that keeps the incarnation.

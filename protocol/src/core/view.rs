@@ -49,6 +49,7 @@ impl<D: Defects> MeshCore<D> {
             policy: self.policies.in_force().map(|(policy, _)| Arc::new(policy.into_owned())),
             policy_heads: self.policies.heads().to_vec(),
             node_classes: self.node_classes(),
+            needed: self.needed(),
             cells: self.cells(now),
             members,
             placements,

@@ -69,6 +69,7 @@ fn view(regions: Vec<Region>) -> MeshView {
         policy: Some(Arc::new(Policy { version: PolicyVersion(1), parent: None, classes: vec![class] })),
         policy_heads: vec![],
         node_classes: crate::placement::NodeClasses::default(),
+        needed: crate::view::Needed::default(),
     }
 }
 

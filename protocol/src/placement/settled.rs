@@ -51,6 +51,12 @@ impl Settled {
         self.open.is_empty()
     }
 
+    /// How many groups are not handed over.
+    #[must_use]
+    pub fn open_groups(&self) -> usize {
+        self.open.iter().map(|row| row.prefixes.count_ones() as usize).sum()
+    }
+
     /// Whether the group is not handed over.
     #[must_use]
     pub fn is_open(&self, class: &ClassName, prefix: u8) -> bool {

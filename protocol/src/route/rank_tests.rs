@@ -53,6 +53,7 @@ fn view(members: Vec<MemberView>) -> MeshView {
         policy: None,
         policy_heads: vec![],
         node_classes: crate::placement::NodeClasses::default(),
+        needed: crate::view::Needed::default(),
     }
 }
 

@@ -130,6 +130,22 @@ fn a_departure_is_final_and_outlives_every_rebroadcast() {
 }
 
 #[test]
+fn whoever_hears_of_a_departure_hears_of_one_that_outlives_a_crash() {
+    for seed in 0..4 {
+        let mut cluster = Cluster::formed(seed, &FIVE);
+        // Slower than the news travels.
+        cluster.faults.sync_us = (300 * MS, 400 * MS);
+        cluster.command(3, Command::Leave);
+        let heard = |c: &Cluster| [0, 1, 2, 4].iter().any(|node| c.sees(*node, 3) == Some(MemberState::Left));
+        cluster.run_until_holds(20 * S, "somebody has heard", heard);
+        cluster.kill(3);
+        cluster.start(3);
+        cluster.run_for(S);
+        assert!(cluster.nodes[3].core.is_gone(), "seed {seed}");
+    }
+}
+
+#[test]
 fn a_node_that_missed_all_gossip_is_right_within_ten_seconds() {
     for seed in 0..6 {
         let mut cluster = Cluster::formed(seed, &["eu", "eu", "eu", "us", "us", "us"]);

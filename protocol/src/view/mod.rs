@@ -4,4 +4,6 @@ mod state;
 mod types;
 
 pub use state::MemberState;
-pub use types::{AggregatorView, CellView, DeploymentView, MemberView, MeshView, ModelPlacement, PlacementView};
+pub use types::{
+    AggregatorView, CellView, DeploymentView, MemberView, MeshView, ModelPlacement, Need, Needed, PlacementView,
+};

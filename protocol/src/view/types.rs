@@ -44,6 +44,37 @@ pub struct MeshView {
     pub policy_heads: Vec<PolicyName>,
     /// The shares of node classes that an operator wrote.
     pub node_classes: NodeClasses,
+    /// What this node would be missed for if it left.
+    pub needed: Needed,
+}
+
+/// What a node would be missed for if it left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Needed {
+    /// Its vote in its cell.
+    pub votes: Need,
+    /// Sessions that it holds, or has not handed over.
+    pub holds: Need,
+}
+
+/// How much.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Need {
+    /// Not at all.
+    #[default]
+    None,
+    /// Until another node of the region has taken its part.
+    UntilRelieved,
+    /// No other node of the region can take its part: it goes with the node.
+    Alone,
+}
+
+impl Needed {
+    /// Whether it is worth waiting before the node leaves.
+    #[must_use]
+    pub fn is_needed(&self) -> bool {
+        [self.votes, self.holds].contains(&Need::UntilRelieved)
+    }
 }
 
 /// One member.
