@@ -7,6 +7,7 @@ mod mesh {
     mod failover;
     mod fleet;
     mod join;
+    mod leave;
     mod models;
     mod recover;
     mod replicate;

@@ -2,6 +2,7 @@
 
 mod answer;
 mod client;
+mod departure;
 mod routes;
 mod server;
 mod state;
@@ -9,6 +10,7 @@ pub mod wire;
 
 pub use answer::{ANSWER_BYTES_MAX, Answer, ClientError, Door};
 pub use client::{AdminClient, HttpClient, SOCKET_NAME};
+pub use departure::Departure;
 pub use routes::{DEPLOYMENT_HEADER, PING_PROTOCOL, write_ticket};
 pub use server::{admin_router, bind};
 pub use state::{About, AdminState};

@@ -11,7 +11,7 @@ use axum::routing::{get, post};
 use hedgerow_inference::artifact::BUNDLE_BYTES_MAX;
 use tokio::net::UnixListener;
 
-use super::routes::{emulation, invites, models, ping, placement, policy, recovery, status};
+use super::routes::{departure, emulation, invites, models, ping, placement, policy, recovery, status};
 use super::state::AdminState;
 use crate::api;
 
@@ -31,6 +31,7 @@ pub fn admin_router(state: AdminState) -> Router {
         .route("/admin/v1/policy/plan", post(policy::plan))
         .route("/admin/v1/recovery", get(recovery::draft).post(recovery::apply))
         .route("/admin/v1/node-classes", get(policy::node_classes).post(policy::apply_node_classes))
+        .route("/admin/v1/departure", get(departure::show).post(departure::leave))
         .route("/admin/v1/emulation", get(emulation::rules).put(emulation::set))
         .layer(DefaultBodyLimit::max(BUNDLE_BYTES_MAX))
         .layer(from_fn(api::formed))

@@ -9,6 +9,7 @@ use hedgerow_attest::peer_id::PeerId;
 use hedgerow_attest::region::Region;
 use hedgerow_attest::root::TrustRoot;
 
+use super::departure::Departure;
 use crate::api::ApiState;
 use crate::exec::Library;
 use crate::identity::Issuer;
@@ -35,6 +36,8 @@ pub struct AdminState {
     pub counters: Counters,
     /// What is wrong with the node while it goes on.
     pub conditions: Conditions,
+    /// Whether this node was told to leave.
+    pub departure: Departure,
     /// What does not change.
     pub about: Arc<About>,
 }

@@ -63,6 +63,8 @@ pub(crate) enum Command {
     Plan(ManifestFile),
     /// Put a file of manifests into force
     Apply(ApplyArguments),
+    /// Leave the mesh for good, once others have taken over this node's vote and sessions
+    Leave(LeaveArguments),
     /// Have a cell that lost its quorum for good go on with other voters, in the name of the mesh's operators
     Recover(RecoverArguments),
     /// Look for what keeps this node from working, and name the remedy
@@ -370,6 +372,14 @@ pub(crate) struct RecoverArguments {
     /// Write it to a file instead, for other operators to sign
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
+}
+
+/// `hedgerow leave`
+#[derive(Debug, Args)]
+pub(crate) struct LeaveArguments {
+    /// Leave although no other node of the region can take over what this one has: it is lost to the mesh
+    #[arg(long)]
+    pub(crate) abandon: bool,
 }
 
 /// `hedgerow demo`

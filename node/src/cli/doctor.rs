@@ -5,13 +5,15 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::failure::{CliError, Exit};
+use super::failure::{CliError, Exit, JOIN_AFRESH};
 use super::output::{OutputFormat, print};
 use crate::admin::wire::{NodeState, Status};
 use crate::admin::{AdminClient, ClientError};
+use crate::config::ArtifactLimits;
 use crate::identity::Enrolled;
 use crate::observe::{chain, wall};
-use crate::store::Layout;
+use crate::peer::has_left;
+use crate::store::{DataFolder, Layout, Store};
 
 /// One thing that was looked at.
 #[derive(Debug, Serialize)]
@@ -30,7 +32,7 @@ pub(super) async fn run(client: &AdminClient, data: &Path, format: OutputFormat)
         findings.push(membership(data));
     }
     if findings.iter().all(|finding| finding.ok) {
-        findings.extend(node(client).await);
+        findings.extend(node(client, data).await);
     }
     print(format, &findings, |findings, _| told(findings))?;
     Ok(if findings.iter().all(|finding| finding.ok) { Exit::Ok } else { Exit::Failed })
@@ -67,11 +69,12 @@ fn membership(data: &Path) -> Finding {
     }
 }
 
-async fn node(client: &AdminClient) -> Vec<Finding> {
+async fn node(client: &AdminClient, data: &Path) -> Vec<Finding> {
     let status: Status = match client.get("read the status", "/admin/v1/status").await {
         Ok(status) => status,
         Err(error @ ClientError::NoNode { .. }) => {
-            return vec![bad("node", cannot(&error), "start it with `hedgerow run`")];
+            let idle = bad("node", cannot(&error), "start it with `hedgerow run`");
+            return vec![departure(data).await.unwrap_or(idle)];
         }
         Err(error) => return vec![bad("node", cannot(&error), "see its log")],
     };
@@ -106,6 +109,21 @@ async fn node(client: &AdminClient) -> Vec<Finding> {
         findings.push(good("refused since the start", counts.join(", ")));
     }
     findings
+}
+
+/// Where the node of a folder that no process uses has left its mesh: there is nothing to start.
+async fn departure(data: &Path) -> Option<Finding> {
+    let layout = Layout::new(data);
+    if !layout.mesh_store().exists() {
+        return None;
+    }
+    // Whatever is wrong with the folder or the store, `hedgerow run` says it better.
+    let enrolled = Enrolled::load(&layout, wall().unix_seconds()).ok()?;
+    let folder = DataFolder::open(data).ok()?;
+    let store = Store::open(&folder, ArtifactLimits::default()).ok()?;
+    let left = has_left(&store, &enrolled);
+    store.close().await;
+    left.ok()?.then(|| bad("node", "it left its mesh for good".to_owned(), JOIN_AFRESH))
 }
 
 /// Errors read after "failed to"; a finding is a sentence of its own.

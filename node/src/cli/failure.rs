@@ -20,6 +20,8 @@ pub enum Exit {
     NotReady = 3,
     /// Some of it was done, such as a write that has not reached its quorum yet.
     PartlyDone = 4,
+    /// The node of the data folder left its mesh earlier: to start it again is of no use.
+    Left = 5,
 }
 
 impl From<Exit> for ExitCode {
@@ -72,6 +74,9 @@ pub enum CliError {
         /// The command that comes next, where the error does not say it.
         remedy: Option<&'static str>,
     },
+    /// The node left its mesh for good in an earlier run, so that no other takes its word.
+    #[error("run: this node left its mesh for good, and no other node takes its word any more")]
+    Left,
     /// Standard output does not take what is printed.
     #[error("print the answer")]
     Print(#[source] std::io::Error),
@@ -104,6 +109,7 @@ impl CliError {
                 _ => Exit::Failed,
             },
             Self::Local { exit, .. } => *exit,
+            Self::Left => Exit::Left,
             Self::Usage { .. } | Self::Node(ClientError::Form(_)) => Exit::Usage,
             Self::Node(_)
             | Self::Own { .. }
@@ -123,6 +129,7 @@ impl CliError {
             Self::Node(ClientError::Refused { remedy, .. }) | Self::Local { remedy, .. } => remedy.clone(),
             Self::Usage { remedy, .. } => Some((*remedy).to_owned()),
             Self::Own { remedy, .. } => remedy.map(str::to_owned),
+            Self::Left => Some(JOIN_AFRESH.to_owned()),
             Self::Node(ClientError::Form(_)) => Some("write names, tokens and ETags in visible ASCII".to_owned()),
             Self::Node(_) => Some("see what the node is doing with `hedgerow status`".to_owned()),
             Self::ReadFile { .. } | Self::Print(_) | Self::PrintJson(_) | Self::PrintYaml(_) => None,
@@ -151,6 +158,10 @@ impl CliError {
         text
     }
 }
+
+/// What comes after a departure.
+pub(super) const JOIN_AFRESH: &str =
+    "remove its data folder, or join as another node with `hedgerow join TICKET` and an empty folder (--data DIR)";
 
 #[cfg(test)]
 mod tests {

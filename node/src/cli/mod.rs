@@ -1,7 +1,8 @@
 //! The command line: one file per command, each of them arguments, one call, a table or JSON.
 //!
 //! Every command but `init`, `join`, `run` and `demo` talks to the running node over the admin socket in its data folder, because a
-//! redb file cannot be opened twice. Exit codes: 0 ok, 1 failed, 2 usage, 3 not ready, 4 partly done.
+//! redb file cannot be opened twice. Exit codes: 0 ok, 1 failed, 2 usage, 3 not ready, 4 partly done, 5 the node
+//! left its mesh earlier.
 
 mod apply;
 mod arguments;
@@ -13,6 +14,7 @@ mod infer;
 mod init;
 mod invite;
 mod join;
+mod leave;
 mod manifest;
 mod members;
 mod model;

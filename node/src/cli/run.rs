@@ -28,7 +28,7 @@ const TICKET_PATIENCE: Duration = Duration::from_secs(120);
 /// A ticket that a starting node writes lives this long.
 const TICKET_TTL_S: u64 = 86_400;
 
-/// Runs the node; clean after SIGTERM or SIGINT.
+/// Runs the node; clean after SIGTERM or SIGINT, and when it was told to leave its mesh and has.
 pub(super) async fn run(data: &Path, arguments: &RunArguments) -> Result<Exit, CliError> {
     let failed = |error: anyhow::Error| CliError::local("run", error, None);
     if let Some(fd) = arguments.parent_pipe {
@@ -40,21 +40,24 @@ pub(super) async fn run(data: &Path, arguments: &RunArguments) -> Result<Exit, C
     become_member(&folder, arguments).await?;
     let enrolled = Enrolled::load(folder.layout(), wall().unix_seconds()).map_err(CliError::own)?;
     let store = Store::open(&folder, config.artifacts).map_err(CliError::own)?;
-    let mut peer = Peer::start(&config, folder, store, &enrolled).await.map_err(CliError::own)?;
+    let started = Peer::start(&config, folder, store, &enrolled).await;
+    let mut peer = started.map_err(|error| if error.is_departure() { CliError::Left } else { CliError::own(error) })?;
     announce(&peer)?;
     for spec in &arguments.ticket_out {
         write_ticket_file(&peer, spec, arguments.uses).await?;
     }
+    let left = peer.left();
     let outcome = tokio::select! {
+        () = left => Ok("departure"),
         signal = stop_signal() => signal.map_err(anyhow::Error::from),
         room = peer.ended() => Err(anyhow::anyhow!("{room} ended by a fault; see the log, report it, start the node again")),
     };
     match &outcome {
-        Ok(signal) => tracing::info!(signal, "stopping"),
+        Ok(why) => tracing::info!(why, "stopping"),
         Err(error) => tracing::error!(%error, "stopping"),
     }
     peer.stop().await;
-    outcome.map(|_signal| Exit::Ok).map_err(failed)
+    outcome.map(|_why| Exit::Ok).map_err(failed)
 }
 
 fn flags(data: &Path, arguments: &RunArguments) -> Flags {

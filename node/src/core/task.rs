@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use hedgerow_attest::id::NodeId;
 use hedgerow_attest::key::SecretKey;
 use hedgerow_attest::root::TrustRoot;
 use hedgerow_protocol::core::{
@@ -63,6 +64,9 @@ pub enum CoreStartError {
     /// What was read cannot be used.
     #[error("use what this node has promised")]
     Snapshot(#[source] SnapshotError),
+    /// The node left its mesh for good; nobody believes anything that it says.
+    #[error("speak for a node that left its mesh for good")]
+    Left,
 }
 
 /// Owns the core until it is stopped.
@@ -91,10 +95,10 @@ pub struct CoreTask {
 impl CoreTask {
     /// Reads what was durable and makes the core; [`Self::run`] starts it.
     pub fn new(parts: CoreParts) -> Result<(Self, CoreHandle, CoreInbox), CoreStartError> {
-        let rows = parts.store.rows().map_err(CoreStartError::Load)?;
-        let rows = super::outputs::core_rows(rows);
-        let snapshot =
-            Snapshot::from_rows(rows, &parts.root, wall().unix_seconds()).map_err(CoreStartError::Snapshot)?;
+        let snapshot = snapshot(&parts.store, &parts.root)?;
+        if snapshot.has_left(&parts.config.me) {
+            return Err(CoreStartError::Left);
+        }
         if snapshot.expired > 0 {
             tracing::info!(facts = snapshot.expired, "stored facts have ended meanwhile");
         }
@@ -185,7 +189,7 @@ impl CoreTask {
     }
 
     /// A frame is decoded and its signatures are checked before the core hears of it.
-    async fn message(&mut self, from: hedgerow_attest::id::NodeId, bytes: &Bytes) {
+    async fn message(&mut self, from: NodeId, bytes: &Bytes) {
         let message = match wire::decode(bytes) {
             Ok(message) => message,
             Err(error) => {
@@ -262,6 +266,16 @@ impl CoreTask {
             self.roster.send_replace(self.core.roster().clone());
         }
     }
+}
+
+/// Whether the node of that store left its mesh for good.
+pub fn has_left(store: &MeshStore, root: &TrustRoot, node: &NodeId) -> Result<bool, CoreStartError> {
+    Ok(snapshot(store, root)?.has_left(node))
+}
+
+fn snapshot(store: &MeshStore, root: &TrustRoot) -> Result<Snapshot, CoreStartError> {
+    let rows = super::outputs::core_rows(store.rows().map_err(CoreStartError::Load)?);
+    Snapshot::from_rows(rows, root, wall().unix_seconds()).map_err(CoreStartError::Snapshot)
 }
 
 /// Sleeps until a moment of the boot clock; for ever where there is none.

@@ -56,6 +56,7 @@ pub(crate) fn view(members: &[(u8, Vec<SocketAddr>)]) -> MeshView {
         policy: Some(Arc::new(Policy { version: PolicyVersion(1), parent: None, classes: vec![cart] })),
         policy_heads: vec![],
         node_classes: hedgerow_protocol::placement::NodeClasses::default(),
+        needed: hedgerow_protocol::view::Needed::default(),
     }
 }
 

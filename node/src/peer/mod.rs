@@ -8,5 +8,5 @@ mod start;
 mod stop;
 mod upkeep;
 
-pub use start::{Peer, PeerStartError};
+pub use start::{Peer, PeerStartError, has_left};
 pub use stop::stop_signal;

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use hedgerow_attest::membership::Certificate;
 use hedgerow_attest::time::UnixSeconds;
@@ -20,14 +20,14 @@ use tokio_util::sync::CancellationToken;
 use super::addresses::advertised;
 use super::serve::{Founded, Rooms, serve};
 use super::upkeep::upkeep;
-use crate::admin::{About, AdminState, admin_router, bind};
+use crate::admin::{About, AdminState, Departure, admin_router, bind};
 use crate::api::{self, ApiState};
 use crate::config::Config;
-use crate::core::{CoreInbox, CoreParts, CoreStartError, CoreTask, MESH_TOPIC};
+use crate::core::{self, CoreInbox, CoreParts, CoreStartError, CoreTask, MESH_TOPIC};
 use crate::exec::{Keeper, KeeperParts, Library, Pool, PoolStartError, Shelf};
 use crate::identity::Enrolled;
 use crate::net::{Net, NetConfig, NetError, NetEvent, Trust};
-use crate::observe::{Conditions, Counters, chain};
+use crate::observe::{Conditions, Counters};
 use crate::route::Router;
 use crate::session::{Groups, GroupsParts, GroupsStartError, Sessions};
 use crate::store::{DataFolder, LoadError, Store};
@@ -35,18 +35,18 @@ use crate::store::{DataFolder, LoadError, Store};
 /// A running node.
 #[derive(Debug)]
 pub struct Peer {
-    state: AdminState,
+    pub(super) state: AdminState,
     /// Each gives its name when it ends.
-    tasks: JoinSet<&'static str>,
+    pub(super) tasks: JoinSet<&'static str>,
     /// Those that take requests of applications and operators.
-    doors: JoinSet<&'static str>,
+    pub(super) doors: JoinSet<&'static str>,
     /// Ends the doors.
-    serving: CancellationToken,
+    pub(super) serving: CancellationToken,
     /// Ends the rooms.
-    stop: CancellationToken,
-    groups: Groups,
-    store: Store,
-    folder: DataFolder,
+    pub(super) stop: CancellationToken,
+    pub(super) groups: Groups,
+    pub(super) store: Store,
+    pub(super) folder: DataFolder,
     /// Kept so that the network goes on hearing of changes.
     _trust: watch::Sender<Arc<Trust>>,
 }
@@ -92,7 +92,19 @@ pub enum PeerStartError {
     Random(#[source] getrandom::Error),
     /// The node stopped while it started.
     #[error("announce this node's addresses")]
-    Announce(#[source] crate::core::CommandError),
+    Announce(#[source] core::CommandError),
+}
+
+impl PeerStartError {
+    /// Whether the node left its mesh for good in an earlier run: it starts never again.
+    pub fn is_departure(&self) -> bool {
+        matches!(self, Self::Core(CoreStartError::Left))
+    }
+}
+
+/// Whether the node of that store left its mesh for good.
+pub fn has_left(store: &Store, enrolled: &Enrolled) -> Result<bool, PeerStartError> {
+    Ok(core::has_left(&store.mesh, &enrolled.root, &enrolled.identity.node())?)
 }
 
 impl Peer {
@@ -171,14 +183,8 @@ impl Peer {
         tasks.spawn(named("the models", Keeper::new(keeper).run(stop.clone())));
         let router = Router::new(handle.views(), shelf.clone(), pool, net.clone());
 
-        let about = About {
-            peer: enrolled.identity.peer(),
-            region: enrolled.member.region().clone(),
-            rest: listeners.rest_address,
-            admin: folder.layout().admin_socket(),
-            advertised: addresses.clone(),
-            started,
-        };
+        let departure = Departure::none();
+        tasks.spawn(named("the departure", departure.clone().carry_out(handle.clone(), stop.clone())));
         let state = AdminState {
             api: ApiState { core: handle, shelf, router, sessions },
             net,
@@ -188,7 +194,8 @@ impl Peer {
             issuer: enrolled.issuer.clone().map(Arc::new),
             counters,
             conditions,
-            about: Arc::new(about),
+            departure,
+            about: Arc::new(about(enrolled, &folder, listeners.rest_address, &addresses, started)),
         };
         let serving = CancellationToken::new();
         let mut peer =
@@ -217,30 +224,6 @@ impl Peer {
                 "a room of the node"
             }
             None => "everything",
-        }
-    }
-
-    /// Stops: says so to the mesh (a stop, not a departure), lets requests end while the network is there, then ends every room.
-    pub async fn stop(mut self) {
-        let announced = self.state.api.core.command(Command::Stop);
-        match tokio::time::timeout(STOP_PATIENCE, announced).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(error = chain(&error), "the stop was not announced"),
-            Err(_elapsed) => tracing::warn!("the stop was not announced in time"),
-        }
-        // The announcement is in queues of the network, which closing drops.
-        tokio::time::sleep(FLUSH).await;
-        self.serving.cancel();
-        end(&mut self.doors, "requests", REQUESTS_PATIENCE).await;
-        self.state.net.shutdown().await;
-        self.stop.cancel();
-        if tokio::time::timeout(ROOMS_PATIENCE, self.groups.ended()).await.is_err() {
-            tracing::warn!("sessions did not end in time: the disk does not answer");
-        }
-        end(&mut self.tasks, "rooms", ROOMS_PATIENCE).await;
-        self.store.close().await;
-        if let Err(error) = std::fs::remove_file(self.folder.layout().admin_socket()) {
-            tracing::debug!(%error, "the admin socket was not removed");
         }
     }
 
@@ -308,6 +291,23 @@ fn trust(enrolled: &Enrolled) -> Trust {
     }
 }
 
+fn about(
+    enrolled: &Enrolled,
+    folder: &DataFolder,
+    rest: SocketAddr,
+    advertised: &[SocketAddr],
+    started: Instant,
+) -> About {
+    About {
+        peer: enrolled.identity.peer(),
+        region: enrolled.member.region().clone(),
+        rest,
+        admin: folder.layout().admin_socket(),
+        advertised: advertised.to_vec(),
+        started,
+    }
+}
+
 fn core_parts(
     enrolled: &Enrolled,
     store: &Store,
@@ -370,28 +370,3 @@ async fn named(name: &'static str, room: impl Future<Output = ()>) -> &'static s
     room.await;
     name
 }
-
-/// Waits for tasks that were told to end; those that do not are ended.
-async fn end(tasks: &mut JoinSet<&'static str>, what: &str, patience: Duration) {
-    let all = async {
-        while let Some(ended) = tasks.join_next().await {
-            if let Err(error) = ended {
-                tracing::error!(%error, "a room ended by a fault");
-            }
-        }
-    };
-    if tokio::time::timeout(patience, all).await.is_err() {
-        tracing::warn!(left = tasks.len(), "ended {what} that did not end in time");
-        tasks.shutdown().await;
-    }
-}
-
-/// How long messages that were handed to the network get to leave. A guess: queues are empty within milliseconds, and whoever
-/// misses the announcement finds the node gone by its probes.
-const FLUSH: Duration = Duration::from_millis(150);
-/// How long requests that were taken may go on.
-const REQUESTS_PATIENCE: Duration = Duration::from_secs(2);
-/// How long rooms may take to end; they wait for nothing but the disk.
-const ROOMS_PATIENCE: Duration = Duration::from_secs(2);
-/// What the announcement of a stop may take; a command is answered in well under it.
-const STOP_PATIENCE: Duration = Duration::from_secs(1);

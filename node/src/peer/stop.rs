@@ -1,8 +1,56 @@
-//! When a node is told to stop.
+//! How a node ends, and when it is told to.
 
 use std::io;
+use std::time::Duration;
 
+use hedgerow_protocol::core::Command;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+
+use super::start::Peer;
+use crate::observe::chain;
+
+impl Peer {
+    /// Resolves when the node has left its mesh for good and whoever asked for it has had the time to hear of it. The node is of
+    /// no use then.
+    pub fn left(&self) -> impl Future<Output = ()> + use<> {
+        let departure = self.state.departure.clone();
+        async move {
+            departure.done().await;
+            tokio::time::sleep(LAST_ANSWERS).await;
+        }
+    }
+
+    /// Stops: says so to the mesh (a stop, not a departure), lets requests end while the network is there, then ends every room.
+    pub async fn stop(mut self) {
+        if !self.state.departure.is_done() {
+            self.announce().await;
+        }
+        // The announcement is in queues of the network, which closing drops.
+        tokio::time::sleep(FLUSH).await;
+        self.serving.cancel();
+        end(&mut self.doors, "requests", REQUESTS_PATIENCE).await;
+        self.state.net.shutdown().await;
+        self.stop.cancel();
+        if tokio::time::timeout(ROOMS_PATIENCE, self.groups.ended()).await.is_err() {
+            tracing::warn!("sessions did not end in time: the disk does not answer");
+        }
+        end(&mut self.tasks, "rooms", ROOMS_PATIENCE).await;
+        self.store.close().await;
+        if let Err(error) = std::fs::remove_file(self.folder.layout().admin_socket()) {
+            tracing::debug!(%error, "the admin socket was not removed");
+        }
+    }
+
+    async fn announce(&self) {
+        let announced = self.state.api.core.command(Command::Stop);
+        match tokio::time::timeout(STOP_PATIENCE, announced).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(error = chain(&error), "the stop was not announced"),
+            Err(_elapsed) => tracing::warn!("the stop was not announced in time"),
+        }
+    }
+}
 
 /// Resolves at SIGTERM or SIGINT; which of them is given back for the log.
 pub async fn stop_signal() -> io::Result<&'static str> {
@@ -13,3 +61,30 @@ pub async fn stop_signal() -> io::Result<&'static str> {
         _ = interrupt.recv() => "SIGINT",
     })
 }
+
+/// Waits for tasks that were told to end; those that do not are ended.
+async fn end(tasks: &mut JoinSet<&'static str>, what: &str, patience: Duration) {
+    let all = async {
+        while let Some(ended) = tasks.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a room ended by a fault");
+            }
+        }
+    };
+    if tokio::time::timeout(patience, all).await.is_err() {
+        tracing::warn!(left = tasks.len(), "ended {what} that did not end in time");
+        tasks.shutdown().await;
+    }
+}
+
+/// How long messages that were handed to the network get to leave. A guess: queues are empty within milliseconds, and whoever
+/// misses the announcement finds the node gone by its probes.
+const FLUSH: Duration = Duration::from_millis(150);
+/// How long requests that were taken may go on.
+const REQUESTS_PATIENCE: Duration = Duration::from_secs(2);
+/// How long rooms may take to end; they wait for nothing but the disk.
+const ROOMS_PATIENCE: Duration = Duration::from_secs(2);
+/// What the announcement of a stop may take; a command is answered in well under it.
+const STOP_PATIENCE: Duration = Duration::from_secs(1);
+/// How long a node that left goes on answering its operator, who asks several times a second how far it is.
+const LAST_ANSWERS: Duration = Duration::from_secs(2);

@@ -203,6 +203,11 @@ impl Groups {
         self.0.links.send_modify(|links| note_link(links, &mut state.last_link, peer, up));
     }
 
+    /// How many groups are not handed over that this node holds from before the placement in force.
+    pub fn open_groups(&self) -> usize {
+        self.0.settled.borrow().as_ref().map_or(0, Settled::open_groups)
+    }
+
     /// The sessions that this node holds, by id.
     pub async fn sessions(&self) -> Vec<LocalSession> {
         let mut sessions = Vec::new();

@@ -142,6 +142,11 @@ impl Sessions {
         Ok(Bytes::from(answer.to_bytes()))
     }
 
+    /// How many groups are not handed over that this node holds from before the placement in force.
+    pub fn open_groups(&self) -> usize {
+        self.groups.open_groups()
+    }
+
     /// The sessions that this node holds.
     pub async fn local(&self) -> Vec<LocalSession> {
         self.groups.sessions().await

@@ -128,6 +128,13 @@ impl Mesh {
         self.fleet.stop(name, PATIENCE).await.expect("it runs")
     }
 
+    /// Waits until a node's process has ended by itself.
+    pub(crate) async fn ended(&mut self, name: &str) {
+        let node = self.fleet.node_mut(name).expect("it was started");
+        until("it ends", async || (!node.is_running().expect("the system tells")).then_some(())).await;
+        self.names.retain(|running| *running != name);
+    }
+
     /// Starts an ended node again with its data, and waits until it answers.
     pub(crate) async fn start_again(&mut self, name: &str) -> Status {
         self.fleet.node_mut(name).and_then(|node| Ok(node.start_again()?)).expect("it starts");

@@ -1,5 +1,6 @@
 //! One file per thing that an operator asks for.
 
+pub(super) mod departure;
 pub(super) mod emulation;
 pub(super) mod invites;
 pub(super) mod models;

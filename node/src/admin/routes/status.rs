@@ -15,7 +15,14 @@ use crate::session::LocalSession;
 pub(in crate::admin) async fn status(State(state): State<AdminState>) -> Json<Status> {
     let view = state.api.core.view();
     let mut reasons = reasons(&view);
-    let node_state = if reasons.is_empty() { NodeState::Ready } else { NodeState::Starting };
+    let node_state = match (state.departure.is_asked(), reasons.is_empty()) {
+        (true, _) => NodeState::Stopping,
+        (false, true) => NodeState::Ready,
+        (false, false) => NodeState::Starting,
+    };
+    if state.departure.is_asked() {
+        reasons.push("leaving the mesh for good".to_owned());
+    }
     reasons.extend(state.conditions.standing().into_iter().map(|condition| condition.told().to_owned()));
     let process = ProcessStatus::read(state.about.started);
     let models = state.api.shelf.rows();

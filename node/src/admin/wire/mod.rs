@@ -2,12 +2,14 @@
 //!
 //! Clients ignore members that they do not know, so that a later node may say more.
 
+mod departure;
 mod model;
 mod policy;
 mod ranking;
 mod recovery;
 mod status;
 
+pub use departure::{DepartureReport, DepartureRequest, DepartureState};
 pub use model::{ModelDetail, ModelPushed, ModelRow, ModelSignature, ModelVerified, Port, Publisher, Size};
 pub use policy::{
     DataClassRow, NodeClassReport, NodeClassRow, NodeClassShare, PlanReport, PlanRequest, PlannedClass, PlannedMove,
