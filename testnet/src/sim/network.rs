@@ -14,11 +14,11 @@ use hedgerow_protocol::fact::{Scope, VerifiedFact};
 /// Peers to whom gossip is passed on (gossipsub's `D`).
 const GOSSIP_DEGREE: usize = 6;
 
-/// Bytes of a QUIC packet around its frames: flags 1, connection id 8, packet number 2, authentication tag 16.
-const PACKET_BYTES: u64 = 27;
+/// Bytes of a QUIC packet around its frames: flags 1, connection id 4, packet number 2, authentication tag 16.
+const PACKET_BYTES: u64 = 23;
 /// Bytes of a frame header, and of a packet that carries nothing but an acknowledgement.
 const FRAME_BYTES: u64 = 3;
-const ACK_PACKET_BYTES: u64 = 33;
+const ACK_PACKET_BYTES: u64 = 29;
 /// Bytes that fit a packet beside its overhead.
 const PACKET_PAYLOAD: u64 = 1_170;
 
