@@ -9,7 +9,7 @@ use hedgerow_attest::region::Region;
 use hedgerow_protocol::fact::Health;
 use hedgerow_protocol::id::{Incarnation, PlacementEpoch, PolicyVersion};
 use hedgerow_protocol::name::ClassName;
-use hedgerow_protocol::placement::{DataClass, Policy};
+use hedgerow_protocol::placement::{DataClass, Heirs, Lineage, Policy};
 use hedgerow_protocol::time::Mono;
 use hedgerow_protocol::view::{MemberState, MemberView, MeshView, PlacementView};
 
@@ -51,6 +51,7 @@ pub(crate) fn view(members: &[(u8, Vec<SocketAddr>)]) -> MeshView {
         members: members.iter().map(|row| (node(row.0), member(row))).collect(),
         aggregators: BTreeMap::new(),
         cells: BTreeMap::new(),
+        lineage: Lineage::default(),
         placements: BTreeMap::new(),
         deployments: vec![],
         policy: Some(Arc::new(Policy { version: PolicyVersion(1), parent: None, classes: vec![cart] })),
@@ -65,6 +66,21 @@ pub(crate) fn cart() -> ClassName {
     ClassName::new("cart").unwrap()
 }
 
+/// A cell that ended in the other.
+pub(crate) const OLD: CellId = CellId::from_bytes([8; 32]);
+
+/// A placement of [`OLD`] puts one group on these nodes; it ended in [`CELL`], of whose placements one names it, if any.
+pub(crate) fn end_old(view: &mut MeshView, epoch: u64, prefix: u8, nodes: &[u8], named: Option<u64>) {
+    let mut before = view.clone();
+    before.placements.clear();
+    place(&mut before, epoch, prefix, nodes);
+    view.placements.extend(before.placements.remove(&CELL).map(|placement| (OLD, placement)));
+    view.lineage = Lineage::new([(OLD, Heirs::Into(CELL))]);
+    if let Some(placement) = view.placements.get_mut(&CELL) {
+        placement.inherits = named.map(|since| (OLD, PlacementEpoch(since))).into_iter().collect();
+    }
+}
+
 /// Places one group of the class on these nodes.
 pub(crate) fn place(view: &mut MeshView, epoch: u64, prefix: u8, nodes: &[u8]) {
     let region = view.region.clone();
@@ -73,6 +89,7 @@ pub(crate) fn place(view: &mut MeshView, epoch: u64, prefix: u8, nodes: &[u8]) {
         epoch: PlacementEpoch(0),
         retired: PlacementEpoch(0),
         formers: BTreeMap::new(),
+        inherits: BTreeMap::new(),
         policy: None,
         groups: BTreeMap::new(),
         models: BTreeMap::new(),

@@ -5,14 +5,14 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
 
 use futures::FutureExt as _;
-use hedgerow_attest::id::NodeId;
+use hedgerow_attest::id::{CellId, NodeId};
 use hedgerow_attest::key::SecretKey;
 use hedgerow_crdt::limits::Limits;
 use hedgerow_crdt::message::SyncMessage;
 use hedgerow_crdt::replica::{Input, Replica, ReplicaConfig, Snapshot, SnapshotError};
 use hedgerow_protocol::core::Command;
 use hedgerow_protocol::id::BootId;
-use hedgerow_protocol::placement::{ReplicaSet, Settled, group_set};
+use hedgerow_protocol::placement::{ReplicaSet, group_set};
 use hedgerow_protocol::roster::Roster;
 use hedgerow_protocol::session_id::GroupId;
 use hedgerow_protocol::view::MeshView;
@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use super::group::{GROUP_QUEUE, GroupContext, GroupInput, GroupTask};
 use super::links::{LinkCounts, note_link};
 use super::local::LocalSession;
-use super::standings::{GroupStanding, Standings, settled};
+use super::standings::{GroupStanding, Said, Standings, settled};
 use crate::core::CoreHandle;
 use crate::net::Net;
 use crate::observe::{Condition, Conditions, Counters};
@@ -78,12 +78,14 @@ struct Inner {
     stop: CancellationToken,
     links: watch::Sender<LinkCounts>,
     /// What the core is to be told of hand-overs.
-    settled: watch::Sender<Option<Settled>>,
+    settled: watch::Sender<Said>,
     state: Mutex<State>,
 }
 
 #[derive(Debug)]
 struct State {
+    /// What the core showed last.
+    view: Option<Arc<MeshView>>,
     running: BTreeMap<GroupId, Running>,
     /// What the log holds of groups that have no task yet.
     stored: BTreeMap<GroupId, Snapshot>,
@@ -121,7 +123,7 @@ impl Groups {
         let groups: Vec<_> = stored.keys().cloned().collect();
         let rng = ChaCha8Rng::from_seed(parts.seed);
         let (running, dropped, tasks) = (BTreeMap::new(), BTreeSet::new(), JoinSet::new());
-        let state = State { running, stored, dropped, tasks, rng, last_link: 0 };
+        let state = State { view: None, running, stored, dropped, tasks, rng, last_link: 0 };
         let links = watch::Sender::new(LinkCounts::new());
         let (settled, state) = (watch::Sender::default(), Mutex::new(state));
         let inner = Inner { me: parts.me, boot: parts.boot, context, stop, links, settled, state };
@@ -144,15 +146,16 @@ impl Groups {
         loop {
             let view = views.borrow_and_update().clone();
             let said = standings.borrow_and_update().clone();
+            self.state().view = Some(view.clone());
             self.bury(&said);
-            for set in sets_here(&view) {
+            for set in sets_here(&view, &self.told()) {
                 self.start(&set.group);
                 self.place(set).await;
             }
             for set in sets_gone(&view, &self.told()) {
                 self.place(set).await;
             }
-            let settled = settled(&view, &said);
+            let settled = settled(&view, &said, self.told().into_iter().map(|(group, _)| group));
             self.0.settled.send_if_modified(|told| std::mem::replace(told, settled.clone()) != settled);
             let changed = tokio::select! {
                 () = self.0.stop.cancelled() => return,
@@ -168,27 +171,29 @@ impl Groups {
     /// Tells the core what was handed over, whenever that changes.
     async fn report(self, core: CoreHandle) {
         let mut settled = self.0.settled.subscribe();
+        let mut told = Said::default();
         loop {
             let changed = tokio::select! {
                 () = self.0.stop.cancelled() => return,
                 changed = settled.changed() => changed,
             };
-            let said = settled.borrow_and_update().clone();
-            match (changed, said) {
-                (Ok(()), Some(said)) => {
-                    if let Err(error) = core.command(Command::Settled(said)).await {
-                        tracing::debug!(%error, "what was handed over was not told");
-                    }
-                }
-                (Ok(()), None) => {}
-                (Err(_ended), _) => return,
+            if changed.is_err() {
+                return;
             }
+            let now = settled.borrow_and_update().clone();
+            let is_news = |cell: &CellId| now.ended != told.ended || now.cells.get(cell) != told.cells.get(cell);
+            for said in now.cells.iter().filter(|(cell, _)| is_news(cell)).map(|(_, said)| said.clone()) {
+                if let Err(error) = core.command(Command::Settled { said, ended: now.ended }).await {
+                    tracing::debug!(%error, "what was handed over was not told");
+                }
+            }
+            told = now;
         }
     }
 
     /// Hands a message of another replica to its group; one for a group without a task here is dropped.
     pub fn deliver(&self, from: NodeId, message: SyncMessage) {
-        let Some(inbox) = self.inbox(&message.group) else {
+        let Some(inbox) = self.open(&message.group) else {
             return tracing::trace!(group = %message.group, "a message for a group that is not here");
         };
         // A full queue is loss to the replicas, which ask again.
@@ -231,9 +236,27 @@ impl Groups {
         }
     }
 
-    /// The queue of a group that has a task.
-    pub(super) fn inbox(&self, group: &GroupId) -> Option<mpsc::Sender<GroupInput>> {
-        self.state().running.get(group).map(|running| running.inbox.clone())
+    /// The queue of a group that has a task. One of a cell that ended gets its task when it is first asked for where it is
+    /// placed here: there may be many such groups of which nobody holds anything.
+    pub(super) fn open(&self, group: &GroupId) -> Option<mpsc::Sender<GroupInput>> {
+        let known = |state: &State| state.running.get(group).map(|running| running.inbox.clone());
+        let view = {
+            let state = self.state();
+            match known(&state) {
+                Some(inbox) => return Some(inbox),
+                None => state.view.clone()?,
+            }
+        };
+        let set = group_set(&view, group).ok().filter(|set| set.counts(&view.me))?;
+        self.start(group);
+        let mut state = self.state();
+        let running = state.running.get_mut(group)?;
+        if running.set.is_none() {
+            // The queue of a task that was just started is empty; a later placement follows in any case.
+            let told = running.inbox.try_send(GroupInput::Placement(set.clone()));
+            running.set = told.is_ok().then_some(set);
+        }
+        Some(running.inbox.clone())
     }
 
     fn inboxes(&self) -> Vec<mpsc::Sender<GroupInput>> {
@@ -319,17 +342,21 @@ fn another(rng: &mut ChaCha8Rng) -> BootId {
     BootId(boot)
 }
 
-/// The sets of all groups that a placement which counts puts on this node.
-fn sets_here(view: &MeshView) -> Vec<ReplicaSet> {
-    let mut sets = Vec::new();
+/// The sets of all groups that a placement which counts puts on this node: those that were born where it holds them, and of
+/// others those that have a task.
+fn sets_here(view: &MeshView, told: &[(GroupId, Option<ReplicaSet>)]) -> Vec<ReplicaSet> {
+    let mut groups: BTreeSet<GroupId> = told.iter().map(|(group, _)| group.clone()).collect();
     for (cell, placement) in &view.placements {
         let former = placement.formers.values().flat_map(|former| &former.groups);
         let mine = placement.groups.iter().chain(former).filter(|(_, nodes)| nodes.contains(&view.me));
-        for (class, prefix) in mine.map(|(group, _)| group).collect::<BTreeSet<_>>() {
-            match group_set(view, &GroupId { cell: *cell, class: class.clone(), prefix: *prefix }) {
-                Ok(set) => sets.push(set),
-                Err(error) => tracing::debug!(%error, "a group is placed here and must not be"),
-            }
+        groups.extend(mine.map(|((class, prefix), _)| GroupId { cell: *cell, class: class.clone(), prefix: *prefix }));
+    }
+    let mut sets = Vec::new();
+    for group in groups {
+        match group_set(view, &group) {
+            Ok(set) if set.counts(&view.me) => sets.push(set),
+            Ok(_) => {}
+            Err(error) => tracing::debug!(%error, "a group is placed here and must not be"),
         }
     }
     sets

@@ -275,7 +275,7 @@ impl Sessions {
         timeout: Duration,
     ) -> SessionAnswer {
         let group = session.group(GROUP_PREFIXES);
-        let Some(inbox) = self.groups.inbox(&group) else {
+        let Some(inbox) = self.groups.open(&group) else {
             return refused(Refused::Elsewhere, "answer for a group that is not on this node");
         };
         match inbox.send_timeout(input, timeout).await {

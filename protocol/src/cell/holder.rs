@@ -168,7 +168,7 @@ impl<D: Defects> Cell<D> {
         }
         proposal.acceptances.insert(from, acceptance);
         let voters: BTreeSet<NodeId> = proposal.acceptances.keys().copied().collect();
-        let placement = matches!(proposal.value.content, Content::Placement(_));
+        let placement = proposal.value.content.table().is_some();
         let alone = placement && defects.has(Defect::HolderSignsAlone);
         if electorate.decides(defects, &voters) || alone {
             let acceptances: Vec<Verified<Acceptance>> = proposal.acceptances.values().cloned().collect();

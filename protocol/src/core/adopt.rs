@@ -223,7 +223,7 @@ impl<D: Defects> MeshCore<D> {
                 fx.event(Event::VotersChanged { cell, epoch, voters });
                 self.touch();
             }
-            Content::Placement(_) | Content::Retirement(_) => {
+            Content::Placement(_) | Content::Takeover(_) | Content::Retirement(_) => {
                 self.follow_placements(fx, value.cell, &value.content);
                 self.review_placements(fx);
             }

@@ -34,8 +34,8 @@ impl<D: Defects> MeshCore<D> {
                 Ok(draft) => fx.push(Output::Reply { id, reply: Reply::Draft(Box::new(draft)), after: None }),
                 Err(refusal) => refuse(fx, id, refusal),
             },
-            Command::Settled(settled) => {
-                self.settled_here(fx, settled);
+            Command::Settled { said, ended } => {
+                self.settled_here(fx, said, ended);
                 done(fx, id);
             }
             Command::Stop | Command::Drain | Command::Leave if !self.is_running() => {

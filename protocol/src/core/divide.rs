@@ -6,7 +6,7 @@ use super::mesh_core::MeshCore;
 use crate::coords::{Coordinate, DIMENSIONS};
 use crate::defect::{Defect, Defects};
 use crate::election::{Presence, Prospect};
-use crate::fact::{FactKey, Liveness, Rollup, VerifiedFact, VerifiedRollup};
+use crate::fact::{FactKey, Liveness, NodeState, Rollup, VerifiedFact, VerifiedRollup};
 use crate::id::ConfigEpoch;
 use crate::placement::draw;
 use crate::register::{Absorb, Configuration, Content, HALF_MEMBERS_MAX, Half, MergeInto, Split, Value, Voter};
@@ -144,7 +144,8 @@ impl<D: Defects> MeshCore<D> {
         }
         let near: Vec<CellId> = self.small_neighbours(now).into_iter().map(|(_, cell)| cell).collect();
         let waits = near.iter().any(|source| self.facts.get(&FactKey::Absorb(home, *source)).is_some());
-        let source = near.into_iter().find(|cell| *cell > home && !waits)?;
+        let stays = self.own.state == NodeState::Up;
+        let source = near.into_iter().find(|cell| *cell > home && !waits && stays)?;
         Some(Content::Absorb(Absorb { source }))
     }
 
@@ -159,8 +160,9 @@ impl<D: Defects> MeshCore<D> {
     /// Other cells of the region with which this one fits together, by their last rollups; the nearest first.
     fn small_neighbours(&self, now: Mono) -> Vec<(u64, CellId)> {
         let size = self.swim.size();
+        // Whoever is alone there and leaves can make nobody a voter.
         let fits = |rollup: &VerifiedRollup| {
-            let fits = self.config.division.fit_together(size, members_of(rollup));
+            let fits = rollup.totals.alive > 0 && self.config.division.fit_together(size, members_of(rollup));
             fits && rollup.region == self.config.region && self.is_current(rollup, now)
         };
         let cells = self.roster.cells_of(&self.config.region).into_iter().filter(|cell| Some(*cell) != self.home);
@@ -205,7 +207,11 @@ impl<D: Defects> MeshCore<D> {
                 }
                 merge.target
             }
-            Content::Configuration(_) | Content::Placement(_) | Content::Retirement(_) | Content::Split(_) => {
+            Content::Configuration(_)
+            | Content::Placement(_)
+            | Content::Takeover(_)
+            | Content::Retirement(_)
+            | Content::Split(_) => {
                 return false;
             }
         };

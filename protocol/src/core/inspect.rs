@@ -7,12 +7,13 @@ use crate::core::MeshCore;
 use crate::defect::Defects;
 use crate::fact::{Fact, NodeRecord, NodeState};
 use crate::id::{Generation, Incarnation, PlacementEpoch, Slot, Term};
-use crate::placement::{Holdings, PlacementTable, Transition};
+use crate::placement::{Lineage, PlacementTable};
 use crate::register::{Configuration, Head, Value, VerifiedDecision};
 use crate::time::Mono;
-use crate::view::MemberState;
+use crate::view::{MemberState, PlacementView};
 use hedgerow_attest::digest::Sha256Digest;
 use hedgerow_attest::id::{CellId, NodeId};
+use std::collections::BTreeMap;
 
 impl<D: Defects> MeshCore<D> {
     /// The term and the end of this node's lease, while it runs.
@@ -123,29 +124,20 @@ impl<D: Defects> MeshCore<D> {
         Some((rollup.term, rollup.window))
     }
 
-    /// The placements of its own cell that count, as its sessions follow them.
+    /// The cells that ended and the placements of all cells, as the sessions of this node follow them.
     #[must_use]
-    pub fn transition(&self) -> Option<Transition<D>> {
-        let (cell, followed) = self.followed()?;
-        let mut transition = Transition::new(self.defects);
-        for table in self.formers(&cell, followed.epoch).into_iter().chain([followed]) {
-            transition.placed(table.epoch, Holdings::of_table(table));
-        }
-        transition.retired(self.retired(&cell));
-        Some(transition)
+    pub fn followed_placements(&self) -> (Lineage, BTreeMap<CellId, PlacementView>) {
+        (self.lineage(), self.placement_views(&[]))
     }
 
-    /// What that follows from, which is compared sooner than it is made: the last placement, the last that is retired, and
-    /// how many between them are known.
+    /// What that follows from, which is compared sooner than it is made: how many cells ended, and of each that placed anything
+    /// the last placement, the last that is retired, and how many between them are known.
     #[must_use]
-    pub fn placement_mark(&self) -> Option<(PlacementEpoch, PlacementEpoch, usize)> {
-        let (cell, followed) = self.followed()?;
-        Some((followed.epoch, self.retired(&cell), self.formers(&cell, followed.epoch).len()))
-    }
-
-    fn followed(&self) -> Option<(CellId, &PlacementTable)> {
-        let cell = self.home?;
-        Some((cell, self.placements.get(&cell)?))
+    pub fn placement_mark(&self) -> (usize, Vec<(CellId, PlacementEpoch, PlacementEpoch, usize)>) {
+        let mark = |(cell, followed): (&CellId, &PlacementTable)| {
+            (*cell, followed.epoch, self.retired(cell), self.formers(cell, followed.epoch).len())
+        };
+        (self.roster.ends().count(), self.placements.iter().map(mark).collect())
     }
 
     /// Whether this node means to stay: it neither stops nor drains, and leaves no more.

@@ -108,8 +108,13 @@ pub enum Command {
     /// Take in a verified fact of any kind, make it durable and tell the mesh: a deployment, a policy, a genesis, a
     /// certificate. Replied to when durable.
     Announce(Box<VerifiedFact>),
-    /// What this node's sessions have handed over; said again whenever it changes.
-    Settled(Settled),
+    /// What this node's sessions have handed over; said again whenever it changes, for each cell.
+    Settled {
+        /// What they say of one cell.
+        said: Settled,
+        /// How many cells had ended by the view from which that follows: an end may have brought something to the cell since.
+        ended: usize,
+    },
     /// Say what operators may sign so that the cell of this node, which lost its quorum, goes on. Replied to with
     /// [`Reply::Draft`].
     DraftRecovery,

@@ -60,7 +60,9 @@ impl<D: Defects> MeshCore<D> {
                 Content::Configuration(_) | Content::Split(_) | Content::Absorb(_) | Content::MergeInto(_) => {
                     Scope::Mesh
                 }
-                Content::Placement(_) | Content::Retirement(_) => Scope::Cell(decision.value.cell),
+                Content::Placement(_) | Content::Takeover(_) | Content::Retirement(_) => {
+                    Scope::Cell(decision.value.cell)
+                }
             },
             Fact::Member(member) if self.founds_cells(&member.node()) => Scope::Mesh,
             Fact::Member(member) => self.cell_scope(member.region(), &member.node()),

@@ -4,7 +4,7 @@
 use super::effects::Effects;
 use super::mesh_core::MeshCore;
 use crate::defect::Defects;
-use crate::fact::NodeState;
+use crate::fact::{FactKey, NodeState};
 use crate::time::Mono;
 use crate::view::{Need, Needed};
 use hedgerow_attest::member::Member;
@@ -48,8 +48,8 @@ impl<D: Defects> MeshCore<D> {
         }
     }
 
-    /// What this node is needed for: to vote in a cell in which somebody else could vote, or to hold what somebody else could
-    /// hold, reached or not: whoever is cut off cannot tell whether the others are gone.
+    /// What this node is needed for: to vote in a cell in which somebody else could vote, or is about to come that could, or to
+    /// hold what somebody else could hold, reached or not: whoever is cut off cannot tell whether the others are gone.
     pub(super) fn needed(&self) -> Needed {
         let me = self.config.me;
         let votes = self.cell.voters().is_some_and(|voters| voters.has(&me));
@@ -66,9 +66,15 @@ impl<D: Defects> MeshCore<D> {
             (true, false) => Need::Alone,
         };
         let holds = self.is_holding();
-        Needed {
-            votes: of(votes, votes && others(&|member| self.may_vote(member))),
-            holds: of(holds, holds && others(&may_hold)),
-        }
+        let relieved = || others(&|member| self.may_vote(member)) || self.awaits_another();
+        Needed { votes: of(votes, votes && relieved()), holds: of(holds, holds && others(&may_hold)) }
+    }
+
+    /// Whether the own cell took in another whose members have not come yet. They find nobody to vote for them where the last
+    /// voter left before.
+    fn awaits_another(&self) -> bool {
+        let Some(home) = self.home else { return false };
+        let living = self.roster.cells_of(&self.config.region);
+        living.into_iter().any(|cell| self.facts.get(&FactKey::Absorb(home, cell)).is_some())
     }
 }

@@ -13,6 +13,7 @@ mod divide;
 mod effects;
 mod exchange;
 mod fact_store;
+mod heirlooms;
 mod inspect;
 mod interface;
 mod keep;

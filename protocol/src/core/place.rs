@@ -10,7 +10,7 @@ use crate::placement::{
     Availability, Deployment, Ground, Holdings, Host, Inputs, NodeClasses, PlacementTable, RttBucket, Rules,
     TableFault, TrustClass, choose, verify_table,
 };
-use crate::register::{Content, Value};
+use crate::register::{Configuration, Content, Value};
 use crate::time::Mono;
 use hedgerow_attest::id::{CellId, NodeId};
 use hedgerow_attest::member::Member;
@@ -50,9 +50,7 @@ impl<D: Defects> MeshCore<D> {
             previous: self.last_epoch(&cell),
             config_epoch: voters.epoch,
         });
-        let same = previous.map_or_else(|| table.is_empty(), |previous| previous.places_like(&table));
-        let next = || self.crowded_out(&cell).map_or(Content::Placement(table), Content::Retirement);
-        (!same).then(next)
+        self.next_table(now, &cell, table)
     }
 
     /// The members of the own cell as placement sees them. All are near, so that no round trip tells them apart: what is
@@ -97,9 +95,9 @@ impl<D: Defects> MeshCore<D> {
         let Some(voters) = self.cell.voters() else { return false };
         match &value.content {
             Content::Configuration(next) => self.is_fit_change(voters, next),
-            Content::Placement(table) => {
-                let numbered = table.epoch == self.last_epoch(&value.cell).next() && table.config_epoch == voters.epoch;
-                numbered && verify_table(table, &self.rules()).is_ok()
+            Content::Placement(table) => self.is_fit_table(&value.cell, voters, table),
+            Content::Takeover(takeover) => {
+                self.is_fit_table(&value.cell, voters, &takeover.table) && self.is_fit_takeover(&value.cell, takeover)
             }
             Content::Retirement(epoch) => {
                 let current = self.decided_table(&value.cell).map_or(PlacementEpoch(0), |table| table.epoch);
@@ -108,6 +106,11 @@ impl<D: Defects> MeshCore<D> {
             Content::Split(split) => self.is_fit_split(split),
             Content::Absorb(_) | Content::MergeInto(_) => self.is_fit_merger(value),
         }
+    }
+
+    fn is_fit_table(&self, cell: &CellId, voters: &Configuration, table: &PlacementTable) -> bool {
+        let numbered = table.epoch == self.last_epoch(cell).next() && table.config_epoch == voters.epoch;
+        numbered && verify_table(table, &self.rules()).is_ok()
     }
 
     /// Looks at every decided placement again: what it is checked against may have arrived, or changed.
@@ -132,6 +135,9 @@ impl<D: Defects> MeshCore<D> {
             }
         }
         self.inherit_placements(fx);
+        if !self.lineage().is_empty() {
+            self.settle_heirlooms(fx);
+        }
     }
 
     /// A cell that decided no table yet goes by the last one of the cell whose place it took.
@@ -139,7 +145,7 @@ impl<D: Defects> MeshCore<D> {
         let bare = self.facts.kept().filter(|cell| !self.placements.contains_key(cell));
         let followed = |table: &&PlacementTable| self.placements.values().any(|followed| followed == *table);
         let inherited = |cell: CellId| {
-            let latest = self.heirlooms(&cell).filter(followed).max_by_key(|table| table.epoch)?;
+            let latest = self.decided_table(&cell).filter(followed)?;
             Some((cell, latest.clone())).filter(|_| self.roster.end_of(&cell).is_none())
         };
         let inherited: Vec<(CellId, PlacementTable)> = bare.filter_map(inherited).collect();

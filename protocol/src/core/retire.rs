@@ -7,7 +7,7 @@ use crate::defect::Defects;
 use crate::fact::{FactKey, VerifiedFact};
 use crate::id::{Generation, PlacementEpoch, Slot};
 use crate::name::ClassName;
-use crate::placement::{Holdings, PlacementTable, Settled, same_nodes};
+use crate::placement::{Holdings, PlacementTable, Settled, inherited, same_nodes};
 use crate::register::{Content, VerifiedDecision};
 use crate::roster::CellBook;
 use crate::time::Mono;
@@ -33,10 +33,12 @@ const PLACEMENTS_ASKED: u64 = 64;
 pub(super) struct Retiring {
     /// The placements that are decided and kept, by cell.
     kept: BTreeMap<CellId, BTreeSet<PlacementEpoch>>,
-    /// What this node's sessions said last.
-    own: Option<Settled>,
+    /// What this node's sessions said last of each cell.
+    own: BTreeMap<CellId, Settled>,
     /// Whom this node told that, and when.
-    told: Option<(NodeId, Mono)>,
+    told: BTreeMap<CellId, (NodeId, Mono)>,
+    /// Since when it is known in this run that a cell ended.
+    ended: BTreeMap<CellId, Mono>,
     /// What others told this node while it led.
     heard: BTreeMap<NodeId, Settled>,
 }
@@ -45,7 +47,7 @@ impl<D: Defects> MeshCore<D> {
     /// The last table that the register of the cell decided, followed here or not. Until it decided one, that of the cell whose
     /// place it took is its own: what was written by that is where it says.
     pub(super) fn decided_table(&self, cell: &CellId) -> Option<&PlacementTable> {
-        self.own_table(cell).or_else(|| self.heirlooms(cell).max_by_key(|table| table.epoch))
+        self.own_table(cell).or_else(|| self.parents(*cell).find_map(|parent| self.own_table(&parent)))
     }
 
     /// The number of the last table of the cell, or of one that led to it: numbers go on, so that a retirement speaks of both.
@@ -61,6 +63,11 @@ impl<D: Defects> MeshCore<D> {
         PlacementEpoch::first_of(recovery.map_or(Generation(0), |recovery| recovery.generation))
     }
 
+    /// The cells by whose splits a cell came about, the last first.
+    pub(super) fn parents(&self, cell: CellId) -> impl Iterator<Item = CellId> + '_ {
+        std::iter::successors(self.roster.parent_of(&cell), |child| self.roster.parent_of(child))
+    }
+
     /// The last tables of cells that ended and led to this one.
     pub(super) fn heirlooms(&self, cell: &CellId) -> impl Iterator<Item = &PlacementTable> {
         self.led_to(cell).filter_map(|other| self.own_table(&other))
@@ -71,12 +78,31 @@ impl<D: Defects> MeshCore<D> {
         self.facts.kept().filter(move |other| other != cell && self.roster.leads_to(other, cell))
     }
 
-    fn own_table(&self, cell: &CellId) -> Option<&PlacementTable> {
+    /// The last table that the register of the cell itself decided.
+    pub(super) fn own_table(&self, cell: &CellId) -> Option<&PlacementTable> {
         self.table(cell, *self.retiring.kept.get(cell)?.last()?)
     }
 
     fn table(&self, cell: &CellId, epoch: PlacementEpoch) -> Option<&PlacementTable> {
         self.decision(cell, epoch)?.value.content.table()
+    }
+
+    /// The cells that ended and whose groups that table of the cell places, each with the first table that names it.
+    pub(super) fn inherits(&self, cell: &CellId, epoch: PlacementEpoch) -> BTreeMap<CellId, PlacementEpoch> {
+        let inherits = self.decision(cell, epoch).map_or(&[][..], |decision| decision.value.content.inherits());
+        inherits.iter().map(|inherited| (inherited.cell, inherited.since)).collect()
+    }
+
+    /// A cell is known to have ended.
+    pub(super) fn note_end(&mut self, now: Mono, cell: CellId) {
+        // What was said of the cell to which it leads was not said of what came from it.
+        self.retiring.own.clear();
+        self.retiring.ended.insert(cell, now);
+    }
+
+    /// Since when that is known.
+    pub(super) fn end_noted(&self, cell: &CellId) -> Option<Mono> {
+        self.retiring.ended.get(cell).copied()
     }
 
     fn decision(&self, cell: &CellId, epoch: PlacementEpoch) -> Option<&VerifiedDecision> {
@@ -106,8 +132,8 @@ impl<D: Defects> MeshCore<D> {
         self.retiring.kept.keys().copied()
     }
 
-    /// The placements before that one which still count, oldest first, as far as they are known. Those of cells that led to
-    /// this one are not among them: what was written by them has its home there, and stays where their last one says.
+    /// The placements of the cell before that one which still count, oldest first, as far as they are known. Those of cells that
+    /// led to this one are `placement::inherited`.
     pub(super) fn formers(&self, cell: &CellId, epoch: PlacementEpoch) -> Vec<&PlacementTable> {
         let retired = self.retired(cell);
         let kept = self.retiring.kept.get(cell).into_iter().flatten();
@@ -161,6 +187,8 @@ impl<D: Defects> MeshCore<D> {
     /// The detail of a cell is kept no longer.
     pub(super) fn forget_placements(&mut self, cell: &CellId) {
         self.retiring.kept.remove(cell);
+        self.retiring.own.remove(cell);
+        self.retiring.told.remove(cell);
     }
 
     /// Keys of the placements that may have been decided in the slots that this node missed.
@@ -172,43 +200,65 @@ impl<D: Defects> MeshCore<D> {
     }
 
     /// This node's sessions say what they have handed over.
-    pub(super) fn settled_here(&mut self, fx: &mut Effects<'_>, settled: Settled) {
-        if self.retiring.own.as_ref() != Some(&settled) {
-            self.retiring.own = Some(settled);
-            self.retiring.told = None;
+    pub(super) fn settled_here(&mut self, fx: &mut Effects<'_>, settled: Settled, ended: usize) {
+        let cell = settled.cell;
+        let knew_all = ended == self.roster.ends().count();
+        if knew_all && self.placements.contains_key(&cell) && self.retiring.own.get(&cell) != Some(&settled) {
+            self.retiring.own.insert(cell, settled);
+            self.retiring.told.remove(&cell);
             self.tell_settled(fx);
         }
     }
 
     /// A replica tells the holder what it has handed over. Nobody else has a use for it, and it will be repeated.
     pub(super) fn settled_there(&mut self, now: Mono, from: NodeId, settled: Settled) {
-        let of_cell = self.roster.member(&from).is_some_and(|member| *member.region() == self.config.region);
-        if of_cell && self.home == Some(settled.cell) && self.cell.holds(now).is_some() {
+        let of_region = self.roster.member(&from).is_some_and(|member| *member.region() == self.config.region);
+        if of_region && self.home == Some(settled.cell) && self.cell.holds(now).is_some() {
             self.retiring.heard.insert(from, settled);
         }
     }
 
-    /// Tells the holder of the lease what this node has handed over, while anything waits for that.
+    /// Tells the holders of leases what this node has handed over, while anything waits for that. What it held in a cell that
+    /// was split may live in the other half.
     pub(super) fn tell_settled(&mut self, fx: &mut Effects<'_>) {
-        let (Some(cell), Some(own)) = (self.home.filter(|_| self.is_running()), &self.retiring.own) else { return };
-        let Some(holder) = self.cell.known(fx.now).map(|known| known.holder) else { return };
-        let told = self.retiring.told.is_some_and(|(to, at)| to == holder && fx.now.since(at) < REPEAT);
-        if told || holder == self.config.me || own.cell != cell || !self.is_waited_for(&cell, own.epoch) {
-            return;
-        }
-        self.retiring.told = Some((holder, fx.now));
-        fx.send(holder, Lane::Rpc, VerifiedMessage::Settled(own.clone()));
-        if !self.contacts.of(&holder).is_linked() {
-            self.dial(fx, holder);
+        let cells: Vec<CellId> = self.retiring.own.keys().filter(|_| self.is_running()).copied().collect();
+        for cell in cells {
+            let holder = if self.home == Some(cell) {
+                self.cell.known(fx.now).map(|known| known.holder)
+            } else {
+                self.rollup(&cell).map(|rollup| rollup.holder)
+            };
+            let (Some(own), Some(holder)) = (self.retiring.own.get(&cell).cloned(), holder) else { continue };
+            let told = self.retiring.told.get(&cell);
+            let told = told.is_some_and(|(to, at)| *to == holder && fx.now.since(*at) < REPEAT);
+            if told || holder == self.config.me || !self.is_waited_for(&cell, own.epoch) {
+                continue;
+            }
+            self.retiring.told.insert(cell, (holder, fx.now));
+            fx.send(holder, Lane::Rpc, VerifiedMessage::Settled(own));
+            if !self.contacts.of(&holder).is_linked() {
+                self.dial(fx, holder);
+            }
         }
     }
 
     /// Whether a placement before that one still counts and gives this node a group.
     fn is_waited_for(&self, cell: &CellId, epoch: PlacementEpoch) -> bool {
-        let me = self.config.me;
         let current = self.placements.get(cell).is_some_and(|followed| followed.epoch == epoch);
-        let holds = |former: &PlacementTable| Holdings::of_table(former).groups.values().any(|set| set.contains(&me));
-        current && self.formers(cell, epoch).into_iter().any(holds)
+        current && self.held_before(cell, epoch)
+    }
+
+    /// Whether this node holds a group of the cell by a placement before that one which still counts, of the cell itself or of
+    /// one that led to it.
+    fn held_before(&self, cell: &CellId, epoch: PlacementEpoch) -> bool {
+        let me = self.config.me;
+        if self.formers(cell, epoch).into_iter().any(|former| holds(former, &me)) {
+            return true;
+        }
+        let lineage = self.lineage();
+        let heirs = !lineage.is_empty() && !lineage.leading_to(cell).is_empty();
+        let rows = |views: &_| inherited(&lineage, views, cell).iter().any(|(.., nodes)| nodes.contains(&me));
+        heirs && rows(&self.placement_views(&[]))
     }
 
     /// Whether this node holds sessions by the present placement, or its sessions say that something they have is not handed
@@ -216,44 +266,54 @@ impl<D: Defects> MeshCore<D> {
     /// node was away it may have what nobody else has.
     pub(super) fn is_holding(&self) -> bool {
         let Some(cell) = self.home else { return false };
-        let Some(followed) = self.placements.get(&cell) else { return false };
-        let me = self.config.me;
-        let holds = |table: &PlacementTable| Holdings::of_table(table).groups.values().any(|set| set.contains(&me));
-        let said = self.retiring.own.as_ref().filter(|own| own.cell == cell);
-        let is_open = match said {
+        let is_open = |(cell, followed): (&CellId, &PlacementTable)| match self.retiring.own.get(cell) {
             Some(said) if said.epoch == followed.epoch => !said.is_complete(),
             Some(said) if !said.is_complete() => true,
-            Some(_) | None => self.formers(&cell, followed.epoch).into_iter().any(holds),
+            Some(_) | None => self.held_before(cell, followed.epoch),
         };
-        holds(followed) || is_open
+        let here = self.placements.get(&cell).is_some_and(|followed| holds(followed, &self.config.me));
+        here || self.placements.iter().filter(|(cell, _)| self.roster.end_of(cell).is_none()).any(is_open)
     }
 
     /// The placement that the holder has retired next, with all before it: every group has been handed over to a quorum of
-    /// its holders of today by every former holder that is not down. Those that are down, or have left, keep what they have
-    /// and hand it over when they are back.
+    /// its holders of today by every former holder that is not down, those by tables of cells that led to this one included.
+    /// Those that are down, or have left, keep what they have and hand it over when they are back.
     pub(super) fn next_retirement(&self, now: Mono, cell: &CellId) -> Option<PlacementEpoch> {
-        let current = self.decided_table(cell)?;
+        let current = self.own_table(cell)?;
         let today = Holdings::of_table(current);
-        let last = self.formers(cell, current.epoch).last()?.epoch;
+        let own = self.formers(cell, current.epoch);
+        let lineage = self.lineage();
+        let retired = self.retired(cell);
+        let comes_after = |since: &PlacementEpoch| *since > retired.next();
+        let heirs = self.inherits(cell, current.epoch).values().any(comes_after) || self.is_behind(cell, retired);
+        let before = PlacementEpoch(current.epoch.0.saturating_sub(1));
+        let last = if heirs { before } else { own.last()?.epoch };
+        if last <= retired {
+            return None;
+        }
         let policy = self.policies.in_force();
         let is_wanted = |class: &ClassName| {
             let mut classes = policy.iter().flat_map(|(policy, _)| &policy.classes);
             classes.any(|wanted| wanted.name == *class && wanted.allows(&self.config.region))
         };
-        let handed_over = |former: &PlacementTable| {
-            Holdings::of_table(former).groups.iter().all(|((class, prefix), former)| {
-                let holders = today.group(class, *prefix);
-                let has_handed_over = |node: &NodeId| {
-                    let said = self.said_settled(node);
-                    let said = said.filter(|said| said.cell == *cell && said.epoch == current.epoch);
-                    said.is_some_and(|said| !said.is_open(class, *prefix)) || self.is_away(now, node)
-                };
-                // Where nobody may hold it there is nobody to hand it over to; where nobody can, somebody will.
-                let is_over = holders.is_empty() && !is_wanted(class);
-                is_over || same_nodes(holders, former) || former.iter().all(has_handed_over)
-            })
+        let handed_over = |(class, prefix): &(ClassName, u8), former: &[NodeId]| {
+            let holders = today.group(class, *prefix);
+            let has_handed_over = |node: &NodeId| {
+                let said = self.said_settled(cell, node).filter(|said| said.epoch == current.epoch);
+                said.is_some_and(|said| !said.is_open(class, *prefix)) || self.is_away(now, node)
+            };
+            // Where nobody may hold it there is nobody to hand it over to; where nobody can, somebody will.
+            let is_over = holders.is_empty() && !is_wanted(class);
+            is_over || same_nodes(holders, former) || former.iter().all(has_handed_over)
         };
-        self.formers(cell, current.epoch).into_iter().all(handed_over).then_some(last)
+        let own = own.into_iter().map(Holdings::of_table);
+        let own_over = |held: Holdings| held.groups.iter().all(|(row, former)| handed_over(row, former));
+        if !{ own }.all(own_over) {
+            return None;
+        }
+        let views = if heirs { self.placement_views(&[]) } else { BTreeMap::new() };
+        let rows = inherited(&lineage, &views, cell);
+        rows.into_iter().all(|(_, row, former)| handed_over(row, former)).then_some(last)
     }
 
     /// Whether a member has left, or has been down for longer than a repair waits.
@@ -262,8 +322,10 @@ impl<D: Defects> MeshCore<D> {
         !is_known || self.has_left(node) || self.is_overdue(now, node)
     }
 
-    fn said_settled(&self, node: &NodeId) -> Option<&Settled> {
-        if *node == self.config.me { self.retiring.own.as_ref() } else { self.retiring.heard.get(node) }
+    fn said_settled(&self, cell: &CellId, node: &NodeId) -> Option<&Settled> {
+        let me = *node == self.config.me;
+        let said = if me { self.retiring.own.get(cell) } else { self.retiring.heard.get(node) };
+        said.filter(|said| said.cell == *cell)
     }
 
     /// The oldest placement, where there is no room for one more beside the current one.
@@ -273,4 +335,9 @@ impl<D: Defects> MeshCore<D> {
         let oldest = formers.first()?.epoch;
         (formers.len() >= FORMERS_MAX).then_some(oldest)
     }
+}
+
+/// Whether the node holds a group by that table.
+fn holds(table: &PlacementTable, node: &NodeId) -> bool {
+    Holdings::of_table(table).groups.values().any(|set| set.contains(node))
 }

@@ -11,9 +11,6 @@ use hedgerow_attest::id::{CellId, NodeId};
 use hedgerow_attest::member::Member;
 use hedgerow_attest::region::Region;
 
-/// Cells that ended and whose last placement is kept for those that took their place.
-const HEIRLOOMS_MAX: usize = 4;
-
 impl<D: Defects> MeshCore<D> {
     /// A cell ended, as the roster knows already. Whoever belonged to it belongs to another from here on: its seat in the old
     /// one is gone, so that it neither grants nor accepts anything there again.
@@ -23,6 +20,7 @@ impl<D: Defects> MeshCore<D> {
         let into: Vec<CellId> = decision.succession().into_iter().flat_map(|next| next.cells()).collect();
         fx.event(Event::CellEnded { cell: ended, into });
         self.forget(fx, &FactKey::Rollup(ended));
+        self.note_end(fx.now, ended);
         let clings = self.defects.has(Defect::RetiredCellGrants)
             && self.cell.voters().is_some_and(|voters| voters.has(&self.config.me));
         if self.home == Some(ended) && !clings {
@@ -70,7 +68,9 @@ impl<D: Defects> MeshCore<D> {
             let ended = |cell: &CellId| self.roster.end_of(cell).is_some();
             let others = self.facts.kept().filter(|kept| Some(*kept) != self.home && !ended(kept)).count();
             let here = Some(cell) == self.home;
-            if self.facts.keeps(&cell) || !(here || others < self.config.detail_cells) {
+            // Whoever held a group in the old cell hands it over to the members of the one in which it lives.
+            let is_heir = *region == self.config.region && self.has_heirlooms(&cell);
+            if self.facts.keeps(&cell) || !(here || is_heir || others < self.config.detail_cells) {
                 continue;
             }
             self.facts.keep(cell);
@@ -116,14 +116,13 @@ impl<D: Defects> MeshCore<D> {
         self.review_placements(fx);
     }
 
-    /// Gives up the detail of cells of a region that ended, or never counted. Of one that led to the own cell the last
-    /// placement stays.
+    /// Gives up the detail of cells of a region that ended, or never counted. Of one that led to others the last placements stay
+    /// for as long as those need them.
     fn give_up_all_but(&mut self, fx: &mut Effects<'_>, region: &Region, living: &[CellId]) -> Vec<VerifiedFact> {
         // A cell that is not known any more came of a split that a recovery does not count.
         let of_region = |cell: &CellId| self.roster.cell(cell).is_none_or(|book| book.region() == region);
         let over: Vec<CellId> = self.facts.kept().filter(|cell| of_region(cell) && !living.contains(cell)).collect();
-        let mut heirlooms: Vec<CellId> = over.iter().filter(|cell| self.is_heirloom(cell)).copied().collect();
-        heirlooms.drain(..heirlooms.len().saturating_sub(HEIRLOOMS_MAX));
+        let heirlooms = self.wanted_heirlooms();
         let mut moved = Vec::new();
         for cell in over {
             self.remote.drop_cell(&cell);
@@ -137,11 +136,6 @@ impl<D: Defects> MeshCore<D> {
             }
         }
         moved
-    }
-
-    /// Whether the cell ended and what it placed may still be held for the cell of this node.
-    fn is_heirloom(&self, cell: &CellId) -> bool {
-        self.roster.end_of(cell).is_some() && self.home.is_some_and(|home| self.roster.leads_to(cell, &home))
     }
 
     /// Members of the region that are not of the own cell are watched by their own.

@@ -4,7 +4,7 @@ use super::mesh_core::MeshCore;
 use crate::defect::Defects;
 use crate::fact::{Health, NodeRecord, Rollup, VerifiedRollup};
 use crate::name::ModelRef;
-use crate::placement::{Deployment, Holdings, PlacementTable};
+use crate::placement::{Deployment, Holdings, Lineage, PlacementTable};
 use crate::roster::CellBook;
 use crate::time::{Mono, Wall, micros};
 use crate::view::{
@@ -29,13 +29,7 @@ impl<D: Defects> MeshCore<D> {
             .map(|view| (view.node, view))
             .collect();
         let wanted: Vec<&Deployment> = self.deployments().collect();
-        let placements: BTreeMap<CellId, PlacementView> = self
-            .placements
-            .iter()
-            .filter_map(|(cell, table)| {
-                Some((*cell, self.placement_view(cell, self.roster.cell(cell)?.region(), table, &wanted)))
-            })
-            .collect();
+        let placements = self.placement_views(&wanted);
         let deployments =
             wanted.iter().map(|deployment| self.deployment_view(deployment, &members, &placements)).collect();
         MeshView {
@@ -52,8 +46,22 @@ impl<D: Defects> MeshCore<D> {
             needed: self.needed(),
             cells: self.cells(now),
             members,
+            lineage: self.lineage(),
             placements,
         }
+    }
+
+    /// The cells that ended, as far as is known.
+    pub(super) fn lineage(&self) -> Lineage {
+        Lineage::of(&self.roster)
+    }
+
+    /// The placements that this node follows, with the rows of these models.
+    pub(super) fn placement_views(&self, wanted: &[&Deployment]) -> BTreeMap<CellId, PlacementView> {
+        let view = |(cell, table): (&CellId, &PlacementTable)| {
+            Some((*cell, self.placement_view(cell, self.roster.cell(cell)?.region(), table, wanted)))
+        };
+        self.placements.iter().filter_map(view).collect()
     }
 
     fn cells(&self, now: Mono) -> BTreeMap<CellId, CellView> {
@@ -230,6 +238,7 @@ impl<D: Defects> MeshCore<D> {
             region: region.clone(),
             epoch: table.epoch,
             retired: self.retired(cell),
+            inherits: self.inherits(cell, table.epoch),
             formers: self
                 .formers(cell, table.epoch)
                 .into_iter()

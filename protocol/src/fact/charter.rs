@@ -53,7 +53,7 @@ impl VerifiedFact {
                 Content::Configuration(_) | Content::Split(_) | Content::MergeInto(_) => {
                     Some((decision.value.cell, decision.value.point()))
                 }
-                Content::Placement(_) | Content::Retirement(_) | Content::Absorb(_) => None,
+                Content::Placement(_) | Content::Takeover(_) | Content::Retirement(_) | Content::Absorb(_) => None,
             },
             Fact::Member(_)
             | Fact::Record(_)
@@ -82,7 +82,11 @@ impl VerifiedFact {
                     let place = children.zip(&split.halves).find(|(child, _)| child == cell);
                     place.map(|(_, half)| (Point::default(), &half.voters))
                 }
-                Content::Placement(_) | Content::Retirement(_) | Content::Absorb(_) | Content::MergeInto(_) => None,
+                Content::Placement(_)
+                | Content::Takeover(_)
+                | Content::Retirement(_)
+                | Content::Absorb(_)
+                | Content::MergeInto(_) => None,
             },
             Fact::Member(_)
             | Fact::Record(_)

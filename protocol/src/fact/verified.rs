@@ -7,7 +7,9 @@ use super::record::{NodeRecord, NodeState};
 use super::rollup::Rollup;
 use super::signed::SignedFact;
 use crate::placement::{Deployment, NodeClasses, Policy};
-use crate::register::{Content, DecisionError, Recovery, RecoveryError, VerifiedDecision, VerifiedRecovery};
+use crate::register::{
+    Content, DecisionError, Recovery, RecoveryError, Takeover, VerifiedDecision, VerifiedRecovery,
+};
 use crate::roster::Roster;
 use hedgerow_attest::digest::Sha256Digest;
 use hedgerow_attest::endorsed::{Endorsed, EndorsedError};
@@ -268,7 +270,9 @@ impl VerifiedFact {
         let before = || roster.charter_before(&cell, decision.value.point()).cloned();
         let (key, prior) = match &decision.value.content {
             Content::Configuration(next) => (FactKey::Configuration(cell, next.epoch), before()),
-            Content::Placement(table) => (FactKey::Placement(cell, table.epoch), None),
+            Content::Placement(table) | Content::Takeover(Takeover { table, .. }) => {
+                (FactKey::Placement(cell, table.epoch), None)
+            }
             Content::Retirement(_) => (FactKey::Retirement(cell), None),
             Content::Split(_) | Content::MergeInto(_) => (FactKey::End(cell), before()),
             Content::Absorb(absorb) => (FactKey::Absorb(cell, absorb.source), None),

@@ -1,11 +1,12 @@
 //! Which nodes hold a session, as far as one node knows.
 
 use super::policy::DataClass;
+use super::tenure::tenure;
 use super::transition::{Retained, has_quorum, reached, same_nodes};
 use crate::id::PlacementEpoch;
 use crate::name::ClassName;
 use crate::session_id::{GROUP_PREFIXES, GroupId, SessionId};
-use crate::view::{MemberState, MeshView};
+use crate::view::{MemberState, MeshView, PlacementView};
 use hedgerow_attest::id::{CellId, NodeId};
 use std::time::Duration;
 use thiserror::Error;
@@ -125,27 +126,27 @@ pub fn replica_set(view: &MeshView, session: &SessionId) -> Result<ReplicaSet, P
 /// [`PlacementError`].
 pub fn group_set(view: &MeshView, group: &GroupId) -> Result<ReplicaSet, PlacementError> {
     let class = class_rule(view, group)?;
-    let placement = view.placements.get(&group.cell).ok_or_else(|| PlacementError::NotPlaced(class.name.clone()))?;
+    let not_placed = || PlacementError::NotPlaced(class.name.clone());
+    let placement = placement_of(view, group).ok_or_else(not_placed)?;
     if !class.allows(&placement.region) {
         return Err(PlacementError::Forbidden(class.name.clone()));
     }
-    let placed = placement.groups.get(&(group.class.clone(), group.prefix));
-    let placed = placed.ok_or_else(|| PlacementError::NotPlaced(class.name.clone()))?;
+    let tenure = tenure(&view.lineage, &view.placements, group).ok_or_else(not_placed)?;
     // A node that has just started is not a member in its own view, and holds what it holds all the same.
     let region =
         |node: &NodeId| if *node == view.me { Some(&view.region) } else { Some(&view.members.get(node)?.region) };
     let allowed = |node: &&NodeId| region(node).is_some_and(|region| class.allows(region));
-    let nodes: Vec<NodeId> = placed.iter().filter(allowed).copied().collect();
+    let nodes: Vec<NodeId> = tenure.nodes.iter().filter(allowed).copied().collect();
     let mut formers: Vec<Vec<NodeId>> = Vec::new();
-    for former in placement.formers.values() {
-        let set: Vec<NodeId> = former.group(&group.class, group.prefix).iter().filter(allowed).copied().collect();
+    for former in &tenure.formers {
+        let set: Vec<NodeId> = former.nodes.iter().filter(allowed).copied().collect();
         if !set.is_empty() && !formers.iter().chain([&nodes]).any(|known| same_nodes(known, &set)) {
             formers.push(set);
         }
     }
     Ok(ReplicaSet {
-        epoch: placement.epoch,
-        is_settled: placement.retired.next() >= placement.epoch,
+        epoch: tenure.epoch,
+        is_settled: tenure.is_settled,
         nodes,
         formers,
         write_quorum: class.write_quorum,
@@ -161,9 +162,16 @@ pub fn group_set(view: &MeshView, group: &GroupId) -> Result<ReplicaSet, Placeme
 /// [`PlacementError`]; but for [`PlacementError::NotPlaced`], which is for those who ask who holds it.
 pub fn class_rule(view: &MeshView, group: &GroupId) -> Result<DataClass, PlacementError> {
     let class = rule(view, group)?;
-    let placement = view.placements.get(&group.cell);
-    let committed = placement.and_then(|placement| placement.policy.as_deref()?.class(&class.name)).unwrap_or(class);
+    let committed = placement_of(view, group)
+        .and_then(|placement| placement.policy.as_deref()?.class(&class.name))
+        .unwrap_or(class);
     class.meet(committed).ok_or_else(|| PlacementError::Forbidden(class.name.clone()))
+}
+
+/// The placement by which a group goes, else that of the cell in which it lives.
+fn placement_of<'a>(view: &'a MeshView, group: &GroupId) -> Option<&'a PlacementView> {
+    let tenure = tenure(&view.lineage, &view.placements, group);
+    view.placements.get(&tenure.map_or_else(|| view.lineage.home(group), |tenure| tenure.cell))
 }
 
 /// Why a node holds a session, or does not.
@@ -188,7 +196,7 @@ pub enum PlacementReason {
     },
     /// It would hold it if a replica were gone for long.
     Reserve,
-    /// It is not in the session's home cell.
+    /// It is not in the cell in which the session lives.
     OtherCell,
     /// The policy does not let the data be in its region.
     Forbidden,
@@ -215,6 +223,7 @@ pub struct Explanation {
 pub fn explain(view: &MeshView, session: &SessionId) -> Result<Explanation, PlacementError> {
     let set = replica_set(view, session)?;
     let class = class_rule(view, &set.group)?;
+    let home = view.lineage.home(&set.group);
     let mut members: Vec<(NodeId, PlacementReason)> = Vec::new();
     for member in view.members.values() {
         let place = set.nodes.iter().position(|node| *node == member.node);
@@ -223,7 +232,7 @@ pub fn explain(view: &MeshView, session: &SessionId) -> Result<Explanation, Plac
             (Some(place), state) => PlacementReason::HoldsUnreached { place, state },
             (None, state) if set.counts(&member.node) => PlacementReason::HandsOver { state },
             (None, _) if !class.allows(&member.region) => PlacementReason::Forbidden,
-            (None, _) if member.cell != Some(set.group.cell) => PlacementReason::OtherCell,
+            (None, _) if member.cell != Some(home) => PlacementReason::OtherCell,
             (None, MemberState::Alive) => PlacementReason::Reserve,
             (None, state) => PlacementReason::Unavailable { state },
         };
@@ -242,9 +251,9 @@ pub fn explain(view: &MeshView, session: &SessionId) -> Result<Explanation, Plac
 }
 
 fn rule<'a>(view: &'a MeshView, group: &GroupId) -> Result<&'a DataClass, PlacementError> {
-    let known =
-        view.placements.contains_key(&group.cell) || view.aggregators.values().any(|row| row.cell == group.cell);
-    if !known && view.cell != Some(group.cell) {
+    let cell = view.lineage.home(group);
+    let is_led = view.aggregators.values().any(|row| row.cell == cell);
+    if !view.placements.contains_key(&cell) && !is_led && view.cell != Some(cell) {
         return Err(PlacementError::UnknownCell(group.cell));
     }
     let policy = view.policy.as_deref().ok_or(PlacementError::NoPolicy)?;

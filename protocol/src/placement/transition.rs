@@ -7,9 +7,11 @@
 use super::ground::Holdings;
 use super::rendezvous::draw;
 use super::rule::{Host, Rule};
+use super::tenure::Tenure;
 use crate::defect::{Defect, Defects, Sound};
 use crate::id::PlacementEpoch;
 use crate::name::ClassName;
+use crate::session_id::GroupId;
 use crate::view::PlacementView;
 use hedgerow_attest::id::NodeId;
 use std::collections::{BTreeMap, BTreeSet};
@@ -51,6 +53,20 @@ impl<D: Defects> Transition<D> {
         let mut epochs = placement.formers.clone();
         epochs.insert(placement.epoch, Holdings { groups: placement.groups.clone(), ..Holdings::default() });
         Self { defects, epochs, retired: placement.retired }
+    }
+
+    /// Those that count for one group.
+    #[must_use]
+    pub fn of_tenure(tenure: &Tenure<'_>, group: &GroupId, defects: D) -> Self {
+        // Numbers of several cells are no order; their places are.
+        let first = if tenure.is_settled { 1 } else { 2 };
+        let held = |nodes: &[NodeId]| Holdings {
+            groups: BTreeMap::from([((group.class.clone(), group.prefix), nodes.to_vec())]),
+            ..Holdings::default()
+        };
+        let sets = tenure.formers.iter().map(|former| former.nodes).chain([tenure.nodes]);
+        let epochs = (first..).map(PlacementEpoch).zip(sets.map(held)).collect();
+        Self { defects, epochs, retired: PlacementEpoch(0) }
     }
 
     /// Before any placement is known.

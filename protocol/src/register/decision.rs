@@ -56,7 +56,9 @@ impl Waiver {
         match content {
             Content::Configuration(next) if self.exchange => next.is_quorum(voters),
             Content::Configuration(next) => in_force.is_quorum(voters) && next.is_quorum(voters),
-            Content::Placement(_) => in_force.is_quorum(voters) || (self.sole_signer && !voters.is_empty()),
+            Content::Placement(_) | Content::Takeover(_) => {
+                in_force.is_quorum(voters) || (self.sole_signer && !voters.is_empty())
+            }
             Content::Retirement(_) | Content::Split(_) | Content::Absorb(_) | Content::MergeInto(_) => {
                 in_force.is_quorum(voters)
             }

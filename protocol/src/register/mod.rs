@@ -15,5 +15,8 @@ pub use configuration::{Configuration, Trust, VOTERS_MAX, Voter};
 pub(crate) use decision::Waiver;
 pub use decision::{Decision, DecisionError, VerifiedDecision};
 pub use recovery::{Recovery, RecoveryError, VerifiedRecovery};
-pub use succession::{Absorb, HALF_MEMBERS_MAX, Half, MergeInto, Split, Succession};
+pub(crate) use succession::half_of_group;
+pub use succession::{
+    Absorb, HALF_MEMBERS_MAX, Half, INHERITED_MAX, Inherited, MergeInto, Split, Succession, Takeover,
+};
 pub use value::{Acceptance, Content, Head, Point, Value};

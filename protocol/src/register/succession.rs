@@ -4,7 +4,9 @@ use super::configuration::Configuration;
 use super::decision::VerifiedDecision;
 use super::value::{Content, Value};
 use crate::fact::hash64;
-use crate::id::ConfigEpoch;
+use crate::id::{ConfigEpoch, PlacementEpoch};
+use crate::name::ClassName;
+use crate::placement::PlacementTable;
 use crate::session_id::{GROUP_PREFIXES, SessionId};
 use hedgerow_attest::bounded::bounded_vec;
 use hedgerow_attest::digest::Sha256Digest;
@@ -13,6 +15,9 @@ use serde::{Deserialize, Serialize};
 
 /// Members that a split names for one of the two cells; others fall to either by the hash of their name.
 pub const HALF_MEMBERS_MAX: usize = 512;
+
+/// Ended cells that a table names at most. Of more those that were named first are left out: their placements count as retired.
+pub const INHERITED_MAX: usize = 64;
 
 /// Hashed before the digest of a split's value, so that the digest of a child means nothing elsewhere.
 const CHILD_CONTEXT: &[u8] = b"hedgerow/child-cell/1\0";
@@ -49,6 +54,26 @@ pub struct MergeInto {
     pub target: CellId,
     /// The digest of the value by which that one took it in.
     pub absorbed: Sha256Digest,
+}
+
+/// A placement of a cell to which others led. Its row for a class and a prefix is that of the groups of this class and prefix
+/// of every birth cell that it names, so that it is no larger than one of a cell to which none did.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Takeover {
+    /// The table.
+    pub table: PlacementTable,
+    /// Those cells, in ascending order.
+    #[serde(deserialize_with = "bounded_vec::<_, _, INHERITED_MAX>")]
+    pub inherits: Vec<Inherited>,
+}
+
+/// A cell that ended and whose groups another places.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Inherited {
+    /// The ended cell.
+    pub cell: CellId,
+    /// The first placement that names it: what the ended cell placed counts until the one before that is retired.
+    pub since: PlacementEpoch,
 }
 
 /// Where what belonged to a cell that ended belongs.
@@ -88,13 +113,25 @@ impl Half {
     }
 }
 
+impl Takeover {
+    fn is_well_formed(&self) -> bool {
+        let in_time = |inherited: &Inherited| inherited.since <= self.table.epoch;
+        let in_order = self.inherits.is_sorted_by(|a, b| a.cell < b.cell);
+        !self.inherits.is_empty() && in_order && self.inherits.iter().all(in_time)
+    }
+}
+
 impl Value {
     /// Whether nothing follows this value in its register.
     #[must_use]
     pub fn is_last(&self) -> bool {
         match &self.content {
             Content::Split(_) | Content::MergeInto(_) => true,
-            Content::Configuration(_) | Content::Placement(_) | Content::Retirement(_) | Content::Absorb(_) => false,
+            Content::Configuration(_)
+            | Content::Placement(_)
+            | Content::Takeover(_)
+            | Content::Retirement(_)
+            | Content::Absorb(_) => false,
         }
     }
 
@@ -104,6 +141,7 @@ impl Value {
             Content::Split(split) => split.is_well_formed(),
             Content::Absorb(absorb) => self.cell < absorb.source,
             Content::MergeInto(merge) => merge.target < self.cell,
+            Content::Takeover(takeover) => takeover.is_well_formed(),
             Content::Configuration(_) | Content::Placement(_) | Content::Retirement(_) => true,
         }
     }
@@ -116,7 +154,11 @@ impl VerifiedDecision {
         match &self.value.content {
             Content::Split(split) => Some(Succession::Split(*self.children()?, split)),
             Content::MergeInto(merge) => Some(Succession::Merged(merge.target)),
-            Content::Configuration(_) | Content::Placement(_) | Content::Retirement(_) | Content::Absorb(_) => None,
+            Content::Configuration(_)
+            | Content::Placement(_)
+            | Content::Takeover(_)
+            | Content::Retirement(_)
+            | Content::Absorb(_) => None,
         }
     }
 }
@@ -136,10 +178,9 @@ impl Succession<'_> {
     #[must_use]
     pub fn of_session(&self, session: &SessionId) -> CellId {
         match self {
-            Self::Split([one, other], _) => {
+            Self::Split(halves, _) => {
                 let group = session.group(GROUP_PREFIXES);
-                let key = [group.class.as_str().as_bytes(), &[group.prefix]].concat();
-                if drawn(&[*one, *other], &key) == 0 { *one } else { *other }
+                half_of_group(halves, &group.class, group.prefix)
             }
             Self::Merged(target) => *target,
         }
@@ -162,6 +203,13 @@ pub(super) fn children_of(value: &Value, digest: &Sha256Digest) -> Option<[CellI
         CellId::from_bytes(*named.as_bytes())
     };
     matches!(value.content, Content::Split(_)).then(|| [child(0), child(1)])
+}
+
+/// The cell of a split to which the groups of that class and prefix belong.
+pub(crate) fn half_of_group(halves: &[CellId; 2], class: &ClassName, prefix: u8) -> CellId {
+    let [one, other] = halves;
+    let key = [class.as_str().as_bytes(), &[prefix]].concat();
+    if drawn(halves, &key) == 0 { *one } else { *other }
 }
 
 /// One of two places, by a hash that differs from split to split.

@@ -87,5 +87,30 @@ fn the_bytes_of_an_end_are_frozen() {
     assert_eq!(Sha256Digest::of(&bytes[0]).to_string()[..16], *FROZEN_SPLIT);
 }
 
+#[test]
+fn a_table_names_the_cells_that_it_takes_over_in_order_and_none_before_its_time() {
+    let takeover = |inherits: &[(u8, u64)]| {
+        let inherited = |(cell, since): &(u8, u64)| Inherited {
+            cell: CellId::from_bytes([*cell; 32]),
+            since: PlacementEpoch(*since),
+        };
+        let table = PlacementTable {
+            epoch: PlacementEpoch(7),
+            config_epoch: ConfigEpoch(3),
+            policy: None,
+            members: vec![],
+            classes: vec![],
+            models: vec![],
+        };
+        value(Content::Takeover(Takeover { table, inherits: inherits.iter().map(inherited).collect() }))
+    };
+    let bytes = postcard::to_stdvec(&takeover(&[(9, 7)]).content).expect("written into memory");
+    assert_eq!(bytes, [vec![6, 7, 3, 0, 0, 0, 0, 1], vec![9; 32], vec![7]].concat());
+    let lists: [&[(u8, u64)]; 6] = [&[(9, 7)], &[(8, 1), (9, 7)], &[], &[(9, 7), (8, 1)], &[(9, 6), (9, 7)], &[(9, 8)]];
+    let fit = lists.map(|inherits| takeover(inherits).succeeds_well());
+    assert_eq!(fit, [true, true, false, false, false, false]);
+    assert_eq!(takeover(&[(9, 7)]).content.table().map(|table| table.epoch), Some(PlacementEpoch(7)));
+}
+
 const FROZEN: [&str; 2] = ["pajxseu7", "ekjru3nh"];
 const FROZEN_SPLIT: &str = "dad2ff2d17e4f6dc";

@@ -1,7 +1,7 @@
 //! What a slot of the register holds, and how a voter says that it accepted it.
 
 use super::configuration::Configuration;
-use super::succession::{Absorb, MergeInto, Split};
+use super::succession::{Absorb, Inherited, MergeInto, Split, Takeover};
 use crate::id::{Generation, PlacementEpoch, Slot, Term};
 use crate::placement::PlacementTable;
 use hedgerow_attest::digest::Sha256Digest;
@@ -41,6 +41,8 @@ pub enum Content {
     Absorb(Absorb),
     /// Another takes in this one, whose register ends with it.
     MergeInto(MergeInto),
+    /// Another placement, which also places what lived in cells that ended.
+    Takeover(Takeover),
 }
 
 /// The end of the chain as one node knows it: the last slot that is certified, and the digest of its value.
@@ -92,7 +94,12 @@ impl Content {
     pub fn next_voters(&self) -> Option<&Configuration> {
         match self {
             Self::Configuration(next) => Some(next),
-            Self::Placement(_) | Self::Retirement(_) | Self::Split(_) | Self::Absorb(_) | Self::MergeInto(_) => None,
+            Self::Placement(_)
+            | Self::Takeover(_)
+            | Self::Retirement(_)
+            | Self::Split(_)
+            | Self::Absorb(_)
+            | Self::MergeInto(_) => None,
         }
     }
 
@@ -100,10 +107,24 @@ impl Content {
     #[must_use]
     pub fn table(&self) -> Option<&PlacementTable> {
         match self {
-            Self::Placement(table) => Some(table),
+            Self::Placement(table) | Self::Takeover(Takeover { table, .. }) => Some(table),
             Self::Configuration(_) | Self::Retirement(_) | Self::Split(_) | Self::Absorb(_) | Self::MergeInto(_) => {
                 None
             }
+        }
+    }
+
+    /// The cells that ended and whose groups its table places.
+    #[must_use]
+    pub fn inherits(&self) -> &[Inherited] {
+        match self {
+            Self::Takeover(takeover) => &takeover.inherits,
+            Self::Configuration(_)
+            | Self::Placement(_)
+            | Self::Retirement(_)
+            | Self::Split(_)
+            | Self::Absorb(_)
+            | Self::MergeInto(_) => &[],
         }
     }
 
@@ -112,7 +133,12 @@ impl Content {
     pub fn retires(&self) -> Option<PlacementEpoch> {
         match self {
             Self::Retirement(epoch) => Some(*epoch),
-            Self::Configuration(_) | Self::Placement(_) | Self::Split(_) | Self::Absorb(_) | Self::MergeInto(_) => None,
+            Self::Configuration(_)
+            | Self::Placement(_)
+            | Self::Takeover(_)
+            | Self::Split(_)
+            | Self::Absorb(_)
+            | Self::MergeInto(_) => None,
         }
     }
 }

@@ -245,6 +245,18 @@ impl Roster {
         self.end_of(cell)?.succession()
     }
 
+    /// The cell by whose split a cell began.
+    pub(crate) fn parent_of(&self, cell: &CellId) -> Option<CellId> {
+        let charters = self.latest_charter(cell)?.charters().filter_map(VerifiedFact::charter);
+        charters.map(|(of, _)| of).find(|of| of != cell)
+    }
+
+    /// The known cells that ended, and what took their place.
+    pub(crate) fn ends(&self) -> impl Iterator<Item = (CellId, Succession<'_>)> {
+        let ended = self.charters.iter().filter(|(cell, last)| is_end_of(cell, last));
+        ended.filter_map(|(cell, last)| Some((*cell, last.succession()?)))
+    }
+
     /// The known cell that has not ended to which these steps lead. Sound voters never make a circle; others get nowhere.
     fn descend(&self, from: CellId, step: impl Fn(&Succession<'_>) -> CellId) -> Option<CellId> {
         let mut cell = from;

@@ -48,6 +48,7 @@ fn view(members: Vec<MemberView>) -> MeshView {
         members: members.into_iter().map(|member| (member.node, member)).collect(),
         aggregators: BTreeMap::new(),
         cells: BTreeMap::new(),
+        lineage: crate::placement::Lineage::default(),
         placements: BTreeMap::new(),
         deployments: vec![],
         policy: None,

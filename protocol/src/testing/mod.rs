@@ -6,6 +6,7 @@ mod cluster;
 mod control;
 mod coords_tests;
 mod disk;
+mod heirloom_tests;
 mod judge;
 mod node;
 mod scenario;

@@ -63,7 +63,7 @@ fn drain_one(cluster: &mut Cluster, cell: &CellId) -> usize {
 fn settle(cluster: &mut Cluster, node: usize, cell: CellId, open: &[u8]) {
     let epoch = placement(cluster, node, &cell).epoch;
     let open = open.iter().map(|prefix| (cart(), *prefix));
-    cluster.command(node, Command::Settled(Settled::but_for(cell, epoch, open)));
+    cluster.command(node, Command::Settled { said: Settled::but_for(cell, epoch, open), ended: 0 });
 }
 
 fn retired(cluster: &Cluster, cell: &CellId) -> BTreeSet<u64> {
@@ -110,7 +110,7 @@ fn what_was_said_of_an_earlier_placement_retires_nothing() {
     drain_one(&mut cluster, &cell);
     let early = placement(&cluster, 0, &cell).epoch.0 - 1;
     for node in 0..6 {
-        cluster.command(node, Command::Settled(Settled::but_for(cell, PlacementEpoch(early), [])));
+        cluster.command(node, Command::Settled { said: Settled::but_for(cell, PlacementEpoch(early), []), ended: 0 });
     }
     cluster.run_for(10 * S);
     assert_eq!(retired(&cluster, &cell), BTreeSet::from([0]));

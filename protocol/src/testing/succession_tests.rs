@@ -15,7 +15,7 @@ use hedgerow_attest::testing::SampleMesh;
 use std::collections::BTreeSet;
 
 /// Six nodes of a cell of five voters at most.
-fn grown(seed: u64) -> Cluster {
+pub(super) fn grown(seed: u64) -> Cluster {
     let mut cluster = Cluster::formed(seed, &["eu"; 6]);
     let three = |c: &Cluster| c.nodes[5].core.voters().is_some_and(|voters| voters.voters.len() == 3);
     cluster.run_until_holds(15 * S, "three vote", three);
@@ -58,14 +58,14 @@ fn cells(cluster: &Cluster, nodes: &[usize]) -> BTreeSet<Option<CellId>> {
 }
 
 /// Whether these nodes are one cell, which one of them leads, and see each other alive.
-fn is_whole(cluster: &Cluster, nodes: &[usize]) -> bool {
+pub(super) fn is_whole(cluster: &Cluster, nodes: &[usize]) -> bool {
     let cell = cluster.nodes[nodes[0]].core.own_cell();
     let led = cell.and_then(|cell| cluster.judge.holder_of(&cell, cluster.now)).is_some_and(|at| nodes.contains(&at));
     let alive = |a: usize| nodes.iter().all(|b| cluster.sees(a, *b) == Some(MemberState::Alive));
     cells(cluster, nodes).len() == 1 && led && nodes.iter().all(|node| alive(*node))
 }
 
-fn divided(seed: u64, away: Option<usize>) -> (Cluster, CellId) {
+pub(super) fn divided(seed: u64, away: Option<usize>) -> (Cluster, CellId) {
     let mut cluster = grown(seed);
     let parent = cluster.nodes[0].core.own_cell().expect("the region was founded");
     let split = Split { halves: [half(&cluster, &[0, 2, 4]), half(&cluster, &[1, 3, 5])] };

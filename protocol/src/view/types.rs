@@ -4,7 +4,7 @@ use super::state::MemberState;
 use crate::fact::{CellContact, Health, Totals, VerifiedRollup};
 use crate::id::{ConfigEpoch, Generation, Incarnation, PlacementEpoch, Term};
 use crate::name::{ClassName, ModelRef};
-use crate::placement::{Deployment, Holdings, NodeClasses, Policy, PolicyName};
+use crate::placement::{Deployment, Holdings, Lineage, NodeClasses, Policy, PolicyName};
 use crate::time::Mono;
 use hedgerow_attest::digest::Sha256Digest;
 use hedgerow_attest::id::{CellId, MeshId, NodeId};
@@ -34,6 +34,8 @@ pub struct MeshView {
     pub cells: BTreeMap<CellId, CellView>,
     /// The aggregator of each region that has a cell.
     pub aggregators: BTreeMap<Region, AggregatorView>,
+    /// The cells that ended, through which it is found where a session lives.
+    pub lineage: Lineage,
     /// The adopted placement of each cell.
     pub placements: BTreeMap<CellId, PlacementView>,
     /// The models that publishers want served, by name.
@@ -178,6 +180,8 @@ pub struct PlacementView {
     pub epoch: PlacementEpoch,
     /// The last placement of the cell that is retired; 0 if none.
     pub retired: PlacementEpoch,
+    /// The cells that ended and whose groups it places, and since which placement.
+    pub inherits: BTreeMap<CellId, PlacementEpoch>,
     /// The rules that it keeps, where they are known. A looser rule counts only once a placement keeps it.
     pub policy: Option<Arc<Policy>>,
     /// The placements before it that are not retired, as far as they are known: their holders count beside those of today.

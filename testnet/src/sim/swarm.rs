@@ -159,8 +159,7 @@ pub(crate) fn make_up(seed: u64) -> Case {
     }
     let division = division(seed, nodes, &mut faults);
     lose_quorums(seed, &mut faults);
-    // Sessions do not move with a cell that ends (docs/rfd/0005-split-and-merge.md).
-    let clients = u32::from(dice.chance(500_000) && division.is_none());
+    let clients = u32::from(dice.chance(500_000));
     Case {
         name: format!("swarm-{seed}"),
         seeds: 1,

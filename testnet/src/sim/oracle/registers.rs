@@ -125,7 +125,9 @@ impl Registers {
                 self.absorbed.insert(decision.digest());
                 return Ok(None);
             }
-            Content::Configuration(_) | Content::Placement(_) | Content::Retirement(_) => return Ok(None),
+            Content::Configuration(_) | Content::Placement(_) | Content::Takeover(_) | Content::Retirement(_) => {
+                return Ok(None);
+            }
         };
         if self.recoveries.iter().any(|recovery| recovery.cell == value.cell && recovery.undoes(value.point())) {
             return Ok(None);

@@ -171,9 +171,10 @@ impl<D: Defects> Player<'_, D> {
         }
         // A cell may have ended just before, and what took its place needs some seconds.
         let patience = if self.case.division.is_some() { UPHEAVAL } else { 0 };
-        while self.world.now < until + patience && !(self.is_equal() && self.is_led() && self.is_up_to_date()) {
+        while self.world.now < until + patience && !self.is_well() {
             let next = self.world.now + S;
             self.pass_until(next);
+            self.sessions.pass(&mut self.world, traffic);
         }
         if self.case.clients > 0 {
             self.sessions.look_for_formers(&mut self.world);
@@ -190,6 +191,11 @@ impl<D: Defects> Player<'_, D> {
             let what = format!("no holder in cells {:?}", self.leaderless());
             self.complain(Invariant::CellsAreLed, what);
         }
+    }
+
+    fn is_well(&mut self) -> bool {
+        let settled = self.case.clients == 0 || self.sessions.unsettled(&self.world).is_none();
+        settled && self.is_equal() && self.is_led() && self.is_up_to_date()
     }
 
     fn finish(self) -> Outcome {
