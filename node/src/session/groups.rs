@@ -12,7 +12,7 @@ use hedgerow_crdt::message::SyncMessage;
 use hedgerow_crdt::replica::{Input, Replica, ReplicaConfig, Snapshot, SnapshotError};
 use hedgerow_protocol::core::Command;
 use hedgerow_protocol::id::BootId;
-use hedgerow_protocol::placement::{ReplicaSet, group_set};
+use hedgerow_protocol::placement::{ReplicaSet, Settled, group_set};
 use hedgerow_protocol::roster::Roster;
 use hedgerow_protocol::session_id::GroupId;
 use hedgerow_protocol::view::MeshView;
@@ -210,7 +210,7 @@ impl Groups {
 
     /// How many groups are not handed over that this node holds from before the placement in force.
     pub fn open_groups(&self) -> usize {
-        self.0.settled.borrow().as_ref().map_or(0, Settled::open_groups)
+        self.0.settled.borrow().cells.values().map(Settled::open_groups).sum()
     }
 
     /// The sessions that this node holds, by id.

@@ -44,6 +44,9 @@ impl<D: Defects> MeshCore<D> {
         for undone in self.roster.undone_by(recovery) {
             self.facts.chartered(&undone);
             fx.persist(vec![delete_fact(undone.key())], false);
+            if let Some((ended, _)) = undone.charter().filter(|_| undone.succession().is_some()) {
+                self.forget_end(&ended);
+            }
             // Nothing of the cells that it made is left.
             if let Some(Succession::Split(children, _)) = undone.succession() {
                 for child in children {

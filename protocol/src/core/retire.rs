@@ -100,6 +100,11 @@ impl<D: Defects> MeshCore<D> {
         self.retiring.ended.insert(cell, now);
     }
 
+    /// A recovery does not count the end of that cell.
+    pub(super) fn forget_end(&mut self, cell: &CellId) {
+        self.retiring.ended.remove(cell);
+    }
+
     /// Since when that is known.
     pub(super) fn end_noted(&self, cell: &CellId) -> Option<Mono> {
         self.retiring.ended.get(cell).copied()

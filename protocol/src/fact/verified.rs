@@ -7,9 +7,7 @@ use super::record::{NodeRecord, NodeState};
 use super::rollup::Rollup;
 use super::signed::SignedFact;
 use crate::placement::{Deployment, NodeClasses, Policy};
-use crate::register::{
-    Content, DecisionError, Recovery, RecoveryError, Takeover, VerifiedDecision, VerifiedRecovery,
-};
+use crate::register::{Content, DecisionError, Recovery, RecoveryError, Takeover, VerifiedDecision, VerifiedRecovery};
 use crate::roster::Roster;
 use hedgerow_attest::digest::Sha256Digest;
 use hedgerow_attest::endorsed::{Endorsed, EndorsedError};
