@@ -57,13 +57,17 @@ fn is_open(view: &MeshView, standings: &Standings, group: &GroupId) -> bool {
         Some(GroupStanding::Dropped) => return false,
         None => None,
     };
-    let Some(tenure) = tenure(&view.lineage, &view.placements, group) else { return true };
-    if tenure.cell != view.lineage.home(group) {
+    let home = view.lineage.home(group);
+    let said_open = |epoch| standing.is_none_or(|standing| Some(standing.epoch) != epoch || standing.is_open);
+    let Some(tenure) = tenure(&view.lineage, &view.placements, group) else {
+        return said_open(view.placements.get(&home).map(|placement| placement.epoch));
+    };
+    if tenure.cell != home {
         return true;
     }
     let mine = |nodes: &[NodeId]| nodes.contains(&view.me);
     let stays = mine(tenure.nodes) && !tenure.formers.iter().any(|former| mine(former.nodes));
-    !stays && standing.is_none_or(|standing| standing.epoch != tenure.epoch || standing.is_open)
+    !stays && said_open(Some(tenure.epoch))
 }
 
 #[cfg(test)]
