@@ -1,10 +1,10 @@
 //! Maps by node, as every node keeps several of: small, in one piece, and quick to look into.
 //!
-//! A tree of the same holds half as much again, and each of its levels is another line of memory to wait for. Names are
-//! digests, so that a name's own number says about where in the order it stands (interpolation search: Peterson 1957).
+//! A tree of the same holds half as much again, and each of its levels is another line of memory to wait for.
 
-use crate::sorted::insert_at;
+use crate::sorted::{find_spread, insert_at};
 use hedgerow_attest::id::NodeId;
+use std::cmp::Ordering;
 
 /// Values by node, in the order of the names.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,9 +68,15 @@ impl<V> NodeMap<V> {
 
     /// Keeps those for which that is true.
     pub(crate) fn retain(&mut self, mut stays: impl FnMut(&NodeId, &mut V) -> bool) {
-        let all = std::mem::take(&mut self.nodes).into_iter().zip(std::mem::take(&mut self.values));
-        let kept = all.filter_map(|(node, mut value)| stays(&node, &mut value).then_some((node, value)));
-        (self.nodes, self.values) = kept.unzip();
+        let mut place = 0;
+        while let (Some(node), Some(value)) = (self.nodes.get(place), self.values.get_mut(place)) {
+            if stays(node, value) {
+                place += 1;
+            } else {
+                self.nodes.remove(place);
+                self.values.remove(place);
+            }
+        }
     }
 
     pub(crate) fn keys(&self) -> impl ExactSizeIterator<Item = &NodeId> {
@@ -101,23 +107,8 @@ impl<V> NodeMap<V> {
 
     /// Where that node stands, or would.
     fn place(&self, node: &NodeId) -> Result<usize, usize> {
-        let len = self.nodes.len();
-        let guess = usize::try_from((u128::from(node.lead()) * len as u128) >> u64::BITS).unwrap_or(0);
-        let comes_before = |place: usize| self.nodes.get(place).is_some_and(|known| known < node);
-        // From the guess on by steps that double: names that somebody chose cost no more than a binary search.
-        let (mut low, mut high, mut step) = (guess.saturating_sub(1), guess, 1);
-        if comes_before(guess) {
-            (low, high) = (guess + 1, guess + 1);
-            while comes_before(high) {
-                (low, high, step) = (high + 1, high + 1 + step, step * 2);
-            }
-        } else {
-            while low < high && !comes_before(low) {
-                (low, high, step) = (low.saturating_sub(step), low, step * 2);
-            }
-        }
-        let within = self.nodes.get(low..len.min(high + 1)).unwrap_or_default();
-        within.binary_search(node).map(|place| low + place).map_err(|place| low + place)
+        let order = |place: usize| self.nodes.get(place).map_or(Ordering::Greater, |known| known.cmp(node));
+        find_spread(self.nodes.len(), node.lead(), order)
     }
 }
 
