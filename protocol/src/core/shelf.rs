@@ -2,8 +2,9 @@
 
 use crate::defect::{Defect, Defects, Sound};
 use crate::fact::{FactKey, FactVersion, VerifiedFact, hash64};
-use crate::sorted::insert_at;
+use crate::sorted::{find_spread, insert_at};
 use crate::wire::{FactEntry, SUMMARY_BUCKETS};
+use std::cmp::Ordering;
 
 /// What became of a fact that arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,10 +48,10 @@ impl Buckets {
     }
 }
 
-/// One fact per key: sixteen bytes each, since the fact itself is shared.
+/// One fact per key, by the hashes of keys: eight bytes each, since the fact itself is shared.
 #[derive(Debug)]
 pub(crate) struct Shelf<D = Sound> {
-    facts: Vec<(u64, VerifiedFact)>,
+    facts: Vec<VerifiedFact>,
     buckets: Buckets,
     /// The exclusive or over the charges alone.
     charges: u64,
@@ -67,7 +68,7 @@ impl<D: Defects> Shelf<D> {
     pub(crate) fn adopt(&mut self, fact: VerifiedFact, most: usize) -> Adoption {
         match self.place(fact.hash()) {
             Ok(place) => {
-                let Some((_, known)) = self.facts.get_mut(place) else { return Adoption::Known };
+                let Some(known) = self.facts.get_mut(place) else { return Adoption::Known };
                 // Of two keys with one hash the first stays: finding a second takes 2^64 tries and gains nothing.
                 if known.key() != fact.key() || known.version() >= fact.version() {
                     return Adoption::Known;
@@ -79,7 +80,7 @@ impl<D: Defects> Shelf<D> {
             Err(_) if self.facts.len() >= most => return Adoption::Full,
             Err(place) => {
                 self.toggle(&fact);
-                insert_at(&mut self.facts, place, (fact.hash(), fact));
+                insert_at(&mut self.facts, place, fact);
             }
         }
         Adoption::Fresh
@@ -87,10 +88,10 @@ impl<D: Defects> Shelf<D> {
 
     pub(crate) fn remove(&mut self, key: &FactKey) -> bool {
         let Ok(place) = self.place(key.hash()) else { return false };
-        if self.facts.get(place).is_none_or(|(_, known)| known.key() != key) {
+        if self.facts.get(place).is_none_or(|known| known.key() != key) {
             return false;
         }
-        let (_, former) = self.facts.remove(place);
+        let former = self.facts.remove(place);
         self.toggle(&former);
         true
     }
@@ -100,12 +101,12 @@ impl<D: Defects> Shelf<D> {
     }
 
     pub(crate) fn by_hash(&self, hash: u64) -> Option<&VerifiedFact> {
-        self.facts.get(self.place(hash).ok()?).map(|(_, fact)| fact)
+        self.facts.get(self.place(hash).ok()?)
     }
 
     /// All facts, by the hashes of their keys.
     pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = &VerifiedFact> {
-        self.facts.iter().map(|(_, fact)| fact)
+        self.facts.iter()
     }
 
     pub(crate) fn buckets(&self) -> &Buckets {
@@ -119,8 +120,7 @@ impl<D: Defects> Shelf<D> {
 
     /// Gives up what does not stay.
     pub(crate) fn take(&mut self, leaves: impl Fn(&VerifiedFact) -> bool) -> Vec<VerifiedFact> {
-        let gone: Vec<VerifiedFact> =
-            self.facts.extract_if(.., |(_, fact)| leaves(fact)).map(|(_, fact)| fact).collect();
+        let gone: Vec<VerifiedFact> = self.facts.extract_if(.., |fact| leaves(fact)).collect();
         gone.iter().for_each(|fact| self.toggle(fact));
         gone
     }
@@ -136,7 +136,8 @@ impl<D: Defects> Shelf<D> {
     }
 
     fn place(&self, hash: u64) -> Result<usize, usize> {
-        self.facts.binary_search_by_key(&hash, |(hash, _)| *hash)
+        let order = |place: usize| self.facts.get(place).map_or(Ordering::Greater, |known| known.hash().cmp(&hash));
+        find_spread(self.facts.len(), hash, order)
     }
 }
 
