@@ -51,6 +51,7 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 mod cell;
+mod charters;
 pub mod coords;
 pub mod core;
 pub mod defect;

@@ -153,9 +153,13 @@ impl<D: Defects> MeshCore<D> {
     /// Forgets members of the region of whose cell no detail is kept, unless somebody talks to them.
     fn forget_the_far(&mut self, fx: &mut Effects<'_>, region: &Region) {
         let far = |member: &&Member| {
+            // Almost all that are known are of another region, and at its start a node hears of every region.
+            if member.region() != region {
+                return false;
+            }
             let node = member.node();
             let kept = self.cell_of(region, &node).is_none_or(|cell| self.facts.keeps(&cell));
-            member.region() == region && !kept && !self.contacts.of(&node).is_linked() && !self.founds_cells(&node)
+            !kept && !self.contacts.of(&node).is_linked() && !self.founds_cells(&node)
         };
         let far: Vec<NodeId> = self.roster.members().filter(far).map(Member::node).collect();
         for node in far {

@@ -1,6 +1,7 @@
 //! The voters of a cell as facts: a genesis, the decided voter sets since, recoveries, and the end of the cell, each with the
 //! one before it. The register of a cell that came of a split begins with the end of that one.
 
+use super::key::FactKey;
 use super::verified::{Fact, VerifiedFact};
 use crate::id::ConfigEpoch;
 use crate::register::{Configuration, Content, Point, Succession, VerifiedRecovery, Voter};
@@ -62,6 +63,27 @@ impl VerifiedFact {
             | Fact::Policy(..)
             | Fact::Deployment(_)
             | Fact::NodeClasses(_) => None,
+        }
+    }
+
+    /// The cell, where the fact is a genesis, a decided voter set, a recovery, or the end of a cell.
+    pub(crate) fn chartered(&self) -> Option<&CellId> {
+        match self.key() {
+            FactKey::Genesis(cell)
+            | FactKey::Configuration(cell, _)
+            | FactKey::Recovery(cell, _)
+            | FactKey::End(cell) => Some(cell),
+            FactKey::Member(_)
+            | FactKey::Policy(_)
+            | FactKey::PolicyChild(..)
+            | FactKey::Record(_)
+            | FactKey::Accusation(_)
+            | FactKey::Deployment(_)
+            | FactKey::NodeClasses
+            | FactKey::Placement(..)
+            | FactKey::Retirement(_)
+            | FactKey::Absorb(..)
+            | FactKey::Rollup(_) => None,
         }
     }
 

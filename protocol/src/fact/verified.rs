@@ -181,7 +181,7 @@ impl VerifiedFact {
     /// under which they were decided, then all else.
     #[must_use]
     pub fn turn(&self) -> (u32, &FactKey) {
-        let turn = match (self.fact(), self.charter()) {
+        let turn = match (self.fact(), self.chartered()) {
             (Fact::Member(_), _) => 0,
             (_, Some(_)) => self.0.depth.saturating_add(1),
             (_, None) => u32::MAX,

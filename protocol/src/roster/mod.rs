@@ -2,18 +2,21 @@
 
 mod recoveries;
 
+use crate::charters::{Charters, is_end_of, own_charters};
 use crate::defect::Defects;
 use crate::fact::{Fact, VerifiedFact};
 use crate::id::ConfigEpoch;
 use crate::register::{Configuration, Head, Point, Succession, VerifiedRecovery, Waiver};
 use crate::session_id::SessionId;
-use crate::sorted::insert_at;
+use crate::sorted::{find_spread, insert_at};
 use hedgerow_attest::id::{CellId, NodeId};
 use hedgerow_attest::key::PublicKey;
 use hedgerow_attest::member::Member;
 use hedgerow_attest::peer_id::PeerId;
 use hedgerow_attest::region::Region;
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// Members that a roster holds; a mesh of more cells than fit keeps detail of other cells in rollups only.
 pub const MEMBERS_MAX: usize = 16 * 1024;
@@ -29,11 +32,8 @@ pub const CELLS_MAX: usize = 16 * 1024;
 pub struct Roster {
     /// By node.
     members: Vec<Member>,
-    /// The end of each cell, else its latest known voter set or recovery, else that with which it began, by cell: its genesis, or
-    /// the end of the cell that was split. Each leads to those before it.
-    charters: Vec<(CellId, VerifiedFact)>,
-    /// How many cells have not ended.
-    living: usize,
+    /// Shared with the copies by which messages are verified, which hardly ever learn of a cell.
+    charters: Arc<Charters>,
     waiver: Waiver,
 }
 
@@ -86,29 +86,11 @@ impl Roster {
         if self.charters.len() + children.len() >= CELLS_MAX {
             return false;
         }
+        let charters = Arc::make_mut(&mut self.charters);
         if let Some(recovery) = fact.recovered() {
-            self.undo(recovery);
+            charters.undo(recovery);
         }
-        match self.charter_place(&cell) {
-            Ok(place) => {
-                let Some((_, last)) = self.charters.get_mut(place) else { return false };
-                last.clone_from(fact);
-                self.living -= usize::from(fact.succession().is_some());
-            }
-            // A voter set can be checked only where the cell is known.
-            Err(place) => self.begin(place, cell, fact),
-        }
-        for child in children {
-            if let Err(place) = self.charter_place(&child) {
-                self.begin(place, child, fact);
-            }
-        }
-        true
-    }
-
-    fn begin(&mut self, place: usize, cell: CellId, fact: &VerifiedFact) {
-        insert_at(&mut self.charters, place, (cell, fact.clone()));
-        self.living += 1;
+        charters.insert(&cell, &children, fact)
     }
 
     /// Whether a genesis, a voter set, a recovery or the end of a cell says more than is known. Of two recoveries in one
@@ -122,6 +104,22 @@ impl Roster {
             Some(known) if fact.recovered().is_some() => point.generation > known.generation,
             Some(known) => point > known,
             None => point == Point::default(),
+        }
+    }
+
+    /// Whether [`Self::learn`] would change anything.
+    pub(crate) fn is_lesson(&self, fact: &VerifiedFact) -> bool {
+        match fact.fact() {
+            Fact::Member(member) => self.member(&member.node()).is_none_or(|known| member.supersedes(known)),
+            Fact::Record(_)
+            | Fact::Accusation(_)
+            | Fact::Genesis(_)
+            | Fact::Rollup(_)
+            | Fact::Policy(..)
+            | Fact::Deployment(_)
+            | Fact::NodeClasses(_)
+            | Fact::Recovery(_)
+            | Fact::Decision(_) => self.is_news(fact),
         }
     }
 
@@ -162,13 +160,13 @@ impl Roster {
     /// The known cells that have not ended, by id.
     pub fn cells(&self) -> impl Iterator<Item = (CellId, CellBook<'_>)> {
         let living = self.charters.iter().filter(|(cell, last)| !is_end_of(cell, last));
-        living.map(|(cell, last)| (*cell, CellBook { cell: *cell, last }))
+        living.map(|(cell, last)| (cell, CellBook { cell, last }))
     }
 
     /// How many known cells have not ended.
     #[must_use]
     pub fn cell_count(&self) -> usize {
-        self.living
+        self.charters.living()
     }
 
     /// The cell with which a region began, ended or not. An issuer that signed two births is at fault; then all nodes choose
@@ -180,11 +178,7 @@ impl Roster {
 
     /// The cells of every birth that was signed for a region.
     pub(crate) fn births_of<'a>(&'a self, region: &'a Region) -> impl Iterator<Item = CellId> + 'a {
-        let born = move |(cell, last): &&(CellId, VerifiedFact)| {
-            let book = CellBook { cell: *cell, last };
-            book.region() == region && book.origin() == *cell
-        };
-        self.charters.iter().filter(born).map(|(cell, _)| *cell)
+        self.charters.births_of(region)
     }
 
     /// The cells into which a region is divided, by id.
@@ -254,7 +248,7 @@ impl Roster {
     /// The known cells that ended, and what took their place.
     pub(crate) fn ends(&self) -> impl Iterator<Item = (CellId, Succession<'_>)> {
         let ended = self.charters.iter().filter(|(cell, last)| is_end_of(cell, last));
-        ended.filter_map(|(cell, last)| Some((*cell, last.succession()?)))
+        ended.filter_map(|(cell, last)| Some((cell, last.succession()?)))
     }
 
     /// The known cell that has not ended to which these steps lead. Sound voters never make a circle; others get nowhere.
@@ -292,12 +286,12 @@ impl Roster {
 
     /// The last that is known of the cell's voters, or its end.
     pub(crate) fn latest_charter(&self, cell: &CellId) -> Option<&VerifiedFact> {
-        self.charters.get(self.charter_place(cell).ok()?).map(|(_, last)| last)
+        self.charters.last_of(cell)
     }
 
     /// Every genesis, every voter set, every recovery and every end of a cell.
     pub(crate) fn charters(&self) -> impl Iterator<Item = &VerifiedFact> {
-        self.charters.iter().flat_map(|(cell, last)| own_charters(*cell, last))
+        self.charters.iter().flat_map(|(cell, last)| own_charters(cell, last))
     }
 
     /// Those of one cell, the last first.
@@ -318,11 +312,8 @@ impl Roster {
     }
 
     fn place_of(&self, node: &NodeId) -> Result<usize, usize> {
-        self.members.binary_search_by_key(node, Member::node)
-    }
-
-    fn charter_place(&self, cell: &CellId) -> Result<usize, usize> {
-        self.charters.binary_search_by_key(cell, |(cell, _)| *cell)
+        let order = |place: usize| self.members.get(place).map_or(Ordering::Greater, |known| known.node().cmp(node));
+        find_spread(self.members.len(), node.lead(), order)
     }
 }
 
@@ -384,15 +375,6 @@ impl<'a> CellBook<'a> {
     fn genesis(self) -> &'a VerifiedFact {
         self.last.charters().last().expect("a chain has at least the fact that it starts from")
     }
-}
-
-/// Those of a chain that are about the cell itself: it may begin with the end of another.
-fn own_charters(cell: CellId, last: &VerifiedFact) -> impl Iterator<Item = &VerifiedFact> {
-    last.charters().take_while(move |fact| fact.charter().is_some_and(|(of, _)| of == cell))
-}
-
-fn is_end_of(cell: &CellId, last: &VerifiedFact) -> bool {
-    last.succession().is_some() && last.charter().is_some_and(|(of, _)| of == *cell)
 }
 
 #[cfg(test)]

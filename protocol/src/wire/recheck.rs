@@ -5,7 +5,7 @@
 //! the rules of [`super::Message::verify`].
 
 use super::verified::{VerifiedExchange, VerifiedLease, VerifiedMessage};
-use super::verify::{MessageRefusal, is_learnt};
+use super::verify::MessageRefusal;
 use crate::fact::{VerifiedFact, recheck_accusation, stands_decision};
 use crate::roster::Roster;
 use hedgerow_attest::id::{CellId, NodeId};
@@ -45,7 +45,7 @@ fn push(facts: Vec<VerifiedFact>, roster: &Roster, root: &TrustRoot) -> Vec<Veri
     let mut kept = Vec::with_capacity(facts.len());
     for fact in facts {
         if fact.stands(&roster, root).is_ok() {
-            if is_learnt(&fact) {
+            if roster.is_lesson(&fact) {
                 roster.to_mut().learn(&fact);
             }
             kept.push(fact);

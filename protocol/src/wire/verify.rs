@@ -3,7 +3,7 @@
 use super::message::{ExchangeMessage, Message};
 use super::verified::{VerifiedExchange, VerifiedLease, VerifiedMessage};
 use crate::election::{GrantReply, Handover, LeaseMessage, VerifiedGrant};
-use crate::fact::{Fact, FactRefusal, SignedFact, VerifiedFact, verify_accusation, verify_decision};
+use crate::fact::{FactRefusal, SignedFact, verify_accusation, verify_decision};
 use crate::roster::Roster;
 use hedgerow_attest::id::NodeId;
 use hedgerow_attest::root::TrustRoot;
@@ -99,7 +99,7 @@ fn push(
     for signed in facts {
         match signed.verify(&roster, root, now) {
             Ok(fact) => {
-                if is_learnt(&fact) {
+                if roster.is_lesson(&fact) {
                     roster.to_mut().learn(&fact);
                 }
                 verified.push(fact);
@@ -109,11 +109,6 @@ fn push(
         }
     }
     VerifiedExchange::Push(verified)
-}
-
-/// Whether other facts are checked against this one.
-pub(super) fn is_learnt(fact: &VerifiedFact) -> bool {
-    matches!(fact.fact(), Fact::Member(_)) || fact.charter().is_some()
 }
 
 fn verify_lease(lease: LeaseMessage, from: NodeId, roster: &Roster) -> Result<VerifiedLease, MessageRefusal> {
