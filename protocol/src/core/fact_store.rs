@@ -88,6 +88,8 @@ impl<D: Defects> FactStore<D> {
     /// Detail of that cell is kept from here on.
     pub(crate) fn keep(&mut self, cell: CellId) {
         if !self.keeps(&cell) {
+            // Most nodes keep one.
+            self.cells.reserve_exact(1);
             self.cells.push((cell, Shelf::new(self.defects)));
         }
     }

@@ -8,9 +8,9 @@
 //! whose clock more than half of the members contradict in the same direction stops voting and leading. A liar, or a
 //! minority of bad clocks, cannot make it.
 
+use crate::node_map::NodeMap;
 use crate::time::Mono;
 use hedgerow_attest::id::NodeId;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Shortest time between two readings that are compared. At a round trip of 50 ms it leaves an uncertainty of 0.4 %.
@@ -71,7 +71,7 @@ pub(crate) enum ClockVerdict {
 /// Compares this node's clock with those of the members of its cell.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ClockCheck {
-    witnesses: BTreeMap<NodeId, Witness>,
+    witnesses: NodeMap<Witness>,
     /// When this clock was last contradicted, while it is not trusted.
     contradicted: Option<Mono>,
 }
@@ -89,7 +89,7 @@ impl ClockCheck {
         let tolerance_ppm = u64::from(bound_permille) * 2_000;
         self.witnesses.retain(|_, witness| received.since(witness.at) <= WINDOW_MOST);
         if self.witnesses.len() < WITNESSES_MAX || self.witnesses.contains_key(&from) {
-            let witness = self.witnesses.entry(from).or_default();
+            let witness = self.witnesses.entry(from, Witness::default);
             witness.take(Reading { sent, received, clock_ms }, tolerance_ppm);
         }
         self.judge(received)
@@ -97,7 +97,7 @@ impl ClockCheck {
 
     /// This machine stood still: what was read before says nothing.
     pub(crate) fn forget(&mut self) {
-        self.witnesses.clear();
+        self.witnesses = NodeMap::default();
     }
 
     /// Whether this node's clock is to be trusted with leases.
@@ -148,7 +148,10 @@ impl Witness {
                     *last = reading;
                 }
             }
-            Some(_) | None => self.readings.push(reading),
+            Some(_) | None => {
+                self.readings.reserve_exact(1);
+                self.readings.push(reading);
+            }
         }
     }
 }
