@@ -1,7 +1,7 @@
 //! Driving one node: its inputs in, its outputs carried out, as the node's own driver does it.
 
 use super::dice::Dice as _;
-use super::parcel::{Cargo, Opened, Parcel};
+use super::parcel::{Cargo, Opened, Parcel, Publication};
 use super::time::{MS, Micros};
 use super::world::{Event, World};
 use hedgerow_protocol::core::{Command, Hint, Input, Lane, Output};
@@ -82,14 +82,14 @@ impl<D: Defects> World<D> {
                 let cargo = Cargo::pack(message, self.options.wire);
                 self.send(number, to, Parcel { lane, cargo });
             }
-            Output::Follow(scope) => drop(self.nodes[number as usize].process.topics.insert(scope)),
-            Output::Unfollow(scope) => drop(self.nodes[number as usize].process.topics.remove(&scope)),
+            Output::Follow(scope) => self.nodes[number as usize].follow(scope),
+            Output::Unfollow(scope) => self.nodes[number as usize].unfollow(scope),
             Output::Publish { fact, scope, .. } => {
                 self.oracle.published(self.now, number, &fact);
                 self.last_publication += 1;
-                let publication = self.last_publication;
-                self.nodes[number as usize].see(publication);
-                self.pass_on(number, None, scope, &fact, publication);
+                let publication = Publication { scope, number: self.last_publication };
+                self.nodes[number as usize].see(publication.number);
+                self.pass_on(number, None, &fact, publication);
             }
             Output::Persist { token, ops, sync } => self.write(number, token, ops, sync),
             Output::Sign { .. } => unreachable!("signed in the step"),
@@ -189,10 +189,10 @@ impl<D: Defects> World<D> {
                 self.leave_trail(to, kind);
                 self.step(to, Input::Net { from: sender, message });
             }
-            Opened::Fact(fact, scope, publication) => {
-                if self.nodes[to as usize].see(publication) {
+            Opened::Fact(fact, publication) => {
+                if self.nodes[to as usize].see(publication.number) {
                     self.leave_trail(to, kind);
-                    self.pass_on(to, Some(from), scope, &fact, publication);
+                    self.pass_on(to, Some(from), &fact, publication);
                     let before = self.node(to).core.own_rollup();
                     self.step(to, Input::Fact(Box::new(fact)));
                     self.heard(to, before);

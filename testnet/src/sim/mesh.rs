@@ -3,7 +3,6 @@
 use super::geography::{Place, Spread};
 use super::signer::NodeSigner;
 use hedgerow_attest::endorsed::Endorsed;
-use hedgerow_attest::genesis::Birth;
 use hedgerow_attest::id::NodeId;
 use hedgerow_attest::member::Member;
 use hedgerow_attest::membership::Roles;
@@ -37,7 +36,8 @@ pub(crate) struct MeshPlan {
     root: Arc<TrustRoot>,
     regions: Vec<RegionPlan>,
     members: Vec<Member>,
-    births: Vec<Birth>,
+    /// The births of all cells, and the certificate of their issuer: the same in all regions.
+    geneses: Vec<VerifiedFact>,
     /// The first node of each region.
     starts: Vec<u32>,
 }
@@ -68,8 +68,10 @@ impl MeshPlan {
             next += region.nodes;
         }
         let founder = |(region, start): (&RegionPlan, &u32)| sample.birth(&region.name, &members[*start as usize]);
-        let births = regions.iter().zip(&starts).map(founder).collect();
-        Self { regions: regions.to_vec(), members, births, starts, root: Arc::new(sample.root().clone()), sample }
+        let births = regions.iter().zip(&starts).map(founder).map(VerifiedFact::genesis);
+        let issuer = members.first().cloned().map(VerifiedFact::member);
+        let geneses = issuer.into_iter().chain(births).collect();
+        Self { regions: regions.to_vec(), members, geneses, starts, root: Arc::new(sample.root().clone()), sample }
     }
 
     /// The root.
@@ -134,9 +136,7 @@ impl MeshPlan {
     /// a number, that of the issuer, and the births of all cells.
     pub(crate) fn known_facts(&self, region: usize, before: u32) -> Vec<VerifiedFact> {
         let near = (self.nodes_of(region).start..before).map(|node| self.members[node as usize].clone());
-        let issuer = self.members.first().cloned();
-        let members = issuer.into_iter().chain(near).map(VerifiedFact::member);
-        members.chain(self.births.iter().cloned().map(VerifiedFact::genesis)).collect()
+        near.map(VerifiedFact::member).chain(self.geneses.iter().cloned()).collect()
     }
 
     /// All nodes as placement sees them while nothing is wrong with them, by number.

@@ -2,14 +2,14 @@
 
 use super::dice::{Dice as _, mix};
 use super::link::{DIAL_TIMEOUT, HANDSHAKE_BYTES, HANDSHAKE_PTO, IDLE_TIMEOUT, KEEP_ALIVE, LinkState};
-use super::parcel::{Cargo, Parcel};
+use super::parcel::{Cargo, Parcel, Publication};
 use super::post::Fate;
 use super::time::{MS, Micros};
 use super::weather::NodeSet;
 use super::world::{Event, World};
 use hedgerow_protocol::core::{Command, Input, Lane, LinkEvent};
 use hedgerow_protocol::defect::Defects;
-use hedgerow_protocol::fact::{Scope, VerifiedFact};
+use hedgerow_protocol::fact::VerifiedFact;
 
 /// Peers to whom gossip is passed on (gossipsub's `D`).
 const GOSSIP_DEGREE: usize = 6;
@@ -153,23 +153,16 @@ impl<D: Defects> World<D> {
     }
 
     /// Passes a gossiped fact on over links of its topic, to as many peers as gossipsub's mesh has.
-    pub(super) fn pass_on(
-        &mut self,
-        node: u32,
-        source: Option<u32>,
-        scope: Scope,
-        fact: &VerifiedFact,
-        publication: u64,
-    ) {
+    pub(super) fn pass_on(&mut self, node: u32, source: Option<u32>, fact: &VerifiedFact, publication: Publication) {
         let links = self.node(node).process.links.up();
         let mut peers: Vec<(u64, u32, u64)> = links
-            .filter(|(peer, _)| self.node(*peer).follows(scope))
+            .filter(|(peer, _)| self.node(*peer).follows(publication.scope))
             .map(|(peer, connection)| (pair(node, peer), peer, connection))
             .collect();
         peers.sort_unstable();
         for (_, peer, connection) in peers.into_iter().take(GOSSIP_DEGREE) {
             if Some(peer) != source {
-                let cargo = Cargo::publish(fact.clone(), scope, publication, self.options.wire);
+                let cargo = Cargo::publish(fact.clone(), publication, self.options.wire);
                 self.transmit(node, peer, connection, Parcel { lane: Lane::Rpc, cargo });
             }
         }

@@ -13,7 +13,7 @@ use hedgerow_protocol::fact::Scope;
 use hedgerow_protocol::id::{Term, Token};
 use hedgerow_protocol::time::Mono;
 use rand_chacha::ChaCha8Rng;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 /// Publications that a node remembers having seen, as gossipsub does for two minutes.
 const SEEN_MAX: usize = 128;
@@ -57,7 +57,7 @@ pub(crate) struct Process {
     /// The lease that it believed to hold after its last step.
     pub(crate) lease: Option<(Term, Mono)>,
     /// Gossip topics that it takes beside the one of the whole mesh.
-    pub(crate) topics: BTreeSet<Scope>,
+    topics: Vec<Scope>,
 }
 
 /// What a node sent.
@@ -84,6 +84,20 @@ impl<D> SimNode<D> {
         }
         self.process.seen.push_back(publication);
         true
+    }
+
+    /// From here on it takes that topic.
+    pub(crate) fn follow(&mut self, scope: Scope) {
+        if !self.process.topics.contains(&scope) {
+            // Most nodes take that of one cell.
+            self.process.topics.reserve_exact(1);
+            self.process.topics.push(scope);
+        }
+    }
+
+    /// It takes it no longer.
+    pub(crate) fn unfollow(&mut self, scope: Scope) {
+        self.process.topics.retain(|topic| *topic != scope);
     }
 
     /// Whether gossip on that topic reaches it.

@@ -35,10 +35,19 @@ pub(crate) enum Cargo {
     Message(Box<VerifiedMessage>),
     /// As a frame.
     Frame(Vec<u8>),
-    /// A gossiped fact as a value, its topic, and the number of its publication.
-    Fact(VerifiedFact, Scope, u64),
+    /// A gossiped fact as a value.
+    Fact(VerifiedFact, Box<Publication>),
     /// The same as bytes.
-    FactBytes(Vec<u8>, Scope, u64),
+    FactBytes(Box<[u8]>, Box<Publication>),
+}
+
+/// What tells one gossiped fact from another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Publication {
+    /// Its topic.
+    pub(crate) scope: Scope,
+    /// Its number.
+    pub(crate) number: u64,
 }
 
 /// What a receiver makes of a parcel.
@@ -47,7 +56,7 @@ pub(crate) enum Opened {
     /// A message to step with.
     Message(VerifiedMessage),
     /// A fact to step with, and to pass on.
-    Fact(VerifiedFact, Scope, u64),
+    Fact(VerifiedFact, Publication),
     /// Nothing that counts.
     Refused,
 }
@@ -62,10 +71,11 @@ impl Cargo {
     }
 
     /// The gossiped fact as this mode hands it over.
-    pub(crate) fn publish(fact: VerifiedFact, scope: Scope, publication: u64, mode: WireMode) -> Self {
+    pub(crate) fn publish(fact: VerifiedFact, publication: Publication, mode: WireMode) -> Self {
+        let publication = Box::new(publication);
         match mode {
-            WireMode::Struct => Self::Fact(fact, scope, publication),
-            WireMode::Bytes => Self::FactBytes(fact.signed().to_bytes(), scope, publication),
+            WireMode::Struct => Self::Fact(fact, publication),
+            WireMode::Bytes => Self::FactBytes(fact.signed().to_bytes().into(), publication),
         }
     }
 
@@ -101,13 +111,13 @@ impl Cargo {
                 Ok(Ok(opened)) => Opened::Message(opened.message),
                 Ok(Err(_)) | Err(_) => Opened::Refused,
             },
-            Self::Fact(fact, scope, publication) => match fact.stands(roster, root) {
-                Ok(()) => Opened::Fact(fact, scope, publication),
+            Self::Fact(fact, publication) => match fact.stands(roster, root) {
+                Ok(()) => Opened::Fact(fact, *publication),
                 Err(_refusal) => Opened::Refused,
             },
-            Self::FactBytes(bytes, scope, publication) => {
+            Self::FactBytes(bytes, publication) => {
                 match SignedFact::from_bytes(&bytes).map(|fact| fact.verify(roster, root, now)) {
-                    Ok(Ok(fact)) => Opened::Fact(fact, scope, publication),
+                    Ok(Ok(fact)) => Opened::Fact(fact, *publication),
                     Ok(Err(_)) | Err(_) => Opened::Refused,
                 }
             }

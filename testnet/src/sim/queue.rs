@@ -7,11 +7,17 @@ use std::collections::BinaryHeap;
 /// Things that will happen. Slots are reused, so that a long run needs no more memory than its busiest moment.
 #[derive(Debug)]
 pub(crate) struct Queue<E> {
-    order: BinaryHeap<Reverse<(Micros, u64, u32)>>,
+    /// When something happens, and its turn among what happens at that moment together with its slot: every event passes
+    /// through here, and smaller entries stay nearer to the processor.
+    order: BinaryHeap<Reverse<(Micros, u64)>>,
     slots: Vec<Option<E>>,
     free: Vec<u32>,
     foreseen: u64,
 }
+
+/// Bits of a slot's number; the turn has the others. Sixteen million things may be foreseen at once, and a million million
+/// in one run.
+const SLOT_BITS: u32 = 24;
 
 impl<E> Default for Queue<E> {
     fn default() -> Self {
@@ -28,18 +34,23 @@ impl<E> Queue<E> {
             slot
         } else {
             self.slots.push(Some(event));
-            u32::try_from(self.slots.len() - 1).expect("fewer than 2^32 things are foreseen at once")
+            u32::try_from(self.slots.len() - 1).expect("a slot has fewer bits than that")
         };
-        self.order.push(Reverse((at, self.foreseen, slot)));
+        assert!(
+            slot >> SLOT_BITS == 0 && self.foreseen >> (u64::BITS - SLOT_BITS) == 0,
+            "more than a run ever foresees"
+        );
+        self.order.push(Reverse((at, self.foreseen << SLOT_BITS | u64::from(slot))));
     }
 
     /// The next thing up to that moment, and when it happens.
     pub(crate) fn pop_until(&mut self, until: Micros) -> Option<(Micros, E)> {
-        let Reverse((at, _, slot)) = *self.order.peek()?;
+        let Reverse((at, turn)) = *self.order.peek()?;
         if at > until {
             return None;
         }
         self.order.pop();
+        let slot = u32::try_from(turn & ((1 << SLOT_BITS) - 1)).expect("a slot has fewer bits than that");
         self.free.push(slot);
         let event = self.slots[slot as usize].take();
         debug_assert!(event.is_some(), "a queued slot is full");

@@ -15,6 +15,9 @@ const ONE_MISTAKE: Micros = 60 * S;
 /// A suspicion that was told counts as a verification for that long.
 const VERIFICATION_LIFE: Micros = 30 * S;
 
+/// So many questions are remembered before the old ones are forgotten.
+const ASKED_LEAST: usize = 4096;
+
 /// One node's life.
 #[derive(Debug, Clone, Copy, Default)]
 struct Life {
@@ -77,6 +80,8 @@ pub(super) struct Members {
     seen_down: BTreeSet<(u32, u32)>,
     /// By asker and suspect: when it was told of the suspicion, the last two times.
     asked: BTreeMap<(u32, u32), (Micros, Micros)>,
+    /// So many of those are kept before what is too old to count is forgotten.
+    asked_most: usize,
     network_changed: Micros,
     changed: bool,
 }
@@ -93,6 +98,7 @@ impl Members {
             seen_left: BTreeSet::new(),
             seen_down: BTreeSet::new(),
             asked: BTreeMap::new(),
+            asked_most: ASKED_LEAST,
             network_changed: 0,
             changed: false,
         }
@@ -205,6 +211,10 @@ impl Members {
 
     /// A node asks a suspect, and tells it that it is one.
     pub(super) fn suspicion_told(&mut self, now: Micros, asker: u32, suspect: u32) {
+        if self.asked.len() >= self.asked_most {
+            self.asked.retain(|_, (_, last)| *last + VERIFICATION_LIFE > now);
+            self.asked_most = ASKED_LEAST.max(self.asked.len() * 2);
+        }
         let (_, last) = self.asked.get(&(asker, suspect)).copied().unwrap_or_default();
         self.asked.insert((asker, suspect), (last, now));
     }
