@@ -22,7 +22,8 @@ use std::collections::BTreeSet;
 /// What a leader remembers of what it said and considered.
 #[derive(Debug, Default)]
 pub(super) struct Lead {
-    pub(super) rollup: Option<LastRollup>,
+    /// Boxed, since few nodes lead.
+    pub(super) rollup: Option<Box<LastRollup>>,
     pub(super) next_thought: Mono,
 }
 

@@ -65,7 +65,7 @@ impl<D: Defects> MeshCore<D> {
     /// another cell to tell them to.
     pub(super) fn roll_up(&mut self, fx: &mut Effects<'_>, term: Term) {
         let (Some(cell), Some(voters)) = (self.home, self.cell.voters()) else { return };
-        let last = self.lead.rollup.as_ref().filter(|last| last.rollup.term == term);
+        let last = self.lead.rollup.as_deref().filter(|last| last.rollup.term == term);
         let period = self.rollup_period();
         let is_due = |last: &LastRollup| {
             let news = last.changes != self.changes && fx.now >= last.next_look;
@@ -88,7 +88,8 @@ impl<D: Defects> MeshCore<D> {
         };
         let next_look = fx.now + self.config.rollup_gap;
         fx.sign(Statement::Rollup(Box::new(rollup.clone())));
-        self.lead.rollup = Some(LastRollup { rollup, at: fx.now, next_look, changes: self.changes, told });
+        let last = LastRollup { rollup, at: fx.now, next_look, changes: self.changes, told };
+        self.lead.rollup = Some(Box::new(last));
     }
 
     /// A rollup of this node's own came back signed.
