@@ -34,8 +34,8 @@ pub(crate) struct LinkEnd {
 pub(crate) enum LinkState {
     /// Established; the number tells this connection from earlier ones between the two.
     Up(u64),
-    /// This end dials; what waits for it leaves when it is up.
-    Dialling(Vec<Parcel>),
+    /// This end dials.
+    Dialling,
     /// The last dial failed: not before that moment, after so many failures.
     Backoff {
         /// When the next dial may begin.
@@ -45,15 +45,20 @@ pub(crate) enum LinkState {
     },
 }
 
-/// All ends of one node, by peer.
+/// All links of one node.
 #[derive(Debug, Default)]
-pub(crate) struct Links(Vec<LinkEnd>);
+pub(crate) struct Links {
+    /// Its ends of them, by peer.
+    ends: Vec<LinkEnd>,
+    /// What leaves when a dial succeeds, and to whom. Kept apart from the ends: few dial, and every node has many.
+    waiting: Vec<(u32, Parcel)>,
+}
 
 impl Links {
     /// The end towards that peer.
     pub(crate) fn to(&mut self, peer: u32) -> Option<&mut LinkEnd> {
         let place = self.place(peer).ok()?;
-        self.0.get_mut(place)
+        self.ends.get_mut(place)
     }
 
     /// Whether a link to that peer is up.
@@ -63,18 +68,18 @@ impl Links {
 
     /// The number of the connection to that peer, while it is up.
     pub(crate) fn connection(&self, peer: u32) -> Option<u64> {
-        let end = self.place(peer).ok().and_then(|place| self.0.get(place))?;
+        let end = self.place(peer).ok().and_then(|place| self.ends.get(place))?;
         match end.state {
             LinkState::Up(connection) => Some(connection),
-            LinkState::Dialling(_) | LinkState::Backoff { .. } => None,
+            LinkState::Dialling | LinkState::Backoff { .. } => None,
         }
     }
 
     /// Peers to whom a link is up.
     pub(crate) fn up(&self) -> impl Iterator<Item = (u32, u64)> + '_ {
-        self.0.iter().filter_map(|end| match end.state {
+        self.ends.iter().filter_map(|end| match end.state {
             LinkState::Up(connection) => Some((end.peer, connection)),
-            LinkState::Dialling(_) | LinkState::Backoff { .. } => None,
+            LinkState::Dialling | LinkState::Backoff { .. } => None,
         })
     }
 
@@ -82,10 +87,11 @@ impl Links {
     pub(crate) fn established(&mut self, peer: u32, connection: u64, now: Micros) -> Vec<Parcel> {
         let end = self.entry(peer, now);
         end.sent = now;
-        match std::mem::replace(&mut end.state, LinkState::Up(connection)) {
-            LinkState::Dialling(waiting) => waiting,
-            LinkState::Up(_) | LinkState::Backoff { .. } => Vec::new(),
-        }
+        end.state = LinkState::Up(connection);
+        let leaves = self.waiting.extract_if(.., |(to, _)| *to == peer).map(|(_, parcel)| parcel).collect();
+        // Whoever dialled half of its cell at its start will not again.
+        self.waiting.shrink_to_fit();
+        leaves
     }
 
     /// Begins a dial, unless one runs, the link is up or the last failure is too fresh. True when it begins.
@@ -93,17 +99,16 @@ impl Links {
         let end = self.entry(peer, now);
         let may = matches!(end.state, LinkState::Backoff { until, .. } if until <= now);
         if may {
-            end.state = LinkState::Dialling(Vec::new());
+            end.state = LinkState::Dialling;
         }
         may
     }
 
     /// Lets a message wait for the dial that runs; without one, or with too many, it is lost.
     pub(crate) fn wait(&mut self, peer: u32, parcel: Parcel) {
-        if let Some(LinkEnd { state: LinkState::Dialling(waiting), .. }) = self.to(peer)
-            && waiting.len() < OUTBOX
-        {
-            waiting.push(parcel);
+        let dials = self.to(peer).is_some_and(|end| matches!(end.state, LinkState::Dialling));
+        if dials && self.waiting.iter().filter(|(to, _)| *to == peer).count() < OUTBOX {
+            self.waiting.push((peer, parcel));
         }
     }
 
@@ -112,15 +117,17 @@ impl Links {
         let (least, most) = BACKOFF;
         let until = now + (least << failures.min(8)).min(most);
         let end = self.entry(peer, now);
-        if matches!(end.state, LinkState::Dialling(_)) {
+        if matches!(end.state, LinkState::Dialling) {
             end.state = LinkState::Backoff { until, failures: failures + 1 };
+            self.waiting.retain(|(to, _)| *to != peer);
         }
     }
 
     /// Forgets the end towards that peer.
     pub(crate) fn remove(&mut self, peer: u32) {
         if let Ok(place) = self.place(peer) {
-            self.0.remove(place);
+            self.ends.remove(place);
+            self.waiting.retain(|(to, _)| *to != peer);
         }
     }
 
@@ -129,18 +136,18 @@ impl Links {
             Ok(place) => place,
             Err(place) => {
                 let state = LinkState::Backoff { until: 0, failures: 0 };
-                if self.0.len() == self.0.capacity() {
-                    self.0.reserve_exact(4);
+                if self.ends.len() == self.ends.capacity() {
+                    self.ends.reserve_exact(4);
                 }
-                self.0.insert(place, LinkEnd { peer, state, sent: now });
+                self.ends.insert(place, LinkEnd { peer, state, sent: now });
                 place
             }
         };
-        &mut self.0[place]
+        &mut self.ends[place]
     }
 
     fn place(&self, peer: u32) -> Result<usize, usize> {
-        self.0.binary_search_by_key(&peer, |end| end.peer)
+        self.ends.binary_search_by_key(&peer, |end| end.peer)
     }
 }
 

@@ -42,7 +42,7 @@ impl<D: Defects> World<D> {
         }
         let failures = match self.nodes[from as usize].process.links.to(to).map(|end| &end.state) {
             Some(LinkState::Backoff { failures, .. }) => *failures,
-            Some(LinkState::Up(_) | LinkState::Dialling(_)) | None => 0,
+            Some(LinkState::Up(_) | LinkState::Dialling) | None => 0,
         };
         let now = self.now;
         if !self.nodes[from as usize].process.links.dial(to, now) {

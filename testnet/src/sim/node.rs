@@ -53,7 +53,7 @@ pub(crate) struct Process {
     pub(crate) waiting: BTreeMap<Token, Vec<Output>>,
     /// The last write that was asked for.
     pub(crate) written: Token,
-    seen: VecDeque<u64>,
+    seen: VecDeque<u32>,
     /// The lease that it believed to hold after its last step.
     pub(crate) lease: Option<(Term, Mono)>,
     /// Gossip topics that it takes beside the one of the whole mesh.
@@ -75,7 +75,7 @@ pub(crate) struct Sent {
 
 impl<D> SimNode<D> {
     /// Notes a publication; false when it was seen before.
-    pub(crate) fn see(&mut self, publication: u64) -> bool {
+    pub(crate) fn see(&mut self, publication: u32) -> bool {
         if self.process.seen.contains(&publication) {
             return false;
         }

@@ -47,7 +47,7 @@ pub(crate) struct Publication {
     /// Its topic.
     pub(crate) scope: Scope,
     /// Its number.
-    pub(crate) number: u64,
+    pub(crate) number: u32,
 }
 
 /// What a receiver makes of a parcel.

@@ -146,7 +146,7 @@ pub(crate) struct World<D: Defects> {
     /// What the script foresaw and its clock brought.
     pub(crate) due: VecDeque<usize>,
     pub(crate) last_connection: u64,
-    pub(crate) last_publication: u64,
+    pub(crate) last_publication: u32,
     pub(crate) last_command: u64,
     /// Steps of all nodes.
     pub(crate) steps: u64,
