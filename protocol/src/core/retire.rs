@@ -266,15 +266,14 @@ impl<D: Defects> MeshCore<D> {
         heirs && rows(&self.placement_views(&[]))
     }
 
-    /// Whether this node holds sessions by the present placement, or its sessions say that something they have is not handed
-    /// over; where they have not said yet, whether it holds any by a former one. Of a placement that was retired while this
-    /// node was away it may have what nobody else has.
+    /// Whether this node holds sessions by the present placement, or its sessions have not said of the last placement of every
+    /// cell that they handed over all that they have. What they said of an earlier one says nothing: of one that was retired
+    /// while this node was away it may have what nobody else has.
     pub(super) fn is_holding(&self) -> bool {
         let Some(cell) = self.home else { return false };
-        let is_open = |(cell, followed): (&CellId, &PlacementTable)| match self.retiring.own.get(cell) {
-            Some(said) if said.epoch == followed.epoch => !said.is_complete(),
-            Some(said) if !said.is_complete() => true,
-            Some(_) | None => self.held_before(cell, followed.epoch),
+        let is_open = |(cell, followed): (&CellId, &PlacementTable)| {
+            let said = self.retiring.own.get(cell).filter(|said| said.epoch == followed.epoch);
+            said.is_none_or(|said| !said.is_complete())
         };
         let here = self.placements.get(&cell).is_some_and(|followed| holds(followed, &self.config.me));
         here || self.placements.iter().filter(|(cell, _)| self.roster.end_of(cell).is_none()).any(is_open)

@@ -191,3 +191,36 @@ fn a_replica_that_leaves_for_good_hands_over_first() {
     settle(&mut cluster, leaver, cell, &[]);
     cluster.run_until_holds(5 * S, "it has left", |c| said(c) == Some(NodeState::Left));
 }
+
+#[test]
+fn a_replica_that_was_away_leaves_when_its_sessions_have_spoken_of_the_last_placement() {
+    let (mut cluster, cell) = placed(7);
+    let votes = |node: &usize| cluster.nodes[*node].core.promised_term().is_some();
+    let leaver = (0..6).find(|node| !votes(node)).expect("five of six vote");
+    let others: Vec<usize> = (0..6).filter(|node| *node != leaver).collect();
+    let id = cluster.nodes[leaver].id();
+    // By the placement of which it is a holder it has nothing to hand over.
+    settle(&mut cluster, leaver, cell, &[]);
+    cluster.cut(&[leaver], &others);
+    cluster.command(leaver, Command::Leave);
+    let moved = |c: &Cluster| others.iter().all(|node| placement(c, *node, &cell).epoch > PlacementEpoch(1));
+    cluster.run_until_holds(60 * S, "its groups move when it is down", moved);
+    let retired = |c: &Cluster| others.iter().all(|node| placement(c, *node, &cell).retired > PlacementEpoch(0));
+    let deadline = cluster.now + 60 * S;
+    while !retired(&cluster) {
+        assert!(cluster.now < deadline, "nobody waits for it");
+        others.iter().for_each(|node| settle(&mut cluster, *node, cell, &[]));
+        cluster.run_for(S);
+    }
+    cluster.heal();
+    let said = |c: &Cluster| c.nodes[0].core.record_of(&id).map(|record| record.state);
+    let knows = |c: &Cluster| placement(c, leaver, &cell).retired > PlacementEpoch(0);
+    cluster.run_until_holds(20 * S, "it hears that it holds nothing any more", knows);
+    cluster.run_for(20 * S);
+    assert_eq!(said(&cluster), Some(NodeState::Draining), "it may have what nobody else has");
+    settle(&mut cluster, leaver, cell, &[3]);
+    cluster.run_for(5 * S);
+    assert_eq!(said(&cluster), Some(NodeState::Draining), "and has");
+    settle(&mut cluster, leaver, cell, &[]);
+    cluster.run_until_holds(5 * S, "it has left", |c| said(c) == Some(NodeState::Left));
+}
