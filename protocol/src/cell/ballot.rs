@@ -33,7 +33,7 @@ impl Electorate {
     }
 
     /// Whether the voters would decide if these did not vote.
-    fn may_decide_without(&self, absent: impl Fn(&NodeId) -> bool) -> bool {
+    pub(super) fn may_decide_without(&self, absent: impl Fn(&NodeId) -> bool) -> bool {
         let sets = std::iter::once(&self.in_force).chain(&self.pending);
         sets.into_iter().all(|set| {
             let present = set.voters.iter().map(|voter| voter.node).filter(|node| !absent(node)).collect();
@@ -72,6 +72,8 @@ pub(super) struct Round {
     pub(super) rounds: u8,
     /// Whether the last holder asked for it.
     pub(super) handed: bool,
+    /// Whether the others alone have to elect this node, so that what it accepted itself, and they did not, binds it no more.
+    pub(super) rid: bool,
     pub(super) votes: BTreeSet<NodeId>,
     /// Who refused, and when it is free by its own word.
     pub(super) refused: BTreeMap<NodeId, Mono>,
@@ -82,7 +84,19 @@ pub(super) struct Round {
 impl Round {
     pub(super) fn new(term: Term, nonce: u64, asked: Mono, ends: Mono) -> Self {
         let (votes, refused) = (BTreeSet::new(), BTreeMap::new());
-        Self { term, nonce, asked, retry: ends, ends, rounds: 1, handed: false, votes, refused, accepted: None }
+        Self {
+            term,
+            nonce,
+            asked,
+            retry: ends,
+            ends,
+            rounds: 1,
+            handed: false,
+            rid: false,
+            votes,
+            refused,
+            accepted: None,
+        }
     }
 
     /// If those who refused leave no quorum: from when on enough of them are free.
@@ -111,4 +125,13 @@ pub(super) struct Proposal {
     pub(super) value: Value,
     pub(super) digest: Sha256Digest,
     pub(super) acceptances: BTreeMap<NodeId, Verified<Acceptance>>,
+    /// Who refused it as unfit.
+    pub(super) unfit: BTreeSet<NodeId>,
+}
+
+impl Proposal {
+    /// Whether too many refused it as unfit for the others to decide it.
+    pub(super) fn is_hopeless(&self, in_force: &Configuration) -> bool {
+        !Electorate::over(in_force, Some(&self.value)).may_decide_without(|node| self.unfit.contains(node))
+    }
 }

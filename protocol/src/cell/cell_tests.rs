@@ -299,3 +299,6 @@ fn a_proposal_leaves_when_it_is_durable_unless_the_lease_was_handed_over_meanwhi
 
 #[path = "voter_tests.rs"]
 mod voter;
+
+#[path = "rid_tests.rs"]
+mod rid;

@@ -54,7 +54,7 @@ impl<D: Defects> Cell<D> {
         };
         let Some(round) = round else { return };
         let same_run = promise.boot == boot || self.defects.has(Defect::RestartTakenForRenewal);
-        if votes && same_run && (promise.term, promise.holder) == (round.term, me) {
+        if votes && same_run && !round.rid && (promise.term, promise.holder) == (round.term, me) {
             round.votes.insert(me);
             self.count(now, outcomes);
         }
@@ -72,22 +72,24 @@ impl<D: Defects> Cell<D> {
             false => round.asked + span,
             true => now + span,
         };
-        let (term, until, asked, accepted) = match &mut seat.role {
-            Role::Asking(round) if decides(round) => (round.term, until(round), round.asked, round.accepted.take()),
+        let (term, until, asked, rid, accepted) = match &mut seat.role {
+            Role::Asking(round) if decides(round) => {
+                (round.term, until(round), round.asked, round.rid, round.accepted.take())
+            }
             Role::Holding(holding) => {
                 let Some(round) = holding.renewal.take_if(|round| decides(round)) else { return };
                 if round.term == holding.term {
                     holding.until = holding.until.max(until(&round));
                     return;
                 }
-                (round.term, until(&round), round.asked, round.accepted)
+                (round.term, until(&round), round.asked, round.rid, round.accepted)
             }
             Role::Asking(_) | Role::Idle => return,
         };
         if until <= now {
             return;
         }
-        let inherited = seat.inherit(accepted).filter(|_value| !defects.has(Defect::AcceptedNotReproposed));
+        let inherited = seat.inherit(accepted, rid).filter(|_value| !defects.has(Defect::AcceptedNotReproposed));
         let next_renewal = asked + self.config.renew;
         seat.role = Role::Holding(Box::new(Holding::new(term, until, next_renewal, inherited)));
         (seat.vacancy, seat.unled) = (None, None);
@@ -96,9 +98,11 @@ impl<D: Defects> Cell<D> {
 }
 
 impl Seat {
-    /// Of what the voters and this node itself accepted, the value of the highest term (Paxos, phase 2a).
-    fn inherit(&self, granted: Option<(Term, Value)>) -> Option<Value> {
-        let own = self.accepted().map(|accepted| (accepted.term, accepted.value.clone()));
+    /// Of what the voters and this node itself accepted, the value of the highest term (Paxos, phase 2a). Where the others are a
+    /// quorum by themselves, what this node alone accepted was not decided, and never will be: any quorum that decided it has
+    /// a voter in common with them, who would have said so.
+    fn inherit(&self, granted: Option<(Term, Value)>, rid: bool) -> Option<Value> {
+        let own = self.accepted().filter(|_| !rid).map(|accepted| (accepted.term, accepted.value.clone()));
         // What was granted with an older head was decided meanwhile, and its voter accepted nothing for this slot.
         let granted = granted.filter(|granted| granted.1.point() == self.head.next());
         match (own, granted) {

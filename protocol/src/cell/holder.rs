@@ -44,14 +44,23 @@ impl<D: Defects> Cell<D> {
         let Some(seat) = self.seat.as_mut() else { return };
         let highest = seat.max_term;
         let Role::Holding(holding) = &mut seat.role else { return };
-        if std::mem::take(&mut holding.outranked) {
+        // What this node accepted itself it has to propose for as long as it counts its own vote. Every other renewal counts
+        // it, so that the lease goes on where the others alone are too few.
+        let stuck = holding.proposal.as_ref().is_some_and(|proposal| proposal.is_hopeless(&seat.in_force));
+        holding.rid = stuck && !holding.rid;
+        if std::mem::take(&mut holding.outranked) || holding.rid {
             // A voter that gave this term away is won back under a higher one; the lease goes on meanwhile.
             holding.asks = highest.max(holding.asks).next();
-            fx.sometimes("a holder asked for a higher term");
+            fx.sometimes(if holding.rid {
+                "a holder asked to be rid of a proposal that nobody decides"
+            } else {
+                "a holder asked for a higher term"
+            });
         }
-        let round = Round::new(holding.asks, fx.random(), fx.now, fx.now + self.config.renew);
+        let mut round = Round::new(holding.asks, fx.random(), fx.now, fx.now + self.config.renew);
         holding.next_renewal = round.ends;
         holding.next_retry = fx.now + self.config.retry;
+        round.rid = holding.rid;
         holding.last_nonce = round.nonce;
         holding.renewal = Some(round.clone());
         let (raises, until) = (holding.asks > holding.term, holding.until);
@@ -115,6 +124,7 @@ impl<D: Defects> Cell<D> {
             digest: value.digest(),
             value: value.clone(),
             acceptances: std::collections::BTreeMap::new(),
+            unfit: BTreeSet::new(),
         });
         // The proposer accepts in the same step: from here on it counts the voters before and after a change.
         if seat.may_promise(self.defects, &promise, fx.now) {
@@ -166,6 +176,7 @@ impl<D: Defects> Cell<D> {
         if said != (cell, generation, proposal.value.slot, proposal.digest, term) || now >= holding.until {
             return;
         }
+        proposal.unfit.remove(&from);
         proposal.acceptances.insert(from, acceptance);
         let voters: BTreeSet<NodeId> = proposal.acceptances.keys().copied().collect();
         let placement = proposal.value.content.table().is_some();
@@ -190,7 +201,14 @@ impl<D: Defects> Cell<D> {
                     fx.send_after(from, lease(decided), None);
                 }
             }
-            // The facts that the voter lacks travel by themselves; the proposal is sent again with the next renewal.
+            // The facts that the voter lacks travel by themselves, and the proposal is sent again with the next renewal; but what
+            // this holder lacked itself when it proposed it no fact makes good.
+            Refusal::Unfit { cell, slot } if *cell == seat.cell => {
+                let Role::Holding(holding) = &mut seat.role else { return };
+                if let Some(proposal) = holding.proposal.as_mut().filter(|open| open.value.slot == *slot) {
+                    proposal.unfit.insert(from);
+                }
+            }
             Refusal::Promised { .. } | Refusal::Head { .. } | Refusal::Unfit { .. } => {}
         }
     }

@@ -116,6 +116,8 @@ pub(super) struct Holding {
     pub(super) asks: Term,
     /// A voter that is free refused the last renewal for its term.
     pub(super) outranked: bool,
+    /// The last renewal was to be rid of a proposal that nobody can decide.
+    pub(super) rid: bool,
     pub(super) next_renewal: Mono,
     /// When the open renewal and the open proposal are sent again to those who have not answered.
     pub(super) next_retry: Mono,
@@ -133,6 +135,7 @@ impl Holding {
             until,
             asks: term,
             outranked: false,
+            rid: false,
             next_renewal,
             next_retry: next_renewal,
             last_nonce: 0,

@@ -99,10 +99,8 @@ impl<D: Defects> MeshCore<D> {
             Content::Takeover(takeover) => {
                 self.is_fit_table(&value.cell, voters, &takeover.table) && self.is_fit_takeover(&value.cell, takeover)
             }
-            Content::Retirement(epoch) => {
-                let current = self.decided_table(&value.cell).map_or(PlacementEpoch(0), |table| table.epoch);
-                *epoch > self.retired(&value.cell) && *epoch < current
-            }
+            // That of one that is retired already says nothing; refused, it would be in the way of what comes after.
+            Content::Retirement(epoch) => self.decided_table(&value.cell).is_some_and(|table| *epoch < table.epoch),
             Content::Split(split) => self.is_fit_split(split),
             Content::Absorb(_) | Content::MergeInto(_) => self.is_fit_merger(value),
         }

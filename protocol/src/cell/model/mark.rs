@@ -101,8 +101,8 @@ impl Marker {
     }
 
     fn round(&mut self, round: &Round) {
-        let Round { term, nonce, asked, retry, ends, rounds, handed, votes, refused, accepted } = round;
-        self.plain((term, nonce, rounds, handed, votes, accepted, self.now.since(*asked)));
+        let Round { term, nonce, asked, retry, ends, rounds, handed, rid, votes, refused, accepted } = round;
+        self.plain((term, nonce, rounds, handed, rid, votes, accepted, self.now.since(*asked)));
         self.ahead(*retry);
         self.ahead(*ends);
         for (node, free) in refused {
@@ -117,6 +117,7 @@ impl Marker {
             until,
             asks,
             outranked,
+            rid,
             next_renewal,
             next_retry,
             last_nonce,
@@ -124,12 +125,12 @@ impl Marker {
             inherited,
             proposal,
         } = holding;
-        self.plain((term, asks, outranked, last_nonce, inherited));
+        self.plain((term, asks, outranked, rid, last_nonce, inherited));
         [until, next_renewal, next_retry].into_iter().for_each(|moment| self.ahead(*moment));
         self.plain((renewal.is_some(), proposal.is_some()));
         renewal.iter().for_each(|round| self.round(round));
-        if let Some(Proposal { value: _, digest, acceptances }) = proposal {
-            self.plain((digest, acceptances.len()));
+        if let Some(Proposal { value: _, digest, acceptances, unfit }) = proposal {
+            self.plain((digest, unfit, acceptances.len()));
             for (voter, acceptance) in acceptances {
                 self.plain((voter, acceptance.term));
             }
