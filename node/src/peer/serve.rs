@@ -24,7 +24,7 @@ use crate::identity::{Admission, KnownMember, Surroundings};
 use crate::net::{ContentDigest, Lane, NetEvent, Protocol, RemoteError, Respond};
 use crate::observe::{Counters, wall};
 use crate::route::{DESCRIBE_PROTOCOL, INFER_PROTOCOL, Router};
-use crate::session::{Groups, SESSION_PROTOCOL, Sessions};
+use crate::session::{Groups, SESSION_PROTOCOL, SIZES_PROTOCOL, Sessions};
 
 /// The rooms to which arrivals go.
 #[derive(Debug)]
@@ -119,6 +119,7 @@ impl Rooms {
                 known if *known == INFER_PROTOCOL => self.router.serve(body, remaining).await,
                 known if *known == DESCRIBE_PROTOCOL => self.router.serve_description(body),
                 known if *known == SESSION_PROTOCOL => self.sessions.serve(body, leave_time(remaining)).await,
+                known if *known == SIZES_PROTOCOL => self.sessions.serve_sizes(body),
                 known if *known == ENVELOPE_PROTOCOL => self.envelope(body),
                 known if *known == PING_PROTOCOL => Ok(body.clone()),
                 unknown => {

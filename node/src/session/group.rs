@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use super::answer::{Refused, SessionAnswer};
 use super::links::{LinkCounts, link_changes};
 use super::local::{LocalSession, local_sessions};
+use super::sizes::Sizes;
 use super::standings::{GroupStanding, Standings};
 use crate::net::{Lane, Net};
 use crate::observe::{Condition, Conditions, Counters, clocks, mono};
@@ -55,6 +56,7 @@ pub(super) struct GroupContext {
     pub(super) counters: Counters,
     pub(super) conditions: Conditions,
     pub(super) standings: watch::Sender<Standings>,
+    pub(super) sizes: Sizes,
 }
 
 /// One group's replica and what it waits for.
@@ -198,7 +200,9 @@ impl GroupTask {
             }
             Output::Persist { token, records } => {
                 let row = |record: &SealedFrame| LogRow { index: self.index.clone(), value: record.to_bytes() };
-                let completion = self.context.log.append(records.iter().map(row).collect()).await;
+                let rows: Vec<LogRow> = records.iter().map(row).collect();
+                self.context.sizes.add(&self.group, rows.iter().map(|row| row.value.len() as u64).sum());
+                let completion = self.context.log.append(rows).await;
                 self.persisting = Some((token, completion));
             }
             Output::Sign { token, head } => {
@@ -231,6 +235,7 @@ impl GroupTask {
         match self.context.log.delete(self.index.clone()).await.await {
             Ok(rows) => {
                 tracing::info!(group = %self.group, rows, "a group was handed over and is dropped here");
+                self.context.sizes.forget(&self.group);
                 self.dropped = true;
             }
             Err(error) => {

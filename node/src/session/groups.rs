@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use super::group::{GROUP_QUEUE, GroupContext, GroupInput, GroupTask};
 use super::links::{LinkCounts, note_link};
 use super::local::LocalSession;
+use super::sizes::{GroupBytes, Sizes};
 use super::standings::{GroupStanding, Said, Standings, settled};
 use crate::core::CoreHandle;
 use crate::net::Net;
@@ -105,9 +106,12 @@ struct Running {
 impl Groups {
     /// Reads the log; tasks start as placements or stored sessions call for them.
     pub fn new(parts: GroupsParts, stop: CancellationToken) -> Result<Self, GroupsStartError> {
-        let mut stored = BTreeMap::new();
+        let (mut stored, sizes) = (BTreeMap::new(), Sizes::default());
         for index in parts.log.indexes().map_err(GroupsStartError::Load)? {
             let rows = parts.log.rows(&index).map_err(GroupsStartError::Load)?;
+            if let Ok(group) = postcard::from_bytes::<GroupId>(&index) {
+                sizes.add(&group, rows.iter().map(|(_, record)| record.len() as u64).sum());
+            }
             let records = rows.iter().map(|(_, record)| record.as_slice());
             stored.extend(Snapshot::by_group(records).map_err(GroupsStartError::Snapshot)?);
         }
@@ -119,6 +123,7 @@ impl Groups {
             counters: parts.counters,
             conditions: parts.conditions,
             standings: watch::Sender::default(),
+            sizes,
         };
         let groups: Vec<_> = stored.keys().cloned().collect();
         let rng = ChaCha8Rng::from_seed(parts.seed);
@@ -234,6 +239,11 @@ impl Groups {
                 tracing::error!(%error, "a group's task failed");
             }
         }
+    }
+
+    /// Bytes that this node's log holds of each group that lives in a cell.
+    pub(super) fn sizes(&self, view: &MeshView, cell: &CellId) -> GroupBytes {
+        self.0.context.sizes.of_cell(&view.lineage, cell)
     }
 
     /// The queue of a group that has a task. One of a cell that ended gets its task when it is first asked for where it is

@@ -7,6 +7,7 @@ mod groups;
 mod links;
 mod local;
 mod sessions;
+mod sizes;
 mod standings;
 
 pub use answer::{Refused, SessionAnswer};
@@ -14,3 +15,4 @@ pub use call::{CallError, SessionCall};
 pub use groups::{Groups, GroupsParts, GroupsStartError};
 pub use local::LocalSession;
 pub use sessions::{ReadRequest, SESSION_PROTOCOL, SessionError, Sessions, WriteRequest};
+pub use sizes::{GroupBytes, SIZES_PROTOCOL};

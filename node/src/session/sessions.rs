@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use hedgerow_attest::id::NodeId;
+use hedgerow_attest::id::{CellId, NodeId};
 use hedgerow_crdt::etag::{CausalToken, Etag};
 use hedgerow_crdt::ops::SessionOp;
 use hedgerow_crdt::replica::{Read, Write};
@@ -21,6 +21,7 @@ use super::call::{Parsed, SessionCall};
 use super::group::GroupInput;
 use super::groups::Groups;
 use super::local::LocalSession;
+use super::sizes::{self, GroupBytes};
 use crate::net::{Net, Protocol, RemoteError, RequestError};
 use crate::observe::mono;
 use crate::route::{Ask, hedged, patience};
@@ -145,6 +146,19 @@ impl Sessions {
     /// How many groups are not handed over that this node holds from before the placement in force.
     pub fn open_groups(&self) -> usize {
         self.groups.open_groups()
+    }
+
+    /// Bytes of one copy of each group of a cell, as its holders say; a group of which none answers is left out.
+    pub async fn sizes(&self, cell: CellId) -> GroupBytes {
+        let view = self.view.borrow().clone();
+        let own = self.groups.sizes(&view, &cell);
+        sizes::ask(&self.net, &view, cell, own).await
+    }
+
+    /// Says the same of this node to another; the question is the 32 bytes of a cell.
+    pub fn serve_sizes(&self, body: &Bytes) -> Result<Bytes, RemoteError> {
+        let cell: [u8; 32] = body.as_ref().try_into().map_err(|_not_a_cell| RemoteError::Refused)?;
+        Ok(sizes::encode(self.groups.sizes(&self.view.borrow(), &CellId::from_bytes(cell))))
     }
 
     /// The sessions that this node holds.

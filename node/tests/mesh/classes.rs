@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use serde_json::Value;
+
 use super::fleet::{Mesh, until};
 
 const CART: &str = "\
@@ -62,4 +64,31 @@ async fn a_class_is_planned_put_into_force_and_found_there() {
     mesh.run("n", &["apply", "-f", &path, "--key", &path]).await.refused(1, &["--key FILE"]);
     mesh.run("n", &["apply", "-f", &path]).await.ok();
     until("a tighter rule counts", async || (put().await != Some(0)).then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_plan_says_how_many_bytes_the_holders_would_copy() {
+    let mesh = Mesh::of(&["a", "b"]).await;
+    let file = mesh.path("cart.yaml");
+    let path = file.to_str().expect("a path of ASCII").to_owned();
+    fs::write(&file, CART).expect("the file");
+    mesh.run("a", &["apply", "-f", &path]).await.ok();
+    let put = async || mesh.run("a", &["session", "put", "one", "--class", "cart", "a=1"]).await.code;
+    until("the class is placed and written to", async || (put().await == Some(0)).then_some(())).await;
+    fs::write(&file, CART.replace("replicas: 1", "replicas: 2")).expect("the file");
+    for asked in ["a", "b"] {
+        // Every group gets a second copy, and one of them holds a session.
+        let plan: Value = until("all holders answer", async || {
+            let plan = mesh.run(asked, &["plan", "-f", &path, "-o", "json"]).await.ok();
+            let plan: Value = serde_json::from_str(&plan).expect("a plan");
+            (plan["copies_of_unknown_size"] == 0).then_some(plan)
+        })
+        .await;
+        let cart = plan["classes"].as_array().into_iter().flatten().find(|class| class["class"] == "cart");
+        let moves = cart.and_then(|cart| cart["moves"].as_array()).expect("the class is planned");
+        let bytes: Vec<u64> =
+            moves.iter().filter_map(|moved| moved["bytes"].as_u64()).filter(|bytes| *bytes > 0).collect();
+        assert_eq!(moves.len(), 16, "{plan}");
+        assert!(matches!(bytes[..], [bytes] if (50..10_000).contains(&bytes) && plan["bytes"] == bytes), "{plan}");
+    }
 }

@@ -25,9 +25,9 @@ fn stuck() -> Table {
 }
 
 fn signed_acceptance(table: &Table) -> (Token, Verified<Acceptance>) {
-    let wanted = table.out.iter().rev().find_map(|output| match output {
-        Output::Sign { token, statement: Statement::Acceptance(acceptance) } => Some((*token, acceptance.clone())),
-        _ => None,
+    let wanted = table.out.iter().rev().find_map(|output| {
+        let Output::Sign { token, statement: Statement::Acceptance(acceptance) } = output else { return None };
+        Some((*token, acceptance.clone()))
     });
     let (token, acceptance) = wanted.expect("it accepts what it proposes");
     (token, Verified::sign_verified(&acceptance, &table.mesh.keys(table.me).statement))

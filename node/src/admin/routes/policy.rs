@@ -84,8 +84,7 @@ pub(in crate::admin) async fn plan(
         Problem::unavailable("cell-unknown", "the region of this node has no cell yet")
             .remedy("wait until `hedgerow status` names a cell")
     })?;
-    // How large a group is, is not counted anywhere yet.
-    let bytes = BTreeMap::new();
+    let bytes = state.api.sessions.sizes(cell).await;
     let proposal = Proposal { policy: Some(&policy), node_classes: &node_classes };
     let plan = preview(&view, cell, proposal, &bytes)
         .map_err(|error| Problem::because(StatusCode::SERVICE_UNAVAILABLE, "cell-unknown", &error))?;
