@@ -90,8 +90,10 @@ impl<D: Defects> Cell<D> {
             return;
         }
         let inherited = seat.inherit(accepted, rid).filter(|_value| !defects.has(Defect::AcceptedNotReproposed));
+        let rid_of = seat.pending().filter(|_| rid).map(Value::digest);
         let next_renewal = asked + self.config.renew;
-        seat.role = Role::Holding(Box::new(Holding::new(term, until, next_renewal, inherited)));
+        let holding = Holding { rid_of, ..Holding::new(term, until, next_renewal, inherited) };
+        seat.role = Role::Holding(Box::new(holding));
         (seat.vacancy, seat.unled) = (None, None);
         outcomes.push(Outcome::Acquired(term));
     }

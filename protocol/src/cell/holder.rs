@@ -205,8 +205,9 @@ impl<D: Defects> Cell<D> {
             // this holder lacked itself when it proposed it no fact makes good.
             Refusal::Unfit { cell, slot } if *cell == seat.cell => {
                 let Role::Holding(holding) = &mut seat.role else { return };
-                if let Some(proposal) = holding.proposal.as_mut().filter(|open| open.value.slot == *slot) {
-                    proposal.unfit.insert(from);
+                let open = holding.proposal.as_mut().filter(|open| open.value.slot == *slot);
+                if let Some(open) = open.filter(|open| Electorate::over(&seat.in_force, Some(&open.value)).has(&from)) {
+                    open.unfit.insert(from);
                 }
             }
             Refusal::Promised { .. } | Refusal::Head { .. } | Refusal::Unfit { .. } => {}
@@ -222,10 +223,11 @@ impl<D: Defects> Cell<D> {
     /// it did.
     pub(crate) fn is_ending(&self) -> bool {
         let Some(seat) = &self.seat else { return false };
-        let inherited = match &seat.role {
-            Role::Holding(holding) => holding.inherited.as_ref(),
-            Role::Asking(_) | Role::Idle => None,
+        let (inherited, rid_of) = match &seat.role {
+            Role::Holding(holding) => (holding.inherited.as_ref(), holding.rid_of),
+            Role::Asking(_) | Role::Idle => (None, None),
         };
-        seat.pending().into_iter().chain(inherited).any(Value::is_last)
+        let pending = seat.pending().filter(|value| rid_of.is_none_or(|rid_of| rid_of != value.digest()));
+        pending.into_iter().chain(inherited).any(Value::is_last)
     }
 }

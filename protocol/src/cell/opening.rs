@@ -19,11 +19,13 @@ impl<D: Defects> Cell<D> {
     pub(crate) fn open(&mut self, now: Mono, cell: CellId, roster: &Roster) {
         let Some(book) = roster.cell(&cell) else { return };
         let (voters, head) = book.beginning();
-        // What this node promised in the cell it keeps, whatever the generation: a term is given once.
-        let kept = self.seat.take().filter(|seat| seat.cell == cell);
+        // What this node promised in a cell it keeps, whatever the generation, and whatever cell it goes to: a recovery may
+        // lead it back.
+        let kept = self.close().filter(|seat| seat.cell == cell);
+        let is_renewed = kept.as_ref().is_some_and(|seat| seat.generation < head.generation);
         let writing = kept.as_ref().and_then(|seat| seat.writing);
         let highest = kept.as_ref().map_or(Term(0), |seat| seat.max_term);
-        let record = kept.map(|seat| seat.record).or_else(|| self.restored.remove(&cell)).unwrap_or_default();
+        let record = self.restored.remove(&cell).unwrap_or_default();
         let promised = record.promise.map_or(Term(0), |promise| promise.term);
         // What a promise to another binds is forgotten by a restart, so it is waited out in full. A promise to this node
         // itself binds nobody: its earlier run is over. What voters of an earlier generation promised is not known at all.
@@ -39,7 +41,8 @@ impl<D: Defects> Cell<D> {
             in_force_decision: None,
             record,
             until: Mono(0),
-            released: false,
+            // A promise of an earlier generation is no reason to grant the same in this one.
+            released: is_renewed,
             blocked_until: if waits { now + self.config.voter_span() } else { Mono(0) },
             writing,
             role: Role::Idle,
@@ -56,9 +59,21 @@ impl<D: Defects> Cell<D> {
         });
     }
 
-    /// The operators gave that cell other voters: a lease of an earlier generation counts no more.
-    pub(crate) fn superseded(&mut self, cell: &CellId, outcomes: &mut Vec<Outcome>) {
-        let Some(seat) = self.seat.as_mut().filter(|seat| seat.cell == *cell) else { return };
+    /// There is no cell to which this node belongs, as far as it knows.
+    pub(crate) fn leave(&mut self) {
+        self.close();
+    }
+
+    /// Leaves the cell; what was promised there is kept.
+    pub(super) fn close(&mut self) -> Option<Seat> {
+        let seat = self.seat.take()?;
+        self.restored.insert(seat.cell, seat.record.clone());
+        Some(seat)
+    }
+
+    /// The operators gave a cell other voters: a lease of an earlier generation, or of a cell that never was, counts no more.
+    pub(crate) fn superseded(&mut self, outcomes: &mut Vec<Outcome>) {
+        let Some(seat) = self.seat.as_mut() else { return };
         if let Role::Holding(holding) = std::mem::replace(&mut seat.role, Role::Idle) {
             outcomes.push(Outcome::Lost(holding.term));
         }

@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::id::PlacementEpoch;
+use crate::register::MergeInto;
+use hedgerow_attest::digest::Sha256Digest;
 
 /// A refusal of the open proposal as unfit.
 fn unfit(table: &mut Table, now: Mono, voter: u32) {
@@ -11,11 +13,19 @@ fn unfit(table: &mut Table, now: Mono, voter: u32) {
 
 /// A holder that has accepted a proposal of its own, durably.
 fn stuck() -> Table {
+    stuck_with(Content::Retirement(PlacementEpoch(1)))
+}
+
+fn digest() -> Sha256Digest {
+    Sha256Digest::from_bytes([9; 32])
+}
+
+fn stuck_with(content: Content) -> Table {
     let mut table = Table::seat(0);
     let campaign = table.campaign(at(10_000));
     let grant = table.grant(&campaign, 1);
     table.receive(at(10_110), grant);
-    table.with(at(10_120), |cell, fx, _| cell.propose(fx, Content::Retirement(PlacementEpoch(1))));
+    table.with(at(10_120), |cell, fx, _| cell.propose(fx, content));
     let written = table.token;
     let (_, acceptance) = signed_acceptance(&table);
     table.with(at(10_130), |cell, fx, outcomes| cell.signed_acceptance(fx, written, acceptance, outcomes));
@@ -96,4 +106,18 @@ fn where_the_others_are_too_few_the_lease_goes_on_by_its_own_vote_in_turn() {
     table.receive(at(12_120), one);
     assert_eq!(table.cell.holds(at(12_120)), Some((Term(3), at(12_100 + 3_910))));
     assert!(!table.cell.is_free_to_propose(), "and it is not rid of it");
+}
+
+#[test]
+fn a_holder_that_is_rid_of_the_end_of_its_cell_leads_on() {
+    let mut table =
+        stuck_with(Content::MergeInto(MergeInto { target: CellId::from_bytes([0; 32]), absorbed: digest() }));
+    assert!(table.cell.is_ending());
+    [1, 2].into_iter().for_each(|voter| unfit(&mut table, at(10_200), voter));
+    let renewal = renewal(&mut table, at(11_100));
+    let [one, two] = [1, 2].map(|voter| granted(&table, &renewal, voter, None));
+    table.receive(at(11_120), one);
+    assert!(table.cell.is_ending());
+    table.receive(at(11_130), two);
+    assert!(!table.cell.is_ending() && table.cell.is_free_to_propose());
 }

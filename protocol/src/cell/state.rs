@@ -10,6 +10,7 @@ use crate::election::{Accepted, ClockCheck, ElectionConfig, KnownLease, LeaseHin
 use crate::id::{BootId, Generation, Term, Token};
 use crate::register::{Acceptance, Configuration, Head, Value, VerifiedDecision};
 use crate::time::Mono;
+use hedgerow_attest::digest::Sha256Digest;
 use hedgerow_attest::id::{CellId, NodeId};
 use std::collections::BTreeMap;
 
@@ -118,6 +119,8 @@ pub(super) struct Holding {
     pub(super) outranked: bool,
     /// The last renewal was to be rid of a proposal that nobody can decide.
     pub(super) rid: bool,
+    /// What it accepted before and was rid of by its election.
+    pub(super) rid_of: Option<Sha256Digest>,
     pub(super) next_renewal: Mono,
     /// When the open renewal and the open proposal are sent again to those who have not answered.
     pub(super) next_retry: Mono,
@@ -136,6 +139,7 @@ impl Holding {
             asks: term,
             outranked: false,
             rid: false,
+            rid_of: None,
             next_renewal,
             next_retry: next_renewal,
             last_nonce: 0,

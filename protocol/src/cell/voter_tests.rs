@@ -127,3 +127,26 @@ fn a_hint_that_names_nobody_who_votes_is_not_believed() {
     assert_eq!(hears(voter, 2, 2), (true, Some(voter)));
     assert_eq!(hears(stranger, 3, 3), (true, Some(stranger)), "of later voters this node knows nothing yet");
 }
+
+#[test]
+fn what_was_promised_in_a_cell_stands_when_this_node_comes_back_to_it() {
+    let mut table = Table::seat(2);
+    assert_eq!(asked(&mut table, at(5_000), 1, 4), Some(Term(4)));
+    // It goes to another cell, and a recovery leads it back.
+    let mut roster = Roster::default();
+    let births = ["eu", "us"].map(|region| table.mesh.birth(region, &table.mesh.member(0, region)));
+    let [here, there] = births.each_ref().map(|birth| birth.cell());
+    for birth in births {
+        assert!(roster.charter(&crate::fact::VerifiedFact::genesis(birth)));
+    }
+    table.cell.open(at(6_000), there, &roster);
+    table.cell.open(at(7_000), here, &roster);
+    assert_eq!(table.cell.promised_term(), Some(Term(4)));
+    let decision =
+        three_voters(&table.mesh, here).verify(roster.voters_at(&here, Head::genesis(here).next()).unwrap()).unwrap();
+    let mut outcomes = Vec::new();
+    table.cell.decided(at(7_000), &decision, &mut outcomes);
+    assert_eq!(asked(&mut table, at(7_100), 0, 9), None, "bound as after a restart");
+    assert_eq!(asked(&mut table, at(30_000), 0, 4), None, "that term is given away");
+    assert_eq!(asked(&mut table, at(30_000), 0, 5), Some(Term(5)));
+}

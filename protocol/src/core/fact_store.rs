@@ -100,6 +100,11 @@ impl<D: Defects> FactStore<D> {
         gone.flat_map(|(_, mut shelf)| shelf.take(|_| true)).collect()
     }
 
+    /// Gives up some of a cell.
+    pub(crate) fn take_of_cell(&mut self, cell: &CellId, leaves: impl Fn(&VerifiedFact) -> bool) -> Vec<VerifiedFact> {
+        self.cell_mut(cell).map(|shelf| shelf.take(leaves)).unwrap_or_default()
+    }
+
     /// Gives up strays.
     pub(crate) fn take_strays(&mut self, leaves: impl Fn(&VerifiedFact) -> bool) -> Vec<VerifiedFact> {
         self.strays.take(leaves)

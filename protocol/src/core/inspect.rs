@@ -152,6 +152,12 @@ impl<D: Defects> MeshCore<D> {
         self.phase == Phase::Gone
     }
 
+    /// Whether it left with something that nobody took over in the time for which it waits.
+    #[must_use]
+    pub fn has_left_unrelieved(&self) -> bool {
+        self.is_gone() && self.own.unrelieved
+    }
+
     /// Where this node lies in the network, as it tells others.
     #[must_use]
     pub fn coordinate(&self) -> Coordinate {

@@ -105,8 +105,10 @@ impl<D: Defects> MeshCore<D> {
 
     /// Whoever asks a voter of a cell that ended, or in a generation that did, has missed that.
     fn tell_turn(&self, fx: &mut Effects<'_>, to: NodeId, cell: &CellId, asked: Point) {
-        let is_later = |fact: &&VerifiedFact| fact.recovered().is_some_and(|it| it.generation > asked.generation);
-        let missed: Vec<VerifiedFact> = self.roster.charters_of(cell).filter(is_later).cloned().collect();
+        let is_later = |fact: &&VerifiedFact| fact.charter().is_some_and(|(_, at)| at.generation > asked.generation);
+        let mut missed: Vec<VerifiedFact> = self.roster.charters_of(cell).filter(is_later).cloned().collect();
+        missed.reverse();
+        missed.truncate(VOTER_SETS_ASKED);
         if !missed.is_empty() {
             fx.sometimes("a candidate was told that its cell had been recovered");
             fx.send(to, Lane::Rpc, VerifiedMessage::Exchange(VerifiedExchange::Push(missed)));

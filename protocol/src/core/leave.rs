@@ -43,6 +43,7 @@ impl<D: Defects> MeshCore<D> {
     pub(super) fn leave_on(&mut self, fx: &mut Effects<'_>) {
         let needed = self.needed().is_needed();
         if let Some(leaving) = self.own.leaving.take_if(|leaving| !needed || fx.now >= leaving.until) {
+            self.own.unrelieved = needed;
             self.own.waiting.extend(leaving.commands);
             self.intend(fx, NodeState::Left);
         }

@@ -50,6 +50,8 @@ pub(super) struct OwnRecord {
     departure: Option<Token>,
     /// It is to leave, and waits until it is voted out.
     pub(super) leaving: Option<super::leave::Leaving>,
+    /// It left because it had waited for long enough, with something that nobody took over.
+    pub(super) unrelieved: bool,
 }
 
 impl Default for OwnRecord {
@@ -69,6 +71,7 @@ impl Default for OwnRecord {
             announced: Vec::new(),
             departure: None,
             leaving: None,
+            unrelieved: false,
         }
     }
 }

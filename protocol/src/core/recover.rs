@@ -6,10 +6,10 @@ use super::mesh_core::MeshCore;
 use super::snapshot::delete_fact;
 use crate::defect::Defects;
 use crate::fact::{FactKey, VerifiedFact};
-use crate::id::ConfigEpoch;
-use crate::register::{Recovery, Succession, VerifiedRecovery};
+use crate::id::{ConfigEpoch, Slot};
+use crate::register::{Head, Recovery, VerifiedRecovery};
 use crate::time::Mono;
-use hedgerow_attest::id::NodeId;
+use hedgerow_attest::id::{CellId, NodeId};
 use hedgerow_attest::member::Member;
 
 impl<D: Defects> MeshCore<D> {
@@ -19,10 +19,7 @@ impl<D: Defects> MeshCore<D> {
     /// # Errors
     /// [`CommandRefusal`], while somebody leads the cell, and where nobody may vote.
     pub fn draft_recovery(&self, now: Mono) -> Result<Recovery, CommandRefusal> {
-        let (Some(cell), Some(base), Some(voters)) = (self.home, self.cell.head(), self.cell.voters()) else {
-            return Err(CommandRefusal::NoCell);
-        };
-        let base_epoch = voters.epoch;
+        let (cell, base, base_epoch) = self.end_of_register().ok_or(CommandRefusal::NoCell)?;
         if self.cell.known(now).is_some_and(|known| known.until > now) {
             return Err(CommandRefusal::Led);
         }
@@ -35,28 +32,40 @@ impl<D: Defects> MeshCore<D> {
         Ok(Recovery { cell, generation, base, base_epoch, voters })
     }
 
+    /// The end of the register of this node's cell, and who votes there. Where its cell ended in one that a recovery has unmade,
+    /// it has none: then of that one, before its end.
+    fn end_of_register(&self) -> Option<(CellId, Head, ConfigEpoch)> {
+        if let Some(home) = self.home {
+            return Some((home, self.cell.head()?, self.cell.voters()?.epoch));
+        }
+        let end = self.roster.dead_end(&self.origin?, &self.config.me)?.decided()?;
+        let (value, slot) = (&end.value, Slot(end.value.slot.0.saturating_sub(1)));
+        let base = Head { generation: value.generation, slot, digest: value.previous };
+        Some((value.cell, base, end.config_epoch))
+    }
+
     /// Before a recovery is taken in, what never counted by it is forgotten.
     pub(super) fn make_way(&mut self, fx: &mut Effects<'_>, fact: &VerifiedFact) {
         let Some(recovery) = fact.recovered() else { return };
         if !self.roster.is_news(fact) {
             return self.watch_recoveries(fx, recovery);
         }
+        let unmade = self.roster.unmade_by(recovery);
         for undone in self.roster.undone_by(recovery) {
             self.facts.chartered(&undone);
             fx.persist(vec![delete_fact(undone.key())], false);
             if let Some((ended, _)) = undone.charter().filter(|_| undone.succession().is_some()) {
                 self.forget_end(&ended);
             }
-            // Nothing of the cells that it made is left.
-            if let Some(Succession::Split(children, _)) = undone.succession() {
-                for child in children {
-                    self.forget(fx, &FactKey::Rollup(child));
-                }
-            }
+        }
+        for cell in &unmade {
+            self.forget(fx, &FactKey::Rollup(*cell));
         }
         let is_undone = |fact: &&VerifiedFact| {
             let decided = fact.decided().map(|decision| &decision.value);
-            decided.is_some_and(|value| value.cell == recovery.cell && recovery.undoes(value.point()))
+            decided.is_some_and(|value| {
+                unmade.contains(&value.cell) || (value.cell == recovery.cell && recovery.undoes(value.point()))
+            })
         };
         let undone: Vec<FactKey> = self.facts.iter().filter(is_undone).map(|fact| fact.key().clone()).collect();
         for key in undone {
@@ -86,7 +95,7 @@ impl<D: Defects> MeshCore<D> {
         let home = self.origin.and_then(|birth| self.roster.cell_of_member(&birth, &self.config.me));
         if home == Some(cell) || home != self.home {
             let mut outcomes = Vec::new();
-            self.cell.superseded(&cell, &mut outcomes);
+            self.cell.superseded(&mut outcomes);
             self.settle(fx, outcomes);
             self.move_in(fx.now);
         }

@@ -207,7 +207,11 @@ impl<D: Defects> MeshCore<D> {
     /// This node's sessions say what they have handed over.
     pub(super) fn settled_here(&mut self, fx: &mut Effects<'_>, settled: Settled, ended: usize) {
         let cell = settled.cell;
-        let knew_all = ended == self.roster.ends().count();
+        // A table may name a cell whose end is not known here: what that had placed was not handed over by this word.
+        let named = self.inherits(&cell, settled.epoch).into_keys();
+        let is_known =
+            |cell: CellId| self.roster.end_of(&cell).is_some() || self.roster.recoveries_of(&cell).next().is_some();
+        let knew_all = ended == self.roster.ends().count() && { named }.all(is_known);
         if knew_all && self.placements.contains_key(&cell) && self.retiring.own.get(&cell) != Some(&settled) {
             self.retiring.own.insert(cell, settled);
             self.retiring.told.remove(&cell);

@@ -10,6 +10,7 @@ use crate::time::Mono;
 use hedgerow_attest::id::{CellId, NodeId};
 use hedgerow_attest::member::Member;
 use hedgerow_attest::region::Region;
+use std::collections::BTreeSet;
 
 impl<D: Defects> MeshCore<D> {
     /// A cell ended, as the roster knows already. Whoever belonged to it belongs to another from here on: its seat in the old
@@ -48,6 +49,8 @@ impl<D: Defects> MeshCore<D> {
                 self.cell.decided(now, &decision, &mut outcomes);
             }
             debug_assert_eq!(outcomes, Vec::new(), "nobody leads a cell that it has just come to");
+        } else {
+            self.cell.leave();
         }
     }
 
@@ -64,7 +67,7 @@ impl<D: Defects> MeshCore<D> {
     pub(super) fn settle_region(&mut self, fx: &mut Effects<'_>, region: &Region) {
         let living = self.roster.cells_of(region);
         let mut moved = self.give_up_all_but(fx, region, &living);
-        for cell in living {
+        for cell in living.iter().copied() {
             let ended = |cell: &CellId| self.roster.end_of(cell).is_some();
             let others = self.facts.kept().filter(|kept| Some(*kept) != self.home && !ended(kept)).count();
             let here = Some(cell) == self.home;
@@ -74,10 +77,10 @@ impl<D: Defects> MeshCore<D> {
                 continue;
             }
             self.facts.keep(cell);
-            if !here {
-                self.remote.keep(cell, fx.now);
-            }
             fx.push(Output::Follow(Scope::Cell(cell)));
+        }
+        for cell in living {
+            moved.extend(self.put_right(fx.now, region, &cell));
         }
         let of_region = |fact: &VerifiedFact| match fact.fact() {
             Fact::Member(member) => member.region() == region,
@@ -114,6 +117,23 @@ impl<D: Defects> MeshCore<D> {
         }
         self.forget_the_far(fx, region);
         self.review_placements(fx);
+    }
+
+    /// What does not stand where it should of a cell that is kept: a recovery may have led members away from it, and one that
+    /// lives again may have been kept for what it had placed alone.
+    fn put_right(&mut self, now: Mono, region: &Region, cell: &CellId) -> Vec<VerifiedFact> {
+        if !self.facts.keeps(cell) {
+            return Vec::new();
+        }
+        let of_members = self.facts.of_cell(cell).filter_map(|fact| fact.key().member());
+        let strangers: BTreeSet<NodeId> =
+            of_members.filter(|node| self.cell_of(region, node) != Some(*cell)).copied().collect();
+        let is_strange = |fact: &VerifiedFact| fact.key().member().is_some_and(|node| strangers.contains(node));
+        let mut moved = self.facts.take_of_cell(cell, is_strange);
+        if Some(*cell) != self.home && self.remote.keep(*cell, now) {
+            moved.extend(self.facts.of_cell(cell).cloned());
+        }
+        moved
     }
 
     /// Gives up the detail of cells of a region that ended, or never counted. Of one that led to others the last placements stay

@@ -78,6 +78,26 @@ impl FactKey {
         }
     }
 
+    /// The member of which it is the certificate, the record, or the charge.
+    #[must_use]
+    pub fn member(&self) -> Option<&NodeId> {
+        match self {
+            Self::Member(node) | Self::Record(node) | Self::Accusation(node) => Some(node),
+            Self::Genesis(_)
+            | Self::Configuration(..)
+            | Self::Policy(_)
+            | Self::PolicyChild(..)
+            | Self::Deployment(_)
+            | Self::NodeClasses
+            | Self::Placement(..)
+            | Self::Retirement(_)
+            | Self::End(_)
+            | Self::Absorb(..)
+            | Self::Recovery(..)
+            | Self::Rollup(_) => None,
+        }
+    }
+
     /// Whether signatures of other facts are checked against such a fact.
     #[must_use]
     pub fn is_checked_against(&self) -> bool {

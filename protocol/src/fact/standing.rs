@@ -5,8 +5,8 @@ use super::record::NodeRecord;
 use super::rollup::Rollup;
 use super::signed::SignedFact;
 use super::verified::{Fact, FactRefusal, VerifiedFact};
-use crate::register::{Decision, DecisionError, VerifiedDecision, VerifiedRecovery};
-use crate::roster::Roster;
+use crate::register::{Decision, DecisionError, RecoveryError, VerifiedDecision, VerifiedRecovery};
+use crate::roster::{Basis, Roster};
 use hedgerow_attest::id::NodeId;
 use hedgerow_attest::key::PublicKey;
 use hedgerow_attest::member::Member;
@@ -61,8 +61,11 @@ pub(crate) fn stands_decision(decision: &VerifiedDecision, roster: &Roster) -> R
 fn stands_recovery(recovery: &VerifiedRecovery, roster: &Roster) -> Result<(), FactRefusal> {
     let book = roster.cell(&recovery.cell).ok_or(FactRefusal::UnknownCell(recovery.cell))?;
     let (found, expected) = (recovery.base_epoch, book.latest().epoch);
-    let known = roster.charter_of_epoch(&recovery.cell, recovery.base.point(), found).is_some();
-    if known { Ok(()) } else { Err(FactRefusal::Voters(DecisionError::Configuration { found, expected })) }
+    match roster.basis_of(recovery) {
+        Basis::Known(_) => Ok(()),
+        Basis::Unknown => Err(FactRefusal::Voters(DecisionError::Configuration { found, expected })),
+        Basis::None => Err(FactRefusal::Recovery(RecoveryError::IllFormed)),
+    }
 }
 
 /// Whether the slot is not after the last of its register, and counts in spite of the recoveries of the cell.
@@ -72,7 +75,12 @@ pub(super) fn is_in_time(decision: &Decision, roster: &Roster) -> Result<(), Fac
         return Err(refusal(DecisionError::Undone));
     }
     let end = roster.end_of(cell).and_then(VerifiedFact::charter);
-    if end.is_some_and(|(_, last)| point > last) { Err(refusal(DecisionError::Ended)) } else { Ok(()) }
+    // Of a later generation the recovery is not known yet, which does not count the end.
+    if end.is_some_and(|(_, last)| point.generation == last.generation && point > last) {
+        Err(refusal(DecisionError::Ended))
+    } else {
+        Ok(())
+    }
 }
 
 /// Whether an accusation that was verified elsewhere in the same process is one of the accuser that it names.

@@ -282,15 +282,13 @@ impl VerifiedFact {
         Self::following(prior, key, version, Fact::Decision(decision), signed)
     }
 
-    /// The fact that a cell goes on in another generation; nothing where the roster does not know the voters whom the operators
-    /// name as the last.
-    pub(super) fn recovery(recovery: VerifiedRecovery, endorsed: Endorsed<Recovery>, roster: &Roster) -> Option<Self> {
-        let prior = roster.charter_of_epoch(&recovery.cell, recovery.base.point(), recovery.base_epoch)?.clone();
+    /// The fact that a cell goes on in another generation, after the voters whom the operators name as the last.
+    pub(super) fn recovery(recovery: VerifiedRecovery, endorsed: Endorsed<Recovery>, prior: Self) -> Self {
         let key = FactKey::Recovery(recovery.cell, recovery.generation);
         let (major, minor) = (recovery.generation.0, recovery.point().slot.0);
         let version = FactVersion { major, minor, tie: hash64(recovery.digest().as_bytes()) };
         let signed = SignedFact::Recovery(endorsed);
-        Some(Self::following(Some(prior), key, version, Fact::Recovery(recovery), signed))
+        Self::following(Some(prior), key, version, Fact::Recovery(recovery), signed)
     }
 
     fn following(prior: Option<Self>, key: FactKey, version: FactVersion, fact: Fact, signed: SignedFact) -> Self {

@@ -5,8 +5,8 @@ use super::rollup::Rollup;
 use super::signed::SignedFact;
 use super::standing::{is_in_time, member, refusal, stands_accusation, stands_record, stands_rollup};
 use super::verified::{FactRefusal, VerifiedFact};
-use crate::register::{Decision, DecisionError, Recovery, VerifiedDecision, VerifiedRecovery};
-use crate::roster::Roster;
+use crate::register::{Decision, DecisionError, Recovery, RecoveryError, VerifiedDecision, VerifiedRecovery};
+use crate::roster::{Basis, Roster};
 use hedgerow_attest::endorsed::Endorsed;
 use hedgerow_attest::genesis::{Birth, Genesis};
 use hedgerow_attest::id::NodeId;
@@ -76,8 +76,11 @@ fn recovery(endorsed: Endorsed<Recovery>, roster: &Roster, root: &TrustRoot) -> 
     let verified = VerifiedRecovery::open(&endorsed, root).map_err(FactRefusal::Recovery)?;
     let book = roster.cell(&verified.cell).ok_or(FactRefusal::UnknownCell(verified.cell))?;
     let (found, expected) = (verified.base_epoch, book.latest().epoch);
-    let unknown = FactRefusal::Voters(DecisionError::Configuration { found, expected });
-    VerifiedFact::recovery(verified, endorsed, roster).ok_or(unknown)
+    match roster.basis_of(&verified) {
+        Basis::Known(prior) => Ok(VerifiedFact::recovery(verified.clone(), endorsed, prior.clone())),
+        Basis::Unknown => Err(FactRefusal::Voters(DecisionError::Configuration { found, expected })),
+        Basis::None => Err(FactRefusal::Recovery(RecoveryError::IllFormed)),
+    }
 }
 
 /// Every accusation of a charge counts, or none does; in another order the same charge would be another fact.

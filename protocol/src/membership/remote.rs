@@ -113,11 +113,13 @@ impl Remote {
     }
 
     /// Detail of that cell is kept from here on.
-    pub(crate) fn keep(&mut self, cell: CellId, now: Mono) {
-        if self.cells.iter().all(|known| known.cell != cell) {
+    pub(crate) fn keep(&mut self, cell: CellId, now: Mono) -> bool {
+        let is_new = self.cells.iter().all(|known| known.cell != cell);
+        if is_new {
             let (peers, turn) = (NodeMap::default(), Vec::new());
             self.cells.push(RemoteCell { cell, heard: None, sign: now, peers, turn });
         }
+        is_new
     }
 
     /// It is kept no longer.

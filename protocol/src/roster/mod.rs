@@ -18,6 +18,8 @@ use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+pub(crate) use recoveries::Basis;
+
 /// Members that a roster holds; a mesh of more cells than fit keeps detail of other cells in rollups only.
 pub const MEMBERS_MAX: usize = 16 * 1024;
 
@@ -274,14 +276,6 @@ impl Roster {
         let begins = Point::default();
         let decided = |fact: &&VerifiedFact| fact.voters_of(cell).is_some_and(|(at, _)| at < place || at == begins);
         self.latest_charter(cell)?.charters().find(decided)
-    }
-
-    /// What made the voter set of that epoch, if it was in force there.
-    pub(crate) fn charter_of_epoch(&self, cell: &CellId, place: Point, epoch: ConfigEpoch) -> Option<&VerifiedFact> {
-        let made = |fact: &&VerifiedFact| {
-            fact.voters_of(cell).is_some_and(|(at, voters)| at <= place && voters.epoch == epoch)
-        };
-        self.latest_charter(cell)?.charters().find(made)
     }
 
     /// The last that is known of the cell's voters, or its end.

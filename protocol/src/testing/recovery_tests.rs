@@ -6,7 +6,8 @@ use super::succession_tests::{decide, half, tell};
 use crate::core::{CommandRefusal, Event};
 use crate::fact::{SignedFact, VerifiedFact};
 use crate::id::{ConfigEpoch, Generation, PlacementEpoch};
-use crate::register::{Configuration, Content, Recovery, Split, Voter};
+use crate::register::{Configuration, Content, MergeInto, Recovery, Split, Voter};
+use hedgerow_attest::digest::Sha256Digest;
 use hedgerow_attest::endorsed::Endorsed;
 use hedgerow_attest::id::CellId;
 use hedgerow_attest::testing::SampleMesh;
@@ -213,4 +214,58 @@ fn the_first_recovery_of_a_generation_is_followed_and_a_second_is_reported_once(
     let led = |c: &Cluster| is_led(c, cell, 2, &left);
     cluster.run_until_holds(20 * S, "the next generation is led", led);
     assert_eq!(cluster.judge.violations, []);
+}
+
+/// Members of a cell that was split, and another that ended in one of its halves: who belongs to each.
+#[test]
+fn a_cell_that_ended_in_one_that_a_recovery_unmakes_can_be_recovered_too() {
+    let mut cluster = formed(5).0;
+    let parent = cluster.nodes[0].core.own_cell().expect("the region was founded");
+    let base = cluster.nodes[0].core.register_head().expect("it has a cell");
+    let base_epoch = cluster.nodes[0].core.voters().expect("it has a cell").epoch;
+    // It is split in halves, and the one with the higher id ends in the other: all without the operators knowing.
+    let halves = [half(&cluster, &[0, 2, 4]), half(&cluster, &[1, 3, 5])];
+    let decision = decide(&cluster, 0, Content::Split(Split { halves }));
+    tell(&mut cluster, 0, decision);
+    let cells = |c: &Cluster| (0..6).map(|node| c.nodes[node].core.own_cell()).collect::<BTreeSet<_>>();
+    cluster
+        .run_until_holds(10 * S, "there are two cells", |c| cells(c).len() == 2 && !cells(c).contains(&Some(parent)));
+    let [a, b] = [0, 1].map(|node| cluster.nodes[node].core.own_cell().expect("it has a cell"));
+    let (target, source) = if a < b { (a, 1) } else { (b, 0) };
+    let merge = MergeInto { target, absorbed: Sha256Digest::from_bytes([0; 32]) };
+    let decision = decide(&cluster, source, Content::MergeInto(merge));
+    tell(&mut cluster, source, decision);
+    cluster.run_until_holds(20 * S, "there is one", |c| cells(c) == BTreeSet::from([Some(target)]));
+    let voters = {
+        let sole = Voter { node: cluster.nodes[0].id(), key: *cluster.nodes[0].member.statement() };
+        Configuration::majority(ConfigEpoch::first_of(Generation(1)), vec![sole])
+    };
+    let recovery = Recovery { cell: parent, generation: Generation(1), base, base_epoch, voters };
+    let fact = cluster.signed(0, &recovery);
+    cluster.announce(0, fact);
+    let one = |c: &Cluster| is_led(c, parent, 1, &[0, 1, 2, 3, 4, 5]) && c.is_converged();
+    cluster.run_until_holds(60 * S, "all are in the first cell again", one);
+    assert!((0..6).all(|node| cluster.nodes[node].core.roster().cell_count() == 1));
+    assert_eq!(cluster.judge.violations, []);
+}
+
+#[test]
+fn a_recovery_that_contradicts_what_a_quorum_decided_to_the_knowledge_of_the_operators_is_none() {
+    let (cluster, cell) = formed(6);
+    let core = &cluster.nodes[0].core;
+    let (base, voters) = (core.register_head().expect("it has a cell"), core.voters().expect("it has voters").clone());
+    let next = Configuration { epoch: ConfigEpoch::first_of(Generation(1)), ..voters.clone() };
+    let recovery = Recovery { cell, generation: Generation(1), base, base_epoch: voters.epoch, voters: next };
+    let verified = |recovery: &Recovery| {
+        let signed = SignedFact::Recovery(Endorsed::sign(recovery, &[cluster.mesh.operator()]));
+        signed
+            .verify(core.roster(), cluster.mesh.root(), SampleMesh::NOW)
+            .map(|_| ())
+            .map_err(|refusal| refusal.may_heal())
+    };
+    assert_eq!(verified(&recovery), Ok(()));
+    let later = Recovery { base_epoch: voters.epoch.next(), ..recovery.clone() };
+    assert_eq!(verified(&later), Err(true), "those voters may be heard of yet");
+    let earlier = Recovery { base_epoch: ConfigEpoch(1), ..recovery };
+    assert_eq!(verified(&earlier), Err(false), "others were in force there");
 }

@@ -118,6 +118,7 @@ impl Marker {
             asks,
             outranked,
             rid,
+            rid_of,
             next_renewal,
             next_retry,
             last_nonce,
@@ -125,7 +126,7 @@ impl Marker {
             inherited,
             proposal,
         } = holding;
-        self.plain((term, asks, outranked, rid, last_nonce, inherited));
+        self.plain((term, asks, outranked, rid, rid_of, last_nonce, inherited));
         [until, next_renewal, next_retry].into_iter().for_each(|moment| self.ahead(*moment));
         self.plain((renewal.is_some(), proposal.is_some()));
         renewal.iter().for_each(|round| self.round(round));
