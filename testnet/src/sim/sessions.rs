@@ -253,12 +253,18 @@ impl<D: Defects> Sessions<D> {
         }
     }
 
-    /// What a node has that left for good is nobody's any more.
+    /// What a node has that left for good is nobody's any more. It waits for ten minutes until others have it, and no longer: of a
+    /// cell that all of its members leave nobody does.
     fn bury(&mut self, world: &mut World<D>) {
         for node in (0..).take(self.ids.len()) {
             if world.node(node).core.is_gone() {
                 for (group, kept) in std::mem::take(&mut self.kept[node as usize]) {
-                    self.look_for(world, node, &group, &kept);
+                    if world.node(node).core.has_left_unrelieved() {
+                        *world.sometimes.entry("a replica left with what nobody took over").or_default() += 1;
+                        self.lose(world, node, &group, &kept);
+                    } else {
+                        self.look_for(world, node, &group, &kept);
+                    }
                 }
             }
         }
@@ -266,6 +272,14 @@ impl<D: Defects> Sessions<D> {
 
     /// Of what a node dropped, everything that was acknowledged is on another disk.
     fn look_for(&mut self, world: &mut World<D>, node: u32, group: &GroupId, dropped: &BTreeSet<u32>) {
+        if let Some(first) = self.lose(world, node, group, dropped).first() {
+            let what = format!("node {node} dropped write {} of {group}, which nobody else has", first.write);
+            world.oracle.violate(world.now, Invariant::AcknowledgedWritesSurvive, what);
+        }
+    }
+
+    /// What was acknowledged of what a node dropped, and is on no other disk: nobody asks for it any more.
+    fn lose(&mut self, world: &World<D>, node: u32, group: &GroupId, dropped: &BTreeSet<u32>) -> Vec<Done> {
         let region = world.node(node).region;
         let is_kept = |write: &u32| {
             let nodes = world.plan.nodes_of(region);
@@ -276,10 +290,7 @@ impl<D: Defects> Sessions<D> {
         };
         let (lost, kept): (Vec<Done>, Vec<Done>) = std::mem::take(&mut self.done).into_iter().partition(lost);
         self.done = kept;
-        if let Some(first) = lost.first() {
-            let what = format!("node {node} dropped write {} of {group}, which nobody else has", first.write);
-            world.oracle.violate(world.now, Invariant::AcknowledgedWritesSurvive, what);
-        }
+        lost
     }
 
     /// A client reads through a node that knows all placements that count, and hears most of those that it asks.
