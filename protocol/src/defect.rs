@@ -48,6 +48,10 @@ pub enum Defect {
     MergesUnabsorbed,
     /// Clocks that moved apart are not taken for a sign that the machine stood still.
     StandstillUnnoticed,
+    /// A recovery is followed and not written, so that a restart goes back to the generation before it.
+    RecoveryNotPersisted,
+    /// The tables of a cell do not name the ended cells whose placements go on in them.
+    TakeoverNamesNothing,
     /// A retired placement makes a replica drop a group although nobody said that it has what this one has.
     RetireForces,
     /// While a placement follows another, only the new holders are read.
@@ -61,7 +65,7 @@ impl Defect {
     pub const OF_TRANSITIONS: [Self; 3] = [Self::RetireForces, Self::TransitionReadsNewOnly, Self::HintsUnconstrained];
 
     /// Every one that a mesh of cores may be built with.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::NoRestartWait,
         Self::QuorumOfOwnView,
         Self::LeaseFromReceipt,
@@ -82,6 +86,8 @@ impl Defect {
         Self::RetiredCellGrants,
         Self::MergesUnabsorbed,
         Self::StandstillUnnoticed,
+        Self::RecoveryNotPersisted,
+        Self::TakeoverNamesNothing,
     ];
 }
 

@@ -58,7 +58,9 @@ impl<D: Defects> MeshCore<D> {
         if adoption != Adoption::Fresh {
             return (adoption, None);
         }
-        let token = (origin != Origin::Disk && is_durable(fact.key()))
+        let is_kept =
+            is_durable(fact.key()) && !(fact.recovered().is_some() && self.defects.has(Defect::RecoveryNotPersisted));
+        let token = (origin != Origin::Disk && is_kept)
             .then(|| fx.persist(vec![StoreOp::Keep(fact.clone())], is_promised(fact.key()) || self.is_departure(fact)));
         self.follow(fx, fact.fact(), origin);
         (adoption, token)

@@ -3,7 +3,7 @@
 use super::effects::Effects;
 use super::interface::Output;
 use super::mesh_core::MeshCore;
-use crate::defect::Defects;
+use crate::defect::{Defect, Defects};
 use crate::fact::{FactKey, Scope};
 use crate::id::PlacementEpoch;
 use crate::placement::PlacementTable;
@@ -118,6 +118,9 @@ impl<D: Defects> MeshCore<D> {
         next: PlacementEpoch,
     ) -> Option<BTreeMap<CellId, PlacementEpoch>> {
         let leading = self.lineage().leading_to(cell);
+        if self.defects.has(Defect::TakeoverNamesNothing) {
+            return Some(inherits);
+        }
         let waited = |ended: &CellId| self.end_noted(ended).is_none_or(|since| now.since(since) >= PATIENCE);
         let is_ready = |ended: &CellId| self.own_table(ended).is_some() || waited(ended);
         if self.own_table(cell).is_none() && self.roster.parent_of(cell).is_some_and(|parent| !is_ready(&parent)) {
