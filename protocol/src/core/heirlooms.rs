@@ -3,8 +3,9 @@
 use super::effects::Effects;
 use super::interface::Output;
 use super::mesh_core::MeshCore;
+use super::snapshot::delete_fact;
 use crate::defect::{Defect, Defects};
-use crate::fact::{FactKey, Scope};
+use crate::fact::{FactKey, Scope, VerifiedFact};
 use crate::id::PlacementEpoch;
 use crate::placement::PlacementTable;
 use crate::register::{Content, INHERITED_MAX, Inherited, Takeover};
@@ -69,14 +70,8 @@ impl<D: Defects> MeshCore<D> {
         let over: Vec<CellId> = self.facts.kept().filter(|kept| self.roster.end_of(kept).is_some()).collect();
         for cell in over.into_iter().filter(|cell| !wanted.contains(cell)) {
             fx.sometimes("what an ended cell had placed was given up");
-            for fact in self.facts.drop_cell(&cell) {
-                if let FactKey::Placement(..) | FactKey::Retirement(_) = fact.key() {
-                    fx.persist(vec![super::snapshot::delete_fact(fact.key())], false);
-                }
-            }
-            self.placements.remove(&cell);
-            self.forget_placements(&cell);
-            fx.push(Output::Unfollow(Scope::Cell(cell)));
+            let detail = self.facts.drop_cell(&cell);
+            self.give_up_placed(fx, cell, &detail);
             self.touch();
         }
         for cell in wanted {
@@ -85,6 +80,18 @@ impl<D: Defects> MeshCore<D> {
                 fx.push(Output::Follow(Scope::Cell(cell)));
             }
         }
+    }
+
+    /// Forgets what a cell had placed, of which this node keeps no detail any more.
+    pub(super) fn give_up_placed(&mut self, fx: &mut Effects<'_>, cell: CellId, detail: &[VerifiedFact]) {
+        for key in detail.iter().map(VerifiedFact::key) {
+            if let FactKey::Placement(..) | FactKey::Retirement(_) = key {
+                fx.persist(vec![delete_fact(key)], false);
+            }
+        }
+        self.placements.remove(&cell);
+        self.forget_placements(&cell);
+        fx.push(Output::Unfollow(Scope::Cell(cell)));
     }
 
     /// A table as the register of the cell should decide it, if it says anything beyond the last one.

@@ -146,14 +146,13 @@ impl<D: Defects> MeshCore<D> {
         let mut moved = Vec::new();
         for cell in over {
             self.remote.drop_cell(&cell);
-            moved.extend(self.facts.drop_cell(&cell));
+            let detail = self.facts.drop_cell(&cell);
             if heirlooms.contains(&cell) {
                 self.facts.keep(cell);
             } else {
-                self.placements.remove(&cell);
-                self.forget_placements(&cell);
-                fx.push(Output::Unfollow(Scope::Cell(cell)));
+                self.give_up_placed(fx, cell, &detail);
             }
+            moved.extend(detail);
         }
         moved
     }
