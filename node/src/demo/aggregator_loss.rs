@@ -13,7 +13,9 @@ use super::sessions::Session;
 /// Kills the aggregator of the second region and restarts it with its data.
 pub(super) async fn run(mesh: &mut DemoMesh, report: &mut Report) -> Result<()> {
     let region = REGIONS[1];
-    let (old, old_term) = aggregator(mesh.node("n4")?, region).await?.context("no aggregator is known")?;
+    let asked = mesh.node("n4")?;
+    let ((old, old_term), _) =
+        until("an aggregator", Duration::from_secs(10), async || aggregator(asked, region).await).await?;
     let old = mesh.node(mesh.name_of(&old))?.clone();
     let witness = mesh.region(region).find(|node| node.name != old.name).context("no other node")?.clone();
     mesh.kill(old.name).await?;

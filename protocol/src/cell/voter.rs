@@ -28,6 +28,8 @@ impl<D: Defects> Cell<D> {
     /// A candidate asks for the lease, or a holder for its renewal.
     pub(crate) fn campaign(&mut self, fx: &mut Effects<'_>, from: NodeId, campaign: &Campaign) {
         let (span, me, defects) = (self.config.voter_span(), self.me, self.defects);
+        // Less than what is left of a lease whose last renewal a quorum granted; one that none grants ends within it.
+        let renewals = self.config.renew * 2;
         let trusted = self.clock.is_trusted();
         let Some(seat) = self.seat_for(campaign.cell, campaign.generation) else { return };
         let ahead = defects.has(Defect::NewVoterWithoutHead) && campaign.config_epoch > seat.in_force.epoch;
@@ -43,6 +45,7 @@ impl<D: Defects> Cell<D> {
         if !trusted || !counted_alike || !seat.may_promise(defects, &asks, fx.now) {
             return seat.deny(fx, from, campaign);
         }
+        seat.is_renewed_by(&asks, fx.now + renewals);
         let after = seat.promise(fx, asks, span).filter(|_write| !defects.has(Defect::TermNotPersisted));
         let grant = seat.grant(campaign, from, me);
         let token = fx.sign(Statement::Grant(Box::new(grant)));
@@ -137,6 +140,15 @@ impl<D: Defects> Cell<D> {
 }
 
 impl Seat {
+    /// Whoever is known to lead asks for the same term again, and so leads still: hints ride on acknowledgements, and a voter
+    /// that its neighbours always ping first receives none.
+    fn is_renewed_by(&mut self, asks: &Promise, until: Mono) {
+        let led = self.known.as_mut().filter(|known| (known.holder, known.term) == (asks.holder, asks.term));
+        if let Some(known) = led {
+            known.until = known.until.max(until);
+        }
+    }
+
     /// Whether nothing that was promised, or forgotten, stands against this promise.
     pub(super) fn may_promise<D: Defects>(&self, defects: D, asks: &Promise, now: Mono) -> bool {
         // A voter inherits the terms of those before it: no candidate is behind the last decision and yet in time.

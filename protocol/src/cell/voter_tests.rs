@@ -129,6 +129,32 @@ fn a_hint_that_names_nobody_who_votes_is_not_believed() {
 }
 
 #[test]
+fn a_renewal_says_that_the_holder_leads_still() {
+    // Of a pair of neighbours one pings and the other acknowledges: a voter that its holder always pings hears no hint.
+    let mut table = Table::seat(2);
+    let holder = table.node(1);
+    let hint = LeaseHint {
+        cell: table.id,
+        generation: Generation(0),
+        config_epoch: ConfigEpoch(2),
+        term: Term(4),
+        holder,
+        slot: Slot(1),
+        remaining_ms: 1_500,
+    };
+    let until = |table: &Table| table.cell.known(at(0)).map(|known| (known.holder, known.term, known.until));
+    assert_eq!(asked(&mut table, at(5_000), 1, 4), Some(Term(4)));
+    assert_eq!(until(&table), None, "whoever asks may be a candidate that never wins");
+    assert!(table.cell.heard(at(5_100), &hint));
+    assert_eq!(asked(&mut table, at(6_000), 1, 4), Some(Term(4)));
+    assert_eq!(until(&table), Some((holder, Term(4), at(8_000))), "two renewals on");
+    let release = Abandon { cell: table.id, term: Term(4), boot: BootId([4; 16]) };
+    table.with(at(6_100), |cell, fx, _| cell.abandoned(fx.now, holder, &release));
+    assert_eq!(asked(&mut table, at(6_200), 1, 4), None);
+    assert_eq!(until(&table), Some((holder, Term(4), at(6_100))), "what was given back runs no more");
+}
+
+#[test]
 fn what_was_promised_in_a_cell_stands_when_this_node_comes_back_to_it() {
     let mut table = Table::seat(2);
     assert_eq!(asked(&mut table, at(5_000), 1, 4), Some(Term(4)));

@@ -89,6 +89,10 @@ impl<D: Defects> MeshCore<D> {
                 fx.event(Event::MemberChanged { node, from, to });
             }
         }
+        let is_led = self.cell.known(fx.now).is_some_and(|known| known.until > fx.now);
+        if is_led != std::mem::replace(&mut self.is_shown_led, is_led) {
+            self.touch();
+        }
         let answered = self.own.waiting.is_empty() && self.own.announced.is_empty();
         if self.own.state == NodeState::Left && answered && self.is_running() {
             self.phase = Phase::Gone;

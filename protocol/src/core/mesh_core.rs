@@ -70,6 +70,8 @@ pub struct MeshCore<D = Sound> {
     pub(super) shown: NodeMap<MemberState>,
     /// Members whose state may have changed in this step.
     pub(super) doubtful: BTreeSet<NodeId>,
+    /// Whether the own cell was last shown to be led.
+    pub(super) is_shown_led: bool,
     pub(super) view_version: u64,
 }
 
@@ -128,6 +130,7 @@ impl<D: Defects> MeshCore<D> {
             findings: Vec::new(),
             shown: NodeMap::default(),
             doubtful: BTreeSet::new(),
+            is_shown_led: false,
             view_version: 0,
             config,
             root: root.into(),

@@ -8,6 +8,7 @@ use crate::fact::DegradedReason;
 use crate::id::{ConfigEpoch, Term};
 use crate::view::AggregatorView;
 use hedgerow_attest::region::Region;
+use std::cell::Cell;
 use std::collections::BTreeSet;
 
 fn eu() -> Region {
@@ -53,6 +54,32 @@ fn a_sole_voter_leads_at_once_and_makes_two_more_when_three_are_ready() {
     cluster.run_for(2 * S);
     assert_eq!(aggregator(&cluster, 2).map(|seen| seen.config_epoch), Some(ConfigEpoch(2)));
     assert_eq!(cluster.judge.holder("eu", cluster.now).map(|lease| lease.term), Some(Term(1)), "the lease went on");
+}
+
+#[test]
+fn a_lease_that_ends_is_shown_to_have_ended_with_nothing_else_to_show() {
+    let mut cluster = grown(1, 3);
+    let holder = cluster.judge.holder("eu", cluster.now).expect("somebody leads").node;
+    let witness = (holder + 1) % 3;
+    cluster.censor = Some(Box::new(|frame| Fate::Withhold.when(frame.kind == Kind::Campaign)));
+    let is_led = |c: &Cluster| aggregator(c, witness).is_some_and(|seen| seen.valid);
+    cluster.run_for(3 * S);
+    // As a node shows it: a view is made only when its version says that there is something new.
+    let shown = Cell::new((u64::MAX, true));
+    let look = |c: &Cluster| {
+        let version = c.nodes[witness].core.view_version();
+        if shown.get().0 != version {
+            shown.set((version, is_led(c)));
+        }
+    };
+    cluster.run_until_holds(2 * S, "the lease that it knows of ends", |c| {
+        look(c);
+        !is_led(c)
+    });
+    cluster.run_until_holds(300 * MS, "that is shown", |c| {
+        look(c);
+        !shown.get().1
+    });
 }
 
 #[test]
