@@ -1,6 +1,6 @@
 //! What is known of the voters of every cell: of thousands of cells a few bytes each, since the facts are shared.
 
-use crate::fact::{Fact, VerifiedFact};
+use crate::fact::{Founding, VerifiedFact};
 use crate::register::VerifiedRecovery;
 use crate::sorted::{find_spread, insert_at};
 use hedgerow_attest::id::CellId;
@@ -117,18 +117,7 @@ impl Charters {
 
     /// The region that began with the cell at that place.
     fn region_of(&self, place: u16) -> Option<&Region> {
-        match self.told.get(usize::from(place))?.charters().last()?.fact() {
-            Fact::Genesis(founding) => Some(founding.region()),
-            Fact::Member(_)
-            | Fact::Record(_)
-            | Fact::Accusation(_)
-            | Fact::Rollup(_)
-            | Fact::Policy(..)
-            | Fact::Deployment(_)
-            | Fact::NodeClasses(_)
-            | Fact::Recovery(_)
-            | Fact::Decision(_) => None,
-        }
+        self.told.get(usize::from(place))?.charters().last()?.founding().map(Founding::region)
     }
 
     fn place(&self, cell: &CellId) -> Result<usize, usize> {

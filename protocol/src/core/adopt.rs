@@ -91,21 +91,9 @@ impl<D: Defects> MeshCore<D> {
     fn is_of_use(&self, fact: &VerifiedFact) -> bool {
         match fact.fact() {
             Fact::Accusation(charge) => {
-                let later = |known: &VerifiedFact| match known.fact() {
-                    Fact::Record(record) => {
-                        record.incarnation > charge.incarnation() || record.state == NodeState::Left
-                    }
-                    Fact::Member(_)
-                    | Fact::Accusation(_)
-                    | Fact::Genesis(_)
-                    | Fact::Rollup(_)
-                    | Fact::Policy(..)
-                    | Fact::Deployment(_)
-                    | Fact::NodeClasses(_)
-                    | Fact::Recovery(_)
-                    | Fact::Decision(_) => false,
-                };
-                !self.facts.get(&FactKey::Record(charge.accused())).is_some_and(later)
+                let later =
+                    |record: &NodeRecord| record.incarnation > charge.incarnation() || record.state == NodeState::Left;
+                !self.record(&charge.accused()).is_some_and(later)
             }
             Fact::Rollup(rollup) => {
                 let fence = self.fences.get(&rollup.cell).copied().unwrap_or_default();

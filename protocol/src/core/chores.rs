@@ -4,7 +4,7 @@ use super::effects::Effects;
 use super::interface::Event;
 use super::mesh_core::{MeshCore, Phase};
 use crate::defect::{Defect, Defects};
-use crate::fact::{Fact, FactKey, NodeRecord, NodeState};
+use crate::fact::{FactKey, NodeRecord, NodeState};
 use crate::time::Mono;
 use crate::view::MemberState;
 use hedgerow_attest::id::NodeId;
@@ -115,17 +115,6 @@ impl<D: Defects> MeshCore<D> {
     }
 
     pub(super) fn record(&self, node: &NodeId) -> Option<&NodeRecord> {
-        match self.facts.get(&FactKey::Record(*node))?.fact() {
-            Fact::Record(record) => Some(record),
-            Fact::Member(_)
-            | Fact::Accusation(_)
-            | Fact::Genesis(_)
-            | Fact::Rollup(_)
-            | Fact::Policy(..)
-            | Fact::Deployment(_)
-            | Fact::NodeClasses(_)
-            | Fact::Recovery(_)
-            | Fact::Decision(_) => None,
-        }
+        self.facts.get(&FactKey::Record(*node))?.recorded()
     }
 }

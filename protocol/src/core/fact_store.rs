@@ -3,7 +3,7 @@
 
 use super::shelf::{Adoption, Buckets, Shelf, bucket};
 use crate::defect::{Defects, Sound};
-use crate::fact::{Fact, FactKey, Scope, VerifiedFact};
+use crate::fact::{FactKey, Scope, VerifiedFact};
 use crate::placement::Deployment;
 use crate::roster::{CELLS_MAX, Roster};
 use crate::wire::SUMMARY_BUCKETS;
@@ -140,18 +140,7 @@ impl<D: Defects> FactStore<D> {
 
     /// The deployments that publishers want.
     pub(crate) fn deployments(&self) -> impl Iterator<Item = &Deployment> {
-        self.mesh.iter().filter_map(|fact| match fact.fact() {
-            Fact::Deployment(deployment) => Some(deployment),
-            Fact::Member(_)
-            | Fact::Record(_)
-            | Fact::Accusation(_)
-            | Fact::Genesis(_)
-            | Fact::Rollup(_)
-            | Fact::Policy(..)
-            | Fact::NodeClasses(_)
-            | Fact::Recovery(_)
-            | Fact::Decision(_) => None,
-        })
+        self.mesh.iter().filter_map(VerifiedFact::deployed)
     }
 
     /// The last rollup of a cell.

@@ -30,22 +30,9 @@ impl<D: Defects> MeshCore<D> {
 
     /// Any fact that this node knows.
     pub(super) fn known_fact(&self, key: &FactKey) -> Option<&VerifiedFact> {
-        match key {
-            FactKey::Genesis(cell)
-            | FactKey::Configuration(cell, _)
-            | FactKey::Recovery(cell, _)
-            | FactKey::End(cell) => self.roster.charters_of(cell).find(|fact| fact.key() == key),
-            FactKey::Member(_)
-            | FactKey::Policy(_)
-            | FactKey::PolicyChild(..)
-            | FactKey::Record(_)
-            | FactKey::Accusation(_)
-            | FactKey::Deployment(_)
-            | FactKey::NodeClasses
-            | FactKey::Placement(..)
-            | FactKey::Retirement(_)
-            | FactKey::Absorb(..)
-            | FactKey::Rollup(_) => self.facts.get(key),
+        match key.chartered() {
+            Some(cell) => self.roster.charters_of(cell).find(|fact| fact.key() == key),
+            None => self.facts.get(key),
         }
     }
 

@@ -1,7 +1,6 @@
 //! The voters of a cell as facts: a genesis, the decided voter sets since, recoveries, and the end of the cell, each with the
 //! one before it. The register of a cell that came of a split begins with the end of that one.
 
-use super::key::FactKey;
 use super::verified::{Fact, VerifiedFact};
 use crate::id::ConfigEpoch;
 use crate::register::{Configuration, Content, Point, Succession, VerifiedRecovery, Voter};
@@ -68,23 +67,7 @@ impl VerifiedFact {
 
     /// The cell, where the fact is a genesis, a decided voter set, a recovery, or the end of a cell.
     pub(crate) fn chartered(&self) -> Option<&CellId> {
-        match self.key() {
-            FactKey::Genesis(cell)
-            | FactKey::Configuration(cell, _)
-            | FactKey::Recovery(cell, _)
-            | FactKey::End(cell) => Some(cell),
-            FactKey::Member(_)
-            | FactKey::Policy(_)
-            | FactKey::PolicyChild(..)
-            | FactKey::Record(_)
-            | FactKey::Accusation(_)
-            | FactKey::Deployment(_)
-            | FactKey::NodeClasses
-            | FactKey::Placement(..)
-            | FactKey::Retirement(_)
-            | FactKey::Absorb(..)
-            | FactKey::Rollup(_) => None,
-        }
+        self.key().chartered()
     }
 
     /// The voters that the fact gives a cell, and the place after which. A split gives voters to the cells that it makes.
@@ -124,23 +107,6 @@ impl VerifiedFact {
     #[must_use]
     pub fn succession(&self) -> Option<Succession<'_>> {
         self.decided()?.succession()
-    }
-
-    /// The recovery, if it is one.
-    #[must_use]
-    pub fn recovered(&self) -> Option<&VerifiedRecovery> {
-        match self.fact() {
-            Fact::Recovery(recovery) => Some(recovery),
-            Fact::Member(_)
-            | Fact::Record(_)
-            | Fact::Accusation(_)
-            | Fact::Genesis(_)
-            | Fact::Rollup(_)
-            | Fact::Policy(..)
-            | Fact::Deployment(_)
-            | Fact::NodeClasses(_)
-            | Fact::Decision(_) => None,
-        }
     }
 
     /// Whether what the fact says, or what it follows, never counted by that recovery.

@@ -98,12 +98,15 @@ impl FactKey {
         }
     }
 
-    /// Whether signatures of other facts are checked against such a fact.
+    /// The cell of which it is the genesis, a voter set, a recovery, or the end.
     #[must_use]
-    pub fn is_checked_against(&self) -> bool {
+    pub fn chartered(&self) -> Option<&CellId> {
         match self {
-            Self::Member(_) | Self::Genesis(_) | Self::Configuration(..) | Self::End(_) | Self::Recovery(..) => true,
-            Self::Policy(_)
+            Self::Genesis(cell) | Self::Configuration(cell, _) | Self::Recovery(cell, _) | Self::End(cell) => {
+                Some(cell)
+            }
+            Self::Member(_)
+            | Self::Policy(_)
             | Self::PolicyChild(..)
             | Self::Record(_)
             | Self::Accusation(_)
@@ -112,8 +115,14 @@ impl FactKey {
             | Self::Placement(..)
             | Self::Retirement(_)
             | Self::Absorb(..)
-            | Self::Rollup(_) => false,
+            | Self::Rollup(_) => None,
         }
+    }
+
+    /// Whether signatures of other facts are checked against such a fact.
+    #[must_use]
+    pub fn is_checked_against(&self) -> bool {
+        matches!(self, Self::Member(_)) || self.chartered().is_some()
     }
 
     /// The key as stored.

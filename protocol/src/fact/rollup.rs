@@ -101,18 +101,8 @@ impl Deref for VerifiedRollup {
     type Target = Rollup;
 
     fn deref(&self) -> &Rollup {
-        match self.0.fact() {
-            Fact::Rollup(rollup) => rollup,
-            Fact::Member(_)
-            | Fact::Record(_)
-            | Fact::Accusation(_)
-            | Fact::Genesis(_)
-            | Fact::Policy(..)
-            | Fact::Deployment(_)
-            | Fact::NodeClasses(_)
-            | Fact::Recovery(_)
-            | Fact::Decision(_) => unreachable!("made of rollups only"),
-        }
+        let Fact::Rollup(rollup) = self.0.fact() else { unreachable!("made of rollups only") };
+        rollup
     }
 }
 

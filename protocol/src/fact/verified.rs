@@ -154,21 +154,34 @@ impl VerifiedFact {
         &self.0.fact
     }
 
+    /// What the node says of itself, if it is that.
+    #[must_use]
+    pub fn recorded(&self) -> Option<&NodeRecord> {
+        if let Fact::Record(record) = self.fact() { Some(record) } else { None }
+    }
+
+    /// The birth of a cell, if it is one.
+    #[must_use]
+    pub fn founding(&self) -> Option<&Founding> {
+        if let Fact::Genesis(founding) = self.fact() { Some(founding) } else { None }
+    }
+
+    /// What a publisher wants, if it is that.
+    #[must_use]
+    pub fn deployed(&self) -> Option<&Deployment> {
+        if let Fact::Deployment(deployment) = self.fact() { Some(deployment) } else { None }
+    }
+
     /// The decision, if it is one of a register.
     #[must_use]
     pub fn decided(&self) -> Option<&VerifiedDecision> {
-        match self.fact() {
-            Fact::Decision(decision) => Some(decision),
-            Fact::Member(_)
-            | Fact::Record(_)
-            | Fact::Accusation(_)
-            | Fact::Genesis(_)
-            | Fact::Rollup(_)
-            | Fact::Policy(..)
-            | Fact::Deployment(_)
-            | Fact::Recovery(_)
-            | Fact::NodeClasses(_) => None,
-        }
+        if let Fact::Decision(decision) = self.fact() { Some(decision) } else { None }
+    }
+
+    /// The recovery, if it is one.
+    #[must_use]
+    pub fn recovered(&self) -> Option<&VerifiedRecovery> {
+        if let Fact::Recovery(recovery) = self.fact() { Some(recovery) } else { None }
     }
 
     /// The fact to pass on, to be checked again where it arrives.

@@ -4,7 +4,7 @@ mod recoveries;
 
 use crate::charters::{Charters, is_end_of, own_charters};
 use crate::defect::Defects;
-use crate::fact::{Fact, VerifiedFact};
+use crate::fact::{Fact, Founding, VerifiedFact};
 use crate::id::ConfigEpoch;
 use crate::register::{Configuration, Head, Point, Succession, VerifiedRecovery, Waiver};
 use crate::session_id::SessionId;
@@ -111,17 +111,10 @@ impl Roster {
 
     /// Whether [`Self::learn`] would change anything.
     pub(crate) fn is_lesson(&self, fact: &VerifiedFact) -> bool {
-        match fact.fact() {
-            Fact::Member(member) => self.member(&member.node()).is_none_or(|known| member.supersedes(known)),
-            Fact::Record(_)
-            | Fact::Accusation(_)
-            | Fact::Genesis(_)
-            | Fact::Rollup(_)
-            | Fact::Policy(..)
-            | Fact::Deployment(_)
-            | Fact::NodeClasses(_)
-            | Fact::Recovery(_)
-            | Fact::Decision(_) => self.is_news(fact),
+        if let Fact::Member(member) = fact.fact() {
+            self.member(&member.node()).is_none_or(|known| member.supersedes(known))
+        } else {
+            self.is_news(fact)
         }
     }
 
@@ -315,18 +308,7 @@ impl<'a> CellBook<'a> {
     /// The region in which the cell lies.
     #[must_use]
     pub fn region(self) -> &'a Region {
-        match self.genesis().fact() {
-            Fact::Genesis(founding) => founding.region(),
-            Fact::Member(_)
-            | Fact::Record(_)
-            | Fact::Accusation(_)
-            | Fact::Rollup(_)
-            | Fact::Policy(..)
-            | Fact::Deployment(_)
-            | Fact::NodeClasses(_)
-            | Fact::Recovery(_)
-            | Fact::Decision(_) => unreachable!("every chain of voter sets begins with a genesis"),
-        }
+        self.genesis().founding().map(Founding::region).expect("every chain of voter sets begins with a genesis")
     }
 
     /// The cell with which its region began.
