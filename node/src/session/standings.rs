@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hedgerow_attest::id::{CellId, NodeId};
 use hedgerow_crdt::replica::Standing;
-use hedgerow_protocol::name::ClassName;
 use hedgerow_protocol::placement::{Settled, tenure};
 use hedgerow_protocol::session_id::GroupId;
-use hedgerow_protocol::view::{MeshView, PlacementView};
+use hedgerow_protocol::view::MeshView;
 
 /// What each group's task said last.
 pub(super) type Standings = BTreeMap<GroupId, GroupStanding>;
@@ -35,20 +34,13 @@ pub(super) struct Said {
 /// placement is not handed over; of a cell that ended only those have anything that have a task.
 pub(super) fn settled(view: &MeshView, standings: &Standings, running: impl IntoIterator<Item = GroupId>) -> Said {
     let mut groups: BTreeSet<GroupId> = running.into_iter().chain(standings.keys().cloned()).collect();
-    let living = || view.placements.iter().filter(|(cell, _)| !view.lineage.has_ended(cell));
-    for (cell, placement) in living() {
+    for (cell, placement) in view.placements.iter().filter(|(cell, _)| !view.lineage.has_ended(cell)) {
         let former = placement.formers.values().flat_map(|former| &former.groups);
         let held = former.filter(|(_, nodes)| nodes.contains(&view.me)).map(|(row, _)| row);
         groups.extend(held.map(|(class, prefix)| GroupId { cell: *cell, class: class.clone(), prefix: *prefix }));
     }
-    let mut open: BTreeMap<CellId, Vec<(ClassName, u8)>> = BTreeMap::new();
-    for group in groups.into_iter().filter(|group| is_open(view, standings, group)) {
-        open.entry(view.lineage.home(&group)).or_default().push((group.class, group.prefix));
-    }
-    let said = |(cell, placement): (&CellId, &PlacementView)| {
-        (*cell, Settled::but_for(*cell, placement.epoch, open.remove(cell).unwrap_or_default()))
-    };
-    Said { ended: view.lineage.len(), cells: living().map(said).collect() }
+    let open = groups.into_iter().filter(|group| is_open(view, standings, group));
+    Said { ended: view.lineage.len(), cells: Settled::of_living(&view.lineage, &view.placements, open) }
 }
 
 fn is_open(view: &MeshView, standings: &Standings, group: &GroupId) -> bool {

@@ -1,9 +1,11 @@
 //! What a node says of the groups that it holds by former placements: the word on which a placement is retired.
 
+use super::lineage::Lineage;
 use super::policy::CLASSES_MAX;
 use crate::id::PlacementEpoch;
 use crate::name::ClassName;
-use crate::session_id::GROUP_PREFIXES;
+use crate::session_id::{GROUP_PREFIXES, GroupId};
+use crate::view::PlacementView;
 use hedgerow_attest::bounded::bounded_vec;
 use hedgerow_attest::id::CellId;
 use serde::{Deserialize, Serialize};
@@ -43,6 +45,26 @@ impl Settled {
         }
         let open = masks.into_iter().take(CLASSES_MAX).map(|(class, prefixes)| OpenGroups { class, prefixes });
         Self { cell, epoch, open: open.collect() }
+    }
+
+    /// Says so of the last placement of each cell that has not ended, of all groups but these, each in the cell in which it
+    /// lives.
+    #[must_use]
+    pub fn of_living(
+        lineage: &Lineage,
+        placements: &BTreeMap<CellId, PlacementView>,
+        open: impl IntoIterator<Item = GroupId>,
+    ) -> BTreeMap<CellId, Self> {
+        let mut by_home = BTreeMap::<CellId, Vec<(ClassName, u8)>>::new();
+        for group in open {
+            by_home.entry(lineage.home(&group)).or_default().push((group.class, group.prefix));
+        }
+        let living = placements.iter().filter(|(cell, _)| !lineage.has_ended(cell));
+        let said = living.map(|(cell, placement)| {
+            let open = by_home.remove(cell).into_iter().flatten();
+            (*cell, Self::but_for(*cell, placement.epoch, open))
+        });
+        said.collect()
     }
 
     /// Whether everything is handed over.

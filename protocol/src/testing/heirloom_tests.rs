@@ -51,8 +51,7 @@ fn settle_all(cluster: &mut Cluster) {
 fn settle_all_but(cluster: &mut Cluster, but: Option<usize>) {
     for node in (0..6).filter(|node| Some(*node) != but && !cluster.nodes[*node].core.is_gone()).collect::<Vec<_>>() {
         let view = cluster.view(node);
-        for (cell, placement) in view.placements.iter().filter(|(cell, _)| !view.lineage.has_ended(cell)) {
-            let said = Settled::but_for(*cell, placement.epoch, []);
+        for said in Settled::of_living(&view.lineage, &view.placements, []).into_values() {
             cluster.command(node, Command::Settled { said, ended: view.lineage.len() });
         }
     }

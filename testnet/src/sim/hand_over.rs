@@ -2,13 +2,12 @@
 
 use super::sessions::{Sessions, Traffic, is_awake, is_connected};
 use super::world::World;
-use hedgerow_attest::id::{CellId, NodeId};
+use hedgerow_attest::id::NodeId;
 use hedgerow_protocol::core::Command;
 use hedgerow_protocol::defect::Defects;
-use hedgerow_protocol::name::ClassName;
-use hedgerow_protocol::placement::Settled;
+use hedgerow_protocol::placement::{DataClass, Settled};
 use hedgerow_protocol::session_id::GroupId;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 impl<D: Defects> Sessions<D> {
     /// Everybody tells its core what is not handed over, cell by cell.
@@ -18,19 +17,12 @@ impl<D: Defects> Sessions<D> {
                 continue;
             }
             let known = &self.followers[node as usize].known;
-            let mut open: BTreeMap<CellId, Vec<(ClassName, u8)>> = BTreeMap::new();
             let groups = if traffic == Traffic::None { Vec::new() } else { self.groups(world.node(node).region) };
-            for (group, class) in groups {
-                if self.is_open(world, node, &group, class.write_quorum) {
-                    open.entry(known.lineage.home(&group)).or_default().push((group.class, group.prefix));
-                }
-            }
-            let living = known.placements.iter().filter(|(cell, _)| !known.lineage.has_ended(cell));
-            let said = living.map(|(cell, placement)| {
-                Settled::but_for(*cell, placement.epoch, open.remove(cell).unwrap_or_default())
-            });
+            let is_open = |(group, class): &(GroupId, DataClass)| self.is_open(world, node, group, class.write_quorum);
+            let open = groups.into_iter().filter(is_open).map(|(group, _)| group);
+            let said = Settled::of_living(&known.lineage, &known.placements, open);
             let (run, ended) = (world.node(node).run, known.lineage.len());
-            for said in said.collect::<Vec<_>>() {
+            for said in said.into_values() {
                 let last = self.followers[node as usize].said.insert(said.cell, (run, said.clone()));
                 if last.is_none_or(|last| last != (run, said.clone())) {
                     world.command(node, Command::Settled { said, ended });
