@@ -182,7 +182,7 @@ impl<E: DocEngine> Replica<E> {
         }
         let has = |origin: &_| peer.held.get(origin).copied().unwrap_or(Lsn(0));
         // Whoever follows an earlier placement has to say again what it holds when it follows this one.
-        let lags = self.placement.as_ref().is_some_and(|placement| peer.placement < placement.epoch);
+        let lags = peer.lags(self.placement.as_ref());
         let here = self.log.durable_reach();
         if tells && (exceeds(here, has) || lags && !here.is_empty()) {
             if !peer.nudge.is_armed() {

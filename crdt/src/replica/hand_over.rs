@@ -41,7 +41,7 @@ impl<E: DocEngine> Replica<E> {
     fn has_all(&self, node: &NodeId) -> bool {
         let here = self.log.durable_reach();
         let Some(peer) = self.peers.get(node) else { return *node == self.config.me || here.is_empty() };
-        if self.placement.as_ref().is_some_and(|placement| peer.placement < placement.epoch) && !here.is_empty() {
+        if peer.lags(self.placement.as_ref()) && !here.is_empty() {
             return false;
         }
         !exceeds(here, |origin| peer.held.get(origin).copied().unwrap_or(Lsn(0)))

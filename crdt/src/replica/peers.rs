@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use hedgerow_attest::id::NodeId;
-use hedgerow_protocol::{id::PlacementEpoch, time::Mono};
+use hedgerow_protocol::{id::PlacementEpoch, placement::ReplicaSet, time::Mono};
 
 use crate::{
     frame::{Lsn, Origin},
@@ -30,6 +30,12 @@ pub(crate) struct Peer {
 pub(crate) type Peers = BTreeMap<NodeId, Peer>;
 
 impl Peer {
+    /// Whether it follows an earlier placement than that: what it says it holds does not count yet, since by an earlier one it
+    /// may hand over to this replica.
+    pub(crate) fn lags(&self, placement: Option<&ReplicaSet>) -> bool {
+        placement.is_some_and(|placement| self.placement < placement.epoch)
+    }
+
     /// Takes in which placement the peer follows. Whatever it held by an earlier one it may have dropped meanwhile.
     pub(crate) fn follows(&mut self, placement: PlacementEpoch) {
         if placement > self.placement {
