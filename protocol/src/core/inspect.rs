@@ -155,7 +155,7 @@ impl<D: Defects> MeshCore<D> {
     /// Whether it left with something that nobody took over in the time for which it waits.
     #[must_use]
     pub fn has_left_unrelieved(&self) -> bool {
-        self.is_gone() && self.own.unrelieved
+        self.is_gone() && self.own.left_with.is_some_and(|needed| needed.is_needed())
     }
 
     /// Where this node lies in the network, as it tells others.

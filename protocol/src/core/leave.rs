@@ -30,9 +30,9 @@ impl<D: Defects> MeshCore<D> {
             leaving.commands.push(id);
             return;
         }
-        if !self.needed().is_needed() {
-            self.own.waiting.push(id);
-            return self.intend(fx, NodeState::Left);
+        let needed = self.needed();
+        if !needed.is_needed() || self.own.left_with.is_some() {
+            return self.depart(fx, needed, vec![id]);
         }
         fx.sometimes("a node that leaves waited until it was voted out and had handed over");
         self.own.leaving = Some(Leaving { until: fx.now + LEAVE_PATIENCE, commands: vec![id] });
@@ -41,17 +41,24 @@ impl<D: Defects> MeshCore<D> {
 
     /// Leaves as soon as nobody needs it any more, or when it has waited for long enough.
     pub(super) fn leave_on(&mut self, fx: &mut Effects<'_>) {
-        let needed = self.needed().is_needed();
-        if let Some(leaving) = self.own.leaving.take_if(|leaving| !needed || fx.now >= leaving.until) {
-            self.own.unrelieved = needed;
-            self.own.waiting.extend(leaving.commands);
-            self.intend(fx, NodeState::Left);
+        let needed = self.needed();
+        if let Some(leaving) = self.own.leaving.take_if(|leaving| !needed.is_needed() || fx.now >= leaving.until) {
+            self.depart(fx, needed, leaving.commands);
         }
     }
 
-    /// What this node is needed for: to vote in a cell in which somebody else could vote, or is about to come that could, or to
+    fn depart(&mut self, fx: &mut Effects<'_>, needed: Needed, commands: Vec<u64>) {
+        self.own.left_with = Some(needed);
+        self.own.waiting.extend(commands);
+        self.intend(fx, NodeState::Left);
+    }
+
+    /// What this node is needed for, or was when it left: what comes after that it cannot hand over. To vote in a cell in which somebody else could vote, or is about to come that could, or to
     /// hold what somebody else could hold, reached or not: whoever is cut off cannot tell whether the others are gone.
     pub(super) fn needed(&self) -> Needed {
+        if let Some(needed) = self.own.left_with {
+            return needed;
+        }
         let me = self.config.me;
         let votes = self.cell.voters().is_some_and(|voters| voters.has(&me));
         let may_hold = |member: &Member| {

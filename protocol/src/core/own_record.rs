@@ -12,6 +12,7 @@ use crate::fact::{
 };
 use crate::id::{Incarnation, Token};
 use crate::time::{Mono, Wall};
+use crate::view::Needed;
 use crate::wire::{Load, VerifiedExchange, VerifiedMessage};
 use hedgerow_attest::id::{CellId, NodeId};
 use std::collections::BTreeSet;
@@ -50,8 +51,8 @@ pub(super) struct OwnRecord {
     departure: Option<Token>,
     /// It is to leave, and waits until it is voted out.
     pub(super) leaving: Option<super::leave::Leaving>,
-    /// It left because it had waited for long enough, with something that nobody took over.
-    pub(super) unrelieved: bool,
+    /// What it was needed for when it left: more than nothing where it had waited for long enough.
+    pub(super) left_with: Option<Needed>,
 }
 
 impl Default for OwnRecord {
@@ -71,7 +72,7 @@ impl Default for OwnRecord {
             announced: Vec::new(),
             departure: None,
             leaving: None,
-            unrelieved: false,
+            left_with: None,
         }
     }
 }

@@ -215,6 +215,8 @@ impl<D: Defects> MeshCore<D> {
         if knew_all && self.placements.contains_key(&cell) && self.retiring.own.get(&cell) != Some(&settled) {
             self.retiring.own.insert(cell, settled);
             self.retiring.told.remove(&cell);
+            // What a view says of a departure rests on it.
+            self.touch();
             self.tell_settled(fx);
         }
     }

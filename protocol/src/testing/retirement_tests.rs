@@ -2,13 +2,13 @@
 
 use super::cluster::{Cluster, S};
 use super::scenario::class;
-use crate::core::Command;
-use crate::fact::NodeState;
+use crate::core::{Command, Input};
+use crate::fact::{NodeState, VerifiedFact};
 use crate::id::PlacementEpoch;
 use crate::name::ClassName;
 use crate::placement::{ReplicaSet, Settled, group_set};
 use crate::session_id::{GROUP_PREFIXES, GroupId};
-use crate::view::PlacementView;
+use crate::view::{Needed, PlacementView};
 use hedgerow_attest::id::{CellId, NodeId};
 use std::collections::BTreeSet;
 
@@ -190,6 +190,18 @@ fn a_replica_that_leaves_for_good_hands_over_first() {
     assert_eq!(said(&cluster), Some(NodeState::Draining), "not all of it");
     settle(&mut cluster, leaver, cell, &[]);
     cluster.run_until_holds(5 * S, "it has left", |c| said(c) == Some(NodeState::Left));
+    assert_eq!(cluster.view(leaver).needed, Needed::default());
+    // What is decided without it is none of its business any more.
+    let policy = cluster.policy(2, vec![class("cart", 2, 2, &[])]);
+    cluster.step(leaver, Input::Fact(Box::new(policy.clone())));
+    let last = placement(&cluster, leaver, &cell).epoch;
+    cluster.announce(0, policy);
+    cluster.run_until_holds(10 * S, "a placement follows", |c| placement(c, 0, &cell).epoch > last);
+    let (next, _) = cluster.nodes[0].core.decided_placement().expect("it was decided");
+    let next = VerifiedFact::decision(next, cluster.nodes[leaver].core.roster());
+    cluster.step(leaver, Input::Fact(Box::new(next)));
+    assert!(placement(&cluster, leaver, &cell).epoch > last);
+    assert_eq!(cluster.view(leaver).needed, Needed::default());
 }
 
 #[test]
