@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::{StreamExt as _, stream};
@@ -15,11 +15,12 @@ use hedgerow_protocol::view::MeshView;
 use serde::{Deserialize, Serialize};
 
 use crate::net::{Net, Protocol};
+use crate::observe::chain;
 
 /// The name of the question on the rpc lane. Its body is a cell.
 pub const SIZES_PROTOCOL: Protocol = Protocol::new("group-sizes/1");
 
-/// A plan is for people: who does not answer by then is left out of it.
+/// A plan is for people: who does not answer by then, of all that are asked, is left out of it.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Nodes that are asked at a time.
 const ASKED_AT_ONCE: usize = 16;
@@ -70,9 +71,9 @@ pub(super) fn encode(rows: GroupBytes) -> Bytes {
     Bytes::from(postcard::to_stdvec(&Answer { rows }).expect("postcard writes rows into memory"))
 }
 
-fn decode(body: &[u8]) -> Option<GroupBytes> {
-    let Answer { rows } = postcard::from_bytes(body).ok()?;
-    Some(rows.into_iter().map(|(class, prefix, bytes)| ((class, prefix), bytes)).collect())
+fn decode(body: &[u8]) -> Result<GroupBytes, postcard::Error> {
+    let Answer { rows } = postcard::from_bytes(body)?;
+    Ok(rows.into_iter().map(|(class, prefix, bytes)| ((class, prefix), bytes)).collect())
 }
 
 /// What the holders of a cell's groups say, `own` for this node. A group of which no holder answered is not among them; of
@@ -80,13 +81,18 @@ fn decode(body: &[u8]) -> Option<GroupBytes> {
 pub(super) async fn ask(net: &Net, view: &MeshView, cell: CellId, own: GroupBytes) -> GroupBytes {
     let Some(placement) = view.placements.get(&cell) else { return own };
     let holders: BTreeSet<NodeId> = placement.groups.values().flatten().copied().collect();
+    let until = Instant::now() + PATIENCE;
     let answer = async |node: NodeId| {
         if node == view.me {
             return (node, Some(own.clone()));
         }
         let body = Bytes::copy_from_slice(cell.as_bytes());
-        let answer = net.request(node, SIZES_PROTOCOL, body, PATIENCE).await;
-        (node, answer.ok().and_then(|body| decode(&body)))
+        let patience = until.saturating_duration_since(Instant::now());
+        let said = match net.request(node, SIZES_PROTOCOL, body, patience).await {
+            Ok(body) => decode(&body).map_err(|error| chain(&error)),
+            Err(error) => Err(chain(&error)),
+        };
+        (node, said.inspect_err(|error| tracing::debug!(%node, error, "a holder did not say how much it has")).ok())
     };
     let answers: Vec<_> = stream::iter(holders).map(answer).buffer_unordered(ASKED_AT_ONCE).collect().await;
     let mut rows = GroupBytes::new();
@@ -116,7 +122,7 @@ mod tests {
         sizes.add(&group(CELL, 4), 5);
         let expected = GroupBytes::from([((cart(), 3), 127), ((cart(), 4), 5)]);
         assert_eq!(sizes.of_cell(&seen.lineage, &CELL), expected);
-        assert_eq!(decode(&encode(expected.clone())), Some(expected));
+        assert_eq!(decode(&encode(expected.clone())), Ok(expected));
         sizes.forget(&group(CELL, 4));
         assert_eq!(sizes.of_cell(&seen.lineage, &CELL), GroupBytes::from([((cart(), 3), 127)]));
         assert_eq!(sizes.of_cell(&seen.lineage, &OLD), GroupBytes::new());
@@ -125,7 +131,7 @@ mod tests {
     #[test]
     fn an_answer_that_claims_too_many_rows_is_none() {
         let many = Answer { rows: vec![(cart(), 0, 1); ROWS_MAX + 1] };
-        assert_eq!(decode(&postcard::to_stdvec(&many).unwrap()), None);
-        assert_eq!(decode(&[0xff; 9]), None);
+        assert_eq!(decode(&postcard::to_stdvec(&many).unwrap()), Err(postcard::Error::SerdeDeCustom));
+        assert!(decode(&[0xff; 9]).is_err());
     }
 }
