@@ -30,6 +30,8 @@ pub(super) enum Phase {
         since: Instant,
         /// When it was done.
         at: Instant,
+        /// Whether somebody who asked was told.
+        told: bool,
     },
     /// The core could not.
     Failed(Arc<CommandError>),
@@ -68,10 +70,27 @@ impl Departure {
 
     /// Resolves once the node has left.
     pub async fn done(&self) {
+        self.reached(|phase| matches!(phase, Phase::Left { .. })).await;
+    }
+
+    /// Resolves once somebody was told that the node has left.
+    pub async fn heard(&self) {
+        self.reached(|phase| matches!(phase, Phase::Left { told: true, .. })).await;
+    }
+
+    /// Somebody is told how far it is.
+    pub(super) fn tell(&self) -> Phase {
+        self.0.send_if_modified(|phase| match phase {
+            Phase::Left { told, .. } => !std::mem::replace(told, true),
+            Phase::Stays | Phase::Leaves { .. } | Phase::Failed(_) => false,
+        });
+        self.phase()
+    }
+
+    async fn reached(&self, is_it: impl FnMut(&Phase) -> bool) {
         let mut phases = self.0.subscribe();
         // The sender lives as long as this value.
-        let left = phases.wait_for(|phase| matches!(phase, Phase::Left { .. })).await;
-        drop(left);
+        drop(phases.wait_for(is_it).await);
     }
 
     /// Has the core leave whenever it is asked for, until the node stops.
@@ -95,7 +114,7 @@ impl Departure {
                 outcome = core.command(Command::Leave) => outcome,
             };
             self.0.send_replace(match outcome {
-                Ok(()) => Phase::Left { since, at: Instant::now() },
+                Ok(()) => Phase::Left { since, at: Instant::now(), told: false },
                 Err(error) => Phase::Failed(Arc::new(error)),
             });
         }

@@ -20,8 +20,8 @@ pub(super) async fn run(
     while report.state == DepartureState::Leaving {
         let waits = waits_for(&report);
         if told.as_ref() != Some(&waits) {
-            let patience = report.gives_up_in_ms.unwrap_or_default() / 1000;
-            tell(&format!("leaving: {waits}; goes in {patience} s in any case, also if this command is interrupted"));
+            let limit = report.gives_up_in_ms.map(|ms| format!("; goes in {} s in any case", ms / 1000));
+            tell(&format!("leaving: {waits}{}, also if this command is interrupted", limit.unwrap_or_default()));
             told = Some(waits);
         }
         tokio::time::sleep(LOOK_EVERY).await;

@@ -16,4 +16,4 @@ pub use logs::{LogError, start_logs};
 pub use power::energy;
 pub use process::{MemoryError, ProcessStatus, rss_bytes};
 pub use spare::free_memory_mib;
-pub use told::{chain, milliseconds};
+pub use told::{chain, milliseconds, whole_milliseconds};

@@ -1,7 +1,7 @@
 //! What this process is and takes.
 
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde::Serialize;
 
@@ -36,7 +36,7 @@ impl ProcessStatus {
         Self {
             version: env!("CARGO_PKG_VERSION"),
             pid: std::process::id(),
-            uptime_ms: milliseconds(started.elapsed()),
+            uptime_ms: super::told::whole_milliseconds(started.elapsed()),
             memory_rss_bytes: memory_rss_bytes.ok(),
         }
     }
@@ -52,10 +52,6 @@ fn rss_in(status: &str) -> Option<u64> {
     let value = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kibibytes: u64 = value.trim().strip_suffix(" kB")?.trim().parse().ok()?;
     kibibytes.checked_mul(1024)
-}
-
-fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 const STATUS_FILE: &str = "/proc/self/status";

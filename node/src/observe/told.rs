@@ -1,5 +1,7 @@
 //! Small things in the form in which people read them.
 
+use std::time::Duration;
+
 /// An error with its causes in one line.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -15,6 +17,11 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 /// Microseconds as milliseconds; exact up to an hour, which no round trip reaches.
 pub fn milliseconds(us: u64) -> f64 {
     f64::from(u32::try_from(us).unwrap_or(u32::MAX)) / 1_000.0
+}
+
+/// Whole milliseconds.
+pub fn whole_milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

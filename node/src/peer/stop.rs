@@ -11,13 +11,15 @@ use super::start::Peer;
 use crate::observe::chain;
 
 impl Peer {
-    /// Resolves when the node has left its mesh for good and whoever asked for it has had the time to hear of it. The node is of
-    /// no use then.
+    /// Resolves when the node has left its mesh for good and somebody was told so, or nobody asked for a while. The node is of no
+    /// use then.
     pub fn left(&self) -> impl Future<Output = ()> + use<> {
         let departure = self.state.departure.clone();
         async move {
             departure.done().await;
-            tokio::time::sleep(LAST_ANSWERS).await;
+            if tokio::time::timeout(LAST_ANSWERS, departure.heard()).await.is_err() {
+                tracing::debug!("nobody asked how the departure went");
+            }
         }
     }
 
@@ -86,5 +88,5 @@ const REQUESTS_PATIENCE: Duration = Duration::from_secs(2);
 const ROOMS_PATIENCE: Duration = Duration::from_secs(2);
 /// What the announcement of a stop may take; a command is answered in well under it.
 const STOP_PATIENCE: Duration = Duration::from_secs(1);
-/// How long a node that left goes on answering its operator, who asks several times a second how far it is.
+/// How long a node that left waits for its operator to ask, who does so several times a second.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);

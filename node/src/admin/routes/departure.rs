@@ -16,7 +16,7 @@ use crate::admin::departure::Phase;
 use crate::admin::state::AdminState;
 use crate::admin::wire::{DepartureReport, DepartureRequest, DepartureState};
 use crate::api::Problem;
-use crate::observe::chain;
+use crate::observe::{chain, whole_milliseconds};
 
 /// How far it is.
 pub(in crate::admin) async fn show(State(state): State<AdminState>) -> Json<DepartureReport> {
@@ -72,10 +72,7 @@ fn others(view: &MeshView) -> usize {
 
 /// The classes of which this node is to hold a group.
 fn classes_held(view: &MeshView) -> impl Iterator<Item = &DataClass> {
-    let placement = view.cell.and_then(|cell| view.placements.get(&cell));
-    let groups = placement.into_iter().flat_map(|placement| &placement.groups);
-    let held: BTreeSet<&ClassName> =
-        groups.filter(|(_, holders)| holders.contains(&view.me)).map(|((class, _), _)| class).collect();
+    let held: BTreeSet<&ClassName> = rows_held(view).map(|(class, _)| class).collect();
     let classes = view.policy.iter().flat_map(|policy| &policy.classes);
     classes.filter(move |class| held.contains(&class.name))
 }
@@ -90,11 +87,11 @@ fn what_is_lost(view: &MeshView) -> &'static str {
 
 fn report(state: &AdminState) -> DepartureReport {
     let view = state.api.core.view();
-    let phase = state.departure.phase();
+    let phase = state.departure.tell();
     let (told, waited) = match &phase {
         Phase::Stays => (DepartureState::Staying, Duration::ZERO),
         Phase::Leaves { since } => (DepartureState::Leaving, since.elapsed()),
-        Phase::Left { since, at } => (DepartureState::Left, at.duration_since(*since)),
+        Phase::Left { since, at, .. } => (DepartureState::Left, at.duration_since(*since)),
         Phase::Failed(_) => (DepartureState::Failed, Duration::ZERO),
     };
     let error = match &phase {
@@ -105,24 +102,23 @@ fn report(state: &AdminState) -> DepartureReport {
         node: view.me.to_string(),
         state: told,
         votes: view.needed.votes != Need::None,
-        groups_held: count(groups_held(&view)),
+        groups_held: count(rows_held(&view).count()),
         groups_open: count(state.api.sessions.open_groups()),
         is_relieved: view.needed == Needed::default(),
-        waited_ms: millis(waited),
-        gives_up_in_ms: (told == DepartureState::Leaving).then(|| millis(LEAVE_PATIENCE.saturating_sub(waited))),
+        waited_ms: whole_milliseconds(waited),
+        gives_up_in_ms: (told == DepartureState::Leaving)
+            .then(|| whole_milliseconds(LEAVE_PATIENCE.saturating_sub(waited))),
         error,
     }
 }
 
-fn groups_held(view: &MeshView) -> usize {
+/// The groups that the placement in force has this node hold.
+fn rows_held(view: &MeshView) -> impl Iterator<Item = &(ClassName, u8)> {
     let placement = view.cell.and_then(|cell| view.placements.get(&cell));
-    placement.map_or(0, |placement| placement.groups.values().filter(|holders| holders.contains(&view.me)).count())
+    let groups = placement.into_iter().flat_map(|placement| &placement.groups);
+    groups.filter(|(_, holders)| holders.contains(&view.me)).map(|(row, _)| row)
 }
 
 fn count(number: usize) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
