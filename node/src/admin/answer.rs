@@ -101,18 +101,24 @@ pub enum ClientError {
 }
 
 impl Answer {
+    /// The body where the status is a success, else the refusal.
+    pub fn body_or_refusal(&self, operation: &'static str) -> Result<&Bytes, ClientError> {
+        if (200..300).contains(&self.status) {
+            return Ok(&self.body);
+        }
+        let Problem { title, detail, remedy } = Problem::read(&self.body);
+        let detail = match (title.as_str(), detail.as_str()) {
+            ("", "") => format!("the node answered {} without a reason", self.status),
+            ("", text) | (text, "") => text.to_owned(),
+            (title, detail) => format!("{title}: {detail}"),
+        };
+        Err(ClientError::Refused { operation, status: self.status, detail, remedy })
+    }
+
     /// The body as `T` where the status is a success, else the refusal; an empty body reads as `null`.
     pub fn json_or_refusal<T: DeserializeOwned>(&self, operation: &'static str) -> Result<T, ClientError> {
-        if !(200..300).contains(&self.status) {
-            let Problem { title, detail, remedy } = Problem::read(&self.body);
-            let detail = match (title.as_str(), detail.as_str()) {
-                ("", "") => format!("the node answered {} without a reason", self.status),
-                ("", text) | (text, "") => text.to_owned(),
-                (title, detail) => format!("{title}: {detail}"),
-            };
-            return Err(ClientError::Refused { operation, status: self.status, detail, remedy });
-        }
-        let body: &[u8] = if self.body.is_empty() { b"null" } else { &self.body };
+        let body = self.body_or_refusal(operation)?;
+        let body: &[u8] = if body.is_empty() { b"null" } else { body };
         serde_json::from_slice(body).map_err(|source| ClientError::BadAnswer { operation, source })
     }
 

@@ -4,7 +4,6 @@ use std::path::Path;
 
 use hedgerow_attest::digest::Sha256Digest;
 use hedgerow_attest::endorsed::Endorsed;
-use hedgerow_attest::key::SecretKey;
 use hedgerow_attest::name::NodeClass;
 use hedgerow_attest::region::Region;
 use hedgerow_attest::secretfile::SecretPurpose;
@@ -19,10 +18,10 @@ use hyper::Method;
 use super::arguments::ApplyArguments;
 use super::declare::{Proposal, differences, propose};
 use super::failure::{CliError, Exit};
+use super::key::SigningKey;
 use super::output::{OutputFormat, line, print};
 use crate::admin::AdminClient;
 use crate::admin::wire::{DataClassRow, NodeClassShare, PolicyAccepted};
-use crate::identity::load_secrets;
 use crate::store::Layout;
 
 /// Puts a file into force, unless it is already.
@@ -44,7 +43,7 @@ pub(super) async fn run(
         line(&differences(&changes))?;
         return Ok(Exit::Ok);
     }
-    let key = policy_key(data, arguments)?;
+    let key = POLICY_KEY.load(arguments.key.as_deref(), Layout::new(data).policy_key())?;
     let mut report = vec![differences(&changes)];
     for what in to_sign {
         let (path, fact) = match what {
@@ -119,13 +118,11 @@ fn class(row: &DataClassRow) -> anyhow::Result<DataClass> {
     })
 }
 
-fn policy_key(data: &Path, arguments: &ApplyArguments) -> Result<SecretKey, CliError> {
-    let path = arguments.key.clone().unwrap_or_else(|| Layout::new(data).policy_key());
-    let remedy = "name a policy key with --key FILE; the node that founded the mesh has policy.key in its data folder";
-    let secrets = load_secrets(&path).map_err(|error| CliError::Own { cause: error.into(), remedy: Some(remedy) })?;
-    let without = |error| CliError::local("load the policy key", error, Some(remedy.to_owned()));
-    secrets.key(SecretPurpose::Policy).map_err(without)
-}
+const POLICY_KEY: SigningKey = SigningKey {
+    purpose: SecretPurpose::Policy,
+    operation: "load the policy key",
+    remedy: "name a policy key with --key FILE; the node that founded the mesh has policy.key in its data folder",
+};
 
 #[cfg(test)]
 mod tests {

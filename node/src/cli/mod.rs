@@ -14,6 +14,7 @@ mod infer;
 mod init;
 mod invite;
 mod join;
+mod key;
 mod leave;
 mod manifest;
 mod members;

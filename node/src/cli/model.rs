@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use data_encoding::BASE64;
 use hedgerow_attest::endorsed::Endorsed;
-use hedgerow_attest::key::SecretKey;
 use hedgerow_attest::region::Region;
 use hedgerow_attest::secretfile::SecretPurpose;
 use hedgerow_inference::artifact::{Artifact, Bundle, pack};
@@ -18,10 +17,10 @@ use hyper::Method;
 
 use super::arguments::PushArguments;
 use super::failure::{CliError, Exit};
+use super::key::SigningKey;
 use super::output::{OutputFormat, columns, counted, print};
 use crate::admin::wire::{ModelDetail, ModelPushed, ModelRow, ModelVerified, Size};
 use crate::admin::{AdminClient, DEPLOYMENT_HEADER};
-use crate::identity::load_secrets;
 use crate::observe::wall;
 use crate::store::Layout;
 
@@ -38,7 +37,7 @@ pub(super) async fn push(
     format: OutputFormat,
 ) -> Result<Exit, CliError> {
     let artifact = make_artifact(arguments)?;
-    let publisher = publisher_key(data, arguments)?;
+    let publisher = PUBLISHER_KEY.load(arguments.key.as_deref(), Layout::new(data).publisher_key())?;
     let envelope = statement(&artifact.manifest).sign(&[&publisher]);
     let deployment = deployment(&artifact, arguments)?;
     let fact = SignedFact::Deployment(Endorsed::sign(&deployment, &[&publisher])).to_bytes();
@@ -98,14 +97,11 @@ fn default_name(path: &Path) -> String {
     }
 }
 
-fn publisher_key(data: &Path, arguments: &PushArguments) -> Result<SecretKey, CliError> {
-    let path = arguments.key.clone().unwrap_or_else(|| Layout::new(data).publisher_key());
-    let remedy =
-        "name a publisher's key with --key FILE; the node that founded the mesh has publisher.key in its data folder";
-    let secrets = load_secrets(&path).map_err(|error| CliError::Own { cause: error.into(), remedy: Some(remedy) })?;
-    let without = |error| CliError::local("load the publisher's key", error, Some(remedy.to_owned()));
-    secrets.key(SecretPurpose::Publisher).map_err(without)
-}
+const PUBLISHER_KEY: SigningKey = SigningKey {
+    purpose: SecretPurpose::Publisher,
+    operation: "load the publisher's key",
+    remedy: "name a publisher's key with --key FILE; the node that founded the mesh has publisher.key in its data folder",
+};
 
 /// The wall clock in seconds counts the revisions, so that a later push holds whoever made it.
 fn deployment(artifact: &Artifact, arguments: &PushArguments) -> Result<Deployment, CliError> {

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use hedgerow_attest::endorsed::Endorsed;
-use hedgerow_attest::key::SecretKey;
 use hedgerow_attest::secretfile::SecretPurpose;
 use hedgerow_protocol::fact::{FACT_MAX, SignedFact};
 use hedgerow_protocol::register::Recovery;
@@ -11,10 +10,10 @@ use hyper::Method;
 
 use super::arguments::RecoverArguments;
 use super::failure::{CliError, Exit};
+use super::key::SigningKey;
 use super::output::{OutputFormat, counted, print, short};
 use crate::admin::wire::RecoveryReport;
 use crate::admin::{AdminClient, ClientError};
-use crate::identity::load_secrets;
 use crate::store::{Layout, file};
 
 /// Shows what is to be signed; signs it; writes it to a file or has the mesh go by it.
@@ -29,7 +28,7 @@ pub(super) async fn run(
         None => draft(client).await?,
     };
     if arguments.sign {
-        let signed = statement.endorse(&operator_key(data, arguments)?);
+        let signed = statement.endorse(&OPERATOR_KEY.load(arguments.key.as_deref(), Layout::new(data).operator_key())?);
         statement = signed.ok_or(CliError::Usage {
             what: "the statement carries as many signatures as it may".to_owned(),
             remedy: "hand it to a node with `hedgerow recover FILE --submit`",
@@ -45,23 +44,29 @@ pub(super) async fn run(
             (seen, format!("written to {}; another operator signs it with `{next}`", path.display()))
         }
         None if arguments.sign || arguments.submit => (submit(client, fact).await?, "the mesh goes by it".to_owned()),
-        None => (seen, "nothing was signed or changed; `hedgerow recover --sign` has the mesh go by it".to_owned()),
+        None => (seen, format!("nothing was signed or changed; {}", next_step(arguments.file.as_deref()))),
     };
     print(format, &report, |report, wide| format!("{}\n{outcome}", told(report, wide)))?;
     Ok(Exit::Ok)
 }
 
-async fn draft(client: &AdminClient) -> Result<Endorsed<Recovery>, CliError> {
-    let answer = client.exchange(Method::GET, "/admin/v1/recovery", &[], Vec::new()).await?;
-    if !(200..300).contains(&answer.status) {
-        return Err(answer.json_or_refusal::<()>("draft a recovery").err().map_or_else(unreadable, CliError::Node));
-    }
-    recovery(&answer.body).ok_or_else(unreadable)
+/// A draft is made afresh; a file has the signatures of others.
+fn next_step(file: Option<&Path>) -> String {
+    file.map_or_else(
+        || "`hedgerow recover --sign` has the mesh go by it".to_owned(),
+        |path| {
+            let command = format!("hedgerow recover {}", path.display());
+            format!("`{command} --sign` adds a signature and has the mesh go by it, `{command} --submit` as it is")
+        },
+    )
 }
 
-fn unreadable() -> CliError {
-    let remedy = "run the command of the same release as the node";
-    CliError::local("read the node's draft", anyhow::anyhow!("it is no recovery"), Some(remedy.to_owned()))
+async fn draft(client: &AdminClient) -> Result<Endorsed<Recovery>, CliError> {
+    let answer = client.exchange(Method::GET, "/admin/v1/recovery", &[], Vec::new()).await?;
+    recovery(answer.body_or_refusal("draft a recovery")?).ok_or_else(|| {
+        let remedy = "run the command of the same release as the node";
+        CliError::local("read the node's draft", anyhow::anyhow!("it is no recovery"), Some(remedy.to_owned()))
+    })
 }
 
 async fn submit(client: &AdminClient, fact: Vec<u8>) -> Result<RecoveryReport, ClientError> {
@@ -93,14 +98,11 @@ fn write(path: &PathBuf, bytes: &[u8]) -> Result<(), CliError> {
     })
 }
 
-fn operator_key(data: &Path, arguments: &RecoverArguments) -> Result<SecretKey, CliError> {
-    let path = arguments.key.clone().unwrap_or_else(|| Layout::new(data).operator_key());
-    let remedy =
-        "name an operator's key with --key FILE; the node that founded the mesh has operator.key in its data folder";
-    let secrets = load_secrets(&path).map_err(|error| CliError::Own { cause: error.into(), remedy: Some(remedy) })?;
-    let without = |error| CliError::local("load the operator's key", error, Some(remedy.to_owned()));
-    secrets.key(SecretPurpose::Operator).map_err(without)
-}
+const OPERATOR_KEY: SigningKey = SigningKey {
+    purpose: SecretPurpose::Operator,
+    operation: "load the operator's key",
+    remedy: "name an operator's key with --key FILE; the node that founded the mesh has operator.key in its data folder",
+};
 
 fn told(report: &RecoveryReport, wide: bool) -> String {
     let name = |id: &String| if wide { id.clone() } else { short(id) };
@@ -138,6 +140,16 @@ mod tests {
              generation  1, after slot 7 of generation 0; what others know beyond it never counted\n\
              voters      one-of-t, two (quorum 2)\n\
              signed by   1 operator"
+        );
+    }
+
+    #[test]
+    fn the_next_step_keeps_the_signatures_of_a_file() {
+        assert_eq!(next_step(None), "`hedgerow recover --sign` has the mesh go by it");
+        assert_eq!(
+            next_step(Some(Path::new("signed.bin"))),
+            "`hedgerow recover signed.bin --sign` adds a signature and has the mesh go by it, \
+             `hedgerow recover signed.bin --submit` as it is"
         );
     }
 
