@@ -10,6 +10,20 @@ pub(super) mod policy;
 pub(super) mod recovery;
 pub(super) mod status;
 
+use axum::http::StatusCode;
+
+use crate::api::Problem;
+use crate::core::CommandError;
+
 pub use invites::write_ticket;
 pub use models::DEPLOYMENT_HEADER;
 pub use ping::PING_PROTOCOL;
+
+/// Why the core did not do what an operator asked; `refused` names a refusal.
+fn not_obeyed(refused: &'static str, error: &CommandError) -> Problem {
+    match error {
+        CommandError::Refused(_) => Problem::because(StatusCode::CONFLICT, refused, error),
+        CommandError::Stopping => Problem::because(StatusCode::SERVICE_UNAVAILABLE, "stopping", error),
+        CommandError::Storage => Problem::because(StatusCode::SERVICE_UNAVAILABLE, "storage", error),
+    }
+}

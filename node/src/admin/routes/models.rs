@@ -14,7 +14,6 @@ use hedgerow_protocol::view::DeploymentView;
 use crate::admin::state::AdminState;
 use crate::admin::wire::{ModelDetail, ModelPushed, ModelRow, ModelVerified, Publisher};
 use crate::api::{Problem, published};
-use crate::core::CommandError;
 use crate::exec::LibraryError;
 use crate::observe::{chain, wall};
 
@@ -42,7 +41,12 @@ pub(in crate::admin) async fn push(
             "the deployment names another artifact",
         ));
     }
-    state.api.core.command(Command::Announce(Box::new(fact))).await.map_err(|error| not_announced(&error))?;
+    state
+        .api
+        .core
+        .command(Command::Announce(Box::new(fact)))
+        .await
+        .map_err(|error| super::not_obeyed("deployment-refused", &error))?;
     Ok(Json(ModelPushed {
         name: deployment.model.to_string(),
         version: deployment.version.to_string(),
@@ -74,14 +78,6 @@ fn not_taken(error: &LibraryError) -> Problem {
             .remedy("push the model again from its ONNX file with a publisher key of this mesh");
     }
     Problem::because(StatusCode::SERVICE_UNAVAILABLE, "artifact-not-stored", error)
-}
-
-fn not_announced(error: &CommandError) -> Problem {
-    match error {
-        CommandError::Refused(_) => Problem::because(StatusCode::CONFLICT, "deployment-refused", error),
-        CommandError::Stopping => Problem::because(StatusCode::SERVICE_UNAVAILABLE, "stopping", error),
-        CommandError::Storage => Problem::because(StatusCode::SERVICE_UNAVAILABLE, "storage", error),
-    }
 }
 
 /// Every model that a publisher wants served; withdrawn ones are left out.

@@ -144,9 +144,9 @@ fn malformed(detail: &str) -> Problem {
 fn not_announced(error: &CommandError) -> Problem {
     match error {
         CommandError::Refused(CommandRefusal::Stale) => outdated(),
-        CommandError::Refused(_) => Problem::because(StatusCode::CONFLICT, "policy-refused", error),
-        CommandError::Stopping => Problem::because(StatusCode::SERVICE_UNAVAILABLE, "stopping", error),
-        CommandError::Storage => Problem::because(StatusCode::SERVICE_UNAVAILABLE, "storage", error),
+        CommandError::Refused(_) | CommandError::Stopping | CommandError::Storage => {
+            super::not_obeyed("policy-refused", error)
+        }
     }
 }
 

@@ -73,8 +73,8 @@ fn not_obeyed(error: &CommandError) -> Problem {
             Problem::because(StatusCode::SERVICE_UNAVAILABLE, "cell-unknown", error)
                 .remedy("ask a member of the cell that lost its quorum")
         }
-        CommandError::Refused(_) => Problem::because(StatusCode::CONFLICT, "recovery-refused", error),
-        CommandError::Stopping => Problem::because(StatusCode::SERVICE_UNAVAILABLE, "stopping", error),
-        CommandError::Storage => Problem::because(StatusCode::SERVICE_UNAVAILABLE, "storage", error),
+        CommandError::Refused(_) | CommandError::Stopping | CommandError::Storage => {
+            super::not_obeyed("recovery-refused", error)
+        }
     }
 }
