@@ -72,10 +72,7 @@ fn membership(data: &Path) -> Finding {
 async fn node(client: &AdminClient, data: &Path) -> Vec<Finding> {
     let status: Status = match client.get("read the status", "/admin/v1/status").await {
         Ok(status) => status,
-        Err(error @ ClientError::NoNode { .. }) => {
-            let idle = bad("node", cannot(&error), "start it with `hedgerow run`");
-            return vec![departure(data).await.unwrap_or(idle)];
-        }
+        Err(error @ ClientError::NoNode { .. }) => return vec![absence(data, &error).await],
         Err(error) => return vec![bad("node", cannot(&error), "see its log")],
     };
     let mut findings = vec![match status.state {
@@ -111,19 +108,27 @@ async fn node(client: &AdminClient, data: &Path) -> Vec<Finding> {
     findings
 }
 
-/// Where the node of a folder that no process uses has left its mesh: there is nothing to start.
-async fn departure(data: &Path) -> Option<Finding> {
+/// What is wrong with a node that does not answer: where it has left its mesh there is nothing to start.
+async fn absence(data: &Path, unheard: &ClientError) -> Finding {
+    match has_left_here(data).await {
+        Ok(true) => bad("node", "it left its mesh for good".to_owned(), JOIN_AFRESH),
+        Ok(false) => bad("node", cannot(unheard), "start it with `hedgerow run`"),
+        // `hedgerow run` would meet the same; it names its remedy itself.
+        Err(error) => Finding { what: "node", ok: false, seen: cannot(error.as_ref()), remedy: None },
+    }
+}
+
+async fn has_left_here(data: &Path) -> anyhow::Result<bool> {
     let layout = Layout::new(data);
     if !layout.mesh_store().exists() {
-        return None;
+        return Ok(false);
     }
-    // Whatever is wrong with the folder or the store, `hedgerow run` says it better.
-    let enrolled = Enrolled::load(&layout, wall().unix_seconds()).ok()?;
-    let folder = DataFolder::open(data).ok()?;
-    let store = Store::open(&folder, ArtifactLimits::default()).ok()?;
+    let enrolled = Enrolled::load(&layout, wall().unix_seconds())?;
+    let folder = DataFolder::open(data)?;
+    let store = Store::open(&folder, ArtifactLimits::default())?;
     let left = has_left(&store, &enrolled);
     store.close().await;
-    left.ok()?.then(|| bad("node", "it left its mesh for good".to_owned(), JOIN_AFRESH))
+    Ok(left?)
 }
 
 /// Errors read after "failed to"; a finding is a sentence of its own.
