@@ -47,11 +47,11 @@ impl<D: Defects> Cell<D> {
         // What this node accepted itself it has to propose for as long as it counts its own vote. Every other renewal counts
         // it, so that the lease goes on where the others alone are too few.
         let stuck = holding.proposal.as_ref().is_some_and(|proposal| proposal.is_hopeless(&seat.in_force));
-        holding.rid = stuck && !holding.rid;
-        if std::mem::take(&mut holding.outranked) || holding.rid {
+        let rid = stuck && !holding.renewal.as_ref().is_some_and(|last| last.rid);
+        if std::mem::take(&mut holding.outranked) || rid {
             // A voter that gave this term away is won back under a higher one; the lease goes on meanwhile.
             holding.asks = highest.max(holding.asks).next();
-            fx.sometimes(if holding.rid {
+            fx.sometimes(if rid {
                 "a holder asked to be rid of a proposal that nobody decides"
             } else {
                 "a holder asked for a higher term"
@@ -60,7 +60,7 @@ impl<D: Defects> Cell<D> {
         let mut round = Round::new(holding.asks, fx.random(), fx.now, fx.now + self.config.renew);
         holding.next_renewal = round.ends;
         holding.next_retry = fx.now + self.config.retry;
-        round.rid = holding.rid;
+        round.rid = rid;
         holding.last_nonce = round.nonce;
         holding.renewal = Some(round.clone());
         let (raises, until) = (holding.asks > holding.term, holding.until);

@@ -117,8 +117,6 @@ pub(super) struct Holding {
     pub(super) asks: Term,
     /// A voter that is free refused the last renewal for its term.
     pub(super) outranked: bool,
-    /// The last renewal was to be rid of a proposal that nobody can decide.
-    pub(super) rid: bool,
     /// What it accepted before and was rid of by its election.
     pub(super) rid_of: Option<Sha256Digest>,
     pub(super) next_renewal: Mono,
@@ -138,7 +136,6 @@ impl Holding {
             until,
             asks: term,
             outranked: false,
-            rid: false,
             rid_of: None,
             next_renewal,
             next_retry: next_renewal,

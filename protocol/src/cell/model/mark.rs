@@ -117,7 +117,6 @@ impl Marker {
             until,
             asks,
             outranked,
-            rid,
             rid_of,
             next_renewal,
             next_retry,
@@ -126,7 +125,7 @@ impl Marker {
             inherited,
             proposal,
         } = holding;
-        self.plain((term, asks, outranked, rid, rid_of, last_nonce, inherited));
+        self.plain((term, asks, outranked, rid_of, last_nonce, inherited));
         [until, next_renewal, next_retry].into_iter().for_each(|moment| self.ahead(*moment));
         self.plain((renewal.is_some(), proposal.is_some()));
         renewal.iter().for_each(|round| self.round(round));
