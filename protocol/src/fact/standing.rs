@@ -34,7 +34,7 @@ impl VerifiedFact {
             }
             (Fact::Genesis(founding), _) => member(roster, &root.genesis_issuer(founding.region())).map(|_known| ()),
             (Fact::Decision(decision), _) => stands_decision(decision, roster),
-            (Fact::Recovery(recovery), _) => stands_recovery(recovery, roster),
+            (Fact::Recovery(recovery), _) => basis(recovery, roster).map(|_prior| ()),
             (Fact::Member(_) | Fact::Policy(..) | Fact::Deployment(_) | Fact::NodeClasses(_), _) => Ok(()),
             (Fact::Record(_) | Fact::Accusation(_) | Fact::Rollup(_), _) => Err(FactRefusal::IllFormed),
         }
@@ -57,14 +57,14 @@ pub(crate) fn stands_decision(decision: &VerifiedDecision, roster: &Roster) -> R
     Ok(())
 }
 
-/// Whether a node that knows of the cell follows the recovery once it knows the voters whom the operators name as the last.
-fn stands_recovery(recovery: &VerifiedRecovery, roster: &Roster) -> Result<(), FactRefusal> {
+/// What the recovery follows: what put the voters in force whom the operators name as the last.
+pub(super) fn basis<'a>(recovery: &VerifiedRecovery, roster: &'a Roster) -> Result<&'a VerifiedFact, FactRefusal> {
     let book = roster.cell(&recovery.cell).ok_or(FactRefusal::UnknownCell(recovery.cell))?;
     let (found, expected) = (recovery.base_epoch, book.latest().epoch);
     match roster.basis_of(recovery) {
-        Basis::Known(_) => Ok(()),
+        Basis::Known(prior) => Ok(prior),
         Basis::Unknown => Err(FactRefusal::Voters(DecisionError::Configuration { found, expected })),
-        Basis::None => Err(FactRefusal::Recovery(RecoveryError::IllFormed)),
+        Basis::None => Err(FactRefusal::Recovery(RecoveryError::Contradicted)),
     }
 }
 

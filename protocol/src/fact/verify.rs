@@ -3,10 +3,10 @@
 use super::accusation::{Accusation, Charge};
 use super::rollup::Rollup;
 use super::signed::SignedFact;
-use super::standing::{is_in_time, member, refusal, stands_accusation, stands_record, stands_rollup};
+use super::standing::{basis, is_in_time, member, refusal, stands_accusation, stands_record, stands_rollup};
 use super::verified::{FactRefusal, VerifiedFact};
-use crate::register::{Decision, DecisionError, Recovery, RecoveryError, VerifiedDecision, VerifiedRecovery};
-use crate::roster::{Basis, Roster};
+use crate::register::{Decision, Recovery, VerifiedDecision, VerifiedRecovery};
+use crate::roster::Roster;
 use hedgerow_attest::endorsed::Endorsed;
 use hedgerow_attest::genesis::{Birth, Genesis};
 use hedgerow_attest::id::NodeId;
@@ -74,13 +74,8 @@ fn genesis(signed: &Signed<Genesis>, roster: &Roster, root: &TrustRoot) -> Resul
 
 fn recovery(endorsed: Endorsed<Recovery>, roster: &Roster, root: &TrustRoot) -> Result<VerifiedFact, FactRefusal> {
     let verified = VerifiedRecovery::open(&endorsed, root).map_err(FactRefusal::Recovery)?;
-    let book = roster.cell(&verified.cell).ok_or(FactRefusal::UnknownCell(verified.cell))?;
-    let (found, expected) = (verified.base_epoch, book.latest().epoch);
-    match roster.basis_of(&verified) {
-        Basis::Known(prior) => Ok(VerifiedFact::recovery(verified.clone(), endorsed, prior.clone())),
-        Basis::Unknown => Err(FactRefusal::Voters(DecisionError::Configuration { found, expected })),
-        Basis::None => Err(FactRefusal::Recovery(RecoveryError::IllFormed)),
-    }
+    let prior = basis(&verified, roster)?.clone();
+    Ok(VerifiedFact::recovery(verified, endorsed, prior))
 }
 
 /// Every accusation of a charge counts, or none does; in another order the same charge would be another fact.

@@ -50,6 +50,9 @@ pub enum RecoveryError {
     /// Its voters make no voter set, or it begins no later generation.
     #[error("recovery that breaks a rule of its form")]
     IllFormed,
+    /// Other voters were in force in the slot that it names, or the cell had ended: draft it again from a member that knows more.
+    #[error("recovery from a slot in which, as is known here, other voters were in force or the cell had ended")]
+    Contradicted,
 }
 
 impl Recovery {
