@@ -7,7 +7,7 @@ use super::snapshot::delete_fact;
 use crate::defect::{Defect, Defects};
 use crate::fact::{FactKey, Scope, VerifiedFact};
 use crate::id::PlacementEpoch;
-use crate::placement::PlacementTable;
+use crate::placement::{PlacementTable, still_counts};
 use crate::register::{Content, INHERITED_MAX, Inherited, Takeover};
 use crate::time::Mono;
 use hedgerow_attest::id::CellId;
@@ -46,17 +46,13 @@ impl<D: Defects> MeshCore<D> {
     fn needs(&self, cell: &CellId, ended: &CellId) -> bool {
         let followed = self.placements.get(cell).map(|table| table.epoch);
         let Some(epoch) = followed.filter(|_| self.own_table(cell).is_some()) else { return true };
-        let inherits = self.inherits(cell, epoch);
-        let retired = self.retired(cell);
-        match inherits.get(ended) {
-            Some(since) => *since > retired.next() || self.own_table(ended).is_some_and(|last| last.epoch > retired),
-            None => inherits.len() < INHERITED_MAX,
-        }
+        let last = self.own_table(ended).map_or(PlacementEpoch(0), |last| last.epoch);
+        still_counts(&self.inherits(cell, epoch), self.retired(cell), ended, last)
     }
 
     /// Whether placements of cells that led to this one are kept.
     pub(super) fn has_heirlooms(&self, cell: &CellId) -> bool {
-        self.facts.kept().any(|kept| kept != *cell && self.roster.leads_to(&kept, cell))
+        self.led_to(cell).next().is_some()
     }
 
     /// Whether a cell that led to this one placed something under a number that is not retired here.
@@ -97,7 +93,7 @@ impl<D: Defects> MeshCore<D> {
     /// A table as the register of the cell should decide it, if it says anything beyond the last one.
     pub(super) fn next_table(&self, now: Mono, cell: &CellId, table: PlacementTable) -> Option<Content> {
         let own = self.own_table(cell);
-        let former = own.map(|own| self.inherits(cell, own.epoch)).unwrap_or_default();
+        let former = self.last_inherits(cell);
         let inherits = self.next_inherits(now, cell, former.clone(), table.epoch)?;
         let moved = !inherits.keys().eq(former.keys()) || own.is_some_and(|own| self.is_behind(cell, own.epoch));
         let previous = self.decided_table(cell);
@@ -146,10 +142,14 @@ impl<D: Defects> MeshCore<D> {
         Some(inherits)
     }
 
-    /// Whether a table goes on with what the last one named.
-    pub(super) fn is_fit_takeover(&self, cell: &CellId, takeover: &Takeover) -> bool {
-        let named = |known: &CellId| takeover.inherits.iter().any(|inherited| inherited.cell == *known);
-        let last = self.own_table(cell).map(|own| self.inherits(cell, own.epoch)).unwrap_or_default();
-        takeover.inherits.len() >= INHERITED_MAX || last.keys().all(named)
+    /// Whether a table that names those goes on with what the last one named. A full list leaves out those that were named first.
+    pub(super) fn goes_on(&self, cell: &CellId, named: &[Inherited]) -> bool {
+        let is_named = |(cell, since): (CellId, PlacementEpoch)| named.contains(&Inherited { cell, since });
+        named.len() >= INHERITED_MAX || self.last_inherits(cell).into_iter().all(is_named)
+    }
+
+    /// The ended cells that the last table of a cell names.
+    fn last_inherits(&self, cell: &CellId) -> BTreeMap<CellId, PlacementEpoch> {
+        self.own_table(cell).map(|own| self.inherits(cell, own.epoch)).unwrap_or_default()
     }
 }

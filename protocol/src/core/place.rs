@@ -10,7 +10,7 @@ use crate::placement::{
     Availability, Deployment, Ground, Holdings, Host, Inputs, NodeClasses, PlacementTable, RttBucket, Rules,
     TableFault, TrustClass, choose, verify_table,
 };
-use crate::register::{Configuration, Content, Value};
+use crate::register::{Configuration, Content, Takeover, Value};
 use crate::time::Mono;
 use hedgerow_attest::id::{CellId, NodeId};
 use hedgerow_attest::member::Member;
@@ -95,9 +95,8 @@ impl<D: Defects> MeshCore<D> {
         let Some(voters) = self.cell.voters() else { return false };
         match &value.content {
             Content::Configuration(next) => self.is_fit_change(voters, next),
-            Content::Placement(table) => self.is_fit_table(&value.cell, voters, table),
-            Content::Takeover(takeover) => {
-                self.is_fit_table(&value.cell, voters, &takeover.table) && self.is_fit_takeover(&value.cell, takeover)
+            Content::Placement(table) | Content::Takeover(Takeover { table, .. }) => {
+                self.is_fit_table(&value.cell, voters, table) && self.goes_on(&value.cell, value.content.inherits())
             }
             // That of one that is retired already says nothing; refused, it would be in the way of what comes after.
             Content::Retirement(epoch) => self.decided_table(&value.cell).is_some_and(|table| *epoch < table.epoch),
@@ -133,9 +132,7 @@ impl<D: Defects> MeshCore<D> {
             }
         }
         self.inherit_placements(fx);
-        if !self.lineage().is_empty() {
-            self.settle_heirlooms(fx);
-        }
+        self.settle_heirlooms(fx);
     }
 
     /// A cell that decided no table yet goes by the last one of the cell whose place it took.

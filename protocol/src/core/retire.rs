@@ -74,7 +74,7 @@ impl<D: Defects> MeshCore<D> {
     }
 
     /// Cells that ended and led to this one, as far as what they placed is kept.
-    fn led_to(&self, cell: &CellId) -> impl Iterator<Item = CellId> {
+    pub(super) fn led_to(&self, cell: &CellId) -> impl Iterator<Item = CellId> {
         self.facts.kept().filter(move |other| other != cell && self.roster.leads_to(other, cell))
     }
 
@@ -266,9 +266,8 @@ impl<D: Defects> MeshCore<D> {
         if self.formers(cell, epoch).into_iter().any(|former| holds(former, &me)) {
             return true;
         }
-        let lineage = self.lineage();
-        let heirs = !lineage.is_empty() && !lineage.leading_to(cell).is_empty();
-        let rows = |views: &_| inherited(&lineage, views, cell).iter().any(|(.., nodes)| nodes.contains(&me));
+        let heirs = self.led_to(cell).any(|ended| self.placements.contains_key(&ended));
+        let rows = |views: &_| inherited(&self.lineage(), views, cell).iter().any(|(.., nodes)| nodes.contains(&me));
         heirs && rows(&self.placement_views(&[]))
     }
 

@@ -65,7 +65,8 @@ impl Lineage {
         self.0.keys().copied()
     }
 
-    /// The cell in which a group lives: all of its sessions live in the one that [`Roster::cell_of_session`] names.
+    /// The cell in which a group lives, with all of its sessions: found from the one in which they were born through those that
+    /// ended.
     #[must_use]
     pub fn home(&self, group: &GroupId) -> CellId {
         self.path(&group.cell, &group.class, group.prefix).last().copied().unwrap_or(group.cell)

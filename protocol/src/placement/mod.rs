@@ -46,8 +46,8 @@ pub use replica_set::{
 pub use rule::{Availability, Host, Refusal, Rule, TrustClass};
 pub use settled::Settled;
 pub use table::{ClassRow, MODELS_MAX, ModelRow, NODES_MAX, NodeList, PlacementTable};
-pub(crate) use tenure::inherited;
 pub use tenure::{Former, Tenure, tenure};
+pub(crate) use tenure::{inherited, still_counts};
 pub(crate) use transition::same_nodes;
 pub use transition::{Retained, Transition};
 pub use verify::TableFault;

@@ -4,7 +4,6 @@
 //! names. A group goes by the last table that names its birth cell; what it went by before counts beside that until the
 //! register of its cell says otherwise. See `docs/rfd/0005-split-and-merge.md`.
 
-use super::ground::Holdings;
 use super::lineage::Lineage;
 use crate::id::PlacementEpoch;
 use crate::name::ClassName;
@@ -58,24 +57,24 @@ pub fn tenure<'a>(lineage: &Lineage, placements: &'a Placements, group: &GroupId
     let placement = placements.get(&cell)?;
     let nodes = placement.groups.get(&row)?;
     // Until a cell that came of a split decides a table it goes by that of the one before.
-    let inherited = lineage.parents(&group.cell).into_iter().find(|parent| placements.contains_key(parent));
+    let inherited = placed_parent(lineage, placements, &group.cell);
     let mut formers: Vec<Former<'a>> = Vec::new();
     let before: Vec<CellId> = inherited.into_iter().chain(path.iter().take(place).copied()).collect();
     for (at, former) in before.iter().enumerate() {
         let Some(tables) = placements.get(former) else { continue };
-        let since = if inherited == Some(*former) {
-            PlacementEpoch(0)
-        } else {
-            first_for(tables, former, group).unwrap_or(NEVER)
+        let is_inherited = inherited == Some(*former);
+        let Some(since) = first_for(tables, former, group).or(is_inherited.then_some(PlacementEpoch(0))) else {
+            continue;
         };
         let later: Vec<&CellId> = before.iter().skip(at + 1).chain([&cell]).collect();
-        for (epoch, held) in tables_of(tables, &row).filter(|(epoch, _)| *epoch >= since) {
+        for (epoch, groups) in tables_of(tables).filter(|(epoch, _)| *epoch >= since) {
             if later.iter().all(|cell| counts(placements, former, epoch, cell)) {
-                formers.push(Former { cell: *former, epoch, nodes: held });
+                let nodes = groups.get(&row).map_or(&[][..], Vec::as_slice);
+                formers.push(Former { cell: *former, epoch, nodes });
             }
         }
     }
-    let since = first_for(placement, &cell, group).unwrap_or(NEVER);
+    let since = first_for(placement, &cell, group)?;
     let own = placement.formers.iter().filter(|(epoch, _)| **epoch >= since);
     formers.extend(own.map(|(epoch, held)| Former { cell, epoch: *epoch, nodes: held.group(&row.0, row.1) }));
     formers.retain(|former| !former.nodes.is_empty());
@@ -89,12 +88,11 @@ pub(crate) fn inherited<'a>(
     placements: &'a Placements,
     cell: &CellId,
 ) -> Vec<(PlacementEpoch, &'a Row, &'a [NodeId])> {
-    let parent = lineage.parents(cell).into_iter().find(|parent| placements.contains_key(parent));
+    let parent = placed_parent(lineage, placements, cell);
     let mut rows = Vec::new();
     for other in lineage.leading_to(cell) {
         let Some(tables) = placements.get(&other) else { continue };
-        let held = tables.formers.iter().map(|(epoch, held)| (*epoch, &held.groups));
-        for (epoch, groups) in held.chain([(tables.epoch, &tables.groups)]) {
+        for (epoch, groups) in tables_of(tables) {
             if counts(placements, &other, epoch, cell) {
                 let here =
                     |row: &Row| parent == Some(other) || lineage.path(&other, &row.0, row.1).last() == Some(cell);
@@ -109,10 +107,18 @@ pub(crate) fn inherited<'a>(
 
 /// Whether a table of a cell that ended counts beside those of one to which it led.
 fn counts(placements: &Placements, ended: &CellId, epoch: PlacementEpoch, cell: &CellId) -> bool {
-    let Some(placement) = placements.get(cell) else { return true };
-    let is_over = |since: &PlacementEpoch| *since <= placement.retired.next() && epoch <= placement.retired;
+    placements.get(cell).is_none_or(|placement| still_counts(&placement.inherits, placement.retired, ended, epoch))
+}
+
+/// The same by what the last table of that one names, and how far its placements are retired.
+pub(crate) fn still_counts(
+    inherits: &BTreeMap<CellId, PlacementEpoch>,
+    retired: PlacementEpoch,
+    ended: &CellId,
+    epoch: PlacementEpoch,
+) -> bool {
     // A full list leaves out those that were named first.
-    placement.inherits.get(ended).map_or(placement.inherits.len() < INHERITED_MAX, |since| !is_over(since))
+    inherits.get(ended).map_or(inherits.len() < INHERITED_MAX, |since| *since > retired.next() || epoch > retired)
 }
 
 /// The first table of the cell that is about the group; nothing where the last one is not.
@@ -123,16 +129,16 @@ fn first_for(placement: &PlacementView, cell: &CellId, group: &GroupId) -> Optio
     placement.inherits.get(&group.cell).copied()
 }
 
-/// Who holds a row by each table of a cell that counts, oldest first.
-fn tables_of<'a>(placement: &'a PlacementView, row: &Row) -> impl Iterator<Item = (PlacementEpoch, &'a [NodeId])> {
-    let former = |(epoch, held): (&PlacementEpoch, &'a Holdings)| (*epoch, held.group(&row.0, row.1));
-    let last = placement.groups.get(row).map_or(&[][..], Vec::as_slice);
-    let formers: Vec<(PlacementEpoch, &[NodeId])> = placement.formers.iter().map(former).collect();
-    formers.into_iter().chain([(placement.epoch, last)])
+/// Each table of a cell that counts, oldest first.
+fn tables_of(placement: &PlacementView) -> impl Iterator<Item = (PlacementEpoch, &BTreeMap<Row, Vec<NodeId>>)> {
+    let formers = placement.formers.iter().map(|(epoch, held)| (*epoch, &held.groups));
+    formers.chain([(placement.epoch, &placement.groups)])
 }
 
-/// Of a cell whose tables are not about a group.
-const NEVER: PlacementEpoch = PlacementEpoch(u64::MAX);
+/// The cell of whose split a cell came and that placed something, the last of them.
+fn placed_parent(lineage: &Lineage, placements: &Placements, cell: &CellId) -> Option<CellId> {
+    lineage.parents(cell).into_iter().find(|parent| placements.contains_key(parent))
+}
 
 #[cfg(test)]
 #[path = "tenure_tests.rs"]

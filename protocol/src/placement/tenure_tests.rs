@@ -1,5 +1,6 @@
 use super::super::lineage::Heirs;
 use super::*;
+use crate::placement::Holdings;
 use hedgerow_attest::region::Region;
 
 fn cell(number: u8) -> CellId {

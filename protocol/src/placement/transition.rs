@@ -12,7 +12,6 @@ use crate::defect::{Defect, Defects, Sound};
 use crate::id::PlacementEpoch;
 use crate::name::ClassName;
 use crate::session_id::GroupId;
-use crate::view::PlacementView;
 use hedgerow_attest::id::NodeId;
 use std::collections::{BTreeMap, BTreeSet};
 use thiserror::Error;
@@ -47,15 +46,7 @@ pub enum Retained {
 }
 
 impl<D: Defects> Transition<D> {
-    /// The placements of a cell that still count, as far as they are known.
-    #[must_use]
-    pub fn of(placement: &PlacementView, defects: D) -> Self {
-        let mut epochs = placement.formers.clone();
-        epochs.insert(placement.epoch, Holdings { groups: placement.groups.clone(), ..Holdings::default() });
-        Self { defects, epochs, retired: placement.retired }
-    }
-
-    /// Those that count for one group.
+    /// The placements that count for one group.
     #[must_use]
     pub fn of_tenure(tenure: &Tenure<'_>, group: &GroupId, defects: D) -> Self {
         // Numbers of several cells are no order; their places are.
@@ -89,12 +80,6 @@ impl<D: Defects> Transition<D> {
     /// The placements that count, as far as they are known.
     pub fn epochs(&self) -> impl DoubleEndedIterator<Item = PlacementEpoch> + '_ {
         self.epochs.keys().copied()
-    }
-
-    /// The last placement that is retired; 0 if none.
-    #[must_use]
-    pub fn last_retired(&self) -> PlacementEpoch {
-        self.retired
     }
 
     /// Who holds a group by the current placement.

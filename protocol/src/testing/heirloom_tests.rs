@@ -59,7 +59,8 @@ fn settle_all_but(cluster: &mut Cluster, but: Option<usize>) {
 
 fn is_settled(cluster: &Cluster, birth: CellId) -> bool {
     let settled = |set: &ReplicaSet| set.is_settled && set.formers.is_empty();
-    (0..6).all(|node| sets(cluster, node, birth).iter().all(settled))
+    let all = |sets: Vec<ReplicaSet>| sets.len() == usize::from(GROUP_PREFIXES) && sets.iter().all(settled);
+    (0..6).all(|node| all(sets(cluster, node, birth)))
 }
 
 /// A class placed in a cell that was then split, and in its halves.
