@@ -4,7 +4,7 @@ use super::effects::Effects;
 use super::interface::{Event, Output};
 use super::mesh_core::{MeshCore, Phase};
 use super::shelf::Adoption;
-use super::snapshot::{Snapshot, StoreOp, delete_fact, is_departure_of};
+use super::snapshot::{Fence, Snapshot, StoreOp, delete_fact, is_departure_of};
 use crate::defect::{Defect, Defects};
 use crate::fact::{
     Accusation, Charge, Fact, FactKey, Founding, Liveness, NodeRecord, NodeState, Rollup, Scope, Statement,
@@ -12,7 +12,7 @@ use crate::fact::{
 };
 use crate::id::{Incarnation, Token};
 use crate::membership::{Finding, RemotePeer};
-use crate::register::{Content, Point, VerifiedDecision};
+use crate::register::{Content, VerifiedDecision};
 use hedgerow_attest::id::NodeId;
 use std::sync::Arc;
 
@@ -53,15 +53,18 @@ impl<D: Defects> MeshCore<D> {
             return (Adoption::Known, None);
         }
         self.make_room(fx, fact);
-        self.make_way(fx, fact);
+        let mut ops = self.make_way(fx, fact);
         let adoption = self.shelve(fact);
         if adoption != Adoption::Fresh {
             return (adoption, None);
         }
         let is_kept =
             is_durable(fact.key()) && !(fact.recovered().is_some() && self.defects.has(Defect::RecoveryNotPersisted));
-        let token = (origin != Origin::Disk && is_kept)
-            .then(|| fx.persist(vec![StoreOp::Keep(fact.clone())], is_promised(fact.key()) || self.is_departure(fact)));
+        if origin != Origin::Disk && is_kept {
+            ops.push(StoreOp::Keep(fact.clone()));
+        }
+        let is_promised = is_promised(fact.key()) || self.is_departure(fact);
+        let token = (!ops.is_empty()).then(|| fx.persist(ops, is_promised));
         self.follow(fx, fact.fact(), origin);
         (adoption, token)
     }
@@ -191,10 +194,10 @@ impl<D: Defects> MeshCore<D> {
     }
 
     fn follow_rollup(&mut self, fx: &mut Effects<'_>, rollup: &Rollup) {
-        self.raise_fence(fx, rollup.cell, |fence| {
-            fence.reach(Point { generation: rollup.generation, slot: fence.slot });
+        if let Some(fence) = self.fences.get_mut(&rollup.cell).filter(|_| self.defects.has(Defect::StaleHolderActs)) {
             fence.term = rollup.term;
-        });
+        }
+        self.raise_fence(fx, rollup.cell, Fence::under(rollup.generation, rollup.term));
         if Some(rollup.cell) == self.home {
             for contact in &rollup.contacts {
                 self.swim.hearsay(&contact.node, contact.liveness, fx.now, &mut self.findings);
@@ -206,7 +209,7 @@ impl<D: Defects> MeshCore<D> {
 
     fn follow_decision(&mut self, fx: &mut Effects<'_>, decision: &VerifiedDecision) {
         let value = &decision.value;
-        self.raise_fence(fx, value.cell, |fence| fence.reach(value.point()));
+        self.raise_fence(fx, value.cell, Fence::at(value.point()));
         match &value.content {
             Content::Configuration(next) => {
                 let (cell, epoch, voters) = (value.cell, next.epoch, next.voters.len());

@@ -105,11 +105,12 @@ impl<D: Defects> MeshCore<D> {
 
     /// Whoever asks a voter of a cell that ended, or in a generation that did, has missed that.
     fn tell_turn(&self, fx: &mut Effects<'_>, to: NodeId, cell: &CellId, asked: Point) {
-        let is_later = |fact: &&VerifiedFact| fact.charter().is_some_and(|(_, at)| at.generation > asked.generation);
+        let is_later = |fact: &&VerifiedFact| fact.charter().is_some_and(|(_, at)| at > asked);
         let mut missed: Vec<VerifiedFact> = self.roster.charters_of(cell).filter(is_later).cloned().collect();
         missed.reverse();
         missed.truncate(VOTER_SETS_ASKED);
-        if !missed.is_empty() {
+        // The voter sets on which a recovery builds are taken in before it.
+        if missed.iter().any(|fact| fact.recovered().is_some_and(|later| later.generation > asked.generation)) {
             fx.sometimes("a candidate was told that its cell had been recovered");
             fx.send(to, Lane::Rpc, VerifiedMessage::Exchange(VerifiedExchange::Push(missed)));
         }
@@ -213,7 +214,7 @@ impl<D: Defects> MeshCore<D> {
     pub(super) fn heard_of_lease(&mut self, fx: &mut Effects<'_>, hint: &LeaseHint) {
         if self.cell.heard(fx.now, hint) {
             self.touch();
-            self.raise_fence(fx, hint.cell, |fence| fence.term = fence.term.max(hint.term));
+            self.raise_fence(fx, hint.cell, Fence::under(hint.generation, hint.term));
         }
     }
 
@@ -224,10 +225,11 @@ impl<D: Defects> MeshCore<D> {
     /// Acts on what became of the cell.
     pub(super) fn settle(&mut self, fx: &mut Effects<'_>, outcomes: Vec<Outcome>) {
         let Some(cell) = self.home else { return };
+        let generation = self.cell.head().map_or(Generation(0), |head| head.generation);
         for outcome in outcomes {
             match outcome {
                 Outcome::Acquired(term) => {
-                    self.raise_fence(fx, cell, |fence| fence.term = fence.term.max(term));
+                    self.raise_fence(fx, cell, Fence::under(generation, term));
                     fx.event(Event::LeaseAcquired { cell, term });
                     self.touch();
                     self.lead_on(fx);
@@ -254,13 +256,13 @@ impl<D: Defects> MeshCore<D> {
     }
 
     /// Remembers the highest fence seen, across restarts. Of cells whose detail is not kept no act is obeyed here.
-    pub(super) fn raise_fence(&mut self, fx: &mut Effects<'_>, cell: CellId, change: impl FnOnce(&mut Fence)) {
+    pub(super) fn raise_fence(&mut self, fx: &mut Effects<'_>, cell: CellId, seen: Fence) {
         if !self.facts.keeps(&cell) {
             return;
         }
         let fence = self.fences.entry(cell).or_default();
         let before = *fence;
-        change(fence);
+        fence.reach(seen);
         if *fence != before {
             let op = put_fence(&cell, fence);
             fx.persist(vec![op], false);

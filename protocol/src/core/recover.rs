@@ -3,7 +3,7 @@
 use super::effects::Effects;
 use super::interface::{CommandRefusal, Event};
 use super::mesh_core::MeshCore;
-use super::snapshot::delete_fact;
+use super::snapshot::{Fence, StoreOp, delete_fact};
 use crate::defect::Defects;
 use crate::fact::{FactKey, VerifiedFact};
 use crate::id::{ConfigEpoch, Slot};
@@ -44,22 +44,26 @@ impl<D: Defects> MeshCore<D> {
         Some((value.cell, base, end.config_epoch))
     }
 
-    /// Before a recovery is taken in, what never counted by it is forgotten.
-    pub(super) fn make_way(&mut self, fx: &mut Effects<'_>, fact: &VerifiedFact) {
-        let Some(recovery) = fact.recovered() else { return };
+    /// Before a recovery is taken in, what never counted by it is forgotten. Returns what is to be deleted with the write of the
+    /// recovery: without it a voter of the generation before would miss what it knew to be decided.
+    pub(super) fn make_way(&mut self, fx: &mut Effects<'_>, fact: &VerifiedFact) -> Vec<StoreOp> {
+        let Some(recovery) = fact.recovered() else { return Vec::new() };
         if !self.roster.is_news(fact) {
-            return self.watch_recoveries(fx, recovery);
+            self.watch_recoveries(fx, recovery);
+            return Vec::new();
         }
+        let mut deletes = Vec::new();
         let unmade = self.roster.unmade_by(recovery);
         for undone in self.roster.undone_by(recovery) {
             self.facts.chartered(&undone);
-            fx.persist(vec![delete_fact(undone.key())], false);
+            deletes.push(delete_fact(undone.key()));
             if let Some((ended, _)) = undone.charter().filter(|_| undone.succession().is_some()) {
                 self.forget_end(&ended);
             }
         }
         for cell in &unmade {
-            self.forget(fx, &FactKey::Rollup(*cell));
+            // Not durable.
+            self.facts.remove(&FactKey::Rollup(*cell));
         }
         let is_undone = |fact: &&VerifiedFact| {
             let decided = fact.decided().map(|decision| &decision.value);
@@ -70,9 +74,11 @@ impl<D: Defects> MeshCore<D> {
         let undone: Vec<FactKey> = self.facts.iter().filter(is_undone).map(|fact| fact.key().clone()).collect();
         for key in undone {
             fx.sometimes("a recovery undid what a node knew to be decided");
-            self.forget(fx, &key);
+            self.facts.remove(&key);
+            deletes.push(delete_fact(&key));
             self.forget_placement(&key);
         }
+        deletes
     }
 
     /// The first recovery of a generation is obeyed. That the operators signed a second one they should hear of, once.
@@ -88,7 +94,6 @@ impl<D: Defects> MeshCore<D> {
     /// The roster follows the recovery already.
     pub(super) fn follow_recovery(&mut self, fx: &mut Effects<'_>, recovery: &VerifiedRecovery) {
         let (cell, generation, voters) = (recovery.cell, recovery.generation, recovery.voters.voters.len());
-        self.raise_fence(fx, cell, |fence| fence.reach(recovery.point()));
         fx.event(Event::CellRecovered { cell, generation, voters });
         fx.sometimes("a cell went on in another generation");
         let Some(region) = self.roster.cell(&cell).map(|book| book.region().clone()) else { return };
@@ -100,6 +105,7 @@ impl<D: Defects> MeshCore<D> {
             self.move_in(fx.now);
         }
         self.settle_region(fx, &region);
+        self.raise_fence(fx, cell, Fence::at(recovery.point()));
         self.touch();
     }
 }

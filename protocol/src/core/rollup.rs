@@ -7,7 +7,7 @@ use crate::fact::{
     CELL_MEMBERS_MAX, CONTACT_ADDRESSES_MAX, CONTACTS_MAX, CellContact, Liveness, NodeRecord, NodeState,
     ROLLUP_MODELS_MAX, Rollup, Scope, Statement, Totals, VerifiedFact, WarmModel,
 };
-use crate::id::Term;
+use crate::id::{Generation, Term};
 use crate::name::ModelRef;
 use crate::register::Configuration;
 use crate::time::Mono;
@@ -64,7 +64,7 @@ impl<D: Defects> MeshCore<D> {
     /// for those who keep the cell's detail; so are loads while the mesh is so small that nobody has to be sparing, if there is
     /// another cell to tell them to.
     pub(super) fn roll_up(&mut self, fx: &mut Effects<'_>, term: Term) {
-        let (Some(cell), Some(voters)) = (self.home, self.cell.voters()) else { return };
+        let (Some(cell), Some(voters), Some(head)) = (self.home, self.cell.voters(), self.cell.head()) else { return };
         let last = self.lead.rollup.as_deref().filter(|last| last.rollup.term == term);
         let period = self.rollup_period();
         let is_due = |last: &LastRollup| {
@@ -74,7 +74,7 @@ impl<D: Defects> MeshCore<D> {
         if last.is_some_and(|last| !is_due(last)) {
             return;
         }
-        let rollup = self.draft(fx, cell, term, voters);
+        let rollup = self.draft(fx, cell, (head.generation, term), voters);
         let told = match last {
             None => Some(self.audience(cell)),
             Some(last) if !last.rollup.says_the_same(&rollup) => Some(Scope::Cell(cell)),
@@ -106,7 +106,13 @@ impl<D: Defects> MeshCore<D> {
         }
     }
 
-    fn draft(&self, fx: &Effects<'_>, cell: CellId, term: Term, voters: &Configuration) -> Rollup {
+    fn draft(
+        &self,
+        fx: &Effects<'_>,
+        cell: CellId,
+        (generation, term): (Generation, Term),
+        voters: &Configuration,
+    ) -> Rollup {
         let members = self.census();
         let models = warm_models(&members);
         let mut totals = Totals::default();
@@ -119,7 +125,7 @@ impl<D: Defects> MeshCore<D> {
         Rollup {
             cell,
             region: self.config.region.clone(),
-            generation: self.fences.get(&cell).copied().unwrap_or_default().generation,
+            generation,
             config_epoch: voters.epoch,
             term,
             window: self.lead.rollup.as_ref().map_or(0, |last| last.rollup.window) + 1,

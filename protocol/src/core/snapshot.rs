@@ -10,6 +10,7 @@ use hedgerow_attest::id::{CellId, NodeId};
 use hedgerow_attest::root::TrustRoot;
 use hedgerow_attest::time::UnixSeconds;
 use serde::{Deserialize, Serialize};
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use thiserror::Error;
 
@@ -73,12 +74,22 @@ pub(crate) struct Fence {
 
 impl Fence {
     /// Something was seen there. Each generation counts its terms afresh.
-    pub(crate) fn reach(&mut self, seen: Point) {
-        if seen.generation > self.generation {
-            *self = Self { generation: seen.generation, slot: seen.slot, term: Term(0) };
-        } else if seen.generation == self.generation {
-            self.slot = self.slot.max(seen.slot);
+    pub(crate) fn reach(&mut self, seen: Self) {
+        match seen.generation.cmp(&self.generation) {
+            Ordering::Greater => *self = seen,
+            Ordering::Equal => (self.slot, self.term) = (self.slot.max(seen.slot), self.term.max(seen.term)),
+            Ordering::Less => {}
         }
+    }
+
+    /// A slot was decided there.
+    pub(crate) fn at(Point { generation, slot }: Point) -> Self {
+        Self { generation, slot, term: Term(0) }
+    }
+
+    /// A lease was granted there.
+    pub(crate) fn under(generation: Generation, term: Term) -> Self {
+        Self { generation, slot: Slot(0), term }
     }
 }
 
