@@ -21,13 +21,13 @@ pub(crate) struct Charters {
 }
 
 impl Charters {
-    /// Takes in what is news of a cell, and the cells with which a split begins. False where the cell is not known and would not
-    /// begin with that.
-    pub(crate) fn insert(&mut self, cell: &CellId, children: &[CellId], fact: &VerifiedFact) -> bool {
+    /// Takes in what is news of a cell, and the cells with which a split begins.
+    pub(crate) fn insert(&mut self, cell: &CellId, children: &[CellId], fact: &VerifiedFact) {
         match self.place(cell) {
             Ok(place) => {
-                let Some(last) = self.told.get_mut(place) else { return false };
-                last.clone_from(fact);
+                if let Some(last) = self.told.get_mut(place) {
+                    last.clone_from(fact);
+                }
             }
             Err(place) => {
                 self.tell(place, fact);
@@ -44,16 +44,11 @@ impl Charters {
                 self.living += 1;
             }
         }
-        true
     }
 
     /// Forgets what never counted by that recovery, and the cells that came of it.
     pub(crate) fn undo(&mut self, recovery: &VerifiedRecovery) {
-        let before = |(cell, last): (CellId, &VerifiedFact)| {
-            let stays = last.charters().find(|fact| !fact.is_undone_by(recovery))?;
-            let is_its = stays.voters_of(&cell).is_some() || stays.chartered() == Some(&cell);
-            is_its.then(|| (cell, stays.clone()))
-        };
+        let before = |(cell, last): (CellId, &VerifiedFact)| Some((cell, left_of(&cell, last, recovery)?.clone()));
         let kept: Vec<(CellId, VerifiedFact)> = self.iter().filter_map(before).collect();
         *self = Self::default();
         for (cell, last) in kept {
@@ -131,6 +126,17 @@ impl Charters {
     }
 }
 
+/// What a recovery leaves of a chain that is about a cell; nothing where the cell came of what never counted.
+pub(crate) fn left_of<'a>(
+    cell: &CellId,
+    last: &'a VerifiedFact,
+    recovery: &VerifiedRecovery,
+) -> Option<&'a VerifiedFact> {
+    let stays = last.charters().find(|fact| !fact.is_undone_by(recovery))?;
+    let is_its = stays.voters_of(cell).is_some() || stays.chartered() == Some(cell);
+    is_its.then_some(stays)
+}
+
 /// Those of a chain that are about the cell itself: it may begin with the end of another.
 pub(crate) fn own_charters(cell: CellId, last: &VerifiedFact) -> impl Iterator<Item = &VerifiedFact> {
     last.charters().take_while(move |fact| fact.chartered() == Some(&cell))
@@ -160,7 +166,7 @@ mod tests {
             let mut charters = Charters::default();
             let (late, early) = births.split_at(turn);
             for birth in early.iter().chain(late) {
-                assert!(charters.insert(&cell(birth), &[], birth));
+                charters.insert(&cell(birth), &[], birth);
             }
             for name in ["r1", "r10", "r2", "r3", "r4"] {
                 let region = Region::new(name).expect("a region of a test");

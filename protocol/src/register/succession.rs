@@ -7,7 +7,6 @@ use crate::fact::hash64;
 use crate::id::{ConfigEpoch, PlacementEpoch};
 use crate::name::ClassName;
 use crate::placement::PlacementTable;
-use crate::session_id::{GROUP_PREFIXES, SessionId};
 use hedgerow_attest::bounded::bounded_vec;
 use hedgerow_attest::digest::Sha256Digest;
 use hedgerow_attest::id::{CellId, NodeId};
@@ -170,18 +169,6 @@ impl Succession<'_> {
         match self {
             Self::Split([one, other], split) if split.half_of(node, &[*one, *other]) == 0 => *one,
             Self::Split([_, other], _) => *other,
-            Self::Merged(target) => *target,
-        }
-    }
-
-    /// The cell to which a session belongs next. All sessions of a group go the same way.
-    #[must_use]
-    pub fn of_session(&self, session: &SessionId) -> CellId {
-        match self {
-            Self::Split(halves, _) => {
-                let group = session.group(GROUP_PREFIXES);
-                half_of_group(halves, &group.class, group.prefix)
-            }
             Self::Merged(target) => *target,
         }
     }

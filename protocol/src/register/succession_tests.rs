@@ -4,6 +4,7 @@ use super::*;
 use crate::id::{Generation, Slot};
 use crate::name::{ClassName, Namespace};
 use crate::register::{Head, Voter};
+use crate::session_id::SessionId;
 use hedgerow_attest::key::SecretKey;
 
 const CELL: CellId = CellId::from_bytes([0xce; 32]);
@@ -65,14 +66,18 @@ fn the_cells_of_a_split_and_who_falls_to_them_are_frozen() {
         let class = ClassName::new("cart").expect("a short word");
         SessionId::named(CELL, class, Namespace::new("shop").expect("a short word"), name)
     };
-    let alice = succession.of_session(&session("alice"));
+    let of_session = |session: &SessionId| {
+        let group = session.group(16);
+        half_of_group(&cells, &group.class, group.prefix)
+    };
+    let alice = of_session(&session("alice"));
     assert!(cells.contains(&alice));
     let of_group =
         (0..200).map(|n| session(&n.to_string())).filter(|other| other.group(16) == session("alice").group(16));
     assert!(of_group.count() > 1, "some share her group");
     let apart = (0..200)
         .map(|n| session(&n.to_string()))
-        .find(|other| other.group(16) == session("alice").group(16) && succession.of_session(other) != alice);
+        .find(|other| other.group(16) == session("alice").group(16) && of_session(other) != alice);
     assert_eq!(apart, None, "a group stays together");
 }
 

@@ -7,7 +7,6 @@ use crate::defect::Defects;
 use crate::fact::{Fact, Founding, VerifiedFact};
 use crate::id::ConfigEpoch;
 use crate::register::{Configuration, Head, Point, Succession, VerifiedRecovery, Waiver};
-use crate::session_id::SessionId;
 use crate::sorted::{find_spread, insert_at};
 use hedgerow_attest::id::{CellId, NodeId};
 use hedgerow_attest::key::PublicKey;
@@ -85,14 +84,16 @@ impl Roster {
             Some(Succession::Split(children, _)) => children.to_vec(),
             Some(Succession::Merged(_)) | None => Vec::new(),
         };
-        if self.charters.len() + children.len() >= CELLS_MAX {
+        let added = children.len() + usize::from(self.latest_charter(&cell).is_none());
+        if self.charters.len() + added > CELLS_MAX {
             return false;
         }
         let charters = Arc::make_mut(&mut self.charters);
         if let Some(recovery) = fact.recovered() {
             charters.undo(recovery);
         }
-        charters.insert(&cell, &children, fact)
+        charters.insert(&cell, &children, fact);
+        true
     }
 
     /// Whether a genesis, a voter set, a recovery or the end of a cell says more than is known. Of two recoveries in one
@@ -214,12 +215,6 @@ impl Roster {
     /// Whether something that belonged to one cell may belong to the other by now.
     pub(crate) fn leads_to(&self, from: &CellId, to: &CellId) -> bool {
         self.living_after(*from).contains(to)
-    }
-
-    /// The cell in which a session lives: found from the one in which it was born through those that ended.
-    #[must_use]
-    pub fn cell_of_session(&self, session: &SessionId) -> Option<CellId> {
-        self.descend(session.birth, |succession| succession.of_session(session))
     }
 
     /// The fact with which the cell ended.

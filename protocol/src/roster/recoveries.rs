@@ -1,6 +1,7 @@
 //! What recoveries of cells leave of their registers.
 
 use super::Roster;
+use crate::charters::left_of;
 use crate::fact::VerifiedFact;
 use crate::register::{Point, VerifiedRecovery};
 use hedgerow_attest::id::{CellId, NodeId};
@@ -24,11 +25,8 @@ impl Roster {
 
     /// The cells of which nothing is left by that recovery: those that came of a split that never counted.
     pub(crate) fn unmade_by(&self, recovery: &VerifiedRecovery) -> Vec<CellId> {
-        let begins = |last: &VerifiedFact, cell: &CellId| {
-            let of_cell = last.charters().filter(|fact| fact.voters_of(cell).is_some());
-            of_cell.last().is_some_and(|first| first.is_undone_by(recovery))
-        };
-        self.charters.iter().filter(|(cell, last)| begins(last, cell)).map(|(cell, _)| cell).collect()
+        let is_unmade = |(cell, last): &(CellId, &VerifiedFact)| left_of(cell, last, recovery).is_none();
+        self.charters.iter().filter(is_unmade).map(|(cell, _)| cell).collect()
     }
 
     /// Whether what was decided there never counted, by a recovery of the cell.

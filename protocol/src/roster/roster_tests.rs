@@ -5,7 +5,9 @@ use crate::core::{Snapshot, StoreOp};
 use crate::fact::{FactKey, FactRefusal, SignedFact};
 use crate::id::{Generation, PlacementEpoch, Term};
 use crate::name::{ClassName, Namespace};
+use crate::placement::Lineage;
 use crate::register::{Absorb, Acceptance, Content, Decision, Half, Head, MergeInto, Split, Value, Voter};
+use crate::session_id::{GROUP_PREFIXES, SessionId};
 use hedgerow_attest::signed::{Domain as _, Signed};
 use hedgerow_attest::testing::SampleMesh;
 
@@ -99,12 +101,13 @@ fn cells_are_followed_from_the_genesis_through_those_that_ended() {
     let [here, there] = [0, 2].map(|number| roster.cell_of(&region, &node(&mesh, number)));
     assert_ne!(here, there);
     assert_eq!(seen(&facts[..4]), (vec![target, source], [here; 2], [there; 2], 2));
-    assert!([here, there].contains(&roster.cell_of_session(&session(birth))));
-    assert_eq!(roster.cell_of_session(&session(source)), Some(source));
+    let home = |roster: &Roster, cell| Lineage::of(roster).home(&session(cell).group(GROUP_PREFIXES));
+    assert!([here, there].contains(&Some(home(&roster, birth))));
+    assert_eq!(home(&roster, source), source);
     assert_eq!(roster.cell_of(&region, &node(&mesh, 9)), learnt(&mesh, &facts[..3]).cell_of(&region, &node(&mesh, 9)));
     assert_eq!(seen(&facts[..5]), (vec![target], [Some(target); 2], [Some(target); 2], 1));
     let merged = learnt(&mesh, &facts[..5]);
-    assert_eq!([birth, source, target].map(|cell| merged.cell_of_session(&session(cell))), [Some(target); 3]);
+    assert_eq!([birth, source, target].map(|cell| home(&merged, cell)), [target; 3]);
     assert_eq!([birth, source, target].map(|cell| merged.end_of(&cell).is_some()), [true, true, false]);
     assert_eq!(merged.cell(&source).map(|book| book.region().clone()), Some(region));
 }

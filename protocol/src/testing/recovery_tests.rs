@@ -216,9 +216,8 @@ fn the_first_recovery_of_a_generation_is_followed_and_a_second_is_reported_once(
     assert_eq!(cluster.judge.violations, []);
 }
 
-/// Members of a cell that was split, and another that ended in one of its halves: who belongs to each.
 #[test]
-fn a_cell_that_ended_in_one_that_a_recovery_unmakes_can_be_recovered_too() {
+fn members_of_cells_that_a_recovery_unmakes_are_in_the_first_cell_again() {
     let mut cluster = formed(5).0;
     let parent = cluster.nodes[0].core.own_cell().expect("the region was founded");
     let base = cluster.nodes[0].core.register_head().expect("it has a cell");
