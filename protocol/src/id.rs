@@ -69,6 +69,12 @@ impl PlacementEpoch {
     pub const fn first_of(generation: Generation) -> Self {
         Self(first_of(generation))
     }
+
+    /// The generation that counts with it.
+    #[must_use]
+    pub const fn generation(self) -> Generation {
+        Generation(self.0.saturating_sub(1) >> 32)
+    }
 }
 
 /// Every generation has 2^32 numbers.
@@ -107,6 +113,8 @@ mod tests {
     fn every_generation_counts_from_numbers_of_its_own() {
         assert_eq!(ConfigEpoch::first_of(Generation(0)), ConfigEpoch(1));
         assert_eq!(PlacementEpoch::first_of(Generation(3)), PlacementEpoch(3 * 4_294_967_296 + 1));
+        let last = PlacementEpoch(PlacementEpoch::first_of(Generation(3)).0 - 1);
+        assert_eq!([last, last.next(), PlacementEpoch(0)].map(PlacementEpoch::generation), [2, 3, 0].map(Generation));
         assert!(ConfigEpoch::first_of(Generation(GENERATIONS_MAX)) < ConfigEpoch(u64::MAX >> 16));
     }
 

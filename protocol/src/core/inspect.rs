@@ -10,7 +10,7 @@ use crate::id::{Generation, Incarnation, PlacementEpoch, Slot, Term};
 use crate::placement::{Lineage, PlacementTable};
 use crate::register::{Configuration, Head, Value, VerifiedDecision};
 use crate::time::Mono;
-use crate::view::{MemberState, PlacementView};
+use crate::view::{MemberState, Need, PlacementView};
 use hedgerow_attest::digest::Sha256Digest;
 use hedgerow_attest::id::{CellId, NodeId};
 use std::collections::BTreeMap;
@@ -117,11 +117,11 @@ impl<D: Defects> MeshCore<D> {
         nodes
     }
 
-    /// The rollup of its own cell that this node goes by: its term, and its number within that term.
+    /// The rollup of its own cell that this node goes by: its generation and term, and its number within that term.
     #[must_use]
-    pub fn own_rollup(&self) -> Option<(Term, u64)> {
+    pub fn own_rollup(&self) -> Option<(Generation, Term, u64)> {
         let rollup = self.rollup(&self.home?)?;
-        Some((rollup.term, rollup.window))
+        Some((rollup.generation, rollup.term, rollup.window))
     }
 
     /// The cells that ended and the placements of all cells, as the sessions of this node follow them.
@@ -152,10 +152,10 @@ impl<D: Defects> MeshCore<D> {
         self.phase == Phase::Gone
     }
 
-    /// Whether it left with something that nobody took over in the time for which it waits.
+    /// Whether it left with sessions that nobody took over: in the time for which it waits, or at all.
     #[must_use]
     pub fn has_left_unrelieved(&self) -> bool {
-        self.is_gone() && self.own.left_with.is_some_and(|needed| needed.is_needed())
+        self.is_gone() && self.own.left_with.is_some_and(|needed| needed.holds != Need::None)
     }
 
     /// Where this node lies in the network, as it tells others.

@@ -28,6 +28,16 @@ pub(super) struct Follower<D: Defects> {
     pub(super) said: BTreeMap<CellId, (u32, Settled)>,
 }
 
+/// What a node learnt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum News {
+    None,
+    /// More than it knew.
+    More,
+    /// By a recovery, something that it knew never counted.
+    Undone,
+}
+
 /// Which cells ended, and the placements of all.
 #[derive(Debug, Default)]
 pub(super) struct Known {
@@ -50,18 +60,18 @@ impl<D: Defects> Follower<D> {
         Self { defects, mark: None, known: Known::default(), groups: BTreeMap::new(), said: BTreeMap::new() }
     }
 
-    /// Learns what its core follows; true if that is news.
-    pub(super) fn follow(&mut self, core: &MeshCore<D>) -> bool {
+    /// Learns what its core follows.
+    pub(super) fn follow(&mut self, core: &MeshCore<D>) -> News {
         let mark = Some(core.placement_mark());
         if self.mark == mark {
-            return false;
+            return News::None;
         }
         self.mark = mark;
         let (lineage, placements) = core.followed_placements();
-        self.known = Known { lineage, placements };
+        let before = std::mem::replace(&mut self.known, Known { lineage, placements });
         self.groups.clear();
         self.said.clear();
-        true
+        if self.known.undoes(&before) { News::Undone } else { News::More }
     }
 
     /// Looks up what counts for a group.
@@ -112,6 +122,15 @@ impl Known {
     /// The placements that count for a group.
     pub(super) fn counting(&self, group: &GroupId) -> BTreeSet<Placed> {
         self.tenure(group).as_ref().map(counting).unwrap_or_default()
+    }
+
+    /// Whether a recovery lies between what was known before and this: an end does not count, or tables begin afresh.
+    fn undoes(&self, before: &Self) -> bool {
+        let generation = |placement: &PlacementView| placement.epoch.generation();
+        let begins = |(cell, placement): (&CellId, &PlacementView)| {
+            before.placements.get(cell).is_some_and(|known| generation(known) < generation(placement))
+        };
+        before.lineage.ended().any(|cell| !self.lineage.has_ended(&cell)) || self.placements.iter().any(begins)
     }
 
     /// Takes in what a node knows.

@@ -3,7 +3,7 @@
 //! may acknowledge, read, retire and drop what, while everybody learns of placements when it does.
 
 use super::dice::Dice as _;
-use super::followers::{Followed, Follower, Known, Placed};
+use super::followers::{Followed, Follower, Known, News, Placed};
 use super::mesh::MeshPlan;
 use super::oracle::Invariant;
 use super::world::World;
@@ -163,13 +163,20 @@ impl<D: Defects> Sessions<D> {
 
     /// Everybody's sessions learn what their core follows.
     fn follow(&mut self, world: &World<D>) {
+        let mut is_undone = false;
         for node in world.running() {
             let core = &world.node(node).core;
             self.births[world.node(node).region].extend(core.own_cell());
             let follower = &mut self.followers[node as usize];
-            if follower.follow(core) {
-                self.known.merge(&follower.known);
+            match follower.follow(core) {
+                News::None => {}
+                News::More => self.known.merge(&follower.known),
+                News::Undone => is_undone = true,
             }
+        }
+        if is_undone {
+            self.known = Known::default();
+            world.running().for_each(|node| self.known.merge(&self.followers[node as usize].known));
         }
         for node in world.running() {
             for (group, _) in self.groups(world.node(node).region) {
@@ -310,6 +317,7 @@ impl<D: Defects> Sessions<D> {
         if !sets.iter().all(|set| silent(set) < usize::from(class.write_quorum).min(set.len())) {
             return;
         }
+        *world.sometimes.entry("a read was judged").or_default() += 1;
         let asked: BTreeSet<&NodeId> = sets.into_iter().flatten().collect();
         let answers = heard.iter().filter(|node| asked.contains(&self.ids[**node as usize]));
         let seen: BTreeSet<u32> =

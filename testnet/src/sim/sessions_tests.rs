@@ -4,17 +4,9 @@ use super::super::geography::Spread;
 use super::super::scenario::{Case, Fault, FaultKind, MeshSpec, Outcome, Preset, WeatherSpec, Who, play};
 use super::super::time::{MINUTE, Micros, S};
 use super::*;
+use crate::sim::bugs::Planted;
 use crate::sim::parcel::WireMode;
 use hedgerow_protocol::defect::{Defect, Sound};
-
-#[derive(Debug, Clone, Copy)]
-struct Planted(Defect);
-
-impl Defects for Planted {
-    fn has(self, defect: Defect) -> bool {
-        self.0 == defect
-    }
-}
 
 /// Two cells of four; now and then a node is cut off for so long that its groups move.
 fn case() -> Case {
@@ -59,6 +51,7 @@ fn played<D: Defects>(seed: u64, defects: D) -> Outcome {
 fn sessions_move_and_lose_nothing() {
     let outcome = played(1, Sound);
     assert_eq!(outcome.violations, []);
+    assert!(outcome.sometimes["a read was judged"] > 0, "{:?}", outcome.sometimes);
     assert!(outcome.sometimes["a replica dropped what it had handed over"] > 0, "{:?}", outcome.sometimes);
     assert_eq!(played(1, Sound).digest, outcome.digest, "a seed gives the same again");
 }

@@ -7,7 +7,7 @@ use hedgerow_protocol::coords::Coordinate;
 use hedgerow_protocol::core::{Event as CoreEvent, Input};
 use hedgerow_protocol::defect::Defects;
 use hedgerow_protocol::fact::Statement;
-use hedgerow_protocol::id::Term;
+use hedgerow_protocol::id::{Generation, Term};
 use hedgerow_protocol::register::Point;
 use hedgerow_protocol::wire::VerifiedMessage;
 
@@ -50,12 +50,10 @@ impl<D: Defects> World<D> {
     }
 
     /// A node heard a gossiped fact; before it went by that rollup of its cell.
-    pub(super) fn heard(&mut self, number: u32, before: Option<(Term, u64)>) {
-        let core = &self.node(number).core;
-        let after = core.own_rollup();
-        if let Some((term, _)) = after.filter(|_| after != before) {
-            let reign = Reign::of(core, term);
-            self.oracle.believes(self.now, number, reign);
+    pub(super) fn heard(&mut self, number: u32, before: Option<(Generation, Term, u64)>) {
+        let after = self.node(number).core.own_rollup();
+        if let Some((generation, term, _)) = after.filter(|_| after != before) {
+            self.oracle.believes(self.now, number, Reign { generation, term });
         }
     }
 

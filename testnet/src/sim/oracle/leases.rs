@@ -164,8 +164,8 @@ impl Leases {
     /// What a voter that runs remembers of its promises.
     pub(super) fn remembers(&self, voter: u32, cell: CellId, promised: Reign) -> Result<(), String> {
         match self.grants.get(&(voter, cell)) {
-            // What it promised in an earlier generation it need not remember as a promise of this one.
-            Some((granted, ..)) if granted.generation == promised.generation && *granted > promised => {
+            // What it promised in an earlier generation it need not remember as a promise of this one, which is later.
+            Some((granted, ..)) if *granted > promised => {
                 Err(format!("node {voter} granted term {granted} and remembers {promised}"))
             }
             Some(_) | None => Ok(()),
@@ -189,10 +189,10 @@ impl Leases {
         self.holder(now, cell) == Some(node)
     }
 
-    /// Who holds the lease.
+    /// Who holds the lease: of the last generation, where whoever led the one before has not heard of it.
     pub(super) fn holder(&self, now: Micros, cell: CellId) -> Option<u32> {
-        let history = self.cells.get(&cell)?;
-        history.recent.iter().rev().find(|lease| lease.from <= now && lease.until > now).map(|lease| lease.node)
+        let running = self.cells.get(&cell)?.recent.iter().filter(|lease| lease.from <= now && lease.until > now);
+        running.max_by_key(|lease| lease.reign).map(|lease| lease.node)
     }
 }
 

@@ -140,9 +140,12 @@ impl Oracle {
                 self.members.suspicion_told(now, node, to);
             }
             VerifiedMessage::Lease(lease) => self.said_lease(now, node, lease),
-            // What is decided may be passed on before it is told, where the disk of whoever decided it is slow.
+            // What is decided may be passed on before it is told, where the disk of whoever decided it is slow; and whoever was to
+            // tell it may lose its power.
             VerifiedMessage::Exchange(VerifiedExchange::Push(facts)) => {
-                for fact in facts.iter().filter(|fact| matches!(fact.key(), FactKey::Absorb(..))) {
+                let is_passed_on =
+                    |fact: &&VerifiedFact| matches!(fact.key(), FactKey::Absorb(..) | FactKey::Recovery(..));
+                for fact in facts.iter().filter(is_passed_on) {
                     self.published(now, node, fact);
                 }
             }

@@ -157,10 +157,11 @@ impl<D: Defects> Player<'_, D> {
         }
     }
 
-    /// The faults end; everything must become well again.
+    /// The faults end; everything must become well again. Operators still look after what has lost its quorum for good.
     fn calm_down(&mut self) {
         let Some(span) = self.case.calm else { return };
-        self.actions.iter_mut().for_each(|action| *action = Action::Void);
+        let is_fault = |action: &&mut Action| !matches!(action, Action::Recover { .. });
+        self.actions.iter_mut().filter(is_fault).for_each(|action| *action = Action::Void);
         self.end_all_faults();
         self.world.weather = Weather::default();
         let until = self.world.now + span;
