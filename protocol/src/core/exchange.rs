@@ -153,7 +153,7 @@ pub(crate) fn push<'f>(fx: &mut Effects<'_>, to: NodeId, facts: impl IntoIterato
     let mut bytes = 0;
     for fact in facts {
         page.push(fact.clone());
-        bytes += fact.signed().to_bytes().len();
+        bytes += fact.size();
         if bytes >= PUSH_BYTES || page.len() == PUSH_FACTS_MAX {
             send_page(fx, to, std::mem::take(&mut page));
             bytes = 0;

@@ -211,7 +211,7 @@ impl<D: Defects> MeshCore<D> {
         let named = self.inherits(&cell, settled.epoch).into_keys();
         let is_known =
             |cell: CellId| self.roster.end_of(&cell).is_some() || self.roster.recoveries_of(&cell).next().is_some();
-        let knew_all = ended == self.roster.ends().count() && { named }.all(is_known);
+        let knew_all = ended == self.roster.ended() && { named }.all(is_known);
         if knew_all && self.placements.contains_key(&cell) && self.retiring.own.get(&cell) != Some(&settled) {
             self.retiring.own.insert(cell, settled);
             self.retiring.told.remove(&cell);

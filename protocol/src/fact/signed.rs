@@ -72,6 +72,12 @@ impl SignedFact {
         postcard::to_extend(self, vec![FACT_VERSION]).expect("postcard writes every fact into memory")
     }
 
+    /// Bytes that it takes: the length of [`Self::to_bytes`].
+    pub(super) fn size(&self) -> usize {
+        1 + postcard::serialize_with_flavor(self, postcard::ser_flavors::Size::default())
+            .expect("postcard counts every fact")
+    }
+
     /// Reads a fact and checks nothing but its shape and its length.
     ///
     /// # Errors

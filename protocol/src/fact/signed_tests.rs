@@ -175,6 +175,7 @@ fn the_bytes_of_every_kind_are_frozen() {
         facts[2..].iter().map(|fact| Blake3Digest::of(&fact.to_bytes()).to_string()[..16].to_owned()).collect();
     assert_eq!(digests, FROZEN, "a change of these bytes needs a version of its own");
     for fact in facts {
+        assert_eq!(fact.size(), fact.to_bytes().len());
         assert_eq!(SignedFact::from_bytes(&fact.to_bytes()), Ok(fact));
     }
 }

@@ -60,6 +60,8 @@ struct Proven {
     prior: Option<VerifiedFact>,
     /// How many are before it.
     depth: u32,
+    /// Bytes of the signed fact. Counted once: how much fits a message is asked each time when it is passed on.
+    size: u32,
 }
 
 /// Why a fact is not believed.
@@ -127,7 +129,7 @@ impl FactRefusal {
 
 impl VerifiedFact {
     fn proven(key: FactKey, version: FactVersion, fact: Fact, signed: SignedFact) -> Self {
-        Self(Arc::new(Proven { hash: key.hash(), key, version, fact, signed, prior: None, depth: 0 }))
+        Self::following(None, key, version, fact, signed)
     }
 
     /// What it is about.
@@ -190,8 +192,13 @@ impl VerifiedFact {
         &self.0.signed
     }
 
-    /// In which order facts can be taken in: certificates of members, geneses, then voter sets and ends of cells after those
-    /// under which they were decided, then all else.
+    /// Bytes that it takes in a message or a file.
+    pub(crate) fn size(&self) -> usize {
+        self.0.size as usize
+    }
+
+    /// In which order facts can be taken in: certificates of members, geneses, then voter sets, ends of cells and
+    /// recoveries after what they follow, then all else.
     #[must_use]
     pub fn turn(&self) -> (u32, &FactKey) {
         let turn = match (self.fact(), self.chartered()) {
@@ -306,7 +313,8 @@ impl VerifiedFact {
 
     fn following(prior: Option<Self>, key: FactKey, version: FactVersion, fact: Fact, signed: SignedFact) -> Self {
         let depth = prior.as_ref().map_or(0, |prior: &Self| prior.0.depth.saturating_add(1));
-        Self(Arc::new(Proven { hash: key.hash(), key, version, fact, signed, prior, depth }))
+        let size = u32::try_from(signed.size()).unwrap_or(u32::MAX);
+        Self(Arc::new(Proven { hash: key.hash(), key, version, fact, signed, prior, depth, size }))
     }
 }
 

@@ -235,6 +235,11 @@ impl Roster {
         charters.map(|(of, _)| of).find(|of| of != cell)
     }
 
+    /// How many known cells have ended.
+    pub(crate) fn ended(&self) -> usize {
+        self.charters.len() - self.charters.living()
+    }
+
     /// The known cells that ended, and what took their place.
     pub(crate) fn ends(&self) -> impl Iterator<Item = (CellId, Succession<'_>)> {
         let ended = self.charters.iter().filter(|(cell, last)| is_end_of(cell, last));
