@@ -24,6 +24,10 @@ impl<D: Defects> MeshCore<D> {
         self.note_end(fx.now, ended);
         let clings = self.defects.has(Defect::RetiredCellGrants)
             && self.cell.voters().is_some_and(|voters| voters.has(&self.config.me));
+        // Whoever heard of the end of its cell before it knew the next has none until then.
+        if self.home.is_none() && region == self.config.region {
+            self.move_in(fx.now);
+        }
         if self.home == Some(ended) && !clings {
             self.move_in(fx.now);
             fx.sometimes(match decision.succession() {

@@ -134,6 +134,35 @@ fn members_of_a_cell_that_ends_in_another_belong_to_that() {
 }
 
 #[test]
+fn whoever_hears_of_the_end_of_its_cell_before_it_knows_the_next_goes_there_when_it_hears_of_that() {
+    let sides = [[0, 2, 4], [1, 3, 5]];
+    let mut cluster = divided(4, None).0;
+    let both = |c: &Cluster| sides.iter().all(|side| is_whole(c, side));
+    cluster.run_until_holds(10 * S, "both halves are led", both);
+    let cell_of = |c: &Cluster, node: usize| c.nodes[node].core.own_cell();
+    let is_first = cell_of(&cluster, 0) > cell_of(&cluster, 1);
+    let (ended, split) = if is_first { (sides[0], sides[1]) } else { (sides[1], sides[0]) };
+    cluster.cut(&ended, &split);
+    let halves = [half(&cluster, &split[..1]), half(&cluster, &split[1..])];
+    let decision = decide(&cluster, split[0], Content::Split(Split { halves }));
+    tell(&mut cluster, split[0], decision);
+    let next = |c: &Cluster| cell_of(c, split[0]).min(cell_of(c, split[1]));
+    let former = cell_of(&cluster, split[1]);
+    cluster.run_until_holds(10 * S, "the other cell is split", |c| cell_of(c, split[1]) != former);
+    let target = next(&cluster).expect("both have a cell");
+    assert!(target < cell_of(&cluster, ended[0]).expect("it has a cell"), "choose another seed");
+    let merge = MergeInto { target, absorbed: Sha256Digest::from_bytes([0; 32]) };
+    let decision = decide(&cluster, ended[0], Content::MergeInto(merge));
+    tell(&mut cluster, ended[0], decision);
+    let homeless = |c: &Cluster| ended.iter().all(|node| cell_of(c, *node).is_none());
+    cluster.run_until_holds(10 * S, "they do not know where they belong", homeless);
+    cluster.heal();
+    let moved = |c: &Cluster| ended.iter().all(|node| cell_of(c, *node) == Some(target));
+    cluster.run_until_holds(60 * S, "they go on in the next", moved);
+    assert_eq!(cluster.judge.violations, []);
+}
+
+#[test]
 fn a_voter_that_missed_the_end_is_told_when_it_asks() {
     let mut cluster = grown(5);
     let voters: Vec<usize> = (0..6)
