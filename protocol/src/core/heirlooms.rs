@@ -23,7 +23,8 @@ const HEIRLOOMS_MAX: usize = 6;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 impl<D: Defects> MeshCore<D> {
-    /// The ended cells whose placements some cell still needs, the nearest first.
+    /// The ended cells whose placements some cell still needs, the nearest first; and those that ended in what a recovery has
+    /// unmade, which go on from before their ends when operators say so.
     pub(super) fn wanted_heirlooms(&self) -> Vec<CellId> {
         let lineage = self.lineage();
         let mut wanted = Vec::new();
@@ -36,6 +37,8 @@ impl<D: Defects> MeshCore<D> {
             let needed = lineage.leading_to(&cell).into_iter().filter(|ended| self.needs(&cell, ended));
             wanted.extend(needed);
         }
+        let is_dead_end = |cell: &CellId| here(cell) && self.roster.living_after(*cell).is_empty();
+        wanted.extend(lineage.ended().filter(is_dead_end));
         let mut seen = BTreeSet::new();
         wanted.retain(|cell| seen.insert(*cell));
         wanted.truncate(HEIRLOOMS_MAX);

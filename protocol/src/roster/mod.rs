@@ -184,7 +184,7 @@ impl Roster {
     }
 
     /// The known cells to which a cell leads, or itself where it has not ended.
-    fn living_after(&self, from: CellId) -> Vec<CellId> {
+    pub(crate) fn living_after(&self, from: CellId) -> Vec<CellId> {
         let mut open = vec![from];
         let (mut seen, mut living) = (BTreeSet::new(), Vec::new());
         while let Some(cell) = open.pop() {

@@ -176,7 +176,11 @@ impl Judge {
     fn look_at_end(&mut self, now: u64, index: usize, node: &TestNode, until: Mono) {
         let mono = node.mono(now);
         let alone = node.core.voters().is_some_and(|voters| voters.voters.len() == 1);
-        let asked = if alone { mono } else { self.asked.get(&index).copied().unwrap_or(mono) };
+        // Whoever votes alone asks itself, also for what it holds once others vote too.
+        if alone {
+            self.asked.insert(index, mono);
+        }
+        let asked = self.asked.get(&index).copied().unwrap_or(mono);
         if until > asked + ElectionConfig::local().holder_span() {
             let beyond = asked.until(until);
             self.blame(Invariant::LeaseEnds, now, format!("node {index} holds for {beyond:?} after it asked"));

@@ -268,3 +268,58 @@ fn a_recovery_that_contradicts_what_a_quorum_decided_to_the_knowledge_of_the_ope
     let earlier = Recovery { base_epoch: ConfigEpoch(1), ..recovery };
     assert_eq!(verified(&earlier), Err(false), "others were in force there");
 }
+
+#[test]
+fn a_cell_that_ended_in_one_that_is_unmade_goes_on_from_before_its_end_with_what_it_had_placed() {
+    let mut cluster = formed(7).0;
+    let sides = [[0, 2, 4], [1, 3, 5]];
+    let decision = decide(&cluster, 0, Content::Split(Split { halves: sides.map(|side| half(&cluster, &side)) }));
+    tell(&mut cluster, 0, decision);
+    let cell_of = |c: &Cluster, node: usize| c.nodes[node].core.own_cell();
+    let placed = |c: &Cluster, node: usize| c.nodes[node].core.decided_digest();
+    let both = |c: &Cluster| sides.iter().flatten().all(|node| placed(c, *node).is_some());
+    cluster.run_until_holds(60 * S, "both halves have placed something", both);
+    // One is split once more, and the other ends in a half of that.
+    let (split, kept) =
+        if cell_of(&cluster, 0) > cell_of(&cluster, 1) { (sides[1], sides[0]) } else { (sides[0], sides[1]) };
+    let [known, ended] = [split[0], kept[0]].map(|node| cell_of(&cluster, node).expect("it has a cell"));
+    let core = &cluster.nodes[split[0]].core;
+    let (base, base_epoch) = (core.register_head().expect("it has a cell"), core.voters().expect("voters").epoch);
+    let halves = [half(&cluster, &split[..1]), half(&cluster, &split[1..])];
+    let decision = decide(&cluster, split[0], Content::Split(Split { halves }));
+    tell(&mut cluster, split[0], decision);
+    let apart = |c: &Cluster| cell_of(c, split[0]) != cell_of(c, split[1]) && cell_of(c, split[0]) != Some(known);
+    cluster.run_until_holds(10 * S, "it is split", apart);
+    let target = cell_of(&cluster, split[0]).min(cell_of(&cluster, split[1])).expect("both have a cell");
+    assert!(target < ended, "choose another seed: a cell ends in one with a lower id");
+    let before = cluster.nodes[kept[0]].core.register_head().expect("it has a cell");
+    let seen = |c: &Cluster, node: usize| c.view(node).placements.get(&ended).map(|placement| placement.epoch);
+    let had = kept.map(|node| seen(&cluster, node));
+    assert!(had[0].is_some() && had.iter().all(|epoch| *epoch == had[0]));
+    let merge = MergeInto { target, absorbed: Sha256Digest::from_bytes([0; 32]) };
+    let decision = decide(&cluster, kept[0], Content::MergeInto(merge));
+    tell(&mut cluster, kept[0], decision);
+    let moved = |c: &Cluster| kept.iter().all(|node| cell_of(c, *node) == Some(target));
+    cluster.run_until_holds(20 * S, "the other ended", moved);
+    // The operators did not know of the second split.
+    let voters = {
+        let sole = &cluster.nodes[split[0]];
+        let voter = Voter { node: sole.id(), key: *sole.member.statement() };
+        Configuration::majority(ConfigEpoch::first_of(Generation(1)), vec![voter])
+    };
+    let recovery = Recovery { cell: known, generation: Generation(1), base, base_epoch, voters };
+    let fact = cluster.signed(split[0], &recovery);
+    cluster.announce(split[0], fact);
+    let homeless = |c: &Cluster| kept.iter().all(|node| cell_of(c, *node).is_none()) && is_led(c, known, 1, &split);
+    cluster.run_until_holds(30 * S, "it led the others nowhere", homeless);
+    cluster.run_for(20 * S);
+    assert_eq!(kept.map(|node| seen(&cluster, node)), had, "what is on their disks follows from that");
+    let recovery = cluster.draft(kept[0]).expect("nobody leads there");
+    assert_eq!((recovery.cell, recovery.generation, recovery.base), (ended, Generation(1), before));
+    let fact = cluster.signed(kept[0], &recovery);
+    cluster.announce(kept[0], fact);
+    let all = |c: &Cluster| is_led(c, known, 1, &split) && is_led(c, ended, 1, &kept) && c.is_converged();
+    cluster.run_until_holds(60 * S, "each is led again", all);
+    assert_eq!(kept.map(|node| seen(&cluster, node)), had, "nobody was lost, so nothing moved");
+    assert_eq!(cluster.judge.violations, []);
+}
