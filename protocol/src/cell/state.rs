@@ -75,7 +75,8 @@ pub(super) struct Seat {
     pub(super) until: Mono,
     /// Whoever was promised gave it back: a request of its that was still under way renews nothing.
     pub(super) released: bool,
-    /// Until when nothing is granted but renewals: after a restart, a jump of the clocks, or as a new voter.
+    /// Until when nothing is granted but renewals: after a restart, a jump of the clocks, or as a voter that is new or that a
+    /// recovery led here.
     pub(super) blocked_until: Mono,
     /// The last write of `record`, while it is not durable.
     pub(super) writing: Option<Token>,
