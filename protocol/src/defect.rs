@@ -56,13 +56,13 @@ pub enum Defect {
     RetireForces,
     /// While a placement follows another, only the new holders are read.
     TransitionReadsNewOnly,
-    /// What waits for a holder that is away waits on any node, whatever the rule says.
-    HintsUnconstrained,
+    /// A rule for data that a policy tightens counts only with the next placement.
+    TighteningWaits,
 }
 
 impl Defect {
     /// Those of the transition from one placement to the next; the rest is in a mesh core.
-    pub const OF_TRANSITIONS: [Self; 3] = [Self::RetireForces, Self::TransitionReadsNewOnly, Self::HintsUnconstrained];
+    pub const OF_TRANSITIONS: [Self; 3] = [Self::RetireForces, Self::TransitionReadsNewOnly, Self::TighteningWaits];
 
     /// Every one that a mesh of cores may be built with.
     pub const ALL: [Self; 22] = [

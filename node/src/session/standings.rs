@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use hedgerow_attest::id::{CellId, NodeId};
+use hedgerow_attest::id::CellId;
 use hedgerow_crdt::replica::Standing;
-use hedgerow_protocol::placement::{Settled, tenure};
+use hedgerow_protocol::placement::{Duty, Settled, duty};
 use hedgerow_protocol::session_id::GroupId;
 use hedgerow_protocol::view::MeshView;
 
@@ -49,17 +49,13 @@ fn is_open(view: &MeshView, standings: &Standings, group: &GroupId) -> bool {
         Some(GroupStanding::Dropped) => return false,
         None => None,
     };
-    let home = view.lineage.home(group);
-    let said_open = |epoch| standing.is_none_or(|standing| Some(standing.epoch) != epoch || standing.is_open);
-    let Some(tenure) = tenure(&view.lineage, &view.placements, group) else {
-        return said_open(view.placements.get(&home).map(|placement| placement.epoch));
-    };
-    if tenure.cell != home {
-        return true;
+    let home = view.placements.get(&view.lineage.home(group));
+    let is_told = |epoch| home.is_some_and(|placement| placement.epoch == epoch);
+    match duty(&view.lineage, &view.placements, group, &view.me) {
+        Duty::Stays => false,
+        Duty::HandsOver => standing.is_none_or(|standing| !is_told(standing.epoch) || standing.is_open),
+        Duty::Keeps => true,
     }
-    let mine = |nodes: &[NodeId]| nodes.contains(&view.me);
-    let stays = mine(tenure.nodes) && !tenure.formers.iter().any(|former| mine(former.nodes));
-    !stays && said_open(Some(tenure.epoch))
 }
 
 #[cfg(test)]
@@ -73,7 +69,7 @@ mod tests {
     #[test]
     fn a_group_is_open_until_its_task_says_otherwise_of_the_last_placement() {
         let mut view = view(&[(1, vec![]), (2, vec![]), (3, vec![])]);
-        for prefix in 0..5 {
+        for prefix in 0..9 {
             place(&mut view, 4, prefix, &[2, 3]);
         }
         let nothing_held = settled(&view, &Standings::new(), []);

@@ -7,13 +7,11 @@ use crate::core::MeshCore;
 use crate::defect::Defects;
 use crate::fact::{Fact, NodeRecord, NodeState};
 use crate::id::{Generation, Incarnation, PlacementEpoch, Slot, Term};
-use crate::placement::{Lineage, PlacementTable};
 use crate::register::{Configuration, Head, Value, VerifiedDecision};
 use crate::time::Mono;
-use crate::view::{MemberState, Need, PlacementView};
+use crate::view::{MemberState, Need};
 use hedgerow_attest::digest::Sha256Digest;
 use hedgerow_attest::id::{CellId, NodeId};
-use std::collections::BTreeMap;
 
 impl<D: Defects> MeshCore<D> {
     /// The term and the end of this node's lease, while it runs.
@@ -124,20 +122,16 @@ impl<D: Defects> MeshCore<D> {
         Some((rollup.generation, rollup.term, rollup.window))
     }
 
-    /// The cells that ended and the placements of all cells, as the sessions of this node follow them.
+    /// How many cells are known to have ended.
     #[must_use]
-    pub fn followed_placements(&self) -> (Lineage, BTreeMap<CellId, PlacementView>) {
-        (self.lineage(), self.placement_views(&[]))
+    pub fn ended_cells(&self) -> usize {
+        self.roster.ended()
     }
 
-    /// What that follows from, which is compared sooner than it is made: how many cells ended, and of each that placed anything
-    /// the last placement, the last that is retired, and how many between them are known.
-    #[must_use]
-    pub fn placement_mark(&self) -> (usize, Vec<(CellId, PlacementEpoch, PlacementEpoch, usize)>) {
-        let mark = |(cell, followed): (&CellId, &PlacementTable)| {
-            (*cell, followed.epoch, self.retired(cell), self.formers(cell, followed.epoch).len())
-        };
-        (self.roster.ends().count(), self.placements.iter().map(mark).collect())
+    /// The last placement that this node follows of each cell that has not ended, by cell.
+    pub fn living_placements(&self) -> impl Iterator<Item = (CellId, PlacementEpoch)> + '_ {
+        let living = self.placements.iter().filter(|(cell, _)| self.roster.end_of(cell).is_none());
+        living.map(|(cell, followed)| (*cell, followed.epoch))
     }
 
     /// Whether this node means to stay: it neither stops nor drains, and leaves no more.

@@ -23,8 +23,8 @@ mod rule;
 mod settled;
 mod table;
 mod tenure;
-mod transition;
 mod verify;
+mod whereabouts;
 
 pub use bucket::RttBucket;
 pub(crate) use choose::{Inputs, choose};
@@ -40,15 +40,15 @@ pub use policies::{PolicyName, parent_of};
 pub use policy::{CLASSES_MAX, DataClass, Policy, REGIONS_MAX, REPLICAS_MAX};
 pub use preview::{CellUnknown, Proposal, preview};
 pub(crate) use rendezvous::draw;
-pub use replica_set::{
-    Explanation, PlacementError, PlacementReason, ReplicaSet, class_rule, explain, group_set, replica_set,
-};
+pub(crate) use replica_set::same_nodes;
+pub use replica_set::{ReplicaSet, Retained};
 pub use rule::{Availability, Host, Refusal, Rule, TrustClass};
 pub use settled::Settled;
 pub use table::{ClassRow, MODELS_MAX, ModelRow, NODES_MAX, NodeList, PlacementTable};
-pub use tenure::{Former, Tenure, tenure};
+pub use tenure::{Duty, Former, Tenure, duty, tenure};
 pub(crate) use tenure::{inherited, still_counts};
-pub(crate) use transition::same_nodes;
-pub use transition::{Retained, Transition};
 pub use verify::TableFault;
 pub(crate) use verify::{Rules, verify_table};
+pub use whereabouts::{
+    Explanation, PlacementError, PlacementReason, class_rule, explain, group_set, group_set_with, replica_set,
+};

@@ -1,186 +1,244 @@
-//! Tests of finding a session without a mesh around it.
+//! A group that moves from three nodes to three others, in a model in which anybody may learn of anything late: first by hand,
+//! then at random, and then with each rule left out.
 
 use super::*;
-use crate::id::{Incarnation, PolicyVersion};
-use crate::name::Namespace;
-use crate::placement::{Holdings, Policy};
-use crate::time::Mono;
-use crate::view::{MemberView, PlacementView};
-use hedgerow_attest::id::MeshId;
-use hedgerow_attest::region::Region;
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use crate::name::ClassName;
+use hedgerow_attest::id::CellId;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
+use std::collections::{BTreeMap, BTreeSet};
 
-const CELL: CellId = CellId::from_bytes([7; 32]);
+const W: u8 = 2;
+const NODES: u8 = 7;
+const OLD: [u8; 3] = [0, 1, 2];
+const NEW: [u8; 3] = [2, 3, 4];
+const SEEDS: u64 = 400;
 
 fn node(n: u8) -> NodeId {
     NodeId::from_bytes([n; 32])
 }
 
-fn cart() -> ClassName {
-    ClassName::new("cart").unwrap()
+fn nodes(numbers: &[u8]) -> Vec<NodeId> {
+    numbers.iter().map(|n| node(*n)).collect()
 }
 
-fn session() -> SessionId {
-    SessionId::named(CELL, cart(), Namespace::new("shop").unwrap(), "alice")
-}
-
-fn view(regions: Vec<Region>) -> MeshView {
-    let eu = Region::new("eu").unwrap();
-    let member = |n: u8| MemberView {
-        node: node(n),
-        region: eu.clone(),
-        cell: Some(CELL),
-        class: "edge".to_owned(),
-        domain: None,
-        roles: hedgerow_attest::membership::Roles::all(),
-        state: if n == 2 { MemberState::Down } else { MemberState::Alive },
-        incarnation: Incarnation(1),
-        addresses: vec![],
-        health: crate::fact::Health::default(),
-        rtt_us: None,
-        said_ms_ago: 0,
-        load_ms_ago: None,
-        estimate_us: None,
-        heard_ms_ago: None,
+/// The set that a node goes by which knows the new placement, and perhaps that the old one is retired, or neither.
+fn known(knows: Knows) -> ReplicaSet {
+    let (epoch, now, formers, is_settled) = match knows {
+        Knows::Old => (1, &OLD, vec![], true),
+        Knows::Both => (2, &NEW, vec![nodes(&OLD)], false),
+        Knows::Retired => (2, &NEW, vec![], true),
     };
-    let class = DataClass { name: cart(), replicas: 2, write_quorum: 2, regions, personal: false, ttl_s: 60 };
-    let groups = (0..16).map(|prefix| ((cart(), prefix), vec![node(1), node(2)])).collect();
-    let placement = PlacementView {
-        region: eu.clone(),
-        epoch: PlacementEpoch(4),
-        retired: PlacementEpoch(3),
-        formers: BTreeMap::new(),
-        inherits: BTreeMap::new(),
-        policy: None,
-        groups,
-        models: BTreeMap::new(),
-    };
-    MeshView {
-        me: node(1),
-        mesh: MeshId::from_bytes([9; 32]),
-        region: eu.clone(),
-        cell: Some(CELL),
-        at: Mono(0),
-        members: (1..=3).map(|n| (node(n), member(n))).collect(),
-        aggregators: BTreeMap::new(),
-        cells: BTreeMap::new(),
-        lineage: crate::placement::Lineage::default(),
-        placements: BTreeMap::from([(CELL, placement)]),
-        deployments: vec![],
-        policy: Some(Arc::new(Policy { version: PolicyVersion(1), parent: None, classes: vec![class] })),
-        policy_heads: vec![],
-        node_classes: crate::placement::NodeClasses::default(),
-        needed: crate::view::Needed::default(),
+    ReplicaSet {
+        group: GroupId { cell: CellId::from_bytes([7; 32]), class: ClassName::new("cart").unwrap(), prefix: 0 },
+        epoch: PlacementEpoch(epoch),
+        nodes: nodes(now),
+        formers,
+        is_settled,
+        write_quorum: W,
+        ttl: None,
     }
 }
 
-#[test]
-fn a_session_is_where_the_table_puts_its_group() {
-    let set = replica_set(&view(vec![]), &session()).unwrap();
-    let group = session().group(GROUP_PREFIXES);
-    let nodes = vec![node(1), node(2)];
-    let expected = ReplicaSet {
-        group,
-        epoch: PlacementEpoch(4),
-        nodes,
-        formers: vec![],
-        is_settled: true,
-        write_quorum: 2,
-        ttl: Some(Duration::from_secs(60)),
-    };
-    assert_eq!(set, expected);
-    let reasons = explain(&view(vec![]), &session()).unwrap().members;
-    let expected = vec![
-        (node(1), PlacementReason::Holds { place: 0 }),
-        (node(2), PlacementReason::HoldsUnreached { place: 1, state: MemberState::Down }),
-        (node(3), PlacementReason::Reserve),
-    ];
-    assert_eq!(reasons, expected);
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Knows {
+    Old,
+    Both,
+    Retired,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Planted(Option<Defect>);
+
+impl Defects for Planted {
+    fn has(self, defect: Defect) -> bool {
+        self.0 == Some(defect)
+    }
+}
+
+fn among(numbers: &[u8]) -> impl Fn(&NodeId) -> bool {
+    move |node| numbers.contains(&node.as_bytes()[0])
 }
 
 #[test]
-fn former_holders_count_until_their_placement_is_retired() {
-    let mut following = view(vec![]);
-    let placement = following.placements.get_mut(&CELL).unwrap();
-    placement.retired = PlacementEpoch(0);
-    let prefix = session().group(GROUP_PREFIXES).prefix;
-    let held = |numbers: &[u8]| Holdings {
-        groups: BTreeMap::from([((cart(), prefix), numbers.iter().map(|n| node(*n)).collect())]),
-        ..Holdings::default()
-    };
-    // The first is as the third, the second as today, and of the third one node is not known.
-    let formers = [(1, held(&[3, 9])), (2, held(&[2, 1])), (3, held(&[3]))];
-    placement.formers = formers.map(|(epoch, held)| (PlacementEpoch(epoch), held)).into();
-    let set = replica_set(&following, &session()).unwrap();
-    assert_eq!((&set.formers, set.is_settled), (&vec![vec![node(3)]], false));
-    assert_eq!(set.holders(), [1, 2, 3].map(node));
-    let reasons = explain(&following, &session()).unwrap().members;
-    assert_eq!(reasons[2], (node(3), PlacementReason::HandsOver { state: MemberState::Alive }));
-    assert_eq!([1, 2, 3, 4].map(|n| set.counts(&node(n))), [true, true, true, false]);
-    let among = |nodes: &'static [u8]| move |node: &NodeId| nodes.contains(&node.as_bytes()[0]);
-    let durable = [&[1, 2][..], &[3], &[1, 3], &[1, 2, 3]].map(|nodes| set.reached(among(nodes)));
-    assert_eq!(durable, [0, 0, 1, 2], "all of a former set are enough, though they are fewer than the quorum");
-    assert_eq!([&[1, 2][..], &[3], &[1, 3]].map(|nodes| set.covers(among(nodes))), [false, false, true]);
-    let drop = |set: &ReplicaSet, me, nodes| set.may_drop(&node(me), among(nodes));
-    assert_eq!(drop(&set, 1, &[1, 2]), Err(Retained::Current));
-    assert_eq!(drop(&set, 3, &[1, 2]), Err(Retained::NotRetired(PlacementEpoch(3))));
-    following.placements.get_mut(&CELL).unwrap().formers.clear();
-    following.placements.get_mut(&CELL).unwrap().retired = PlacementEpoch(3);
-    let set = replica_set(&following, &session()).unwrap();
-    assert_eq!(drop(&set, 3, &[1, 3]), Err(Retained::Unacknowledged { by: 1, wanted: 2 }));
-    assert_eq!(drop(&set, 3, &[1, 2]), Ok(()));
+fn both_sets_count_until_the_former_is_retired() {
+    let durable = |knows, have: &[u8]| known(knows).reached(among(have)) >= W;
+    let in_one = [&[0, 1][..], &[3, 4], &[1, 2]].map(|have| durable(Knows::Both, have));
+    assert_eq!(in_one, [false; 3]);
+    assert!(durable(Knows::Both, &[1, 2, 3]) && durable(Knows::Both, &[0, 1, 3, 4]));
+    assert!(durable(Knows::Retired, &[3, 4]) && !durable(Knows::Retired, &[0, 1, 2]));
+    let nowhere = ReplicaSet { nodes: vec![], ..known(Knows::Retired) };
+    assert!(nowhere.reached(among(&[0, 1, 2])) < W, "nobody holds it");
+    let covered = [&[0, 1][..], &[3, 4], &[1, 2, 3]].map(|answers| known(Knows::Both).covers(among(answers)));
+    assert_eq!(covered, [false, false, true]);
 }
 
 #[test]
-fn a_node_counts_itself_before_it_is_a_member_in_its_own_view() {
-    let mut early = view(vec![]);
-    early.members.clear();
-    assert_eq!(replica_set(&early, &session()).unwrap().nodes, [node(1)]);
-    early.region = Region::new("us").unwrap();
-    early.policy = view(vec![Region::new("eu").unwrap()]).policy;
-    assert_eq!(replica_set(&early, &session()).unwrap().nodes, []);
+fn a_replica_drops_a_group_only_with_a_permit_and_when_a_quorum_has_it() {
+    let drop = |knows, me: u8, have: &[u8]| known(knows).may_drop(&node(me), among(have));
+    assert_eq!(drop(Knows::Both, 2, &[3, 4]), Err(Retained::Current));
+    assert_eq!(drop(Knows::Both, 0, &[2, 3, 4]), Err(Retained::NotRetired(PlacementEpoch(1))));
+    assert_eq!(drop(Knows::Retired, 0, &[1, 3]), Err(Retained::Unacknowledged { by: 1, wanted: W }));
+    assert_eq!(drop(Knows::Retired, 0, &[3, 4]), Ok(()));
+    assert_eq!(drop(Knows::Retired, 2, &[3, 4]), Err(Retained::Current));
+    let behind = ReplicaSet { epoch: PlacementEpoch(3), is_settled: false, ..known(Knows::Retired) };
+    let unknown = Err(Retained::NotRetired(PlacementEpoch(2)));
+    assert_eq!(
+        behind.may_drop(&node(0), among(&[3, 4])),
+        unknown,
+        "it may hold it by the placement that it does not know"
+    );
+}
+
+/// Everybody's disk and knowledge, and what was promised.
+struct Model {
+    rng: ChaCha8Rng,
+    defect: Planted,
+    disks: Vec<BTreeSet<u32>>,
+    views: Vec<Knows>,
+    retired: bool,
+    done: BTreeSet<u32>,
+    writes: u32,
+    broken: Option<&'static str>,
+}
+
+impl Model {
+    fn new(seed: u64, defect: Option<Defect>) -> Self {
+        Self {
+            rng: ChaCha8Rng::seed_from_u64(seed),
+            defect: Planted(defect),
+            disks: vec![BTreeSet::new(); usize::from(NODES)],
+            views: vec![Knows::Old; usize::from(NODES)],
+            retired: false,
+            done: BTreeSet::new(),
+            writes: 0,
+            broken: None,
+        }
+    }
+
+    fn pick(&mut self) -> usize {
+        usize::try_from(self.rng.next_u64() % u64::from(NODES)).unwrap()
+    }
+
+    fn set(&self, at: usize) -> ReplicaSet {
+        known(self.views[at])
+    }
+
+    /// Those that a message of that node reaches and that hold the group, by its knowledge and by their own.
+    fn reached(&mut self, from: usize) -> Vec<usize> {
+        let (set, reached) = (self.set(from), self.rng.next_u64());
+        let asked = |at: &usize| set.counts(&number(*at)) && reached >> at & 1 == 1 && self.serves(*at);
+        (0..usize::from(NODES)).filter(asked).collect()
+    }
+
+    /// Whether a node takes part in the group, as far as it knows.
+    fn serves(&self, at: usize) -> bool {
+        self.set(at).counts(&number(at))
+    }
+
+    fn step(&mut self) {
+        match self.rng.next_u64() % 8 {
+            0 | 1 => self.write(),
+            2 | 3 => self.copy(),
+            4 => {
+                let at = self.pick();
+                if self.views[at] == Knows::Old {
+                    self.views[at] = Knows::Both;
+                }
+            }
+            5 => self.retire(),
+            6 => self.drop(),
+            _ => self.read(),
+        }
+        let kept = |write: &u32| self.disks.iter().any(|disk| disk.contains(write));
+        if !self.done.iter().all(kept) {
+            self.broken = Some("a write that was done is nowhere");
+        }
+    }
+
+    fn write(&mut self) {
+        let coordinator = self.pick();
+        let reached = self.reached(coordinator);
+        self.writes += 1;
+        for at in &reached {
+            self.disks[*at].insert(self.writes);
+        }
+        if self.set(coordinator).reached(|node| reached.iter().any(|at| number(*at) == *node)) >= W {
+            self.done.insert(self.writes);
+        }
+    }
+
+    fn copy(&mut self) {
+        let (from, to) = (self.pick(), self.pick());
+        if self.serves(to) {
+            let copied = self.disks[from].clone();
+            self.disks[to].extend(copied);
+        }
+    }
+
+    /// The holder of the lease retires at a time of its own: nothing that is durable may depend on its choice.
+    fn retire(&mut self) {
+        let at = self.pick();
+        self.retired |= self.views.iter().filter(|view| **view == Knows::Both).count() > usize::from(NODES) / 2;
+        if self.retired && self.views[at] == Knows::Both {
+            self.views[at] = Knows::Retired;
+        }
+    }
+
+    fn drop(&mut self) {
+        let at = self.pick();
+        let has_all = |node: &NodeId| self.disks[at].is_subset(&self.disks[usize::from(node.as_bytes()[0])]);
+        if self.set(at).may_drop_with(self.defect, &number(at), has_all).is_ok() {
+            self.disks[at].clear();
+        }
+    }
+
+    /// A read that reaches enough of each set misses nothing that was done, unless the reader knows of the retirement.
+    fn read(&mut self) {
+        let reader = self.pick();
+        let answers = self.reached(reader);
+        let is_complete =
+            self.set(reader).covers_with(self.defect, |node| answers.iter().any(|at| number(*at) == *node));
+        let seen: BTreeSet<u32> = answers.iter().flat_map(|at| self.disks[*at].iter().copied()).collect();
+        let knows_both = self.views[reader] == Knows::Both;
+        if is_complete && knows_both && !self.retired && !self.done.is_subset(&seen) {
+            self.broken = Some("a read missed a write that was done");
+        }
+    }
+}
+
+fn number(at: usize) -> NodeId {
+    node(u8::try_from(at).unwrap())
+}
+
+/// How many of the seeds break something.
+fn broken(defect: Option<Defect>) -> BTreeMap<&'static str, u64> {
+    let mut broken = BTreeMap::new();
+    for seed in 0..SEEDS {
+        let mut model = Model::new(seed, defect);
+        for _ in 0..200 {
+            model.step();
+        }
+        if let Some(what) = model.broken {
+            *broken.entry(what).or_default() += 1;
+        }
+    }
+    broken
 }
 
 #[test]
-fn a_looser_rule_waits_for_the_placement_that_keeps_it_and_a_tighter_one_does_not() {
-    let us = Region::new("us").unwrap();
-    let ruled = |in_force: DataClass, committed: DataClass| {
-        let policy = |class| Some(Arc::new(Policy { version: PolicyVersion(1), parent: None, classes: vec![class] }));
-        let mut view = view(vec![]);
-        view.policy = policy(in_force);
-        view.placements.get_mut(&CELL).unwrap().policy = policy(committed);
-        replica_set(&view, &session()).map(|set| (set.write_quorum, set.ttl))
-    };
-    let rule = |write_quorum, ttl_s| DataClass {
-        name: cart(),
-        replicas: 2,
-        write_quorum,
-        regions: vec![],
-        personal: false,
-        ttl_s,
-    };
-    let (long, short) = (Some(Duration::from_secs(60)), Some(Duration::from_secs(30)));
-    assert_eq!(ruled(rule(1, 30), rule(2, 60)), Ok((2, long)));
-    assert_eq!(ruled(rule(2, 60), rule(1, 30)), Ok((2, long)));
-    assert_eq!(ruled(rule(1, 30), rule(1, 30)), Ok((1, short)));
-    let abroad = |class| DataClass { regions: vec![us.clone()], ..class };
-    assert_eq!(ruled(abroad(rule(2, 60)), rule(2, 60)), Err(PlacementError::Forbidden(cart())));
-    assert_eq!(ruled(rule(2, 60), abroad(rule(2, 60))), Err(PlacementError::Forbidden(cart())));
+fn nothing_that_was_done_is_lost_or_missed_whatever_is_learnt_late() {
+    assert_eq!(broken(None), BTreeMap::new());
 }
 
 #[test]
-fn each_reason_for_not_finding_it_is_told_apart() {
-    let us = Region::new("us").unwrap();
-    assert_eq!(replica_set(&view(vec![us]), &session()), Err(PlacementError::Forbidden(cart())));
-    let mut lawless = view(vec![]);
-    lawless.policy = None;
-    assert_eq!(replica_set(&lawless, &session()), Err(PlacementError::NoPolicy));
-    let mut unplaced = view(vec![]);
-    unplaced.placements.clear();
-    assert_eq!(replica_set(&unplaced, &session()), Err(PlacementError::NotPlaced(cart())));
-    let elsewhere = SessionId { birth: CellId::from_bytes([8; 32]), ..session() };
-    assert_eq!(replica_set(&view(vec![]), &elsewhere), Err(PlacementError::UnknownCell(elsewhere.birth)));
-    let other = SessionId { class: ClassName::new("other").unwrap(), ..session() };
-    assert_eq!(replica_set(&view(vec![]), &other), Err(PlacementError::UnknownClass(other.class.clone())));
+fn a_retirement_that_forces_loses_writes() {
+    let broken = broken(Some(Defect::RetireForces));
+    assert!(broken.get("a write that was done is nowhere").is_some_and(|seeds| *seeds > 5), "{broken:?}");
+}
+
+#[test]
+fn whoever_asks_the_new_holders_only_misses_writes() {
+    let broken = broken(Some(Defect::TransitionReadsNewOnly));
+    assert!(broken.get("a read missed a write that was done").is_some_and(|seeds| *seeds > 5), "{broken:?}");
 }

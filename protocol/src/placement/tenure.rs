@@ -45,6 +45,35 @@ pub struct Former<'a> {
     pub nodes: &'a [NodeId],
 }
 
+/// What a node that may have anything of a group still owes to those that hold it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Duty {
+    /// Nothing: it holds it by the last table of the cell in which the group lives, and by none before.
+    Stays,
+    /// To hand over what it has, until a quorum of those that hold it by that table has all of it.
+    HandsOver,
+    /// To keep what it has: that cell places it nowhere, or not yet.
+    Keeps,
+}
+
+/// What a node owes of a group.
+#[must_use]
+pub fn duty(lineage: &Lineage, placements: &Placements, group: &GroupId, node: &NodeId) -> Duty {
+    tenure(lineage, placements, group).map_or(Duty::Keeps, |tenure| tenure.duty(lineage, group, node))
+}
+
+impl Tenure<'_> {
+    /// What a node owes of the group for which this was found.
+    #[must_use]
+    pub fn duty(&self, lineage: &Lineage, group: &GroupId, node: &NodeId) -> Duty {
+        if self.cell != lineage.home(group) {
+            return Duty::Keeps;
+        }
+        let stays = self.nodes.contains(node) && !self.formers.iter().any(|former| former.nodes.contains(node));
+        if stays { Duty::Stays } else { Duty::HandsOver }
+    }
+}
+
 /// The placements that count for a group; nothing where none is known.
 #[must_use]
 pub fn tenure<'a>(lineage: &Lineage, placements: &'a Placements, group: &GroupId) -> Option<Tenure<'a>> {

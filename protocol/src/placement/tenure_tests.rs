@@ -75,6 +75,23 @@ fn a_group_goes_by_the_table_of_the_cell_that_was_split_until_its_half_names_tha
 }
 
 #[test]
+fn whoever_holds_a_group_by_the_last_table_alone_stays_and_others_hand_over_or_keep() {
+    let (lineage, half) = split();
+    let old = placed(4, &[], &[], (6, &[2, 3]));
+    let owed = |placements: &Placements, birth: u8| {
+        let group = GroupId { cell: cell(birth), class: cart(), prefix: 0 };
+        [1, 2, 3, 4].map(|number| duty(&lineage, placements, &group, &nodes(&[number])[0]))
+    };
+    let before = BTreeMap::from([(cell(9), old.clone())]);
+    assert_eq!(owed(&before, 9), [Duty::Keeps; 4], "the half places it not yet");
+    let after = BTreeMap::from([(cell(9), old), (cell(half), placed(0, &[(9, 7)], &[], (7, &[3, 4])))]);
+    assert_eq!(owed(&after, 9), [Duty::HandsOver, Duty::HandsOver, Duty::HandsOver, Duty::Stays]);
+    let retired = BTreeMap::from([(cell(half), placed(6, &[(9, 7)], &[], (7, &[3, 4])))]);
+    assert_eq!(owed(&retired, 9), [Duty::HandsOver, Duty::HandsOver, Duty::Stays, Duty::Stays]);
+    assert_eq!(owed(&retired, 8), [Duty::Keeps; 4], "of a cell that is not known");
+}
+
+#[test]
 fn what_another_cell_retired_before_it_took_a_cell_in_says_nothing_of_that() {
     let lineage = Lineage::new([(cell(5), Heirs::Into(cell(2)))]);
     let taken = placed(1, &[], &[], (2, &[7, 8]));

@@ -4,28 +4,25 @@ use hedgerow_attest::id::{CellId, NodeId};
 use hedgerow_protocol::core::MeshCore;
 use hedgerow_protocol::defect::Defects;
 use hedgerow_protocol::id::PlacementEpoch;
-use hedgerow_protocol::placement::{Holdings, Lineage, Settled, Tenure, Transition, tenure};
+use hedgerow_protocol::placement::{Duty, Holdings, Lineage, ReplicaSet, Settled, Tenure, group_set_with, tenure};
 use hedgerow_protocol::session_id::GroupId;
-use hedgerow_protocol::view::PlacementView;
+use hedgerow_protocol::time::Mono;
+use hedgerow_protocol::view::{MeshView, PlacementView};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 /// A placement, by the cell that decided it and its number.
 pub(super) type Placed = (CellId, PlacementEpoch);
 
-/// What a core shows of what it follows: how many cells ended, and of each cell the last placement, the last that is retired and
-/// how many between them are known.
-type Mark = (usize, Vec<(CellId, PlacementEpoch, PlacementEpoch, usize)>);
-
-/// What one node knows of the placements of all cells.
+/// What one node knows of the placements of all cells, by the view of its core.
 #[derive(Debug)]
 pub(super) struct Follower<D: Defects> {
     defects: D,
-    mark: Option<Mark>,
-    pub(super) known: Known,
-    groups: BTreeMap<GroupId, Option<Arc<Followed<D>>>>,
-    /// What its process said last of each cell, and which process that was: the next one knows nothing of it.
-    pub(super) said: BTreeMap<CellId, (u32, Settled)>,
+    version: Option<u64>,
+    pub(super) view: Option<Box<MeshView>>,
+    groups: BTreeMap<GroupId, Option<Followed>>,
+    /// What its process said last of each cell, in which of its runs, and how many cells had ended: the next one knows nothing
+    /// of it.
+    pub(super) said: BTreeMap<CellId, (u32, usize, Settled)>,
 }
 
 /// What a node learnt.
@@ -41,50 +38,67 @@ pub(super) enum News {
 /// Which cells ended, and the placements of all.
 #[derive(Debug, Default)]
 pub(super) struct Known {
-    pub(super) lineage: Lineage,
-    pub(super) placements: BTreeMap<CellId, PlacementView>,
+    lineage: Lineage,
+    placements: BTreeMap<CellId, PlacementView>,
 }
 
 /// The placements that count for one group.
 #[derive(Debug)]
-pub(super) struct Followed<D: Defects> {
-    pub(super) transition: Transition<D>,
+pub(super) struct Followed {
+    /// The replicas that follow from them, where the rule for its data lets it be there.
+    pub(super) set: Option<ReplicaSet>,
     /// The last one.
     pub(super) last: Placed,
     /// All of them.
     pub(super) counting: BTreeSet<Placed>,
+    /// What the node owes to the holders.
+    pub(super) duty: Duty,
 }
 
 impl<D: Defects> Follower<D> {
     pub(super) fn new(defects: D) -> Self {
-        Self { defects, mark: None, known: Known::default(), groups: BTreeMap::new(), said: BTreeMap::new() }
+        Self { defects, version: None, view: None, groups: BTreeMap::new(), said: BTreeMap::new() }
     }
 
-    /// Learns what its core follows.
-    pub(super) fn follow(&mut self, core: &MeshCore<D>) -> News {
-        let mark = Some(core.placement_mark());
-        if self.mark == mark {
+    /// Learns what its core believes.
+    pub(super) fn follow(&mut self, core: &MeshCore<D>, now: Mono) -> News {
+        let version = Some(core.view_version());
+        if self.version == version {
             return News::None;
         }
-        self.mark = mark;
-        let (lineage, placements) = core.followed_placements();
-        let before = std::mem::replace(&mut self.known, Known { lineage, placements });
+        self.version = version;
+        let before = self.view.take();
+        let view = self.view.insert(Box::new(core.view(now)));
+        let Some(before) = before else { return News::More };
+        let is_followed = before.lineage == view.lineage && before.placements == view.placements;
+        if is_followed && before.policy == view.policy && before.members.keys().eq(view.members.keys()) {
+            return News::None;
+        }
         self.groups.clear();
-        self.said.clear();
-        if self.known.undoes(&before) { News::Undone } else { News::More }
+        if is_followed {
+            News::None
+        } else if undoes(view, &before) {
+            News::Undone
+        } else {
+            News::More
+        }
     }
 
     /// Looks up what counts for a group.
     pub(super) fn look_up(&mut self, group: &GroupId) {
-        if !self.groups.contains_key(group) {
-            let found = self.known.tenure(group).map(|tenure| Arc::new(Followed::of(&tenure, group, self.defects)));
-            self.groups.insert(group.clone(), found);
+        if let Some(view) = self.view.as_ref().filter(|_| !self.groups.contains_key(group)) {
+            self.groups.insert(group.clone(), Followed::of(self.defects, view, group));
         }
     }
 
     /// What counts for a group that was looked up.
-    pub(super) fn of(&self, group: &GroupId) -> Option<&Followed<D>> {
-        self.groups.get(group)?.as_deref()
+    pub(super) fn of(&self, group: &GroupId) -> Option<&Followed> {
+        self.groups.get(group)?.as_ref()
+    }
+
+    /// The replicas of a group that was looked up.
+    pub(super) fn set(&self, group: &GroupId) -> Option<&ReplicaSet> {
+        self.of(group)?.set.as_ref()
     }
 
     /// The last placement by which the group goes.
@@ -94,47 +108,36 @@ impl<D: Defects> Follower<D> {
 
     /// Who holds the group today.
     pub(super) fn holders(&self, group: &GroupId) -> &[NodeId] {
-        self.of(group).map_or(&[], |followed| followed.transition.holders(&group.class, group.prefix))
-    }
-
-    /// Whether the node holds the group by a placement that counts.
-    pub(super) fn counts(&self, group: &GroupId, node: &NodeId) -> bool {
-        let sets = self.of(group).map(|followed| followed.transition.write_sets(&group.class, group.prefix));
-        sets.into_iter().flatten().any(|set| set.contains(node))
+        self.set(group).map_or(&[], |set| &set.nodes)
     }
 }
 
-impl<D: Defects> Followed<D> {
-    fn of(tenure: &Tenure<'_>, group: &GroupId, defects: D) -> Self {
-        Self {
-            transition: Transition::of_tenure(tenure, group, defects),
-            last: (tenure.cell, tenure.epoch),
-            counting: counting(tenure),
-        }
+impl Followed {
+    fn of<D: Defects>(defects: D, view: &MeshView, group: &GroupId) -> Option<Self> {
+        let tenure = tenure(&view.lineage, &view.placements, group)?;
+        let set = group_set_with(defects, view, group).ok();
+        let duty = tenure.duty(&view.lineage, group, &view.me);
+        Some(Self { set, last: (tenure.cell, tenure.epoch), counting: counting(&tenure), duty })
     }
+}
+
+/// Whether a recovery lies between what was known before and this: an end does not count, or tables begin afresh.
+fn undoes(view: &MeshView, before: &MeshView) -> bool {
+    let generation = |placement: &PlacementView| placement.epoch.generation();
+    let begins = |(cell, placement): (&CellId, &PlacementView)| {
+        before.placements.get(cell).is_some_and(|known| generation(known) < generation(placement))
+    };
+    before.lineage.ended().any(|cell| !view.lineage.has_ended(&cell)) || view.placements.iter().any(begins)
 }
 
 impl Known {
-    fn tenure(&self, group: &GroupId) -> Option<Tenure<'_>> {
-        tenure(&self.lineage, &self.placements, group)
-    }
-
     /// The placements that count for a group.
     pub(super) fn counting(&self, group: &GroupId) -> BTreeSet<Placed> {
-        self.tenure(group).as_ref().map(counting).unwrap_or_default()
-    }
-
-    /// Whether a recovery lies between what was known before and this: an end does not count, or tables begin afresh.
-    fn undoes(&self, before: &Self) -> bool {
-        let generation = |placement: &PlacementView| placement.epoch.generation();
-        let begins = |(cell, placement): (&CellId, &PlacementView)| {
-            before.placements.get(cell).is_some_and(|known| generation(known) < generation(placement))
-        };
-        before.lineage.ended().any(|cell| !self.lineage.has_ended(&cell)) || self.placements.iter().any(begins)
+        tenure(&self.lineage, &self.placements, group).as_ref().map(counting).unwrap_or_default()
     }
 
     /// Takes in what a node knows.
-    pub(super) fn merge(&mut self, other: &Self) {
+    pub(super) fn merge(&mut self, other: &MeshView) {
         self.lineage.extend(&other.lineage);
         for (cell, theirs) in &other.placements {
             // A cell that came of a split names the one before it in each table of its own; until then it shows that one's.

@@ -11,7 +11,7 @@ use hedgerow_attest::testing::SampleMesh;
 use hedgerow_protocol::fact::{SignedFact, VerifiedFact};
 use hedgerow_protocol::id::PolicyVersion;
 use hedgerow_protocol::name::ClassName;
-use hedgerow_protocol::placement::{Availability, DataClass, Host, Policy, RttBucket, TrustClass};
+use hedgerow_protocol::placement::{DataClass, Policy};
 use hedgerow_protocol::register::Recovery;
 use hedgerow_protocol::roster::Roster;
 use std::sync::Arc;
@@ -139,29 +139,9 @@ impl MeshPlan {
         near.map(VerifiedFact::member).chain(self.geneses.iter().cloned()).collect()
     }
 
-    /// All nodes as placement sees them while nothing is wrong with them, by number.
-    pub(crate) fn hosts(&self) -> Vec<Host> {
-        self.members.iter().map(host).collect()
-    }
-
     /// All node ids, by number.
     pub(crate) fn ids(&self) -> impl Iterator<Item = NodeId> + '_ {
         self.members.iter().map(Member::node)
-    }
-}
-
-fn host(member: &Member) -> Host {
-    Host {
-        node: member.node(),
-        region: member.region().clone(),
-        class: member.class().clone(),
-        roles: Roles::all(),
-        trust: TrustClass::SelfAsserted,
-        availability: Availability::Available,
-        free_mib: None,
-        weight: 1,
-        bucket: RttBucket::NEAREST,
-        domain: member.domain().cloned(),
     }
 }
 

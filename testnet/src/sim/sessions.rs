@@ -1,4 +1,4 @@
-//! Sessions in a few strokes: clients write and read, replicas copy and drop, all by the transitions that the cores of their
+//! Sessions in a few strokes: clients write and read, replicas copy and drop, all by the replica sets that the cores of their
 //! nodes follow. What a replica holds is a set of numbers, and whoever is reached is reached at once; what is tried is who
 //! may acknowledge, read, retire and drop what, while everybody learns of placements when it does.
 
@@ -10,7 +10,7 @@ use super::world::World;
 use hedgerow_attest::id::{CellId, NodeId};
 use hedgerow_protocol::defect::Defects;
 use hedgerow_protocol::name::ClassName;
-use hedgerow_protocol::placement::{DataClass, Host, Rule};
+use hedgerow_protocol::placement::DataClass;
 use hedgerow_protocol::session_id::GroupId;
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng as _;
@@ -43,7 +43,7 @@ impl Traffic {
 pub(crate) struct Sessions<D: Defects> {
     dice: ChaCha8Rng,
     pub(super) ids: Vec<NodeId>,
-    hosts: Vec<Host>,
+    defects: D,
     classes: Vec<DataClass>,
     pub(super) followers: Vec<Follower<D>>,
     /// What is on the disk of each node. Disks lose nothing.
@@ -54,7 +54,12 @@ pub(crate) struct Sessions<D: Defects> {
     births: Vec<BTreeSet<CellId>>,
     done: Vec<Done>,
     writes: u32,
+    /// Where nobody has any sessions: what each process last said to be handed over.
+    pub(super) told: Vec<Option<Told>>,
 }
+
+/// A process, how many cells had ended, and the last placement of each other.
+pub(super) type Told = (u32, usize, Vec<Placed>);
 
 /// A write that was acknowledged.
 #[derive(Debug)]
@@ -71,7 +76,6 @@ struct Done {
 impl<D: Defects> Sessions<D> {
     /// Nothing was written yet.
     pub(crate) fn new(plan: &Arc<MeshPlan>, seed: u64, defects: D) -> Self {
-        let hosts: Vec<Host> = plan.hosts();
         let ids: Vec<NodeId> = plan.ids().collect();
         let fence = plan.members().iter().take(1).map(|first| first.region().clone()).collect();
         let class = |name: &str, write_quorum: u8, regions| DataClass {
@@ -86,8 +90,9 @@ impl<D: Defects> Sessions<D> {
             dice: ChaCha8Rng::seed_from_u64(seed),
             followers: ids.iter().map(|_| Follower::new(defects)).collect(),
             kept: vec![BTreeMap::new(); ids.len()],
+            told: vec![None; ids.len()],
             ids,
-            hosts,
+            defects,
             classes: vec![class("cart", 2, fence), class("note", 1, Vec::new())],
             known: Known::default(),
             births: vec![BTreeSet::new(); plan.regions().len()],
@@ -96,18 +101,24 @@ impl<D: Defects> Sessions<D> {
         }
     }
 
-    /// The classes to which clients write, as a policy of that version has them: each version asks for other copies.
+    /// The classes to which clients write, as a policy of that version has them: each version asks for other copies, and some
+    /// for other regions.
     pub(crate) fn classes(&self, version: u64) -> Vec<DataClass> {
-        let copies = |place: u64| if (version + place).is_multiple_of(2) { 2 } else { 3 };
-        self.classes
-            .iter()
-            .zip(0..)
-            .map(|(class, place)| DataClass { replicas: copies(place), ..class.clone() })
-            .collect()
+        let fence = self.classes.iter().map(|class| &class.regions).find(|regions| !regions.is_empty());
+        let ruled = |(class, place): (&DataClass, u64)| DataClass {
+            replicas: if (version + place).is_multiple_of(2) { 2 } else { 3 },
+            // Every third one tightens where the data may be.
+            regions: fence.filter(|_| version.is_multiple_of(3)).unwrap_or(&class.regions).clone(),
+            ..class.clone()
+        };
+        self.classes.iter().zip(0..).map(ruled).collect()
     }
 
     /// A little time passes.
     pub(crate) fn pass(&mut self, world: &mut World<D>, traffic: Traffic) {
+        if traffic == Traffic::None {
+            return self.report_of_none(world);
+        }
         self.follow(world);
         self.bury(world);
         for region in 0..world.plan.regions().len() {
@@ -117,13 +128,11 @@ impl<D: Defects> Sessions<D> {
                     self.write(world, region);
                 }
             }
-            if traffic != Traffic::None {
-                self.copy(world, region, traffic);
-                self.drop(world, region);
-                self.read(world, region);
-            }
+            self.copy(world, region, traffic);
+            self.drop(world, region);
+            self.read(world, region);
         }
-        self.report(world, traffic);
+        self.report(world);
     }
 
     /// After a calm everything that was held by former placements was handed over, where enough are there to take it.
@@ -147,10 +156,12 @@ impl<D: Defects> Sessions<D> {
         let waits = |node: u32| {
             let (region, cell) = (world.node(node).region, world.node(node).core.own_cell()?);
             let follower = &self.followers[node as usize];
-            let groups =
-                self.groups(region).into_iter().filter(|(group, _)| follower.known.lineage.home(group) == cell);
+            let groups = self
+                .groups(region)
+                .into_iter()
+                .filter(|(group, _)| follower.view.as_ref().is_some_and(|view| view.lineage.home(group) == cell));
             let of_groups = groups.filter_map(|(group, _)| Some((follower.of(&group)?, group)));
-            let open = |followed: &Followed<D>| followed.counting.len() > 1 || followed.last.0 != cell;
+            let open = |followed: &Followed| followed.counting.len() > 1 || followed.last.0 != cell;
             let (followed, group) = of_groups.into_iter().find(|(followed, _)| open(followed))?;
             Some((node, group, followed.counting.clone())).filter(|_| served.get(&cell).is_some_and(|all| *all >= most))
         };
@@ -165,23 +176,24 @@ impl<D: Defects> Sessions<D> {
     fn follow(&mut self, world: &World<D>) {
         let mut is_undone = false;
         for node in world.running() {
-            let core = &world.node(node).core;
+            let (core, now) = (&world.node(node).core, world.node(node).mono(world.now));
             self.births[world.node(node).region].extend(core.own_cell());
             let follower = &mut self.followers[node as usize];
-            match follower.follow(core) {
+            match follower.follow(core, now) {
                 News::None => {}
-                News::More => self.known.merge(&follower.known),
+                News::More => follower.view.iter().for_each(|view| self.known.merge(view)),
                 News::Undone => is_undone = true,
             }
         }
         if is_undone {
             self.known = Known::default();
-            world.running().for_each(|node| self.known.merge(&self.followers[node as usize].known));
+            let views = world.running().filter_map(|node| self.followers[node as usize].view.as_ref());
+            views.for_each(|view| self.known.merge(view));
         }
+        let groups: Vec<Vec<_>> = (0..self.births.len()).map(|region| self.groups(region)).collect();
         for node in world.running() {
-            for (group, _) in self.groups(world.node(node).region) {
-                self.followers[node as usize].look_up(&group);
-            }
+            let follower = &mut self.followers[node as usize];
+            groups[world.node(node).region].iter().for_each(|(group, _)| follower.look_up(group));
         }
     }
 
@@ -191,10 +203,9 @@ impl<D: Defects> Sessions<D> {
         let replicas = self.awake(world, region, |this, node| this.serves(node, &group));
         let Some(by) = self.dice.pick(&replicas).copied() else { return };
         let Some(followed) = self.followers[by as usize].of(&group) else { return };
-        let sets = followed.transition.write_sets(&group.class, group.prefix);
-        let asked: BTreeSet<NodeId> = sets.into_iter().flatten().copied().collect();
+        let Some(set) = followed.set.clone() else { return };
         let (current, counting) = (followed.last.1, followed.counting.clone());
-        let takes = |node: &u32| asked.contains(&self.ids[*node as usize]) && is_connected(world, by, *node);
+        let takes = |node: &u32| set.counts(&self.ids[*node as usize]) && is_connected(world, by, *node);
         let mut taking: Vec<u32> = replicas.into_iter().filter(takes).collect();
         taking.retain(|node| *node == by || self.dice.chance(800_000));
         self.writes += 1;
@@ -203,28 +214,26 @@ impl<D: Defects> Sessions<D> {
             self.may_be_at(world, *node, &class);
         }
         let durable: BTreeSet<NodeId> = taking.iter().map(|node| self.ids[*node as usize]).collect();
-        let Some(Followed { transition, .. }) = self.followers[by as usize].of(&group) else { return };
-        if transition.is_durable(&group.class, group.prefix, class.write_quorum, &durable) {
+        if set.reached(|node| durable.contains(node)) >= set.write_quorum {
             let known_to_all = taking.iter().all(|node| self.followers[*node as usize].last(&group) >= current);
             self.done.push(Done { write: self.writes, region, group, counting, known_to_all });
-        } else if let Some(hint) = transition.hint(&Rule::of_class(&class), &self.hosts, (&group.class, group.prefix)) {
-            let waits = world.number_of(&hint).expect("hosts are members");
-            self.may_be_at(world, waits, &class);
         }
     }
 
-    /// What of the class is at that node must not be forbidden there.
+    /// No rule for the class forbids that the node takes what it took: not that of every policy, and not that of the one which it
+    /// knows to be in force.
     fn may_be_at(&self, world: &mut World<D>, node: u32, class: &DataClass) {
-        let region = &self.hosts[node as usize].region;
-        if !class.allows(region) {
-            let what = format!("node {node} in {region} has data of class {}", class.name);
+        let Some(view) = &self.followers[node as usize].view else { return };
+        let in_force = view.policy.as_ref().and_then(|policy| policy.class(&class.name));
+        if [Some(class), in_force].into_iter().flatten().any(|rule| !rule.allows(&view.region)) {
+            let what = format!("node {node} in {} takes data of class {}", view.region, class.name);
             world.oracle.violate(world.now, Invariant::ConstraintsHold, what);
         }
     }
 
     /// Replicas take what others have, of each group now and then; those that left it hand over and take nothing.
-    fn copy(&mut self, world: &World<D>, region: usize, traffic: Traffic) {
-        for (group, _) in self.groups(region) {
+    fn copy(&mut self, world: &mut World<D>, region: usize, traffic: Traffic) {
+        for (group, class) in self.groups(region) {
             let is_busy = matches!(traffic, Traffic::Busy(_));
             if is_busy && !self.dice.chance(300_000) {
                 continue;
@@ -240,18 +249,19 @@ impl<D: Defects> Sessions<D> {
             for (from, to) in pairs.into_iter().filter(|(from, to)| from != to) {
                 let given = self.kept[from as usize][&group].clone();
                 self.kept[to as usize].entry(group.clone()).or_default().extend(given);
+                self.may_be_at(world, to, &class);
             }
         }
     }
 
     /// Who holds a group no more drops it, if it may.
     fn drop(&mut self, world: &mut World<D>, region: usize) {
-        for (group, class) in self.groups(region) {
+        for (group, _) in self.groups(region) {
             for node in self.awake(world, region, |this, node| this.kept[node as usize].contains_key(&group)) {
-                let Some(Followed { transition, .. }) = self.followers[node as usize].of(&group) else { continue };
+                let Some(set) = self.followers[node as usize].set(&group) else { continue };
                 let have = self.have_all(world, node, &group);
-                let id = &self.ids[node as usize];
-                if transition.may_drop(id, (&group.class, group.prefix), class.write_quorum, &have).is_ok() {
+                let me = &self.ids[node as usize];
+                if set.may_drop_with(self.defects, me, |node| have.contains(node)).is_ok() {
                     let dropped = self.kept[node as usize].remove(&group).unwrap_or_default();
                     *world.sometimes.entry("a replica dropped what it had handed over").or_default() += 1;
                     self.look_for(world, node, &group, &dropped);
@@ -302,24 +312,21 @@ impl<D: Defects> Sessions<D> {
 
     /// A client reads through a node that knows all placements that count, and hears most of those that it asks.
     fn read(&mut self, world: &mut World<D>, region: usize) {
-        let Some((group, class)) = self.any_group(region).filter(|_| self.dice.chance(500_000)) else { return };
+        let Some((group, _)) = self.any_group(region).filter(|_| self.dice.chance(500_000)) else { return };
         let counting = self.known.counting(&group);
-        let knows_all = |followed: &Followed<D>| followed.counting == counting;
+        let knows_all = |followed: &Followed| followed.counting == counting;
         let readers =
             self.awake(world, region, |this, node| this.followers[node as usize].of(&group).is_some_and(knows_all));
         let Some(reader) = self.dice.pick(&readers).copied() else { return };
         let mut heard = self.awake(world, region, |this, node| this.serves(node, &group));
         heard.retain(|node| is_connected(world, reader, *node) && self.dice.chance(800_000));
         let ids: BTreeSet<NodeId> = heard.iter().map(|node| self.ids[*node as usize]).collect();
-        let Some(followed) = self.followers[reader as usize].of(&group) else { return };
-        let sets = followed.transition.read_sets(&group.class, group.prefix);
-        let silent = |set: &[NodeId]| set.iter().filter(|node| !ids.contains(node)).count();
-        if !sets.iter().all(|set| silent(set) < usize::from(class.write_quorum).min(set.len())) {
+        let Some(set) = self.followers[reader as usize].set(&group) else { return };
+        if !set.covers_with(self.defects, |node| ids.contains(node)) {
             return;
         }
         *world.sometimes.entry("a read was judged").or_default() += 1;
-        let asked: BTreeSet<&NodeId> = sets.into_iter().flatten().collect();
-        let answers = heard.iter().filter(|node| asked.contains(&self.ids[**node as usize]));
+        let answers = heard.iter().filter(|node| set.counts(&self.ids[**node as usize]));
         let seen: BTreeSet<u32> =
             answers.flat_map(|node| self.kept[*node as usize].get(&group).into_iter().flatten().copied()).collect();
         let is_due = |done: &&Done| {
@@ -333,7 +340,7 @@ impl<D: Defects> Sessions<D> {
     }
 
     fn serves(&self, node: u32, group: &GroupId) -> bool {
-        self.followers[node as usize].counts(group, &self.ids[node as usize])
+        self.followers[node as usize].set(group).is_some_and(|set| set.counts(&self.ids[node as usize]))
     }
 
     fn awake(&self, world: &World<D>, region: usize, fits: impl Fn(&Self, u32) -> bool) -> Vec<u32> {

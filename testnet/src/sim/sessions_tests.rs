@@ -60,6 +60,6 @@ fn sessions_move_and_lose_nothing() {
 #[test]
 fn what_is_read_and_where_data_waits_is_missed_when_its_rule_is_left_out() {
     let broken = |defect| (1..=4).find_map(|seed| Some(played(seed, Planted(defect)).violations.first()?.invariant));
-    let found = [Defect::TransitionReadsNewOnly, Defect::HintsUnconstrained].map(broken);
+    let found = [Defect::TransitionReadsNewOnly, Defect::TighteningWaits].map(broken);
     assert_eq!(found, [Invariant::ReadsMissNothing, Invariant::ConstraintsHold].map(Some));
 }

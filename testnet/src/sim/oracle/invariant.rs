@@ -7,9 +7,10 @@ use std::fmt;
 /// bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Deserialize, serde::Serialize)]
 pub(crate) enum Invariant {
-    /// A term of a cell has one holder.
+    /// A term of a generation of a cell has one holder.
     OneHolderPerTerm,
-    /// The spans of true time in which two nodes believe that they hold the lease of a cell do not overlap.
+    /// The spans of true time in which two nodes believe that they hold the lease of a cell, in one generation of it, do not
+    /// overlap.
     LeasesDoNotOverlap,
     /// While a node believes that it holds a lease, a quorum of the voters has promised nobody else anything.
     LeasesRestOnPromises,
@@ -51,7 +52,7 @@ pub(crate) enum Invariant {
     CellsAreLed,
     /// A coordinate is finite and moves by no more than its bound.
     CoordinatesAreBounded,
-    /// Data is nowhere, not even for a while, where the rule of its class forbids it.
+    /// Nobody takes data, not even to hand it on, where a policy that it knows forbids it.
     ConstraintsHold,
     /// A write that was acknowledged is on a disk.
     AcknowledgedWritesSurvive,
