@@ -109,11 +109,13 @@ impl Groups {
         let (mut stored, sizes) = (BTreeMap::new(), Sizes::default());
         for index in parts.log.indexes().map_err(GroupsStartError::Load)? {
             let rows = parts.log.rows(&index).map_err(GroupsStartError::Load)?;
-            if let Ok(group) = postcard::from_bytes::<GroupId>(&index) {
-                sizes.add(&group, rows.iter().map(|(_, record)| record.len() as u64).sum());
-            }
             let records = rows.iter().map(|(_, record)| record.as_slice());
-            stored.extend(Snapshot::by_group(records).map_err(GroupsStartError::Snapshot)?);
+            let groups = Snapshot::by_group(records).map_err(GroupsStartError::Snapshot)?;
+            // The rows of an index are those of one group.
+            for group in groups.keys() {
+                sizes.add(group, rows.iter().map(|(_, record)| record.len() as u64).sum());
+            }
+            stored.extend(groups);
         }
         let context = GroupContext {
             statement: parts.statement,
@@ -153,14 +155,11 @@ impl Groups {
             let said = standings.borrow_and_update().clone();
             self.state().view = Some(view.clone());
             self.bury(&said);
-            for set in sets_here(&view, &self.told()) {
+            for set in sets_to_tell(&view, &self.told()) {
                 self.start(&set.group);
                 self.place(set).await;
             }
-            for set in sets_gone(&view, &self.told()) {
-                self.place(set).await;
-            }
-            let settled = settled(&view, &said, self.told().into_iter().map(|(group, _)| group));
+            let settled = settled(&view, &said, self.told().into_keys());
             self.0.settled.send_if_modified(|told| std::mem::replace(told, settled.clone()) != settled);
             let changed = tokio::select! {
                 () = self.0.stop.cancelled() => return,
@@ -196,7 +195,7 @@ impl Groups {
         }
     }
 
-    /// Hands a message of another replica to its group; one for a group without a task here is dropped.
+    /// Hands a message of another replica to its group; one for a group that is not here is dropped.
     pub fn deliver(&self, from: NodeId, message: SyncMessage) {
         let Some(inbox) = self.open(&message.group) else {
             return tracing::trace!(group = %message.group, "a message for a group that is not here");
@@ -274,7 +273,7 @@ impl Groups {
     }
 
     /// The groups that have a task, with the last set that each was told.
-    fn told(&self) -> Vec<(GroupId, Option<ReplicaSet>)> {
+    fn told(&self) -> BTreeMap<GroupId, Option<ReplicaSet>> {
         self.state().running.iter().map(|(group, running)| (group.clone(), running.set.clone())).collect()
     }
 
@@ -352,35 +351,27 @@ fn another(rng: &mut ChaCha8Rng) -> BootId {
     BootId(boot)
 }
 
-/// The sets of all groups that a placement which counts puts on this node: those that were born where it holds them, and of
-/// others those that have a task.
-fn sets_here(view: &MeshView, told: &[(GroupId, Option<ReplicaSet>)]) -> Vec<ReplicaSet> {
-    let mut groups: BTreeSet<GroupId> = told.iter().map(|(group, _)| group.clone()).collect();
+/// What groups have to hear: the sets of all that a placement which counts puts on this node (those that were born where it
+/// holds them, and of others those that have a task); and of groups with a task that are placed elsewhere, where. One that is
+/// placed nowhere hears that if it was told a set with this node in it: from then on it refuses requests, and hands over what
+/// it holds to those who hold it today, if anybody does.
+fn sets_to_tell(view: &MeshView, told: &BTreeMap<GroupId, Option<ReplicaSet>>) -> Vec<ReplicaSet> {
+    let mut groups: BTreeSet<GroupId> = told.keys().cloned().collect();
     for (cell, placement) in &view.placements {
         let former = placement.formers.values().flat_map(|former| &former.groups);
         let mine = placement.groups.iter().chain(former).filter(|(_, nodes)| nodes.contains(&view.me));
         groups.extend(mine.map(|((class, prefix), _)| GroupId { cell: *cell, class: class.clone(), prefix: *prefix }));
     }
-    let mut sets = Vec::new();
-    for group in groups {
-        match group_set(view, &group) {
-            Ok(set) if set.counts(&view.me) => sets.push(set),
-            Ok(_) => {}
-            Err(error) => tracing::debug!(%error, "a group is placed here and must not be"),
-        }
-    }
-    sets
-}
-
-/// What groups have to hear that are placed elsewhere, or, if they were told a set with this node in it, nowhere: from then on
-/// they refuse requests, and hand over what they hold to those who hold it today, if anybody does.
-fn sets_gone(view: &MeshView, told: &[(GroupId, Option<ReplicaSet>)]) -> Vec<ReplicaSet> {
     let nowhere = |told: &ReplicaSet| ReplicaSet { nodes: vec![], formers: vec![], is_settled: false, ..told.clone() };
-    let moved = |(group, told): &(GroupId, Option<ReplicaSet>)| {
-        let set = group_set(view, group).ok().or_else(|| told.as_ref().map(nowhere))?;
-        (!set.counts(&view.me)).then_some(set)
+    let set = |group: GroupId| match (group_set(view, &group), told.get(&group)) {
+        (Ok(set), Some(_)) => Some(set),
+        (Ok(set), None) => set.counts(&view.me).then_some(set),
+        (Err(error), running) => {
+            tracing::debug!(%error, "a group is here and must not be");
+            running?.as_ref().map(nowhere)
+        }
     };
-    told.iter().filter_map(moved).collect()
+    groups.into_iter().filter_map(set).collect()
 }
 
 #[cfg(test)]

@@ -24,11 +24,11 @@ fn the_groups_of_this_node_are_those_that_the_placement_puts_here() {
     let mut view = view(&[(1, vec![]), (2, vec![]), (3, vec![])]);
     place(&mut view, 4, 0, &[2, 1]);
     place(&mut view, 4, 1, &[2, 3]);
-    let sets = sets_here(&view, &[]);
+    let sets = sets_to_tell(&view, &BTreeMap::new());
     let told: Vec<_> = sets.iter().map(|set| (&set.group, set.epoch.0, set.nodes.clone())).collect();
     assert_eq!(told, [(&group(0), 4, vec![node(2), node(1)])]);
     view.policy = None;
-    assert_eq!(sets_here(&view, &[]), []);
+    assert_eq!(sets_to_tell(&view, &BTreeMap::new()), []);
 }
 
 #[test]
@@ -37,9 +37,9 @@ fn a_group_that_moved_away_hears_where_and_one_that_nobody_may_hold_hears_nobody
     for prefix in 0..2 {
         place(&mut view, 4, prefix, &[1, 2]);
     }
-    let sets = sets_here(&view, &[]);
-    let told: Vec<_> = sets.iter().map(|set| (set.group.clone(), Some(set.clone()))).collect();
-    assert_eq!(sets_gone(&view, &told), []);
+    let sets = sets_to_tell(&view, &BTreeMap::new());
+    let told: BTreeMap<_, _> = sets.iter().map(|set| (set.group.clone(), Some(set.clone()))).collect();
+    assert_eq!(sets_to_tell(&view, &told), sets);
 
     place(&mut view, 5, 1, &[2, 3]);
     let moved = ReplicaSet {
@@ -48,18 +48,16 @@ fn a_group_that_moved_away_hears_where_and_one_that_nobody_may_hold_hears_nobody
         is_settled: false,
         ..sets[1].clone()
     };
-    assert_eq!(sets_gone(&view, &told), std::slice::from_ref(&moved));
-    assert_eq!(
-        sets_gone(&view, &[(group(1), None)]),
-        [moved],
-        "what a restart found in the log is handed over as well"
-    );
+    let now = [ReplicaSet { epoch: moved.epoch, ..sets[0].clone() }, moved];
+    assert_eq!(sets_to_tell(&view, &told), now);
+    let found = BTreeMap::from([(group(1), None)]);
+    assert_eq!(sets_to_tell(&view, &found), now, "what a restart found in the log is handed over as well");
 
     view.policy = None;
     let nowhere: Vec<_> =
         sets.iter().map(|set| ReplicaSet { nodes: vec![], is_settled: false, ..set.clone() }).collect();
-    assert_eq!(sets_gone(&view, &told), nowhere);
-    assert_eq!(sets_gone(&view, &[(group(1), None)]), [], "who knows no policy yet waits for it");
+    assert_eq!(sets_to_tell(&view, &told), nowhere);
+    assert_eq!(sets_to_tell(&view, &found), [], "who knows no policy yet waits for it");
 }
 
 #[test]
@@ -68,16 +66,16 @@ fn a_group_stays_here_while_a_former_placement_counts() {
     place(&mut view, 4, 0, &[2, 3]);
     let former = Holdings { groups: BTreeMap::from([((cart(), 0), vec![node(1), node(2)])]), ..Holdings::default() };
     view.placements.get_mut(&CELL).unwrap().formers.insert(PlacementEpoch(3), former);
-    let sets = sets_here(&view, &[]);
+    let sets = sets_to_tell(&view, &BTreeMap::new());
     let told: Vec<_> = sets.iter().map(|set| (set.nodes.clone(), set.formers.clone(), set.is_settled)).collect();
     assert_eq!(told, [(vec![node(2), node(3)], vec![vec![node(1), node(2)]], false)]);
-    let here = [(group(0), Some(sets[0].clone()))];
-    assert_eq!(sets_gone(&view, &here), []);
+    let here = BTreeMap::from([(group(0), Some(sets[0].clone()))]);
+    assert_eq!(sets_to_tell(&view, &here), sets);
     let placement = view.placements.get_mut(&CELL).unwrap();
     (placement.retired, placement.formers) = (PlacementEpoch(3), BTreeMap::new());
-    assert_eq!(sets_here(&view, &[]), []);
+    assert_eq!(sets_to_tell(&view, &BTreeMap::new()), []);
     let gone = ReplicaSet { formers: vec![], is_settled: true, ..sets[0].clone() };
-    assert_eq!(sets_gone(&view, &here), [gone]);
+    assert_eq!(sets_to_tell(&view, &here), [gone]);
 }
 
 #[tokio::test]
@@ -125,14 +123,15 @@ fn a_group_of_a_cell_that_ended_moves_to_those_whom_the_next_names() {
         sets.into_iter().map(told).collect::<Vec<_>>()
     };
     let stays = (old.clone(), 2, vec![node(1), node(2)], vec![], false);
-    assert_eq!(told(sets_here(&view, &[])), [stays], "until the next cell names the old one");
+    assert_eq!(told(sets_to_tell(&view, &BTreeMap::new())), [stays], "until the next cell names the old one");
     place(&mut view, 5, 0, &[2, 3]);
     end_old(&mut view, 2, 0, &[1, 2], Some(5));
     let moves = (old.clone(), 5, vec![node(2), node(3)], vec![vec![node(1), node(2)]], false);
-    assert_eq!(told(sets_here(&view, &[])), [moves]);
+    assert_eq!(told(sets_to_tell(&view, &BTreeMap::new())), [moves]);
     view.placements.get_mut(&CELL).unwrap().retired = PlacementEpoch(4);
     let gone = (old.clone(), 5, vec![node(2), node(3)], vec![], true);
-    assert_eq!((told(sets_here(&view, &[])), told(sets_gone(&view, &[(old, None)]))), (vec![], vec![gone]));
+    assert_eq!(told(sets_to_tell(&view, &BTreeMap::new())), []);
+    assert_eq!(told(sets_to_tell(&view, &BTreeMap::from([(old, None)]))), [gone]);
 }
 
 #[tokio::test]
