@@ -31,6 +31,28 @@ impl Samples {
     }
 }
 
+/// How often something happened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    /// In all runs.
+    pub(crate) total: u64,
+    /// In the run in which it happened most often.
+    pub(crate) most: u64,
+}
+
+impl Tally {
+    /// It happened in the one run that this is of.
+    pub(crate) fn count(&mut self) {
+        self.total += 1;
+        self.most += 1;
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.total += other.total;
+        self.most = self.most.max(other.most);
+    }
+}
+
 /// Everything that a run, or several, measured.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Measures {
@@ -54,6 +76,8 @@ pub(crate) struct Measures {
     pub(crate) flaps: u64,
     /// Departed or dead members that somebody does not see as such after ten minutes.
     pub(crate) ghosts: u64,
+    /// Departures and deaths that were looked after for that.
+    pub(crate) buried: u64,
     /// Running members that somebody does not see alive although they were reachable for long.
     pub(crate) forgotten: u64,
     /// True time that nodes ran, in node-microseconds.
@@ -73,11 +97,11 @@ pub(crate) struct Measures {
     /// Crashes.
     pub(crate) crashes: u64,
     /// Cells that were split.
-    pub(crate) splits: u64,
+    pub(crate) splits: Tally,
     /// Cells that another took in.
-    pub(crate) mergers: u64,
+    pub(crate) mergers: Tally,
     /// Cells that went on in another generation.
-    pub(crate) recoveries: u64,
+    pub(crate) recoveries: Tally,
 }
 
 impl Measures {
@@ -93,6 +117,7 @@ impl Measures {
         self.false_downs += other.false_downs;
         self.flaps += other.flaps;
         self.ghosts += other.ghosts;
+        self.buried += other.buried;
         self.forgotten += other.forgotten;
         self.node_us += other.node_us;
         self.cell_us += other.cell_us;
@@ -102,15 +127,27 @@ impl Measures {
         self.gossip_bytes += other.gossip_bytes;
         self.counted_us += other.counted_us;
         self.crashes += other.crashes;
-        self.splits += other.splits;
-        self.mergers += other.mergers;
-        self.recoveries += other.recoveries;
+        self.splits.merge(other.splits);
+        self.mergers.merge(other.mergers);
+        self.recoveries.merge(other.recoveries);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_happens_in_several_runs_is_bounded_run_by_run() {
+        let tally = |times: usize| {
+            let mut tally = Tally::default();
+            (0..times).for_each(|_| tally.count());
+            tally
+        };
+        let mut all = tally(2);
+        [3, 0, 1].into_iter().for_each(|times| all.merge(tally(times)));
+        assert_eq!(all, Tally { total: 6, most: 3 });
+    }
 
     #[test]
     fn percentiles_are_samples() {

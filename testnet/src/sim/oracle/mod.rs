@@ -10,7 +10,7 @@ mod shown;
 mod state;
 
 pub(crate) use invariant::{Invariant, Violation};
-pub(crate) use measures::{Measures, Samples};
+pub(crate) use measures::{Measures, Samples, Tally};
 pub(crate) use reign::Reign;
 pub(crate) use shown::{Backing, Seen};
 pub(crate) use state::Oracle;

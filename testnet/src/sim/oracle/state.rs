@@ -244,7 +244,11 @@ impl Oracle {
                 }
             }
             Fact::Decision(decision) => self.decided(now, decision),
-            Fact::Recovery(recovery) => self.measures.recoveries += u64::from(self.registers.recovered(recovery)),
+            Fact::Recovery(recovery) => {
+                if self.registers.recovered(recovery) {
+                    self.measures.recoveries.count();
+                }
+            }
             Fact::Member(_)
             | Fact::Accusation(_)
             | Fact::Genesis(_)
@@ -256,8 +260,8 @@ impl Oracle {
 
     fn decided(&mut self, now: Micros, decision: &hedgerow_protocol::register::VerifiedDecision) {
         match self.registers.decided(decision) {
-            Ok(Some(Ending::Split)) => self.measures.splits += 1,
-            Ok(Some(Ending::Merged)) => self.measures.mergers += 1,
+            Ok(Some(Ending::Split)) => self.measures.splits.count(),
+            Ok(Some(Ending::Merged)) => self.measures.mergers.count(),
             Ok(None) => {}
             Err((invariant, what)) => self.violate(now, invariant, what),
         }

@@ -50,5 +50,6 @@ impl<D: Defects> Player<'_, D> {
         };
         let ghosts = self.world.plan.nodes_of(region).filter(|observer| *observer != node).filter(sees_ghost).count();
         self.world.oracle.measures.ghosts += ghosts as u64;
+        self.world.oracle.measures.buried += 1;
     }
 }

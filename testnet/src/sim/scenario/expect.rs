@@ -1,6 +1,6 @@
 //! What must come of a case: a measure and its bound.
 
-use crate::sim::oracle::{Measures, Samples};
+use crate::sim::oracle::{Measures, Samples, Tally};
 use crate::sim::time::{DAY, Micros, S};
 use serde::Deserialize;
 
@@ -51,11 +51,11 @@ pub(crate) enum Measure {
     Forgotten,
     /// UDP payload sent per node and second.
     SentBytesPerS,
-    /// Cells that were split.
+    /// Cells that were split, in the run in which most were.
     Splits,
-    /// Cells that another took in.
+    /// Cells that another took in, likewise.
     Mergers,
-    /// Cells that operators had go on in another generation.
+    /// Cells that operators had go on in another generation, likewise.
     Recoveries,
 }
 
@@ -82,11 +82,11 @@ impl Measure {
                 let cell_days = format!("{:.1} cell-days", days(measures.cell_us));
                 over(measures.flaps, days(measures.cell_us), cell_days)
             }
-            Self::Ghosts => over(measures.ghosts, 1.0, node_days(measures)),
-            Self::Forgotten => over(measures.forgotten, 1.0, format!("{} healings", measures.healed.len())),
-            Self::Splits => over(measures.splits, 1.0, node_days(measures)),
-            Self::Mergers => over(measures.mergers, 1.0, node_days(measures)),
-            Self::Recoveries => over(measures.recoveries, 1.0, node_days(measures)),
+            Self::Ghosts => among(measures.ghosts, measures.buried, "departures"),
+            Self::Forgotten => among(measures.forgotten, measures.healed.len() as u64, "healings"),
+            Self::Splits => most(measures.splits),
+            Self::Mergers => most(measures.mergers),
+            Self::Recoveries => most(measures.recoveries),
             Self::SentBytesPerS => {
                 let node_s = measures.counted_us as f64 / S as f64;
                 over(measures.sent_bytes, node_s, format!("{node_s:.0} node-seconds"))
@@ -111,9 +111,9 @@ impl Measure {
             Self::FlapsPerCellDay => "flaps per cell-day",
             Self::Ghosts => "ghosts after 10 minutes",
             Self::Forgotten => "forgotten live members",
-            Self::Splits => "cells split",
-            Self::Mergers => "cells merged",
-            Self::Recoveries => "cells recovered",
+            Self::Splits => "cells split, most in a run",
+            Self::Mergers => "cells merged, most in a run",
+            Self::Recoveries => "cells recovered, most in a run",
             Self::SentBytesPerS => "UDP payload sent, B/s per node",
         }
     }
@@ -129,6 +129,15 @@ fn days(span: Micros) -> f64 {
 
 fn node_days(measures: &Measures) -> String {
     format!("{:.1} node-days", days(measures.node_us))
+}
+
+/// What was found in so many looks.
+fn among(found: u64, looks: u64, word: &str) -> (Option<f64>, usize, String) {
+    (Some(found as f64), usize::try_from(looks).unwrap_or(usize::MAX), format!("{looks} {word}"))
+}
+
+fn most(tally: Tally) -> (Option<f64>, usize, String) {
+    (Some(tally.most as f64), usize::try_from(tally.total).unwrap_or(usize::MAX), format!("{} in all", tally.total))
 }
 
 fn over(count: u64, whole: f64, behind: String) -> (Option<f64>, usize, String) {
