@@ -21,10 +21,10 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// Version of memberships without a failure domain, and of the certificate's frame.
-pub const VERSION: u8 = 1;
+const VERSION: u8 = 1;
 
 /// Version of memberships with one.
-pub const VERSION_WITH_DOMAIN: u8 = 2;
+const VERSION_WITH_DOMAIN: u8 = 2;
 
 /// Bytes of a certificate at most; it travels in the TLS handshake.
 pub const CERTIFICATE_MAX: usize = 8 * 1024;

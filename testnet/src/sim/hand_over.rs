@@ -83,5 +83,5 @@ impl<D: Defects> Sessions<D> {
 
 /// Those whose processes run.
 fn awake<D: Defects>(world: &World<D>) -> Vec<u32> {
-    world.running().filter(|node| world.node(*node).process.asleep_until <= world.now).collect()
+    world.running().filter(|node| world.node(*node).is_awake(world.now)).collect()
 }

@@ -122,7 +122,7 @@ impl<D: Defects> World<D> {
     pub(crate) fn pause(&mut self, number: u32, span: Micros, machine: bool) {
         let now = self.now;
         let node = &mut self.nodes[number as usize];
-        if !node.up || node.process.asleep_until > now {
+        if !node.is_awake(now) {
             return;
         }
         node.process.asleep_until = now + span;

@@ -66,7 +66,7 @@ impl<D: Defects> World<D> {
             return;
         }
         let there = self.node(to);
-        let reached = there.up && there.process.asleep_until <= self.now;
+        let reached = there.is_awake(self.now);
         let open = !self.weather.is_cut(from, to) && !self.weather.is_cut(to, from);
         if self.now < gives_up && reached && open {
             self.establish(from, to);

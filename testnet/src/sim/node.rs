@@ -110,6 +110,11 @@ impl<D> SimNode<D> {
         token <= self.process.done || token > self.process.written
     }
 
+    /// Whether its process runs and does not stand still.
+    pub(crate) fn is_awake(&self, now: Micros) -> bool {
+        self.up && self.process.asleep_until <= now
+    }
+
     /// Whether it runs and has not left.
     pub(crate) fn is_there(&self) -> bool
     where

@@ -364,7 +364,7 @@ impl<D: Defects> Sessions<D> {
 }
 
 pub(super) fn is_awake<D: Defects>(world: &World<D>, node: u32) -> bool {
-    world.node(node).is_there() && world.node(node).process.asleep_until <= world.now
+    world.node(node).is_there() && world.node(node).is_awake(world.now)
 }
 
 pub(super) fn is_connected<D: Defects>(world: &World<D>, one: u32, other: u32) -> bool {

@@ -108,7 +108,7 @@ impl<D: Defects> Player<'_, D> {
     /// Whom a fault strikes: nodes that run and are awake, and never the last one of a region unless all are meant.
     pub(super) fn victims(&mut self, region: usize, who: Who) -> Vec<u32> {
         let now = self.world.now;
-        let awake = |node: &u32| self.world.node(*node).up && self.world.node(*node).process.asleep_until <= now;
+        let awake = |node: &u32| self.world.node(*node).is_awake(now);
         let mut nodes: Vec<u32> = self.world.plan.nodes_of(region).filter(awake).collect();
         self.dice.shuffle(&mut nodes);
         let many = match who {
