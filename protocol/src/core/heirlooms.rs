@@ -79,11 +79,6 @@ impl<D: Defects> MeshCore<D> {
                 fx.push(Output::Follow(Scope::Cell(cell)));
             }
         }
-        if !self.surplus_detail().is_empty() {
-            fx.sometimes("the detail of a cell was given up with what had been placed before it");
-            let region = self.config.region.clone();
-            self.settle_region(fx, &region);
-        }
     }
 
     /// Forgets what a cell had placed, of which this node keeps no detail any more.

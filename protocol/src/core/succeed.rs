@@ -69,12 +69,11 @@ impl<D: Defects> MeshCore<D> {
 
     /// The cells of a region are others than before: what is known of its members goes where it belongs.
     pub(super) fn settle_region(&mut self, fx: &mut Effects<'_>, region: &Region) {
-        let mut living = self.roster.cells_of(region);
-        let surplus = self.surplus_detail();
-        living.retain(|cell| !surplus.contains(cell));
+        let living = self.roster.cells_of(region);
         let mut moved = self.give_up_all_but(fx, region, &living);
         for cell in living.iter().copied() {
-            let others = self.others_kept().count();
+            let ended = |cell: &CellId| self.roster.end_of(cell).is_some();
+            let others = self.facts.kept().filter(|kept| Some(*kept) != self.home && !ended(kept)).count();
             let here = Some(cell) == self.home;
             // Whoever held a group in the old cell hands it over to the members of the one in which it lives.
             let is_heir = *region == self.config.region && self.has_heirlooms(&cell);
@@ -122,18 +121,6 @@ impl<D: Defects> MeshCore<D> {
         }
         self.forget_the_far(fx, region);
         self.review_placements(fx);
-    }
-
-    /// The other cells that have not ended and whose detail is kept.
-    fn others_kept(&self) -> impl Iterator<Item = CellId> {
-        self.facts.kept().filter(|kept| Some(*kept) != self.home && self.roster.end_of(kept).is_none())
-    }
-
-    /// Other cells of the region whose detail was kept for what had been placed in others before them, and need not be any more.
-    pub(super) fn surplus_detail(&self) -> Vec<CellId> {
-        let beyond = self.others_kept().count().saturating_sub(self.config.detail_cells);
-        let of_region = |of: &CellId| self.roster.cell(of).is_some_and(|book| *book.region() == self.config.region);
-        self.others_kept().filter(|cell| of_region(cell) && !self.has_heirlooms(cell)).take(beyond).collect()
     }
 
     /// What does not stand where it should of a cell that is kept: a recovery may have led members away from it, and one that

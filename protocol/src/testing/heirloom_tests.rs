@@ -65,10 +65,7 @@ fn is_settled(cluster: &Cluster, birth: CellId) -> bool {
 
 /// A class placed in a cell that was then split, and in its halves.
 fn placed_and_split(seed: u64) -> (Cluster, CellId) {
-    split_once_placed(grown(seed))
-}
-
-fn split_once_placed(mut cluster: Cluster) -> (Cluster, CellId) {
+    let mut cluster = grown(seed);
     let parent = home(&cluster, 0);
     let policy = cluster.policy(1, vec![class("cart", 2, 2, &[])]);
     cluster.announce(0, policy);
@@ -98,28 +95,6 @@ fn groups_of_a_cell_that_was_split_move_to_the_first_tables_of_its_halves() {
     let found: Vec<CellId> = sets(&cluster, 0, parent).iter().map(lives).collect();
     let halves = [home(&cluster, 0), home(&cluster, 1)];
     assert!(found.len() == 16 && halves.iter().all(|half| found.contains(half)), "{found:?}");
-}
-
-#[test]
-fn the_detail_of_another_cell_that_was_kept_for_what_was_placed_before_it_is_given_up_with_that() {
-    let mut cluster = grown(2);
-    for node in 0..6 {
-        cluster.nodes[node].detail_cells = 0;
-        cluster.kill(node);
-        cluster.start(node);
-    }
-    cluster.run_until_holds(30 * S, "they are one cell again", |c| is_whole(c, &[0, 1, 2, 3, 4, 5]));
-    let (mut cluster, parent) = split_once_placed(cluster);
-    let detailed = |c: &Cluster, node: usize| c.view(node).cells.values().filter(|cell| cell.detail).count();
-    assert!((0..6).all(|node| detailed(&cluster, node) == 2), "whoever hands over has to see to whom");
-    settle_all(&mut cluster);
-    cluster.run_until_holds(20 * S, "the old tables are retired", |c| is_settled(c, parent) || detailed(c, 0) == 1);
-    let alone = |c: &Cluster| (0..6).all(|node| detailed(c, node) == 1);
-    cluster.run_until_holds(30 * S, "each knows its own cell in detail", alone);
-    cluster.run_for(20 * S);
-    assert!(alone(&cluster));
-    assert!(is_whole(&cluster, &[0, 2, 4]) && is_whole(&cluster, &[1, 3, 5]));
-    assert_eq!(cluster.judge.violations, []);
 }
 
 /// The two halves placed theirs, and one ended in the other: the cell that took in, and a node of each.

@@ -39,8 +39,6 @@ pub(crate) struct TestNode {
     /// Added to its wall clock alone.
     pub(crate) wall_offset_us: u64,
     pub(crate) deaf_to_gossip: bool,
-    /// Of how many other cells it keeps the detail from its next start on.
-    pub(crate) detail_cells: usize,
     pub(crate) events: Vec<(u64, Event)>,
     pub(crate) rng: ChaCha8Rng,
     /// A tick that was not asked for is not sent twice.
@@ -53,7 +51,6 @@ impl TestNode {
         let statement = mesh.keys(number).statement;
         let rng = ChaCha8Rng::seed_from_u64(seed ^ u64::from(number) << 32);
         let core = MeshCore::with_defects(config(mesh, &member, 0), mesh.root().clone(), planted);
-        let detail_cells = config(mesh, &member, 0).detail_cells;
         Self {
             planted,
             member,
@@ -66,7 +63,6 @@ impl TestNode {
             clock_base: (0, 0),
             wall_offset_us: 0,
             deaf_to_gossip: false,
-            detail_cells,
             events: Vec::new(),
             rng,
             tick_at: None,
@@ -80,8 +76,7 @@ impl TestNode {
     /// A fresh core for the next run, and what the disk still holds.
     pub(crate) fn reboot(&mut self, mesh: &SampleMesh) -> Snapshot {
         self.run += 1;
-        let mut config = config(mesh, &self.member, self.run);
-        config.detail_cells = self.detail_cells;
+        let config = config(mesh, &self.member, self.run);
         self.core = MeshCore::with_defects(config, mesh.root().clone(), self.planted);
         self.up = true;
         self.tick_at = None;
