@@ -23,8 +23,8 @@ const HEIRLOOMS_MAX: usize = 6;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 impl<D: Defects> MeshCore<D> {
-    /// The ended cells whose placements some cell still needs, the nearest first; and those that ended in what a recovery has
-    /// unmade, which go on from before their ends when operators say so.
+    /// The ended cells whose placements some cell still needs, the nearest first. Those that ended in what a recovery has unmade
+    /// are among them: they go on from before their ends when operators say so.
     pub(super) fn wanted_heirlooms(&self) -> Vec<CellId> {
         let lineage = self.lineage();
         let mut wanted = Vec::new();
@@ -33,12 +33,17 @@ impl<D: Defects> MeshCore<D> {
             self.facts.keeps(cell) || Some(*cell) == self.home || of_region(cell)
         };
         let living = self.roster.cells().map(|(cell, _)| cell).filter(|_| !lineage.is_empty());
-        for cell in living.filter(here) {
+        let is_dead_end = |cell: &CellId| self.roster.living_after(*cell).is_empty();
+        let dead_ends = lineage.ended().filter(is_dead_end);
+        // What leads to where this node itself is comes first.
+        let own = self.home.or_else(|| self.roster.dead_end(&self.origin?, &self.config.me)?.chartered().copied());
+        let mut heads: Vec<CellId> = living.chain(dead_ends).filter(here).collect();
+        heads.sort_by_key(|cell| Some(*cell) != own);
+        for cell in heads {
+            wanted.extend(lineage.has_ended(&cell).then_some(cell));
             let needed = lineage.leading_to(&cell).into_iter().filter(|ended| self.needs(&cell, ended));
             wanted.extend(needed);
         }
-        let is_dead_end = |cell: &CellId| here(cell) && self.roster.living_after(*cell).is_empty();
-        wanted.extend(lineage.ended().filter(is_dead_end));
         let mut seen = BTreeSet::new();
         wanted.retain(|cell| seen.insert(*cell));
         wanted.truncate(HEIRLOOMS_MAX);

@@ -17,7 +17,8 @@ pub(super) type Placed = (CellId, PlacementEpoch);
 #[derive(Debug)]
 pub(super) struct Follower<D: Defects> {
     defects: D,
-    version: Option<u64>,
+    /// Of which view of which run of its process this is.
+    version: Option<(u32, u64)>,
     pub(super) view: Option<Box<MeshView>>,
     groups: BTreeMap<GroupId, Option<Followed>>,
     /// What its process said last of each cell, in which of its runs, and how many cells had ended: the next one knows nothing
@@ -61,13 +62,12 @@ impl<D: Defects> Follower<D> {
     }
 
     /// Learns what its core believes.
-    pub(super) fn follow(&mut self, core: &MeshCore<D>, now: Mono) -> News {
-        let version = Some(core.view_version());
-        if self.version == version {
+    pub(super) fn follow(&mut self, run: u32, core: &MeshCore<D>, now: Mono) -> News {
+        let former = self.version.replace((run, core.view_version()));
+        if former == self.version {
             return News::None;
         }
-        self.version = version;
-        let before = self.view.take();
+        let before = self.view.take().filter(|_| former.is_some_and(|(former, _)| former == run));
         let view = self.view.insert(Box::new(core.view(now)));
         let Some(before) = before else { return News::More };
         let is_followed = before.lineage == view.lineage && before.placements == view.placements;
@@ -121,13 +121,17 @@ impl Followed {
     }
 }
 
-/// Whether a recovery lies between what was known before and this: an end does not count, or tables begin afresh.
+/// Whether a recovery lies between what was known before and this: an end, a table or a retirement does not count, or tables
+/// begin afresh.
 fn undoes(view: &MeshView, before: &MeshView) -> bool {
     let generation = |placement: &PlacementView| placement.epoch.generation();
-    let begins = |(cell, placement): (&CellId, &PlacementView)| {
-        before.placements.get(cell).is_some_and(|known| generation(known) < generation(placement))
+    let is_other = |(cell, placement): (&CellId, &PlacementView)| {
+        before.placements.get(cell).is_some_and(|known| {
+            let goes_back = placement.epoch < known.epoch || placement.retired < known.retired;
+            goes_back || generation(known) < generation(placement)
+        })
     };
-    before.lineage.ended().any(|cell| !view.lineage.has_ended(&cell)) || view.placements.iter().any(begins)
+    before.lineage.ended().any(|cell| !view.lineage.has_ended(&cell)) || view.placements.iter().any(is_other)
 }
 
 impl Known {

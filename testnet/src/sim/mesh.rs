@@ -5,7 +5,6 @@ use super::signer::NodeSigner;
 use hedgerow_attest::endorsed::Endorsed;
 use hedgerow_attest::id::NodeId;
 use hedgerow_attest::member::Member;
-use hedgerow_attest::membership::Roles;
 use hedgerow_attest::root::TrustRoot;
 use hedgerow_attest::testing::SampleMesh;
 use hedgerow_protocol::fact::{SignedFact, VerifiedFact};

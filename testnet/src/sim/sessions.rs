@@ -176,10 +176,10 @@ impl<D: Defects> Sessions<D> {
     fn follow(&mut self, world: &World<D>) {
         let mut is_undone = false;
         for node in world.running() {
-            let (core, now) = (&world.node(node).core, world.node(node).mono(world.now));
-            self.births[world.node(node).region].extend(core.own_cell());
+            let at = world.node(node);
+            self.births[at.region].extend(at.core.own_cell());
             let follower = &mut self.followers[node as usize];
-            match follower.follow(core, now) {
+            match follower.follow(at.run, &at.core, at.mono(world.now)) {
                 News::None => {}
                 News::More => follower.view.iter().for_each(|view| self.known.merge(view)),
                 News::Undone => is_undone = true,
