@@ -69,18 +69,19 @@ impl<D: Defects> Follower<D> {
         }
         let before = self.view.take().filter(|_| former.is_some_and(|(former, _)| former == run));
         let view = self.view.insert(Box::new(core.view(now)));
-        let Some(before) = before else { return News::More };
-        let is_followed = before.lineage == view.lineage && before.placements == view.placements;
-        if is_followed && before.policy == view.policy && before.members.keys().eq(view.members.keys()) {
-            return News::None;
+        let is_followed = before
+            .as_ref()
+            .is_some_and(|before| before.lineage == view.lineage && before.placements == view.placements);
+        let is_ruled = before
+            .as_ref()
+            .is_some_and(|before| before.policy == view.policy && before.members.keys().eq(view.members.keys()));
+        if !(is_followed && is_ruled) {
+            self.groups.clear();
         }
-        self.groups.clear();
-        if is_followed {
-            News::None
-        } else if undoes(view, &before) {
-            News::Undone
-        } else {
-            News::More
+        match before {
+            Some(_) if is_followed => News::None,
+            Some(before) if undoes(view, &before) => News::Undone,
+            Some(_) | None => News::More,
         }
     }
 
