@@ -150,7 +150,7 @@ async fn a_session_of_a_cell_that_ended_is_served_where_the_next_places_it() {
     let sessions = Sessions::new(node(1), groups.clone(), net.clone(), view);
 
     write(&sessions, &session).await;
-    let running: Vec<GroupId> = groups.told().into_iter().map(|(group, _)| group).collect();
+    let running: Vec<GroupId> = groups.told().into_keys().collect();
     assert_eq!(running, [GroupId { cell: CELL, ..group.clone() }, group.clone()], "other old groups have no task");
     assert_eq!(log.rows(&postcard::to_stdvec(&group).unwrap()).unwrap().len(), 1);
 
