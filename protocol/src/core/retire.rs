@@ -281,7 +281,14 @@ impl<D: Defects> MeshCore<D> {
             said.is_none_or(|said| !said.is_complete())
         };
         let here = self.placements.get(&cell).is_some_and(|followed| holds(followed, &self.config.me));
-        here || self.placements.iter().filter(|(cell, _)| self.roster.end_of(cell).is_none()).any(is_open)
+        // A cell of which it follows no table yet, though one was decided there or before it, may give it something to hand over.
+        let is_unplaced = |cell: &CellId| {
+            !self.placements.contains_key(cell)
+                && (self.decided_table(cell).is_some() || self.heirlooms(cell).next().is_some())
+        };
+        let mut near = self.roster.cells_of(&self.config.region).into_iter();
+        here || near.any(|cell| is_unplaced(&cell))
+            || self.placements.iter().filter(|(cell, _)| self.roster.end_of(cell).is_none()).any(is_open)
     }
 
     /// The placement that the holder has retired next, with all before it: every group has been handed over to a quorum of

@@ -1,12 +1,13 @@
 //! What lived in a cell that ended goes to the holders that another cell names, and whoever had it waits for that.
 
+use super::censor::{Fate, Kind};
 use super::cluster::{Cluster, S};
 use super::scenario::class;
 use super::succession_tests::{decide, grown, half, is_whole, tell};
 use crate::core::Command;
 use crate::name::ClassName;
 use crate::placement::{ReplicaSet, Settled, group_set};
-use crate::register::{Absorb, Content, MergeInto, Split};
+use crate::register::{Absorb, Content, Half, MergeInto, Split};
 use crate::session_id::{GROUP_PREFIXES, GroupId};
 use hedgerow_attest::digest::Sha256Digest;
 use hedgerow_attest::id::CellId;
@@ -139,6 +140,51 @@ fn what_was_said_before_a_merger_lets_nobody_leave_with_what_came_by_it() {
         settle_all(&mut cluster);
         cluster.run_for(S);
     }
+}
+
+#[test]
+fn whoever_does_not_follow_the_last_table_of_a_cell_that_is_split_does_not_leave_at_once() {
+    let mut cluster = grown(5);
+    let parent = home(&cluster, 0);
+    let policy = cluster.policy(1, vec![class("cart", 2, 2, &[])]);
+    cluster.announce(0, policy);
+    cluster.run_until_holds(20 * S, "it is placed", |c| (0..6).all(|node| sets(c, node, parent).len() == 16));
+    // One that does not vote hears what is decided, and misses the policy of which that speaks.
+    let holder = cluster.judge.holder_of(&parent, cluster.now).expect("it is led");
+    let votes = |node: &usize| cluster.nodes[0].core.voters().is_some_and(|set| set.has(&cluster.nodes[*node].id()));
+    let holds = |node: &usize| {
+        let me = cluster.nodes[*node].id();
+        sets(&cluster, *node, parent).iter().any(|set| set.nodes.contains(&me))
+    };
+    let late = (0..6).find(|node| !votes(node) && holds(node)).expect("three do not vote");
+    cluster.nodes[late].deaf_to_gossip = true;
+    cluster.censor = Some(Box::new(move |frame| Fate::Lose.when(frame.to == late && frame.kind == Kind::Exchange)));
+    let policy = cluster.policy(2, vec![class("cart", 3, 2, &[])]);
+    cluster.announce(holder, policy);
+    let followed = |c: &Cluster, node: usize| c.view(node).placements.get(&parent).map(|placement| placement.epoch);
+    let before = followed(&cluster, late);
+    cluster.run_until_holds(30 * S, "others follow another table", |c| followed(c, holder) > before);
+    let (decision, _) = cluster.nodes[holder].core.decided_placement().expect("it was decided");
+    tell(&mut cluster, late, decision.decision().clone());
+    cluster.command(late, Command::Leave);
+    cluster.run_for(5 * S);
+    assert_eq!(
+        (followed(&cluster, late), cluster.nodes[late].core.is_gone()),
+        (before, false),
+        "it holds groups by that"
+    );
+    let split = Split { halves: [half(&cluster, &[0, 2, 4]), half(&cluster, &[1, 3, 5])] };
+    let side = |half: Half| {
+        let others: Vec<usize> = (0..6).filter(|node| *node != late).collect();
+        let others =
+            others.into_iter().filter(|node| half.members.contains(&cluster.nodes[*node].id())).collect::<Vec<_>>();
+        Half { voters: self::half(&cluster, &others).voters, ..half }
+    };
+    let decision = decide(&cluster, holder, Content::Split(Split { halves: split.halves.map(side) }));
+    tell(&mut cluster, late, decision);
+    cluster.run_for(20 * S);
+    assert_ne!(cluster.nodes[late].core.own_cell(), Some(parent));
+    assert!(!cluster.nodes[late].core.is_gone(), "its sessions have said nothing of what was placed last");
 }
 
 #[test]
