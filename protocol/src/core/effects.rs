@@ -21,11 +21,13 @@ pub(crate) struct Effects<'a> {
     last: &'a mut Token,
     /// Where the last write of this step stands.
     write: Option<usize>,
+    /// The write of this node's departure, if it leaves: no facts leave it before, since that may be one of them.
+    pub(crate) departure: Option<Token>,
 }
 
 impl<'a> Effects<'a> {
     pub(crate) fn new<'b: 'a>(cx: &'a mut Cx<'b, Output>, last: &'a mut Token) -> Self {
-        Self { now: cx.now, wall: cx.wall, rng: cx.rng, out: cx.out, last, write: None }
+        Self { now: cx.now, wall: cx.wall, rng: cx.rng, out: cx.out, last, write: None, departure: None }
     }
 
     pub(crate) fn send(&mut self, to: NodeId, lane: Lane, message: VerifiedMessage) {

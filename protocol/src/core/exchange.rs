@@ -165,5 +165,31 @@ pub(crate) fn push<'f>(fx: &mut Effects<'_>, to: NodeId, facts: impl IntoIterato
 }
 
 fn send_page(fx: &mut Effects<'_>, to: NodeId, facts: Vec<VerifiedFact>) {
-    fx.send(to, Lane::Rpc, VerifiedMessage::Exchange(VerifiedExchange::Push(facts)));
+    fx.send_after(to, VerifiedMessage::Exchange(VerifiedExchange::Push(facts)), fx.departure);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::Output;
+    use crate::id::Token;
+    use crate::machine::Cx;
+    use crate::time::Wall;
+    use hedgerow_attest::testing::SampleMesh;
+    use rand_chacha::ChaCha8Rng;
+    use rand_core::SeedableRng as _;
+
+    #[test]
+    fn facts_leave_after_the_write_of_a_departure_that_may_be_among_them() {
+        let fact = VerifiedFact::member(SampleMesh::new(1).member(1, "eu"));
+        let waits_for = |departure| -> Vec<Option<Token>> {
+            let (mut rng, mut out, mut last) = (ChaCha8Rng::from_seed([1; 32]), Vec::new(), Token(0));
+            let mut cx = Cx { now: Mono(0), wall: Wall(0), rng: &mut rng, out: &mut out };
+            let mut fx = Effects::new(&mut cx, &mut last);
+            fx.departure = departure;
+            push_in_order(&mut fx, NodeId::from_bytes([2; 32]), vec![&fact]);
+            out.into_iter().map(|output| if let Output::Send { after, .. } = output { after } else { None }).collect()
+        };
+        assert_eq!([None, Some(Token(7))].map(waits_for), [vec![None], vec![Some(Token(7))]]);
+    }
 }

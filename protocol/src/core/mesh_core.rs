@@ -245,6 +245,7 @@ impl<D: Defects> Machine for MeshCore<D> {
     fn step(&mut self, cx: &mut Cx<'_, Output>, input: Input) {
         let mut last_token = self.last_token;
         let mut fx = Effects::new(cx, &mut last_token);
+        fx.departure = self.own.departure;
         self.watch_clocks(&mut fx);
         self.contacts.mark = self.mark(fx.now);
         match input {

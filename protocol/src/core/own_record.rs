@@ -48,7 +48,7 @@ pub(super) struct OwnRecord {
     /// Commands whose record is out, to answer when the lease was handed over.
     pub(super) announced: Vec<u64>,
     /// The write of its departure.
-    departure: Option<Token>,
+    pub(super) departure: Option<Token>,
     /// It is to leave, and waits until it is voted out.
     pub(super) leaving: Option<super::leave::Leaving>,
     /// What it was needed for when it left: more than nothing where it had waited for long enough.
@@ -183,6 +183,7 @@ impl<D: Defects> MeshCore<D> {
     /// know of it after a crash; whatever else it says, it says again.
     pub(super) fn record_signed(&mut self, fx: &mut Effects<'_>, fact: &VerifiedFact, written: Option<Token>) {
         self.own.departure = written.filter(|_| self.own.state == NodeState::Left);
+        fx.departure = self.own.departure;
         self.publish(fx, fact, self.own.departure);
         let mut told = std::mem::take(&mut self.own.doubters);
         if let Fact::Record(record) = fact.fact()
