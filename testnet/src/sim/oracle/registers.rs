@@ -136,9 +136,9 @@ impl Registers {
         Ok(is_news.then_some(ending))
     }
 
-    /// A holder speaks for its cell.
-    pub(super) fn spoken_for(&self, cell: &CellId) -> Result<(), (Invariant, String)> {
-        match self.ends.get(cell) {
+    /// A holder of that generation speaks for its cell. One that knows nothing of a recovery knows no end that came after it.
+    pub(super) fn spoken_for(&self, cell: &CellId, generation: Generation) -> Result<(), (Invariant, String)> {
+        match self.ends.get(cell).filter(|last| last.generation <= generation) {
             Some(_) => Err((Invariant::TombstonedNeverGrants, format!("somebody speaks for cell {}", cell.short()))),
             None => Ok(()),
         }

@@ -234,7 +234,7 @@ impl Oracle {
             Fact::Rollup(rollup) => {
                 let reign = Reign { generation: rollup.generation, term: rollup.term };
                 self.must_hold(now, node, rollup.cell, reign, "speaks for its cell");
-                if let Err((invariant, what)) = self.registers.spoken_for(&rollup.cell) {
+                if let Err((invariant, what)) = self.registers.spoken_for(&rollup.cell, rollup.generation) {
                     self.violate(now, invariant, what);
                 }
             }

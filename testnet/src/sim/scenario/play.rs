@@ -162,6 +162,14 @@ impl<D: Defects> Player<'_, D> {
         let Some(span) = self.case.calm else { return };
         let is_fault = |action: &&mut Action| !matches!(action, Action::Recover { .. });
         self.actions.iter_mut().filter(is_fault).for_each(|action| *action = Action::Void);
+        // Whoever said that it stops does, and comes back.
+        let stops = |number: &u32| {
+            let node = self.world.node(*number);
+            node.core.member_state_of(&node.member.node()) == Some(MemberState::Stopping)
+        };
+        for node in self.world.running().filter(stops).collect::<Vec<_>>() {
+            self.world.part(node);
+        }
         self.end_all_faults();
         self.world.weather = Weather::default();
         let until = self.world.now + span;
@@ -249,7 +257,7 @@ impl<D: Defects> Player<'_, D> {
         self.world.oracle.violate(now, invariant, what);
     }
 
-    /// Whether everybody who runs sees everybody who runs in its region alive.
+    /// Whether everybody who runs and has not left sees all others of its cell alive.
     pub(super) fn is_equal(&self) -> bool {
         self.world.running().all(|node| self.blind_spots(node).next().is_none())
     }
@@ -260,12 +268,13 @@ impl<D: Defects> Player<'_, D> {
     }
 
     fn blind_spots(&self, observer: u32) -> impl Iterator<Item = u32> + '_ {
-        let core = &self.world.node(observer).core;
+        let (core, is_there) = (&self.world.node(observer).core, self.world.node(observer).is_there());
         self.world.plan.nodes_of(self.world.node(observer).region).filter(move |of| {
             let there = self.world.node(*of);
             let seen = core.member_state_of(&there.member.node());
             let near = there.core.own_cell() == core.own_cell();
             *of != observer
+                && is_there
                 && near
                 && there.is_there()
                 && !matches!(seen, Some(MemberState::Alive | MemberState::Draining))
@@ -288,7 +297,8 @@ impl<D: Defects> Player<'_, D> {
                 Some((record.incarnation, record.seq))
             };
             let near = there.core.own_cell() == self.world.node(*observer).core.own_cell();
-            observer != of && near && there.is_there() && version(*observer) != version(*of)
+            let both = there.is_there() && self.world.node(*observer).is_there();
+            observer != of && near && both && version(*observer) != version(*of)
         };
         pairs.filter(outdated).collect()
     }
