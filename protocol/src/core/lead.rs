@@ -2,6 +2,7 @@
 
 use super::adopt::Origin;
 use super::effects::Effects;
+use super::exchange::push;
 use super::interface::{Event, Lane};
 use super::mesh_core::MeshCore;
 use super::rollup::LastRollup;
@@ -112,7 +113,7 @@ impl<D: Defects> MeshCore<D> {
         // The voter sets on which a recovery builds are taken in before it.
         if missed.iter().any(|fact| fact.recovered().is_some_and(|later| later.generation > asked.generation)) {
             fx.sometimes("a candidate was told that its cell had been recovered");
-            fx.send(to, Lane::Rpc, VerifiedMessage::Exchange(VerifiedExchange::Push(missed)));
+            push(fx, to, &missed);
         }
         if let Some(Fact::Decision(end)) = self.roster.end_of(cell).map(VerifiedFact::fact) {
             fx.sometimes("a candidate was told that its cell had ended");

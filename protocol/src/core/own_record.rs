@@ -13,7 +13,7 @@ use crate::fact::{
 use crate::id::{Incarnation, Token};
 use crate::time::{Mono, Wall};
 use crate::view::Needed;
-use crate::wire::{Load, VerifiedExchange, VerifiedMessage};
+use crate::wire::Load;
 use hedgerow_attest::id::{CellId, NodeId};
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -193,8 +193,7 @@ impl<D: Defects> MeshCore<D> {
             told.extend(self.swim.peers().keys().copied());
         }
         for peer in told {
-            let record = VerifiedMessage::Exchange(VerifiedExchange::Push(vec![fact.clone()]));
-            fx.send_after(peer, record, self.own.departure);
+            exchange::push(fx, peer, [fact]);
         }
         let waiting = std::mem::take(&mut self.own.waiting);
         self.own.announced.extend(waiting);

@@ -175,9 +175,8 @@ fn whoever_does_not_follow_the_last_table_of_a_cell_that_is_split_does_not_leave
     );
     let split = Split { halves: [half(&cluster, &[0, 2, 4]), half(&cluster, &[1, 3, 5])] };
     let side = |half: Half| {
-        let others: Vec<usize> = (0..6).filter(|node| *node != late).collect();
-        let others =
-            others.into_iter().filter(|node| half.members.contains(&cluster.nodes[*node].id())).collect::<Vec<_>>();
+        let is_other = |node: &usize| *node != late && half.members.contains(&cluster.nodes[*node].id());
+        let others: Vec<usize> = (0..6).filter(is_other).collect();
         Half { voters: self::half(&cluster, &others).voters, ..half }
     };
     let decision = decide(&cluster, holder, Content::Split(Split { halves: split.halves.map(side) }));
