@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 impl<D: Defects> Sessions<D> {
     /// Everybody tells its core what is not handed over, cell by cell.
     pub(super) fn report(&mut self, world: &mut World<D>) {
-        for node in awake(world) {
+        for node in world.awake().collect::<Vec<_>>() {
             let Some(view) = &self.followers[node as usize].view else { continue };
             let groups = self.groups(world.node(node).region);
             let is_open = |(group, _): &(GroupId, DataClass)| self.is_open(world, node, group);
@@ -32,7 +32,7 @@ impl<D: Defects> Sessions<D> {
 
     /// The same where there are no sessions.
     pub(super) fn report_of_none(&mut self, world: &mut World<D>) {
-        for node in awake(world) {
+        for node in world.awake().collect::<Vec<_>>() {
             let (core, run) = (&world.node(node).core, world.node(node).run);
             let told = self.told[node as usize].as_ref();
             let is_told = |(process, ended, placed): &Told| {
@@ -79,9 +79,4 @@ impl<D: Defects> Sessions<D> {
         };
         self.followers[node as usize].holders(group).iter().filter(has).copied().collect()
     }
-}
-
-/// Those whose processes run.
-fn awake<D: Defects>(world: &World<D>) -> Vec<u32> {
-    world.running().filter(|node| world.node(*node).is_awake(world.now)).collect()
 }

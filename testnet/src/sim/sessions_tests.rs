@@ -58,7 +58,7 @@ fn sessions_move_and_lose_nothing() {
 
 /// A retirement that forces takes longer to be missed: `sim bugs` waits for it.
 #[test]
-fn what_is_read_and_where_data_waits_is_missed_when_its_rule_is_left_out() {
+fn what_is_read_and_what_is_taken_is_missed_when_its_rule_is_left_out() {
     let broken = |defect| (1..=4).find_map(|seed| Some(played(seed, Planted(defect)).violations.first()?.invariant));
     let found = [Defect::TransitionReadsNewOnly, Defect::TighteningWaits].map(broken);
     assert_eq!(found, [Invariant::ReadsMissNothing, Invariant::ConstraintsHold].map(Some));

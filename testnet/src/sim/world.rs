@@ -225,6 +225,16 @@ impl<D: Defects> World<D> {
         (0..).zip(&self.nodes).filter(|(_, node)| node.up).map(|(number, _)| number)
     }
 
+    /// Those of them that have not left.
+    pub(crate) fn there(&self) -> impl Iterator<Item = u32> + '_ {
+        self.running().filter(|number| self.node(*number).is_there())
+    }
+
+    /// Nodes whose process runs and does not stand still.
+    pub(crate) fn awake(&self) -> impl Iterator<Item = u32> + '_ {
+        self.running().filter(|number| self.node(*number).is_awake(self.now))
+    }
+
     /// Lets time pass up to that moment, or up to the next thing that the script foresaw.
     pub(crate) fn run_until(&mut self, until: Micros) -> Option<usize> {
         while self.run_once(until) {

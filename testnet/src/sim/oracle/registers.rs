@@ -190,3 +190,17 @@ impl Registers {
         if known && self.is_quorum(&chosen, epoch, &open.accepted) { self.fill(&chosen, digest) } else { Ok(()) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_silences_the_generation_in_which_it_was_decided_and_later_ones() {
+        let cell = CellId::from_bytes([7; 32]);
+        let mut registers = Registers::default();
+        registers.ends.insert(cell, Point { generation: Generation(1), slot: Slot(9) });
+        let speaks = |generation| registers.spoken_for(&cell, Generation(generation)).is_ok();
+        assert_eq!([0, 1, 2].map(speaks), [true, false, false]);
+    }
+}

@@ -259,22 +259,21 @@ impl<D: Defects> Player<'_, D> {
 
     /// Whether everybody who runs and has not left sees all others of its cell alive.
     pub(super) fn is_equal(&self) -> bool {
-        self.world.running().all(|node| self.blind_spots(node).next().is_none())
+        self.world.there().all(|node| self.blind_spots(node).next().is_none())
     }
 
     /// Who does not see whom.
     pub(super) fn unequal_pairs(&self) -> Vec<(u32, u32)> {
-        self.world.running().flat_map(|node| self.blind_spots(node).map(move |of| (node, of))).collect()
+        self.world.there().flat_map(|node| self.blind_spots(node).map(move |of| (node, of))).collect()
     }
 
     fn blind_spots(&self, observer: u32) -> impl Iterator<Item = u32> + '_ {
-        let (core, is_there) = (&self.world.node(observer).core, self.world.node(observer).is_there());
+        let core = &self.world.node(observer).core;
         self.world.plan.nodes_of(self.world.node(observer).region).filter(move |of| {
             let there = self.world.node(*of);
             let seen = core.member_state_of(&there.member.node());
             let near = there.core.own_cell() == core.own_cell();
             *of != observer
-                && is_there
                 && near
                 && there.is_there()
                 && !matches!(seen, Some(MemberState::Alive | MemberState::Draining))
@@ -288,7 +287,7 @@ impl<D: Defects> Player<'_, D> {
     /// Who does not know the last that another of its cell said of itself.
     fn outdated_pairs(&self) -> Vec<(u32, u32)> {
         let of_cell = |observer: u32| self.world.plan.nodes_of(self.world.node(observer).region);
-        let pairs = self.world.running().flat_map(|observer| of_cell(observer).map(move |of| (observer, of)));
+        let pairs = self.world.there().flat_map(|observer| of_cell(observer).map(move |of| (observer, of)));
         let outdated = |(observer, of): &(u32, u32)| {
             let there = self.world.node(*of);
             let id = there.member.node();
@@ -297,8 +296,7 @@ impl<D: Defects> Player<'_, D> {
                 Some((record.incarnation, record.seq))
             };
             let near = there.core.own_cell() == self.world.node(*observer).core.own_cell();
-            let both = there.is_there() && self.world.node(*observer).is_there();
-            observer != of && near && both && version(*observer) != version(*of)
+            observer != of && near && there.is_there() && version(*observer) != version(*of)
         };
         pairs.filter(outdated).collect()
     }
@@ -309,7 +307,7 @@ impl<D: Defects> Player<'_, D> {
 
     /// The cells of those who run that nobody leads, by region.
     fn leaderless(&self) -> BTreeSet<(usize, Option<CellId>)> {
-        let there = self.world.running().map(|node| self.world.node(node)).filter(|node| node.is_there());
+        let there = self.world.there().map(|node| self.world.node(node));
         let cells: BTreeSet<_> = there.map(|node| (node.region, node.core.own_cell())).collect();
         let led = |cell: &Option<CellId>| cell.is_some_and(|cell| self.world.oracle.is_led(self.world.now, cell));
         cells.into_iter().filter(|(_, cell)| !led(cell)).collect()
