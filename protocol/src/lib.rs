@@ -10,6 +10,7 @@
 //! - [`coords`]: where nodes lie in the network, so that distances can be guessed before they are measured.
 //! - [`defect`]: rules that a simulation can leave out; a node never does.
 //! - [`fact`]: what is signed and travels; [`roster`]: whose signatures are believed.
+//! - [`link`]: the links of a node, and how they are made and kept.
 //! - [`wire`]: frames and messages; [`election`] and [`register`]: the formats of leases and of decisions.
 //! - [`placement`], [`route`]: pure functions of a [`view`]; [`id`], [`name`], [`session_id`], [`time`]: words.
 //!
@@ -58,6 +59,7 @@ pub mod defect;
 pub mod election;
 pub mod fact;
 pub mod id;
+pub mod link;
 pub mod machine;
 mod membership;
 pub mod name;

@@ -1,0 +1,154 @@
+//! Where one peer may be, best first.
+
+use super::limits::ADDRESSES_MAX;
+
+/// Who says that a peer is somewhere; the more to be believed the earlier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Origin {
+    /// The peer itself, in its signed record.
+    Said,
+    /// Whoever let this node join, or whoever wrote its settings.
+    Given,
+    /// A connection of the peer's came from there. A translator of addresses may have given the port away since.
+    Seen,
+}
+
+/// One address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Candidate<A> {
+    /// The address.
+    pub address: A,
+    /// Who says so.
+    pub origin: Origin,
+    /// Whether it is the one where the peer was reached last.
+    pub worked: bool,
+    /// Attempts in a row that failed there.
+    failures: u8,
+}
+
+/// The addresses of one peer, at most [`ADDRESSES_MAX`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct AddressBook<A>(Vec<Candidate<A>>);
+
+impl<A> Default for AddressBook<A> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<A: Copy + Eq> AddressBook<A> {
+    /// What is known, best first: where it failed less often in a row, then where it worked last, then whose word counts more.
+    pub fn candidates(&self) -> &[Candidate<A>] {
+        &self.0
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Replaces what was known of that origin. True if that is news.
+    pub(super) fn learn(&mut self, origin: Origin, addresses: &[A]) -> bool {
+        let addresses = addresses.get(..ADDRESSES_MAX).unwrap_or(addresses);
+        let mut news = false;
+        self.0.retain(|known| {
+            let stays = known.origin != origin || addresses.contains(&known.address);
+            news |= !stays;
+            stays
+        });
+        for address in addresses {
+            news |= self.add(*address, origin);
+        }
+        self.0.sort_by_key(|known| addresses.iter().position(|address| *address == known.address));
+        self.sort();
+        self.0.truncate(ADDRESSES_MAX);
+        news
+    }
+
+    /// The peer was reached there, or reached this node from there.
+    pub(super) fn worked(&mut self, address: A) {
+        let seen = self.0.iter().any(|known| known.address == address);
+        if !seen {
+            // One place that it was seen at is enough: the others were the ports of earlier runs.
+            self.0.retain(|known| known.origin != Origin::Seen);
+            self.0.push(Candidate { address, origin: Origin::Seen, worked: true, failures: 0 });
+        }
+        for known in &mut self.0 {
+            known.worked = known.address == address;
+            if known.worked {
+                known.failures = 0;
+            }
+        }
+        self.sort();
+        self.0.truncate(ADDRESSES_MAX);
+    }
+
+    /// The peer was not reached there.
+    pub(super) fn failed(&mut self, address: A) {
+        for known in self.0.iter_mut().filter(|known| known.address == address) {
+            known.failures = known.failures.saturating_add(1);
+        }
+        self.sort();
+    }
+
+    /// True if that is news.
+    fn add(&mut self, address: A, origin: Origin) -> bool {
+        match self.0.iter_mut().find(|known| known.address == address) {
+            Some(known) => known.origin = known.origin.min(origin),
+            None => {
+                self.0.push(Candidate { address, origin, worked: false, failures: 0 });
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Keeps the order of those that are equally good: that in which the peer named them.
+    fn sort(&mut self) {
+        self.0.sort_by_key(|known| (known.failures, !known.worked, known.origin));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addresses(book: &AddressBook<u16>) -> Vec<u16> {
+        book.candidates().iter().map(|known| known.address).collect()
+    }
+
+    #[test]
+    fn the_peers_own_word_counts_most_and_what_worked_comes_first() {
+        let mut book = AddressBook::default();
+        assert!(book.learn(Origin::Given, &[1, 2]));
+        assert!(book.learn(Origin::Said, &[3, 2]));
+        assert_eq!(addresses(&book), [3, 2, 1], "each in the order in which it was named");
+        book.worked(1);
+        assert_eq!(addresses(&book), [1, 3, 2]);
+        book.failed(1);
+        assert_eq!(addresses(&book), [3, 2, 1]);
+        assert!(!book.learn(Origin::Said, &[3, 2]), "nothing new");
+    }
+
+    #[test]
+    fn what_a_peer_no_longer_says_is_forgotten_and_where_it_was_seen_is_not() {
+        let mut book = AddressBook::default();
+        book.learn(Origin::Said, &[1, 2]);
+        book.worked(1);
+        book.worked(9);
+        assert!(book.learn(Origin::Said, &[3]));
+        assert_eq!(addresses(&book), [9, 3], "one and two were its own word, and are no more");
+        book.worked(8);
+        assert_eq!(addresses(&book), [8, 3], "one place that it was seen at is enough");
+    }
+
+    #[test]
+    fn addresses_are_bounded_and_the_best_stay() {
+        let mut book = AddressBook::default();
+        book.worked(100);
+        let many: Vec<u16> = (0..20).collect();
+        book.learn(Origin::Said, &many);
+        assert_eq!(addresses(&book), [100, 0, 1, 2, 3, 4, 5, 6]);
+        book.worked(101);
+        assert_eq!(addresses(&book), [101, 0, 1, 2, 3, 4, 5, 6]);
+    }
+}
