@@ -26,6 +26,13 @@ pub struct Candidate<A> {
     failures: u8,
 }
 
+impl<A> Candidate<A> {
+    /// An address of which nothing else is known.
+    pub fn new(address: A, origin: Origin, worked: bool) -> Self {
+        Self { address, origin, worked, failures: 0 }
+    }
+}
+
 /// The addresses of one peer, at most [`ADDRESSES_MAX`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct AddressBook<A>(Vec<Candidate<A>>);
@@ -64,13 +71,25 @@ impl<A: Copy + Eq> AddressBook<A> {
         news
     }
 
+    /// Adds what was remembered, but for what is known.
+    pub(super) fn recall(&mut self, remembered: &[Candidate<A>]) {
+        let is_new = self.0.is_empty();
+        for old in remembered.iter().take(ADDRESSES_MAX) {
+            if self.0.iter().all(|known| known.address != old.address) {
+                self.0.push(Candidate::new(old.address, old.origin, is_new && old.worked));
+            }
+        }
+        self.sort();
+        self.0.truncate(ADDRESSES_MAX);
+    }
+
     /// The peer was reached there, or reached this node from there.
     pub(super) fn worked(&mut self, address: A) {
         let seen = self.0.iter().any(|known| known.address == address);
         if !seen {
             // One place that it was seen at is enough: the others were the ports of earlier runs.
             self.0.retain(|known| known.origin != Origin::Seen);
-            self.0.push(Candidate { address, origin: Origin::Seen, worked: true, failures: 0 });
+            self.0.push(Candidate::new(address, Origin::Seen, true));
         }
         for known in &mut self.0 {
             known.worked = known.address == address;
@@ -95,7 +114,7 @@ impl<A: Copy + Eq> AddressBook<A> {
         match self.0.iter_mut().find(|known| known.address == address) {
             Some(known) => known.origin = known.origin.min(origin),
             None => {
-                self.0.push(Candidate { address, origin, worked: false, failures: 0 });
+                self.0.push(Candidate::new(address, origin, false));
                 return true;
             }
         }
@@ -139,6 +158,22 @@ mod tests {
         assert_eq!(addresses(&book), [9, 3], "one and two were its own word, and are no more");
         book.worked(8);
         assert_eq!(addresses(&book), [8, 3], "one place that it was seen at is enough");
+    }
+
+    #[test]
+    fn what_was_remembered_yields_to_what_is_known() {
+        let mut before = AddressBook::default();
+        before.learn(Origin::Said, &[1, 2]);
+        before.worked(7);
+        let mut after = AddressBook::default();
+        after.recall(before.candidates());
+        assert_eq!(after, before);
+        after.learn(Origin::Said, &[3]);
+        assert_eq!(addresses(&after), [7, 3]);
+        let mut known = AddressBook::default();
+        known.learn(Origin::Said, &[4]);
+        known.recall(before.candidates());
+        assert_eq!(addresses(&known), [4, 1, 2, 7], "where it was seen in another life is tried last");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What goes into the link machine, and what comes out of it.
 
-use super::addresses::Origin;
+use super::addresses::{Candidate, Origin};
 use crate::time::Mono;
 use std::time::Duration;
 
@@ -63,6 +63,13 @@ pub enum LinkInput<K, A> {
         origin: Origin,
         /// Where; those beyond [`super::ADDRESSES_MAX`] are left out.
         addresses: Vec<A>,
+    },
+    /// What an earlier run remembered of a peer, best first. What is known already counts more.
+    Recall {
+        /// The peer.
+        peer: K,
+        /// Its addresses, as [`super::Links::addresses`] gave them.
+        known: Vec<Candidate<A>>,
     },
     /// Somebody on this node wants a link.
     Want {

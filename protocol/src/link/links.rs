@@ -66,9 +66,9 @@ impl<K: Copy + Ord + Debug + Hash, A: Copy + Eq + Debug + Hash> Links<K, A> {
         self.peer(peer).is_some_and(|peer| peer.is_link(connection) || is_other(peer))
     }
 
-    /// To whom there is a link, and the connection that it runs on, by name.
-    pub fn up(&self) -> impl Iterator<Item = (K, ConnectionId)> + '_ {
-        self.peers.iter().filter_map(|(peer, known)| Some((*peer, known.link?.connected.connection)))
+    /// To whom there is a link, the connection that it runs on, and its epoch ([`LinkState::Up`]), by name.
+    pub fn up(&self) -> impl Iterator<Item = (K, ConnectionId, u32)> + '_ {
+        self.peers.iter().filter_map(|(peer, known)| Some((*peer, known.link?.connected.connection, known.epoch)))
     }
 
     /// Where a peer may be, best first.
@@ -148,6 +148,12 @@ impl<K: Copy + Ord + Debug + Hash, A: Copy + Eq + Debug + Hash> Links<K, A> {
         }
     }
 
+    fn recall(&mut self, cx: Step<'_, '_, K, A>, peer: K, known: &[Candidate<A>]) {
+        if let Some(peer) = self.entry(cx, peer) {
+            peer.addresses.recall(known);
+        }
+    }
+
     /// The peer's place, made if there is room; nothing for this node itself.
     pub(super) fn entry(&mut self, cx: Step<'_, '_, K, A>, peer: K) -> Option<&mut Peer<A>> {
         if peer == self.me {
@@ -204,6 +210,7 @@ impl<K: Copy + Ord + Debug + Hash, A: Copy + Eq + Debug + Hash> Machine for Link
     fn step(&mut self, cx: &mut Cx<'_, LinkOutput<K, A>>, input: LinkInput<K, A>) {
         match input {
             LinkInput::Learn { peer, origin, addresses } => self.learn(cx, peer, origin, &addresses),
+            LinkInput::Recall { peer, known } => self.recall(cx, peer, &known),
             LinkInput::Want { peer, urgency } => self.want(cx, peer, urgency),
             LinkInput::Attempted { peer, attempt, outcome } => self.attempted(cx, peer, attempt, outcome),
             LinkInput::Accepted { peer, connected } => self.accepted(cx, peer, connected),
