@@ -7,6 +7,7 @@ use super::world::{Event, World};
 use hedgerow_protocol::core::{Command, Hint, Input, Lane, Output};
 use hedgerow_protocol::defect::Defects;
 use hedgerow_protocol::id::Token;
+use hedgerow_protocol::link::Urgency;
 use hedgerow_protocol::machine::{Cx, Machine as _};
 
 /// How long a write takes that nobody waits for.
@@ -96,7 +97,7 @@ impl<D: Defects> World<D> {
             Output::Event(event) => self.noticed(number, &event),
             Output::Hint(Hint::Dial { peer, .. }) => {
                 if let Some(peer) = self.number_of(&peer) {
-                    self.dial(number, peer);
+                    self.dial(number, peer, Urgency::Upkeep);
                 }
             }
             Output::Hint(Hint::Hangup { peer }) => {
@@ -175,7 +176,7 @@ impl<D: Defects> World<D> {
 
     pub(super) fn arrive(&mut self, from: u32, to: u32, connection: u64, parcel: Parcel) {
         let node = &self.nodes[to as usize];
-        if !node.up || node.process.links.connection(from) != Some(connection) {
+        if !node.up || !node.process.links.is_open(from, connection) {
             return;
         }
         self.acknowledge(to, from, &parcel);

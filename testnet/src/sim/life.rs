@@ -51,7 +51,7 @@ impl<D: Defects> World<D> {
         let core = self.fresh_core(number);
         let node = &mut self.nodes[number as usize];
         node.core = core;
-        node.process = Process::default();
+        node.process = Process::new(number);
         node.up = true;
         self.oracle.started(self.now, number);
         self.step(number, Input::Start(Box::new(snapshot)));
@@ -115,7 +115,7 @@ impl<D: Defects> World<D> {
         }
         let node = &mut self.nodes[number as usize];
         node.up = false;
-        node.process = Process::default();
+        node.process = Process::new(number);
     }
 
     /// The process stands still for a while; with `machine` its whole machine does, clocks included.

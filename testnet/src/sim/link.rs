@@ -1,7 +1,9 @@
-//! Links between nodes: QUIC connections as the transport of a node makes, keeps and loses them.
+//! The links of one simulated node: the machine of a node, and what waits for it to make one.
 
 use super::parcel::Parcel;
 use super::time::{MS, Micros, S};
+use hedgerow_protocol::link::{ConnectionId, LinkState, Links as Machine};
+use hedgerow_protocol::time::Mono;
 
 /// Silence after which a connection is given up, as in a node.
 pub(crate) const IDLE_TIMEOUT: Micros = 6 * S;
@@ -9,8 +11,6 @@ pub(crate) const IDLE_TIMEOUT: Micros = 6 * S;
 pub(crate) const KEEP_ALIVE: Micros = 2 * S;
 /// A whole dial, as in a node.
 pub(crate) const DIAL_TIMEOUT: Micros = 3 * S;
-/// First and longest wait after a failed dial, as in a node.
-const BACKOFF: (Micros, Micros) = (250 * MS, 4 * S);
 /// Messages that wait for a dial.
 const OUTBOX: usize = 256;
 /// Wait of QUIC before a handshake packet is sent again (RFC 9002, section 6.2.2, with its initial round trip).
@@ -18,157 +18,88 @@ pub(crate) const HANDSHAKE_PTO: Micros = 999 * MS;
 /// Bytes that both ends send for a handshake with membership certificates, each about half.
 pub(crate) const HANDSHAKE_BYTES: u64 = 3_000;
 
-/// One end of a link.
+/// All links of one node. Peers go by their number, and live where their number says.
 #[derive(Debug)]
-pub(crate) struct LinkEnd {
-    /// The node at the other end.
-    pub(crate) peer: u32,
-    /// How it is.
-    pub(crate) state: LinkState,
-    /// When this end sent anything last.
-    pub(crate) sent: Micros,
-}
-
-/// How one end of a link is.
-#[derive(Debug)]
-pub(crate) enum LinkState {
-    /// Established; the number tells this connection from earlier ones between the two.
-    Up(u64),
-    /// This end dials.
-    Dialling,
-    /// The last dial failed: not before that moment, after so many failures.
-    Backoff {
-        /// When the next dial may begin.
-        until: Micros,
-        /// How many dials failed in a row.
-        failures: u32,
-    },
-}
-
-/// All links of one node.
-#[derive(Debug, Default)]
 pub(crate) struct Links {
-    /// Its ends of them, by peer.
-    ends: Vec<LinkEnd>,
-    /// What leaves when a dial succeeds, and to whom. Kept apart from the ends: few dial, and every node has many.
+    pub(crate) machine: Machine<u32, u32>,
+    /// Whom attempts to connect are under way to, once for each.
+    attempts: Vec<u32>,
+    /// What leaves when a dial succeeds, and to whom.
     waiting: Vec<(u32, Parcel)>,
+    /// When this end sent anything last over a link, where bytes are counted; in the order of peers.
+    sent: Vec<(u32, Micros)>,
+    /// When the machine's next tick is foreseen; past when none is.
+    pub(crate) tick_at: Micros,
 }
 
 impl Links {
-    /// The end towards that peer.
-    pub(crate) fn to(&mut self, peer: u32) -> Option<&mut LinkEnd> {
-        let place = self.place(peer).ok()?;
-        self.ends.get_mut(place)
+    pub(crate) fn new(number: u32) -> Self {
+        Self { machine: Machine::new(number), attempts: Vec::new(), waiting: Vec::new(), sent: Vec::new(), tick_at: 0 }
     }
 
-    /// Whether a link to that peer is up.
-    pub(crate) fn is_up(&self, peer: u32) -> bool {
-        self.connection(peer).is_some()
-    }
-
-    /// The number of the connection to that peer, while it is up.
+    /// The number of the connection to that peer, while there is a link.
     pub(crate) fn connection(&self, peer: u32) -> Option<u64> {
-        let end = self.place(peer).ok().and_then(|place| self.ends.get(place))?;
-        match end.state {
-            LinkState::Up(connection) => Some(connection),
-            LinkState::Dialling | LinkState::Backoff { .. } => None,
+        self.machine.connection(&peer).map(|connection| connection.0)
+    }
+
+    /// Whether what arrives over that connection counts.
+    pub(crate) fn is_open(&self, peer: u32, connection: u64) -> bool {
+        self.machine.is_open(&peer, ConnectionId(connection))
+    }
+
+    /// Peers to whom there is a link, and its connection.
+    pub(crate) fn up(&self) -> impl Iterator<Item = (u32, u64)> + '_ {
+        self.machine.up().map(|(peer, connection, _)| (peer, connection.0))
+    }
+
+    /// Whether a handshake with that peer is under way.
+    pub(crate) fn dials(&self, peer: u32) -> bool {
+        self.attempts.contains(&peer)
+    }
+
+    /// A handshake with that peer begins.
+    pub(crate) fn attempt_begins(&mut self, peer: u32) {
+        self.attempts.push(peer);
+    }
+
+    /// It ended.
+    pub(crate) fn attempt_ends(&mut self, peer: u32) {
+        if let Some(place) = self.attempts.iter().position(|attempt| *attempt == peer) {
+            self.attempts.swap_remove(place);
         }
     }
 
-    /// Peers to whom a link is up.
-    pub(crate) fn up(&self) -> impl Iterator<Item = (u32, u64)> + '_ {
-        self.ends.iter().filter_map(|end| match end.state {
-            LinkState::Up(connection) => Some((end.peer, connection)),
-            LinkState::Dialling | LinkState::Backoff { .. } => None,
-        })
+    /// Lets a message wait for the dial that runs; without one, or with too many, it is lost.
+    pub(crate) fn wait(&mut self, peer: u32, now: Mono, parcel: Parcel) {
+        let dials = matches!(self.machine.state(&peer, now), LinkState::Dialling);
+        if dials && self.waiting.iter().filter(|(to, _)| *to == peer).count() < OUTBOX {
+            self.waiting.push((peer, parcel));
+        }
     }
 
-    /// The link is up; returns what waited for it.
-    pub(crate) fn established(&mut self, peer: u32, connection: u64, now: Micros) -> Vec<Parcel> {
-        let end = self.entry(peer, now);
-        end.sent = now;
-        end.state = LinkState::Up(connection);
+    /// What waited for a link to that peer.
+    pub(crate) fn take_waiting(&mut self, peer: u32) -> Vec<Parcel> {
         let leaves = self.waiting.extract_if(.., |(to, _)| *to == peer).map(|(_, parcel)| parcel).collect();
         // Whoever dialled half of its cell at its start will not again.
         self.waiting.shrink_to_fit();
         leaves
     }
 
-    /// Begins a dial, unless one runs, the link is up or the last failure is too fresh. True when it begins.
-    pub(crate) fn dial(&mut self, peer: u32, now: Micros) -> bool {
-        let end = self.entry(peer, now);
-        let may = matches!(end.state, LinkState::Backoff { until, .. } if until <= now);
-        if may {
-            end.state = LinkState::Dialling;
-        }
-        may
-    }
-
-    /// Lets a message wait for the dial that runs; without one, or with too many, it is lost.
-    pub(crate) fn wait(&mut self, peer: u32, parcel: Parcel) {
-        let dials = self.to(peer).is_some_and(|end| matches!(end.state, LinkState::Dialling));
-        if dials && self.waiting.iter().filter(|(to, _)| *to == peer).count() < OUTBOX {
-            self.waiting.push((peer, parcel));
-        }
-    }
-
-    /// The dial failed, and what waited for it is lost.
-    pub(crate) fn dial_failed(&mut self, peer: u32, now: Micros, failures: u32) {
-        let (least, most) = BACKOFF;
-        let until = now + (least << failures.min(8)).min(most);
-        let end = self.entry(peer, now);
-        if matches!(end.state, LinkState::Dialling) {
-            end.state = LinkState::Backoff { until, failures: failures + 1 };
-            self.waiting.retain(|(to, _)| *to != peer);
-        }
-    }
-
-    /// Forgets the end towards that peer.
-    pub(crate) fn remove(&mut self, peer: u32) {
-        if let Ok(place) = self.place(peer) {
-            self.ends.remove(place);
-            self.waiting.retain(|(to, _)| *to != peer);
-        }
-    }
-
-    fn entry(&mut self, peer: u32, now: Micros) -> &mut LinkEnd {
-        let place = match self.place(peer) {
-            Ok(place) => place,
+    /// Something is sent over the link to that peer; returns when anything was before, or when the link came up.
+    pub(crate) fn sends(&mut self, peer: u32, now: Micros) -> Micros {
+        match self.sent.binary_search_by_key(&peer, |(known, _)| *known) {
+            Ok(place) => std::mem::replace(&mut self.sent[place].1, now),
             Err(place) => {
-                let state = LinkState::Backoff { until: 0, failures: 0 };
-                if self.ends.len() == self.ends.capacity() {
-                    self.ends.reserve_exact(4);
-                }
-                self.ends.insert(place, LinkEnd { peer, state, sent: now });
-                place
+                self.sent.insert(place, (peer, now));
+                now
             }
-        };
-        &mut self.ends[place]
+        }
     }
 
-    fn place(&self, peer: u32) -> Result<usize, usize> {
-        self.ends.binary_search_by_key(&peer, |end| end.peer)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_failed_dial_is_not_repeated_at_once_and_never_waits_longer_than_the_bound() {
-        let mut links = Links::default();
-        assert!(links.dial(7, 0));
-        assert!(!links.dial(7, 0), "one dial at a time");
-        links.dial_failed(7, S, 0);
-        assert!(!links.dial(7, S + 249 * MS));
-        assert!(links.dial(7, S + 250 * MS));
-        links.dial_failed(7, 2 * S, 30);
-        assert!(!links.dial(7, 6 * S - 1));
-        assert!(links.dial(7, 6 * S));
-        assert!(links.established(7, 1, 6 * S).is_empty());
-        assert_eq!(links.up().collect::<Vec<_>>(), [(7, 1)]);
-        links.remove(7);
-        assert!(!links.is_up(7));
+    /// A link came up, or went down.
+    pub(crate) fn starts_afresh(&mut self, peer: u32) {
+        if let Ok(place) = self.sent.binary_search_by_key(&peer, |(known, _)| *known) {
+            self.sent.remove(place);
+        }
     }
 }

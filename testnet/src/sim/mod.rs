@@ -1,7 +1,7 @@
 //! Whole meshes in virtual time: thousands of mesh cores in one process, driven exactly as a node drives its own, on
 //! simulated clocks, disks and networks that fail on purpose, and judged by an oracle that nodes never see.
 //!
-//! - [`world`] owns everything and pops the [`queue`]; [`drive`] carries out the outputs of one core, [`network`] moves
+//! - [`world`] owns everything and pops the [`queue`]; [`drive`] carries out the outputs of one core, [`handshake`] those of its links, [`network`] moves
 //!   parcels over [`link`]s through the [`weather`], [`life`] starts and ends nodes.
 //! - [`oracle`] notes what truly happened, measures it, and names the [`oracle::Invariant`] that was broken.
 //! - [`local`] plays the crashes that `measure` brings about among processes.
@@ -21,6 +21,7 @@ mod drive;
 mod followers;
 mod geography;
 mod hand_over;
+mod handshake;
 mod life;
 mod link;
 mod local;

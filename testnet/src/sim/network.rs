@@ -1,15 +1,17 @@
-//! The network between the nodes: dials, datagrams, streams and gossip over links.
+//! The network between the nodes: datagrams, streams and gossip over links.
 
 use super::dice::{Dice as _, mix};
-use super::link::{DIAL_TIMEOUT, HANDSHAKE_BYTES, HANDSHAKE_PTO, IDLE_TIMEOUT, KEEP_ALIVE, LinkState};
+use super::link::{IDLE_TIMEOUT, KEEP_ALIVE};
 use super::parcel::{Cargo, Parcel, Publication};
 use super::post::Fate;
 use super::time::{MS, Micros};
 use super::weather::NodeSet;
 use super::world::{Event, World};
-use hedgerow_protocol::core::{Command, Input, Lane, LinkEvent};
+use hedgerow_protocol::core::Lane;
 use hedgerow_protocol::defect::Defects;
 use hedgerow_protocol::fact::VerifiedFact;
+use hedgerow_protocol::link::{ConnectionId, Urgency};
+use std::time::Duration;
 
 /// Peers to whom gossip is passed on (gossipsub's `D`).
 const GOSSIP_DEGREE: usize = 6;
@@ -31,73 +33,15 @@ impl<D: Defects> World<D> {
         if let Some(connection) = self.node(from).process.links.connection(to) {
             return self.transmit(from, to, connection, parcel);
         }
-        self.dial(from, to);
-        self.nodes[from as usize].process.links.wait(to, parcel);
-    }
-
-    /// Begins to dial, unless there is no need or it is too soon.
-    pub(super) fn dial(&mut self, from: u32, to: u32) {
-        if from == to || self.node(from).process.links.is_up(to) {
-            return;
-        }
-        let failures = match self.nodes[from as usize].process.links.to(to).map(|end| &end.state) {
-            Some(LinkState::Backoff { failures, .. }) => *failures,
-            Some(LinkState::Up(_) | LinkState::Dialling) | None => 0,
-        };
-        let now = self.now;
-        if !self.nodes[from as usize].process.links.dial(to, now) {
-            return;
-        }
-        let rtt = 2 * self.geography.one_way_us(&self.node(from).spot, &self.node(to).spot);
-        let mut takes = rtt * 3 / 2 + 3 * self.weather.congestion(from, to) + self.weather.jitter(&mut self.rng);
-        for _flight in 0..3 {
-            if self.rng.chance(self.weather.loss_ppm) {
-                takes += HANDSHAKE_PTO;
-            }
-        }
-        let gives_up = now + DIAL_TIMEOUT;
-        let at = (now + takes).min(gives_up);
-        let run = self.node(from).run;
-        self.queue.push(at, Event::Dialled { from, run, to, failures, gives_up });
-    }
-
-    pub(super) fn dialled(&mut self, from: u32, run: u32, to: u32, failures: u32, gives_up: Micros) {
-        if !self.node(from).up || self.node(from).run != run || self.node(from).process.links.is_up(to) {
-            return;
-        }
-        let there = self.node(to);
-        let reached = there.is_awake(self.now);
-        let open = !self.weather.is_cut(from, to) && !self.weather.is_cut(to, from);
-        if self.now < gives_up && reached && open {
-            self.establish(from, to);
-        } else if self.now < gives_up {
-            self.queue.push(gives_up, Event::Dialled { from, run, to, failures, gives_up });
-        } else {
-            self.nodes[from as usize].process.links.dial_failed(to, self.now, failures);
-        }
-    }
-
-    /// Both ends have a link, and the certificate of the other from the handshake.
-    fn establish(&mut self, from: u32, to: u32) {
-        self.last_connection += 1;
-        let connection = self.last_connection;
-        let rtt_us = 2 * self.geography.one_way_us(&self.node(from).spot, &self.node(to).spot);
-        for (here, there) in [(from, to), (to, from)] {
-            let now = self.now;
-            self.count_packets(here, 3, HANDSHAKE_BYTES / 2);
-            let waiting = self.nodes[here as usize].process.links.established(there, connection, now);
-            let member = self.node(there).member.clone();
-            let peer = member.node();
-            self.command(here, Command::AddMember(member));
-            self.step(here, Input::Link { peer, event: LinkEvent::Up { rtt_us: Some(rtt_us) } });
-            for parcel in waiting {
-                self.transmit(here, there, connection, parcel);
-            }
-        }
+        self.dial(from, to, Urgency::Request);
+        let node = &mut self.nodes[from as usize];
+        let now = node.clock.mono(self.now);
+        node.process.links.wait(to, now, parcel);
     }
 
     fn transmit(&mut self, from: u32, to: u32, connection: u64, parcel: Parcel) {
         self.meter(from, to, &parcel);
+        self.expect_acknowledgement(from, to, connection);
         if parcel.lane != Lane::Probe {
             let rtt = 2 * self.geography.one_way_us(&self.node(from).spot, &self.node(to).spot);
             // Three halves of a round trip and the longest delay of an acknowledgement (RFC 9002, section 6.2.1).
@@ -112,9 +56,28 @@ impl<D: Defects> World<D> {
         self.deliver(from, to, connection, parcel);
     }
 
+    /// QUIC repeats what is lost until it is acknowledged: only a cut, or a peer that does not answer, leaves anything for longer
+    /// than the link machine is patient. Another run of the peer's process answers with a reset (RFC 9000, section 10.3).
+    fn expect_acknowledgement(&mut self, from: u32, to: u32, connection: u64) {
+        let there = self.node(to);
+        let is_answered = there.is_awake(self.now) && !self.weather.is_cut(from, to) && !self.weather.is_cut(to, from);
+        let rtt_us = 2 * self.geography.one_way_us(&self.node(from).spot, &self.node(to).spot);
+        if is_answered && !there.process.links.is_open(from, connection) && !there.process.links.dials(from) {
+            self.queue.push(self.now + rtt_us, Event::Lost { node: from, peer: to, connection });
+        }
+        let node = &mut self.nodes[from as usize];
+        let (links, connection) = (&mut node.process.links.machine, ConnectionId(connection));
+        if is_answered {
+            links.acknowledged(&to, connection);
+        } else {
+            links.sent(&to, connection, node.clock.mono(self.now), Duration::from_micros(rtt_us));
+            self.foresee_link_tick(from);
+        }
+    }
+
     /// A stream repeats what is lost until it arrives or the connection ends.
     pub(super) fn resend(&mut self, from: u32, to: u32, connection: u64, parcel: Parcel, patience: Micros) {
-        if !self.node(from).up || self.node(from).process.links.connection(to) != Some(connection) {
+        if !self.node(from).up || !self.node(from).process.links.is_open(to, connection) {
             return;
         }
         if self.weather.is_cut(from, to) || self.rng.chance(self.weather.loss_ppm) {
@@ -168,25 +131,6 @@ impl<D: Defects> World<D> {
         }
     }
 
-    /// A node gives up a connection.
-    pub(super) fn lose_link(&mut self, number: u32, peer: u32, connection: u64) {
-        let node = &mut self.nodes[number as usize];
-        if node.up && node.process.links.connection(peer) == Some(connection) {
-            node.process.links.remove(peer);
-            let peer = self.node(peer).member.node();
-            self.step(number, Input::Link { peer, event: LinkEvent::Down });
-        }
-    }
-
-    pub(super) fn hang_up(&mut self, number: u32, peer: u32) {
-        if let Some(connection) = self.node(number).process.links.connection(peer) {
-            let distance = self.geography.one_way_us(&self.node(number).spot, &self.node(peer).spot);
-            let at = self.now + distance;
-            self.queue.push(at, Event::Lost { node: peer, peer: number, connection });
-            self.queue.push(self.now, Event::Lost { node: number, peer, connection });
-        }
-    }
-
     /// Cuts one direction between two groups of nodes; connections across it end when they have been silent for long.
     pub(crate) fn cut(&mut self, from: &NodeSet, to: &NodeSet) -> u64 {
         let cut = self.weather.cut(from.clone(), to.clone());
@@ -237,13 +181,12 @@ impl<D: Defects> World<D> {
     /// Packets that kept a silent link alive until this moment: one in every span, and the other end's acknowledgement.
     pub(super) fn keep_alive(&mut self, node: u32, peer: u32) {
         let now = self.now;
-        let Some(end) = self.nodes[node as usize].process.links.to(peer) else { return };
-        let silent = now.saturating_sub(end.sent) / KEEP_ALIVE;
-        end.sent = now;
+        let before = self.nodes[node as usize].process.links.sends(peer, now);
+        let silent = now.saturating_sub(before) / KEEP_ALIVE;
         self.count_packets(node, silent, silent * ACK_PACKET_BYTES);
     }
 
-    fn count_packets(&mut self, node: u32, packets: u64, bytes: u64) {
+    pub(super) fn count_packets(&mut self, node: u32, packets: u64, bytes: u64) {
         let sent = &mut self.nodes[node as usize].sent;
         sent.packets += packets;
         sent.bytes += bytes;

@@ -38,7 +38,7 @@ pub(crate) struct SimNode<D> {
 }
 
 /// What is in the memory of a node's process beside its core, and gone with it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Process {
     pub(crate) links: Links,
     /// It stands still until then.
@@ -58,6 +58,24 @@ pub(crate) struct Process {
     pub(crate) lease: Option<(Term, Mono)>,
     /// Gossip topics that it takes beside the one of the whole mesh.
     topics: Vec<Scope>,
+}
+
+impl Process {
+    /// A process of the node of that number, which did nothing yet.
+    pub(crate) fn new(number: u32) -> Self {
+        Self {
+            links: Links::new(number),
+            asleep_until: 0,
+            tick_at: 0,
+            sync_at: 0,
+            done: Token::default(),
+            waiting: BTreeMap::new(),
+            written: Token::default(),
+            seen: VecDeque::new(),
+            lease: None,
+            topics: Vec::new(),
+        }
+    }
 }
 
 /// What a node sent.

@@ -4,6 +4,7 @@ use super::clock::NodeClock;
 use super::dice::mix;
 use super::disk::Disk;
 use super::geography::Geography;
+use super::handshake::Attempt;
 use super::mesh::MeshPlan;
 use super::node::{Process, Sent, SimNode};
 use super::oracle::Oracle;
@@ -68,18 +69,33 @@ pub(crate) enum Event {
         /// Whether it is durable now.
         synced: bool,
     },
-    /// A dial comes to its end.
-    Dialled {
-        /// Who dials.
-        from: u32,
-        /// In which run.
-        run: u32,
-        /// Whom.
-        to: u32,
-        /// How many dials failed before.
-        failures: u32,
+    /// The last flight of a handshake arrives.
+    Knock {
+        /// Of which attempt.
+        attempt: Attempt,
         /// When it is given up.
         gives_up: Micros,
+    },
+    /// The greeting of whoever was dialled arrives.
+    Greeted {
+        /// Of which attempt.
+        attempt: Attempt,
+        /// Over which connection.
+        connection: u64,
+        /// The run of the process that greets.
+        life: u32,
+    },
+    /// An attempt has had no answer in time.
+    Unanswered {
+        /// Which.
+        attempt: Attempt,
+    },
+    /// A deadline of a node's links.
+    LinkTick {
+        /// The node.
+        node: u32,
+        /// Of which run.
+        run: u32,
     },
     /// A node gives up a connection.
     Lost {
@@ -177,7 +193,7 @@ impl<D: Defects> World<D> {
                 rng: ChaCha8Rng::seed_from_u64(mix(options.seed) ^ u64::from(number)),
                 up: false,
                 run: 0,
-                process: Process::default(),
+                process: Process::new(number),
                 sent: Sent::default(),
             }
         });
@@ -276,7 +292,10 @@ impl<D: Defects> World<D> {
             }
             Event::Tick { node, run } => self.tick(node, run),
             Event::Written { node, run, token, synced } => self.written(node, run, token, synced),
-            Event::Dialled { from, run, to, failures, gives_up } => self.dialled(from, run, to, failures, gives_up),
+            Event::Knock { attempt, gives_up } => self.knocked(attempt, gives_up),
+            Event::Greeted { attempt, connection, life } => self.greeted(attempt, connection, life),
+            Event::Unanswered { attempt } => self.unanswered(attempt),
+            Event::LinkTick { node, run } => self.link_tick(node, run),
             Event::Lost { node, peer, connection } => self.lose_link(node, peer, connection),
             Event::Silence { cut } => self.fall_silent(cut),
             Event::Wake { node, run, stood_since } => self.wake(node, run, stood_since),
@@ -302,6 +321,7 @@ impl<D: Defects> World<D> {
         hasher.update(&self.happened.to_be_bytes());
         for node in &self.nodes {
             node.core.digest(&mut hasher);
+            node.process.links.machine.digest(&mut hasher);
         }
         hasher.finalize().to_hex()[..16].to_owned()
     }
@@ -312,9 +332,13 @@ impl Event {
     fn of_node(&self) -> Option<u32> {
         match self {
             Self::Arrival { to, .. } => Some(*to),
-            Self::Tick { node, .. } | Self::Written { node, .. } | Self::Lost { node, .. } => Some(*node),
-            Self::Dialled { from, .. } | Self::Resend { from, .. } => Some(*from),
-            Self::Silence { .. } | Self::Wake { .. } | Self::Script(_) => None,
+            Self::Tick { node, .. }
+            | Self::LinkTick { node, .. }
+            | Self::Written { node, .. }
+            | Self::Lost { node, .. } => Some(*node),
+            Self::Resend { from, .. } => Some(*from),
+            Self::Greeted { attempt, .. } | Self::Unanswered { attempt } => Some(attempt.from),
+            Self::Knock { .. } | Self::Silence { .. } | Self::Wake { .. } | Self::Script(_) => None,
         }
     }
 }
