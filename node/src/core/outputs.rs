@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use hedgerow_protocol::core::{Event, Hint, Input, Lane, Output, Reply, Row, StoreOp, StoreTable};
 use hedgerow_protocol::fact::Scope;
+use hedgerow_protocol::link::Origin;
 use hedgerow_protocol::wire;
 
 use super::durability::Fate;
@@ -101,7 +102,7 @@ impl CoreTask {
             Output::Hint(Hint::Dial { peer, addresses }) => {
                 // A member that has not said where it is may still be where it was found before.
                 if !addresses.is_empty() {
-                    self.net.learn(peer, &addresses);
+                    self.net.learn(peer, Origin::Said, &addresses);
                 }
                 self.net.connect(peer);
             }

@@ -12,6 +12,7 @@ use hedgerow_attest::membership::MembershipError;
 use hedgerow_attest::root::{RootError, TrustRoot};
 use hedgerow_attest::ticket::Ticket;
 use hedgerow_attest::time::{CLOCK_SKEW_S, UnixSeconds};
+use hedgerow_protocol::link::{Candidate, Origin};
 
 use super::answer::{AnswerError, JoinAnswer, KnownMember, Welcome};
 use super::keys::NodeIdentity;
@@ -128,7 +129,8 @@ impl Enrolment {
         for (known, member) in self.welcome.members.iter().zip(self.known_nodes()) {
             let KnownMember { certificate, addresses } = known;
             let kept = store.put_certificate(member, certificate.to_bytes()).await;
-            let noted = store.put_addresses(member, addresses).await;
+            let given: Vec<_> = addresses.iter().map(|at| Candidate::new(*at, Origin::Given, false)).collect();
+            let noted = store.put_addresses(member, &given).await;
             kept.await.map_err(EnrolmentError::Store)?;
             noted.await.map_err(EnrolmentError::Store)?;
         }

@@ -24,7 +24,8 @@ async fn a_node_that_joined_starts_from_its_own_folder() {
     assert!(enrolled.policy.is_some() && enrolled.issuer.is_none());
     let issuer = mesh.identity().node();
     assert_eq!(store.certificates().unwrap()[&issuer], mesh.member().certificate().to_bytes());
-    assert_eq!(store.addresses().unwrap()[&issuer], ["192.0.2.1:4334".parse().unwrap()]);
+    let given = Candidate::new("192.0.2.1:4334".parse().unwrap(), Origin::Given, false);
+    assert_eq!(store.addresses().unwrap()[&issuer], [given]);
     thread.close().await;
 }
 

@@ -21,10 +21,12 @@ pub(super) enum Close {
     Overloaded,
     /// The node no longer wants the link.
     Hangup,
+    /// The peer acknowledges nothing that the node sends.
+    Unacknowledged,
 }
 
 impl Close {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Done,
         Self::Shutdown,
         Self::Duplicate,
@@ -33,6 +35,7 @@ impl Close {
         Self::RateLimited,
         Self::Overloaded,
         Self::Hangup,
+        Self::Unacknowledged,
     ];
 
     pub(super) const fn code(self) -> VarInt {
@@ -45,6 +48,7 @@ impl Close {
             Self::RateLimited => 5,
             Self::Overloaded => 6,
             Self::Hangup => 7,
+            Self::Unacknowledged => 8,
         })
     }
 
@@ -58,6 +62,7 @@ impl Close {
             Self::RateLimited => "too many joins",
             Self::Overloaded => "overloaded",
             Self::Hangup => "link not wanted",
+            Self::Unacknowledged => "nothing acknowledged",
         }
     }
 
@@ -77,7 +82,7 @@ mod tests {
     #[test]
     fn codes_are_frozen_and_parse_back() {
         let codes = Close::ALL.map(|close| close.code().into_inner());
-        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 7]);
+        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 7, 8]);
         for close in Close::ALL {
             assert_eq!(Close::from_code(close.code()), Some(close));
         }

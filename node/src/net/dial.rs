@@ -176,7 +176,15 @@ fn explain(error: ConnectionError, caller: &Caller) -> DialError {
                 Some(Close::RateLimited) => Some(Refusal::RateLimited),
                 Some(Close::Overloaded) => Some(Refusal::Overloaded),
                 Some(Close::Trust) => Some(Refusal::Revoked),
-                Some(Close::Done | Close::Shutdown | Close::Duplicate | Close::Protocol | Close::Hangup) | None => None,
+                Some(
+                    Close::Done
+                    | Close::Shutdown
+                    | Close::Duplicate
+                    | Close::Protocol
+                    | Close::Hangup
+                    | Close::Unacknowledged,
+                )
+                | None => None,
             },
         },
         ConnectionError::TimedOut => DialError::Timeout,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use hedgerow_attest::id::NodeId;
 use hedgerow_attest::peer_id::PeerId;
+use hedgerow_protocol::link::{Candidate, Origin};
 use quinn::{Endpoint, TokioRuntime};
 use tokio::sync::{mpsc, watch};
 
@@ -65,6 +66,9 @@ pub enum NetError {
     /// TLS could not be configured.
     #[error("configure TLS")]
     Tls(#[from] TlsConfigError),
+    /// The system gave no random bytes.
+    #[error("ask the system for random bytes")]
+    Random(#[source] getrandom::Error),
     /// The libp2p swarm could not be built.
     #[error("start the libp2p swarm")]
     Ctl(#[from] CtlError),
@@ -116,7 +120,9 @@ impl Net {
             refusals: refusals.clone(),
             settings: settings.clone(),
         };
-        let links = Links::new(dialer.clone(), events.clone(), tasks.clone());
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).map_err(NetError::Random)?;
+        let links = Links::new(dialer.clone(), events.clone(), tasks.clone(), seed);
         let (ctl, inbound) = Ctl::start(dialer.clone(), links.clone(), events.clone(), &tasks, &config.topics)?;
         let acceptor = Acceptor {
             gate,
@@ -133,6 +139,8 @@ impl Net {
         }
         tasks.spawn(acceptor.run(endpoint));
         tasks.spawn(links.clone().announce());
+        tasks.spawn(links.clone().keep_time());
+        tasks.spawn(links.clone().watch_progress());
         let inner = Inner { local_addr, socket, emulation, dialer, links, ctl, tasks };
         Ok((Self(Arc::new(inner)), inbox))
     }
@@ -142,9 +150,19 @@ impl Net {
         self.0.local_addr
     }
 
-    /// Sets where a member can be dialled; replaces what was known. Whoever answers must prove to be that node.
-    pub fn learn(&self, node: NodeId, addresses: &[SocketAddr]) {
-        self.0.links.learn(node, addresses);
+    /// Sets where a member can be dialled; replaces what was known of that origin. Whoever answers must prove to be that node.
+    pub fn learn(&self, node: NodeId, origin: Origin, addresses: &[SocketAddr]) {
+        self.0.links.learn(node, origin, addresses);
+    }
+
+    /// What an earlier run remembered of where a member can be dialled.
+    pub fn recall(&self, node: NodeId, known: Vec<Candidate<SocketAddr>>) {
+        self.0.links.recall(node, known);
+    }
+
+    /// Where each member may be, best first, and who says so.
+    pub fn address_book(&self) -> Vec<(NodeId, Vec<Candidate<SocketAddr>>)> {
+        self.0.links.address_book()
     }
 
     /// Wants a link to a member, without waiting for it.

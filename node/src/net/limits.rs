@@ -33,10 +33,8 @@ pub const OUTBOX_QUEUE: usize = 256;
 pub const REQUESTS_PER_PEER: usize = 64;
 /// Bulk answers written at once, over all peers.
 pub const BULK_SERVED_MAX: usize = 8;
-/// Peers with a slot (known addresses, a link or a queue).
-pub const PEERS_MAX: usize = 1024;
-/// Addresses kept per peer.
-pub const ADDRESSES_PER_PEER: usize = 8;
+/// Members for whom something may wait.
+pub const PEERS_MAX: usize = hedgerow_protocol::link::PEERS_MAX;
 /// Handshakes in progress before unvalidated callers must prove their address with a retry.
 pub const PENDING_RETRY: usize = 16;
 /// Handshakes in progress before callers are turned away.
@@ -68,12 +66,9 @@ pub const FRAME_TIMEOUT: Duration = Duration::from_secs(10);
 pub const REQUEST_DEADLINE_MAX: Duration = Duration::from_secs(120);
 /// Progress of a bulk transfer: no byte for this long ends it.
 pub const BULK_STALL_TIMEOUT: Duration = Duration::from_secs(10);
-/// First wait after a failed dial; doubled up to [`DIAL_BACKOFF_MAX`].
-pub const DIAL_BACKOFF_MIN: Duration = Duration::from_millis(250);
-/// Longest wait between dials to one peer (guess; bounds how late a healed partition is noticed).
-pub const DIAL_BACKOFF_MAX: Duration = Duration::from_secs(4);
-/// How long a superseded connection still finishes what runs on it.
-pub const DRAIN: Duration = Duration::from_secs(1);
+/// How often it is looked at whether links get acknowledgements; with [`hedgerow_protocol::link::PATIENCE`] it bounds how late a dead
+/// direction is noticed.
+pub const PROGRESS_PERIOD: Duration = Duration::from_millis(250);
 /// How often round trips and trust of live links are looked at.
 pub const LINK_SAMPLE_PERIOD: Duration = Duration::from_secs(1);
 

@@ -40,7 +40,7 @@ pub use handle::{Net, NetConfig, NetError};
 pub use join::JoinError;
 pub use lane::{Lane, LinkLane};
 pub use refusal::Refusal;
-pub use rpc::{Dropped, FrameError, LinkError, LinkView, Protocol, RemoteError, RequestError, SendError};
+pub use rpc::{DialsFailed, Dropped, FrameError, LinkError, LinkView, Protocol, RemoteError, RequestError, SendError};
 pub use socket::Traffic;
 pub use tls::TlsConfigError;
 pub use trust::Trust;

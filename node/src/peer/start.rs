@@ -151,7 +151,8 @@ impl Peer {
         dial_known(&net, &store)?;
         tasks.spawn(named("the mesh core", core.run(stop.clone())));
         let not_after = enrolled.member.not_after();
-        let upkeep = upkeep(net.clone(), handle.views(), not_after, conditions.clone(), stop.clone());
+        let upkeep =
+            upkeep(net.clone(), store.mesh.clone(), handle.views(), not_after, conditions.clone(), stop.clone());
         tasks.spawn(named("the upkeep", upkeep));
 
         let groups_parts = GroupsParts {
@@ -343,7 +344,7 @@ fn core_parts(
 /// Whom this node knew before it stopped, or was told of when it joined.
 fn dial_known(net: &Net, store: &Store) -> Result<(), PeerStartError> {
     for (node, addresses) in store.mesh.addresses()? {
-        net.learn(node, &addresses);
+        net.recall(node, addresses);
         net.connect(node);
     }
     Ok(())

@@ -1,4 +1,5 @@
-//! What a running node looks after beside its requests: where members can be dialled, and how long its certificate lasts.
+//! What a running node looks after beside its requests: where members can be dialled, now and after a restart, and how long its
+//! certificate lasts.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -7,12 +8,14 @@ use std::time::Duration;
 
 use hedgerow_attest::id::NodeId;
 use hedgerow_attest::time::UnixSeconds;
+use hedgerow_protocol::link::{Candidate, Origin};
 use hedgerow_protocol::view::MeshView;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::net::Net;
 use crate::observe::{Condition, Conditions, EXPIRY_NOTICE_S, wall};
+use crate::store::MeshStore;
 
 /// How often the certificate's end is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
@@ -21,22 +24,41 @@ const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// this node keeps no link. After a restart the same records come from the mesh store.
 pub(super) async fn upkeep(
     net: Net,
+    store: MeshStore,
     mut views: watch::Receiver<Arc<MeshView>>,
     not_after: UnixSeconds,
     conditions: Conditions,
     stop: CancellationToken,
 ) {
-    let mut learnt = BTreeMap::new();
+    let (mut learnt, mut noted) = (BTreeMap::new(), BTreeMap::new());
     let mut look = tokio::time::interval(LOOK_EVERY);
     loop {
         let view = views.borrow_and_update().clone();
         for (node, addresses) in news(&mut learnt, &view) {
-            net.learn(node, &addresses);
+            net.learn(node, Origin::Said, &addresses);
         }
         tokio::select! {
-            () = stop.cancelled() => return,
-            changed = views.changed() => if changed.is_err() { return },
-            _ = look.tick() => judge_certificate(not_after, wall().unix_seconds(), &conditions),
+            () = stop.cancelled() => break,
+            changed = views.changed() => if changed.is_err() { break },
+            _ = look.tick() => {
+                judge_certificate(not_after, wall().unix_seconds(), &conditions);
+                note(&store, &mut noted, net.address_book()).await;
+            }
+        }
+    }
+    note(&store, &mut noted, net.address_book()).await;
+}
+
+/// What was last written of where each member is.
+type Noted = BTreeMap<NodeId, Vec<(SocketAddr, Origin, bool)>>;
+
+/// Keeps what changed of the address book. Nobody waits for it: what a crash loses is learnt again.
+async fn note(store: &MeshStore, noted: &mut Noted, book: Vec<(NodeId, Vec<Candidate<SocketAddr>>)>) {
+    for (node, known) in book {
+        let now: Vec<_> = known.iter().map(|known| (known.address, known.origin, known.worked)).collect();
+        if noted.get(&node) != Some(&now) {
+            noted.insert(node, now);
+            drop(store.put_addresses(node, &known).await);
         }
     }
 }

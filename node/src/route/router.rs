@@ -11,6 +11,7 @@ use hedgerow_attest::region::Region;
 use hedgerow_inference::exec::RunError;
 use hedgerow_inference::ir::Signature;
 use hedgerow_inference::tensor::Tensor;
+use hedgerow_protocol::link::Origin;
 use hedgerow_protocol::name::{ModelName, ModelRef, ModelVersion};
 use hedgerow_protocol::route::{Candidate, RankQuery, Ranking, RefusalReason, rank};
 use hedgerow_protocol::view::MeshView;
@@ -172,7 +173,7 @@ impl Router {
             self.run_here(call, until).await
         } else {
             if let Some((_, contact)) = view.contact(&candidate.node) {
-                self.net.learn(contact.node, &contact.addresses);
+                self.net.learn(contact.node, Origin::Said, &contact.addresses);
             }
             let body = body.get_or_init(|| Bytes::from(encode(call))).clone();
             self.ask(candidate.node, body, until.saturating_duration_since(sent)).await

@@ -6,8 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use hedgerow_attest::id::NodeId;
+use hedgerow_protocol::link::Candidate;
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition, WriteTransaction};
 
+use super::addresses;
 use super::committer::{CommitThread, Committer, Completion, Sync};
 use super::invites;
 use super::open::{LoadError, OpenError, start};
@@ -118,10 +120,9 @@ impl MeshStore {
         self.by_node(CERTIFICATES)
     }
 
-    /// Keeps where a node was last reached, for the dials after a restart; a crash may lose it.
-    pub async fn put_addresses(&self, node: NodeId, addresses: &[SocketAddr]) -> Completion {
-        let stored = StoredAddresses::V1(addresses.iter().copied().take(ADDRESSES_MAX).collect());
-        let value = postcard::to_stdvec(&stored).expect("addresses encode into memory");
+    /// Keeps where a node may be, best first, for the dials after a restart; a crash may lose it.
+    pub async fn put_addresses(&self, node: NodeId, known: &[Candidate<SocketAddr>]) -> Completion {
+        let value = addresses::encode(known);
         self.committer
             .submit(Sync::Deferred, move |transaction| {
                 transaction.open_table(ADDRESSES)?.insert(node.as_bytes(), value.as_slice())?;
@@ -130,11 +131,11 @@ impl MeshStore {
             .await
     }
 
-    /// Where nodes were last reached. Blocks on the disk.
-    pub fn addresses(&self) -> Result<BTreeMap<NodeId, Vec<SocketAddr>>, LoadError> {
-        let decode = |(node, value): (NodeId, Vec<u8>)| match postcard::from_bytes(&value) {
-            Ok(StoredAddresses::V1(addresses)) => Ok((node, addresses)),
-            Err(_) => Err(LoadError::Row { file: FILE, table: "addresses" }),
+    /// Where nodes may be, best first. Blocks on the disk.
+    pub fn addresses(&self) -> Result<BTreeMap<NodeId, Vec<Candidate<SocketAddr>>>, LoadError> {
+        let decode = |(node, value): (NodeId, Vec<u8>)| match addresses::decode(&value) {
+            Some(known) => Ok((node, known)),
+            None => Err(LoadError::Row { file: FILE, table: "addresses" }),
         };
         self.by_node(ADDRESSES)?.into_iter().map(decode).collect()
     }
@@ -164,25 +165,19 @@ fn make_tables(transaction: &WriteTransaction) -> Result<(), redb::Error> {
     invites::make_tables(transaction)
 }
 
-/// The address book's value; the variant's number is its version.
-#[derive(serde::Serialize, serde::Deserialize)]
-enum StoredAddresses {
-    V1(Vec<SocketAddr>),
-}
-
 type ByNode = TableDefinition<'static, &'static [u8; 32], &'static [u8]>;
 
 pub(super) const FILE: &str = "mesh.redb";
 const ROWS: TableDefinition<'_, (u8, &[u8]), &[u8]> = TableDefinition::new("rows");
 const CERTIFICATES: ByNode = TableDefinition::new("certificates");
 const ADDRESSES: ByNode = TableDefinition::new("addresses");
-/// As many as a ticket or a record carries.
-const ADDRESSES_MAX: usize = 8;
 /// What the machines may bring into memory at a start; a cell of 128 needs well under one MiB.
 const LOAD_BYTES_MAX: usize = 256 << 20;
 
 #[cfg(test)]
 mod tests {
+    use hedgerow_protocol::link::Origin;
+
     use super::super::testing::{Disk, mesh_store};
     use super::*;
 
@@ -205,7 +200,8 @@ mod tests {
         let disk = Disk::default();
         let (mesh, thread) = mesh_store(&disk);
         let (one, two) = (NodeId::from_bytes([1; 32]), NodeId::from_bytes([2; 32]));
-        let addresses: Vec<SocketAddr> = vec!["192.0.2.1:4334".parse().unwrap(), "[2001:db8::1]:1".parse().unwrap()];
+        let at = |address: &str, origin, worked| Candidate::new(address.parse().unwrap(), origin, worked);
+        let addresses = vec![at("192.0.2.1:4334", Origin::Seen, true), at("[2001:db8::1]:1", Origin::Said, false)];
         mesh.put_addresses(two, &addresses).await.await.unwrap();
         mesh.put_certificate(one, b"first".to_vec()).await.await.unwrap();
         mesh.put_certificate(one, b"second".to_vec()).await.await.unwrap();
@@ -214,12 +210,6 @@ mod tests {
         assert_eq!(mesh.addresses().unwrap(), BTreeMap::from([(two, addresses)]));
         assert_eq!(mesh.certificates().unwrap(), BTreeMap::from([(one, b"second".to_vec())]));
         thread.close().await;
-    }
-
-    #[test]
-    fn the_stored_form_of_addresses_is_frozen() {
-        let stored = StoredAddresses::V1(vec!["192.0.2.1:4334".parse().unwrap()]);
-        assert_eq!(postcard::to_stdvec(&stored).unwrap(), [0, 1, 0, 192, 0, 2, 1, 0xee, 0x21]);
     }
 
     fn put(table: u8, key: &str, value: &str) -> RowChange {

@@ -3,6 +3,7 @@
 //! Layout, crash model and versions are in `docs/storage.md`. Votes and fences have a file of their own
 //! ([`MeshStore`]), so that they never wait behind the commits of sessions ([`SessionLog`]).
 
+mod addresses;
 mod artifacts;
 mod committer;
 pub(crate) mod file;

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hedgerow::net::{
-    Answerer, ContentDigest, DialError, DialReport, JoinError, LinkError, LinkLane, Protocol, Refusal, RequestError,
-    Trust,
+    Answerer, ContentDigest, DialError, DialReport, DialsFailed, JoinError, LinkError, LinkLane, Protocol, Refusal,
+    RequestError, Trust,
 };
 use hedgerow_attest::digest::{Blake3Digest, Sha256Digest};
 use hedgerow_attest::membership::Certificate;
 use hedgerow_attest::peer_id::PeerId;
+use hedgerow_protocol::link::Origin;
 
 use super::support::{DAY_S, Mesh, Node, PATIENCE, eventually, now_s};
 
@@ -123,12 +124,12 @@ async fn a_node_that_joins_shows_its_membership_without_a_restart() {
 async fn a_dialer_refuses_whoever_is_not_expected() {
     let mesh = Mesh::new(1);
     let (a, b) = (mesh.start(1), mesh.start(2));
-    a.net.learn(mesh.node(3), &[b.address()]);
+    a.net.learn(mesh.node(3), Origin::Given, &[b.address()]);
     let error = a.net.request(mesh.node(3), ECHO, Bytes::new(), PATIENCE).await.unwrap_err();
-    let RequestError::Unreachable(LinkError::Dial(DialError::RefusedByUs { reason })) = error else {
-        panic!("{error:?}");
-    };
-    assert_eq!(reason, Refusal::WrongPeer);
+    let RequestError::Unreachable(LinkError::Dial(DialsFailed(failed))) = &error else { panic!("{error:?}") };
+    let [(address, failure)] = &failed[..] else { panic!("{error:?}") };
+    assert_eq!(*address, b.address());
+    assert!(matches!(**failure, DialError::RefusedByUs { reason: Refusal::WrongPeer }), "{error:?}");
     assert_eq!(a.net.refusals(), BTreeMap::from([("wrong_peer", 1)]));
     eventually("the other side saw it too", || b.net.refusals() == BTreeMap::from([("refused_by_peer", 1)])).await;
 

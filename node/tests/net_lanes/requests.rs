@@ -8,6 +8,7 @@ use hedgerow::net::{
     ContentDigest, FetchError, Lane, LinkError, NetEvent, Protocol, RemoteError, RequestError, SendError,
 };
 use hedgerow_attest::digest::Sha256Digest;
+use hedgerow_protocol::link::Origin;
 
 use super::support::{Mesh, PATIENCE};
 
@@ -176,7 +177,7 @@ async fn a_node_without_a_known_address_is_unreachable_at_once() {
     let a = mesh.start(1);
     let error = a.net.request(mesh.node(7), ASK, Bytes::new(), PATIENCE).await.unwrap_err();
     assert!(matches!(error, RequestError::Unreachable(LinkError::Unknown)), "{error:?}");
-    a.net.learn(a.id, &[a.address()]);
+    a.net.learn(a.id, Origin::Given, &[a.address()]);
     let error = a.net.request(a.id, ASK, Bytes::new(), PATIENCE).await.unwrap_err();
     assert!(matches!(error, RequestError::Unreachable(LinkError::Myself)), "{error:?}");
 }

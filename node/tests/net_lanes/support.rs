@@ -15,6 +15,7 @@ use hedgerow_attest::peer_id::PeerId;
 use hedgerow_attest::signed::Signed;
 use hedgerow_attest::testing::{ISSUER, NodeKeys, SampleMesh};
 use hedgerow_attest::time::UnixSeconds;
+use hedgerow_protocol::link::Origin;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
@@ -131,7 +132,7 @@ impl Node {
     }
 
     pub(crate) fn knows(&self, other: &Self) {
-        self.net.learn(other.id, &[other.address()]);
+        self.net.learn(other.id, Origin::Given, &[other.address()]);
     }
 
     /// The first event that `pick` takes; earlier ones are dropped.

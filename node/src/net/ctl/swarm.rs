@@ -150,7 +150,7 @@ struct Task {
     orders: mpsc::Sender<Order>,
     topics: usize,
     /// The links beside which there are connections, by their epochs.
-    followed: BTreeMap<PeerId, u64>,
+    followed: BTreeMap<PeerId, u32>,
     /// Envelopes published when nobody listened; sent again when somebody subscribes.
     unheard: VecDeque<(IdentTopic, Bytes)>,
 }

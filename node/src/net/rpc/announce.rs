@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use hedgerow_attest::id::NodeId;
 use tokio::time::MissedTickBehavior;
 
-use super::links::{Links, rtt_us};
+use super::links::Links;
 use crate::net::close::Close;
 use crate::net::event::NetEvent;
 use crate::net::limits::LINK_SAMPLE_PERIOD;
@@ -39,11 +39,9 @@ impl Links {
     fn news(&self, told: &mut BTreeMap<NodeId, Told>) -> Vec<NetEvent> {
         let mut news = Vec::new();
         let mut live = BTreeMap::new();
-        for peer in self.peers() {
-            if let (epoch, Some(link)) = peer.epoch() {
-                let told = Told { epoch, rtt_us: rtt_us(&link.connection) };
-                live.insert(peer.node, (told, link.member.clone()));
-            }
+        for (link, epoch) in self.all_live() {
+            let told = Told { epoch, rtt_us: link.rtt_us() };
+            live.insert(link.member.node(), (told, link.member.clone()));
         }
         told.retain(|node, said| {
             let same = live.get(node).is_some_and(|(link, _)| link.epoch == said.epoch);
@@ -70,7 +68,7 @@ impl Links {
 
     fn close_unwelcome(&self) {
         let trust = self.dialer().gate.standing().trust.clone();
-        for link in self.peers().iter().filter_map(|peer| peer.live()) {
+        for (link, _) in self.all_live() {
             if let Err(reason) = trust.still_admits(&link.member) {
                 tracing::info!(node = %link.member.node(), %reason, "closed a link");
                 Close::Trust.close(&link.connection);
@@ -81,7 +79,7 @@ impl Links {
 
 #[derive(Clone, Copy, Debug)]
 struct Told {
-    epoch: u64,
+    epoch: u32,
     rtt_us: u64,
 }
 

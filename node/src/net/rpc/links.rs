@@ -1,23 +1,29 @@
-//! The table of links: who may be dialled, which connection is the link, and its end.
+//! The links of this node, as the rest of the network asks for them; what is decided about them is decided by
+//! [`hedgerow_protocol::link`].
 
-use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
-
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hedgerow_attest::id::NodeId;
 use hedgerow_attest::member::Member;
-use tokio::sync::{Semaphore, mpsc, watch};
+use hedgerow_protocol::link::{
+    AttemptId, Candidate, Connected, DialFailure, Life, LinkInput, LinkState, Origin, Urgency,
+};
+use hedgerow_protocol::machine::Machine as _;
+use hedgerow_protocol::time::{Mono, micros};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
+use tokio::time::Instant;
 
-use super::link::{Link, LinkView, Offer, Peer};
+use super::link::{Link, LinkView, canonical};
 use super::outbox::{Dropped, Losses};
+use super::table::{Dial, Input, Table};
 use crate::net::certificate::Presented;
-use crate::net::close::Close;
 use crate::net::dial::{DialError, Dialer};
 use crate::net::event::NetEvent;
 use crate::net::lane::LinkLane;
-use crate::net::limits::{DRAIN, PEERS_MAX, SERVED_BODY_BYTES_MAX};
+use crate::net::limits::SERVED_BODY_BYTES_MAX;
 use crate::net::tasks::Tasks;
 use crate::net::tls::Expected;
 
@@ -30,11 +36,14 @@ pub enum LinkError {
     /// The member is this node.
     #[error("the node is this one")]
     Myself,
-    /// A dial failed a moment ago; retry after the wait.
-    #[error("the last dial failed; the next is in {} ms", .retry_in.as_millis())]
+    /// Its addresses were tried a moment ago; retry after the wait.
+    #[error("the next dial is in {} ms, the last failed", .retry_in.as_millis())]
     BackingOff {
         /// Until the next dial.
         retry_in: Duration,
+        /// What was tried.
+        #[source]
+        failed: DialsFailed,
     },
     /// The link was not there in time; the dial may go on.
     #[error("no link within {} ms", .after.as_millis())]
@@ -42,16 +51,26 @@ pub enum LinkError {
         /// The time allowed.
         after: Duration,
     },
-    /// The dial failed.
+    /// Every address was tried in vain.
     #[error("dial the node")]
-    Dial(#[source] DialError),
-    /// The table is full of live links.
-    #[error("{PEERS_MAX} links are the most a node keeps")]
-    TooMany,
-    /// The link ended as soon as it was there.
-    #[error("the link ended at once")]
-    Lost,
+    Dial(#[source] DialsFailed),
 }
+
+/// The addresses of one round of dials, and why each came to nothing.
+#[derive(Clone, Debug, Default)]
+pub struct DialsFailed(pub Vec<(SocketAddr, Arc<DialError>)>);
+
+impl fmt::Display for DialsFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, (address, error)) in self.0.iter().enumerate() {
+            let separator = if number == 0 { "" } else { "; " };
+            write!(f, "{separator}{address}: {error}")?;
+        }
+        if self.0.is_empty() { f.write_str("no address was tried to the end") } else { Ok(()) }
+    }
+}
+
+impl std::error::Error for DialsFailed {}
 
 /// All links of this node; clones share the table.
 #[derive(Clone, Debug)]
@@ -62,78 +81,98 @@ struct Inner {
     dialer: Dialer,
     events: mpsc::Sender<NetEvent>,
     tasks: Tasks,
-    table: Mutex<BTreeMap<NodeId, Arc<Peer>>>,
+    table: Mutex<Table>,
+    start: Instant,
     version: watch::Sender<u64>,
+    /// Something may be due sooner than the keeper of time sleeps.
+    hurry: Notify,
     /// Bytes of request bodies held at once, in KiB.
     body_budget: Arc<Semaphore>,
     losses: Losses,
 }
 
 impl Links {
-    pub(in crate::net) fn new(dialer: Dialer, events: mpsc::Sender<NetEvent>, tasks: Tasks) -> Self {
+    /// No links yet. Random choices follow from `seed`.
+    pub(in crate::net) fn new(dialer: Dialer, events: mpsc::Sender<NetEvent>, tasks: Tasks, seed: [u8; 32]) -> Self {
+        let table = Mutex::new(Table::new(dialer.gate.node(), seed));
         Self(Arc::new(Inner {
             dialer,
             events,
             tasks,
-            table: Mutex::default(),
+            table,
+            start: Instant::now(),
             version: watch::Sender::new(0),
+            hurry: Notify::new(),
             body_budget: Arc::new(Semaphore::new(SERVED_BODY_BYTES_MAX >> 10)),
             losses: Losses::default(),
         }))
     }
 
-    pub(in crate::net) fn learn(&self, node: NodeId, addresses: &[SocketAddr]) {
-        match self.slot(node) {
-            Ok(peer) => peer.learn(addresses),
-            Err(error) => tracing::debug!(%node, %error, "did not keep addresses"),
-        }
-    }
-
-    pub(in crate::net) fn connect(&self, node: NodeId) {
-        let links = self.clone();
-        self.tasks().spawn(async move {
-            let linked = async { links.link(&links.slot(node)?).await };
-            if let Err(error) = linked.await {
-                tracing::debug!(%node, %error, "no link");
+    /// Steps the machine when something is due, until the network stops.
+    pub(in crate::net) async fn keep_time(self) {
+        let stop = self.tasks().stop().clone();
+        loop {
+            let deadline = self.table(|table, _| table.machine.next_deadline());
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.0.hurry.notified() => continue,
+                () = sleep_until(deadline.map(|deadline| self.0.start + Duration::from_micros(deadline.0))) => {}
             }
-        });
+            self.step(LinkInput::Tick);
+        }
     }
 
-    pub(in crate::net) fn hangup(&self, node: NodeId) {
-        if let Some(link) = self.peer(node).and_then(|peer| peer.live()) {
-            Close::Hangup.close(&link.connection);
-        }
+    pub(in crate::net) fn learn(&self, peer: NodeId, origin: Origin, addresses: &[SocketAddr]) {
+        let addresses = addresses.iter().copied().map(canonical).collect();
+        self.step(LinkInput::Learn { peer, origin, addresses });
+    }
+
+    pub(in crate::net) fn recall(&self, peer: NodeId, known: Vec<Candidate<SocketAddr>>) {
+        self.step(LinkInput::Recall { peer, known });
+    }
+
+    pub(in crate::net) fn connect(&self, peer: NodeId) {
+        self.step(LinkInput::Want { peer, urgency: Urgency::Upkeep });
+    }
+
+    pub(in crate::net) fn hangup(&self, peer: NodeId) {
+        self.step(LinkInput::HangUp { peer });
     }
 
     /// Closes the link to a member, unless something travelled over it lately that the caller does not know of.
     pub(in crate::net) fn spare(&self, node: NodeId) {
-        if self.peer(node).and_then(|peer| peer.live()).is_some_and(|link| link.is_idle()) {
+        if self.live_link(&node).is_some_and(|link| link.is_idle()) {
             self.hangup(node);
         }
     }
 
     /// Live links by NodeId.
     pub(in crate::net) fn live(&self) -> Vec<LinkView> {
-        let live = |peer: &Arc<Peer>| {
-            let (epoch, link) = peer.epoch();
-            link.map(|link| view(&link, epoch))
-        };
-        self.peers().iter().filter_map(live).collect()
+        self.all_live().iter().map(|(link, epoch)| LinkView::new(link, *epoch)).collect()
     }
 
-    /// Changes whenever a link comes, goes or is replaced.
+    /// Changes whenever a link comes, goes or is replaced, or could not be made.
     pub(in crate::net) fn changes(&self) -> watch::Receiver<u64> {
         self.0.version.subscribe()
     }
 
     /// Where a member can be dialled.
     pub(in crate::net) fn addresses(&self, node: NodeId) -> Vec<SocketAddr> {
-        let Some(peer) = self.peer(node) else { return Vec::new() };
         // The address of a live link is known to work.
-        match peer.live() {
+        match self.live_link(&node) {
             Some(link) => vec![link.remote()],
-            None => peer.addresses(),
+            None => self.candidates(node).into_iter().map(|known| known.address).collect(),
         }
+    }
+
+    /// What is known of where a member is, best first.
+    pub(in crate::net) fn candidates(&self, node: NodeId) -> Vec<Candidate<SocketAddr>> {
+        self.table(|table, _| table.machine.addresses(&node).to_vec())
+    }
+
+    /// The same of everybody.
+    pub(in crate::net) fn address_book(&self) -> Vec<(NodeId, Vec<Candidate<SocketAddr>>)> {
+        self.table(|table, _| table.machine.known().map(|(node, known)| (node, known.to_vec())).collect())
     }
 
     pub(in crate::net) fn dropped(&self) -> Dropped {
@@ -142,71 +181,62 @@ impl Links {
 
     /// Takes an inbound rpc connection.
     pub(in crate::net) fn adopt_inbound(&self, connection: quinn::Connection, presented: &Presented, member: Member) {
-        let node = member.node();
-        let link = Link::new(connection, member, presented.fingerprint, false);
-        if let Err(error) = self.adopt(link) {
-            tracing::debug!(%node, %error, "turned a link away");
-        }
+        let peer = member.node();
+        let life = life(presented);
+        let link = self.table(|table, _| table.number(|id| Link::new(id, connection, member, false)));
+        let connected = Connected { connection: link.id, life, address: link.remote() };
+        self.step(LinkInput::Accepted { peer, connected });
+        self.serve_to_the_end(link);
     }
 
     /// The link to a member, dialled if there is none. Callers that come while a dial runs share its result.
-    pub(super) async fn link(&self, peer: &Arc<Peer>) -> Result<Arc<Link>, LinkError> {
-        if let Some(link) = peer.live() {
-            return Ok(link);
-        }
-        if peer.node == self.me() {
-            return Err(LinkError::Myself);
-        }
-        let _one_at_a_time = peer.dialling.lock().await;
-        if let Some(link) = peer.live() {
-            return Ok(link);
-        }
-        if let Some(retry_in) = peer.backing_off() {
-            return Err(LinkError::BackingOff { retry_in });
-        }
-        let addresses = peer.addresses();
-        if addresses.is_empty() {
-            return Err(LinkError::Unknown);
-        }
-        let expected = Expected::Node(peer.node);
-        let dial = self.0.dialer.dial_any(&addresses, LinkLane::Rpc, expected);
-        let dialled = tokio::select! {
-            dialled = dial => dialled,
-            // The peer dialled us meanwhile. Only the side whose dial would lose gives up its own:
-            // if both did, none would be left.
-            link = self.until_live(peer), if peer.node < self.me() => return Ok(link),
-        };
-        match dialled {
-            Ok(dialled) => {
-                let member = dialled.peer.member.ok_or(LinkError::Lost)?;
-                let fingerprint = dialled.peer.presented.fingerprint;
-                self.adopt(Link::new(dialled.connection, member, fingerprint, true))?;
-                peer.live().ok_or(LinkError::Lost)
+    pub(super) async fn link(&self, peer: NodeId) -> Result<Arc<Link>, LinkError> {
+        let mut changes = self.changes();
+        let mut waited = false;
+        loop {
+            changes.borrow_and_update();
+            if let Some(link) = self.live_link(&peer) {
+                return Ok(link);
             }
-            Err(error) => peer.live().ok_or_else(|| {
-                peer.dial_failed();
-                LinkError::Dial(error)
-            }),
+            if !waited {
+                self.step(LinkInput::Want { peer, urgency: Urgency::Request });
+            }
+            match self.table(|table, now| (table.machine.state(&peer, now), now)) {
+                // Up, with a connection that is closed and not told so yet.
+                (LinkState::Up { .. }, _) => {}
+                (LinkState::Dialling, _) => waited = true,
+                (LinkState::BackingOff { until, .. }, now) if !waited => {
+                    return Err(LinkError::BackingOff { retry_in: now.until(until), failed: self.failed(peer) });
+                }
+                (LinkState::BackingOff { .. } | LinkState::Idle, _) => return Err(LinkError::Dial(self.failed(peer))),
+                (LinkState::Nowhere, _) => return Err(LinkError::Unknown),
+                (LinkState::Myself, _) => return Err(LinkError::Myself),
+            }
+            if changes.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
         }
     }
 
-    /// The slot of a member; made if there is room, at the expense of one without a link.
-    pub(super) fn slot(&self, node: NodeId) -> Result<Arc<Peer>, LinkError> {
-        let mut table = self.table();
-        if let Some(peer) = table.get(&node) {
-            return Ok(peer.clone());
-        }
-        if table.len() >= PEERS_MAX {
-            let idle = table.values().find(|peer| peer.live().is_none()).map(|peer| peer.node);
-            table.remove(&idle.ok_or(LinkError::TooMany)?);
-        }
-        let peer = Peer::new(node);
-        table.insert(node, peer.clone());
-        Ok(peer)
+    pub(super) fn live_link(&self, peer: &NodeId) -> Option<Arc<Link>> {
+        self.table(|table, _| table.live(peer))
     }
 
-    pub(super) fn peers(&self) -> Vec<Arc<Peer>> {
-        self.table().values().cloned().collect()
+    pub(super) fn all_live(&self) -> Vec<(Arc<Link>, u32)> {
+        self.table(|table, _| table.all_live())
+    }
+
+    /// Looks at the table, or changes what no step does.
+    pub(super) fn table<T>(&self, look: impl FnOnce(&mut Table, Mono) -> T) -> T {
+        let mut table = self.0.table.lock().expect("no holder of the lock panics");
+        // Read under the lock, so that no step has an earlier clock than the one before.
+        let now = Mono(micros(self.0.start.elapsed()));
+        look(&mut table, now)
+    }
+
+    /// Something may be due sooner than it was.
+    pub(super) fn hurry(&self) {
+        self.0.hurry.notify_one();
     }
 
     pub(super) fn dialer(&self) -> &Dialer {
@@ -229,76 +259,115 @@ impl Links {
         &self.0.losses
     }
 
-    fn me(&self) -> NodeId {
-        self.0.dialer.gate.node()
+    fn failed(&self, peer: NodeId) -> DialsFailed {
+        let known = self.candidates(peer);
+        let member = self.table(|table, _| table.member(peer));
+        let failed = member.map(|member| member.failed.lock().expect("no holder of the lock panics").clone());
+        let still = |(address, _): &(SocketAddr, _)| known.iter().any(|known| known.address == *address);
+        DialsFailed(failed.unwrap_or_default().0.into_iter().filter(still).collect())
     }
 
-    fn peer(&self, node: NodeId) -> Option<Arc<Peer>> {
-        self.table().get(&node).cloned()
-    }
-
-    fn table(&self) -> MutexGuard<'_, BTreeMap<NodeId, Arc<Peer>>> {
-        self.0.table.lock().expect("no holder of the lock panics")
-    }
-
-    /// Serves a connection, and makes it the member's link unless a better one exists.
-    fn adopt(&self, link: Arc<Link>) -> Result<(), LinkError> {
-        if link.member.node() == self.me() {
-            Close::Protocol.close(&link.connection);
-            return Err(LinkError::Myself);
+    fn step(&self, input: Input) {
+        let (todo, is_due) = self.table(|table, now| {
+            let before = table.machine.next_deadline();
+            let todo = table.step(now, input);
+            (todo, table.machine.next_deadline() != before)
+        });
+        for dial in todo.dials {
+            self.dial(dial);
         }
-        let peer = self.slot(link.member.node()).inspect_err(|_| Close::Overloaded.close(&link.connection))?;
-        let retired = match peer.offer(&link, self.me()) {
-            Offer::Kept { replaced } => replaced,
-            Offer::Duplicate => Some(link.clone()),
-        };
-        if let Some(retired) = retired {
-            tracing::debug!(node = %peer.node, dialled = retired.dialled, "retired a duplicate link");
-            self.tasks().spawn(async move {
-                tokio::time::sleep(DRAIN).await;
-                Close::Duplicate.close(&retired.connection);
-            });
+        if todo.changed {
+            self.0.version.send_modify(|version| *version += 1);
         }
-        self.changed();
+        if is_due {
+            self.hurry();
+        }
+    }
+
+    fn dial(&self, dial: Dial) {
         let links = self.clone();
         self.tasks().spawn(async move {
-            let reason = links.serve(&link).await;
-            if peer.ended(&link) {
-                tracing::info!(node = %peer.node, %reason, "link down");
-                links.changed();
-            }
+            let Dial { peer, attempt, address, cancelled } = dial;
+            let dialled = tokio::select! {
+                dialled = links.dialer().dial(address, LinkLane::Rpc, Expected::Node(peer)) => dialled,
+                () = cancelled.cancelled() => return,
+            };
+            let outcome = match dialled {
+                Ok(dialled) => {
+                    let life = life(&dialled.peer.presented);
+                    let member = dialled.peer.member.expect("a dial of this lane judges the membership");
+                    Ok((dialled.connection, member, life))
+                }
+                Err(error) => Err(links.note_failure(peer, address, error)),
+            };
+            links.dial_ended(peer, attempt, address, outcome);
         });
-        Ok(())
     }
 
-    async fn until_live(&self, peer: &Peer) -> Arc<Link> {
-        let mut changes = self.changes();
-        loop {
-            if let Some(link) = peer.live() {
-                return link;
-            }
-            if changes.changed().await.is_err() {
-                std::future::pending::<()>().await;
-            }
+    fn dial_ended(
+        &self,
+        peer: NodeId,
+        attempt: AttemptId,
+        address: SocketAddr,
+        outcome: Result<(quinn::Connection, Member, Life), DialFailure>,
+    ) {
+        let outcome = outcome.map(|(connection, member, life)| {
+            let link = self.table(|table, _| table.number(|id| Link::new(id, connection, member, true)));
+            (Connected { connection: link.id, life, address }, link)
+        });
+        self.table(|table, _| table.dial_ended(attempt));
+        let connected = outcome.as_ref().map(|(connected, _)| *connected).map_err(|failure| *failure);
+        self.step(LinkInput::Attempted { peer, attempt, outcome: connected });
+        if let Ok((_, link)) = outcome {
+            self.serve_to_the_end(link);
         }
     }
 
-    fn changed(&self) {
-        self.0.version.send_modify(|version| *version += 1);
+    /// Remembers why an address came to nothing, beside the others of its round.
+    fn note_failure(&self, peer: NodeId, address: SocketAddr, error: DialError) -> DialFailure {
+        let failure = failure(&error);
+        if let Some(member) = self.table(|table, _| table.member(peer)) {
+            let mut failed = member.failed.lock().expect("no holder of the lock panics");
+            failed.0.retain(|(known, _)| *known != address);
+            failed.0.push((address, Arc::new(error)));
+            if failed.0.len() > hedgerow_protocol::link::ADDRESSES_MAX {
+                failed.0.remove(0);
+            }
+        }
+        failure
+    }
+
+    fn serve_to_the_end(&self, link: Arc<Link>) {
+        let links = self.clone();
+        self.tasks().spawn(async move {
+            let peer = link.member.node();
+            let reason = links.serve(&link).await;
+            tracing::debug!(node = %peer.short(), %reason, "a connection ended");
+            links.table(|table, _| table.connection_ended(link.id));
+            links.step(LinkInput::Closed { peer, connection: link.id });
+        });
     }
 }
 
-fn view(link: &Link, epoch: u64) -> LinkView {
-    LinkView {
-        node: link.member.node(),
-        peer: link.member.peer(),
-        remote: link.remote(),
-        rtt_us: rtt_us(&link.connection),
-        dialled: link.dialled,
-        epoch,
+fn failure(error: &DialError) -> DialFailure {
+    match error {
+        DialError::Timeout => DialFailure::NoAnswer,
+        DialError::RefusedByUs { .. } => DialFailure::RefusedByUs,
+        DialError::RefusedByPeer { .. } => DialFailure::RefusedByPeer,
+        DialError::Broken(_) | DialError::Tls(_) => DialFailure::Broken,
+        DialError::Address(_) => DialFailure::Address,
     }
 }
 
-pub(super) fn rtt_us(connection: &quinn::Connection) -> u64 {
-    u64::try_from(connection.rtt().as_micros()).unwrap_or(u64::MAX)
+/// A TLS certificate is made anew when a process starts.
+fn life(presented: &Presented) -> Life {
+    let [a, b, c, d, e, f, g, h, ..] = *presented.fingerprint.as_bytes();
+    Life(u64::from_le_bytes([a, b, c, d, e, f, g, h]))
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
 }

@@ -1,9 +1,9 @@
 //! The rpc lane: at most one connection per member, carrying requests, ordered messages and probes.
 //!
-//! When two nodes dial each other at once, the dial of the lower NodeId is kept on both sides; the
-//! other connection still finishes what runs on it for [`super::limits::DRAIN`]. Links are dialled on
-//! demand with a bounded back-off, and a link is up when its connection is established and judged.
+//! Which connection is the link, when and where to dial, and when a link is given up is decided by
+//! [`hedgerow_protocol::link`]; a link is up when its connection is established and judged.
 
+mod acknowledged;
 mod announce;
 mod frame;
 mod link;
@@ -11,11 +11,12 @@ mod links;
 mod outbox;
 mod request;
 mod serve;
+mod table;
 
 pub use frame::{FrameError, Protocol, RemoteError};
 pub(super) use frame::{read_block, write_block};
 pub use link::LinkView;
-pub use links::LinkError;
 pub(super) use links::Links;
+pub use links::{DialsFailed, LinkError};
 pub use outbox::{Dropped, SendError};
 pub use request::RequestError;

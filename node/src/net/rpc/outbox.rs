@@ -1,6 +1,5 @@
 //! One-way messages: a bounded queue and a writer per member and lane.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -11,8 +10,9 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::frame::{DATAGRAM_VERSION, FrameError, write_message, write_stream_head};
-use super::link::{Link, Peer};
+use super::link::Link;
 use super::links::{LinkError, Links};
+use super::table::Member;
 use crate::net::lane::Lane;
 use crate::net::limits::{MESSAGE_BYTES_MAX, OUTBOX_QUEUE};
 
@@ -71,14 +71,17 @@ impl Links {
         if bytes.len() > MESSAGE_BYTES_MAX {
             return Err(SendError::TooLong { got: bytes.len() });
         }
-        let peer = self.slot(to).map_err(SendError::Link)?;
+        if to == self.dialer().gate.node() {
+            return Err(SendError::Link(LinkError::Myself));
+        }
         if lane == Lane::Probe
-            && let Some(link) = peer.live()
+            && let Some(link) = self.live_link(&to)
             && sent_as_datagram(&link, &bytes)
         {
             return Ok(());
         }
-        self.outbox(&peer, lane).try_send(bytes).map_err(|error| {
+        let member = self.table(|table, _| table.member(to)).ok_or(SendError::QueueFull)?;
+        self.outbox(to, &member, lane).try_send(bytes).map_err(|error| {
             if matches!(error, TrySendError::Full(_)) {
                 self.losses().queue_full.fetch_add(1, Ordering::Relaxed);
             }
@@ -87,14 +90,14 @@ impl Links {
     }
 
     /// The queue of a lane; its writer starts with the first message.
-    fn outbox(&self, peer: &Arc<Peer>, lane: Lane) -> mpsc::Sender<Bytes> {
-        let mut outboxes = peer.outboxes.lock().expect("no holder of the lock panics");
+    fn outbox(&self, node: NodeId, member: &Member, lane: Lane) -> mpsc::Sender<Bytes> {
+        let mut outboxes = member.outboxes.lock().expect("no holder of the lock panics");
         let outbox = &mut outboxes[usize::from(lane.tag())];
         outbox
             .get_or_insert_with(|| {
                 let (tx, rx) = mpsc::channel(OUTBOX_QUEUE);
                 // The writer holds no strong reference to the slot, so that an evicted slot ends it.
-                let writer = Writer { links: self.clone(), node: peer.node, lane, open: None };
+                let writer = Writer { links: self.clone(), node, lane, open: None };
                 self.tasks().spawn(writer.run(rx));
                 tx
             })
@@ -132,8 +135,7 @@ impl Writer {
     }
 
     async fn write(&mut self, message: &Bytes) -> Result<(), WriteError> {
-        let peer = self.links.slot(self.node)?;
-        let link = self.links.link(&peer).await?;
+        let link = self.links.link(self.node).await?;
         if self.lane == Lane::Probe && sent_as_datagram(&link, message) {
             return Ok(());
         }

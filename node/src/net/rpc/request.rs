@@ -56,7 +56,7 @@ impl Links {
         }
         let until = Instant::now() + deadline;
         let link = self.link_within(to, deadline).await.map_err(RequestError::Unreachable)?;
-        if self.slot(to).is_ok_and(|peer| peer.is_use_news()) {
+        if self.table(|table, _| table.member(to)).is_some_and(|member| member.is_use_news()) {
             self.tell(NetEvent::LinkUsed { peer: to });
         }
         link.works();
@@ -93,8 +93,7 @@ impl Links {
     }
 
     async fn link_within(&self, to: NodeId, within: Duration) -> Result<Arc<Link>, LinkError> {
-        let peer = self.slot(to)?;
-        let link = tokio::time::timeout(within, self.link(&peer)).await;
+        let link = tokio::time::timeout(within, self.link(to)).await;
         link.unwrap_or(Err(LinkError::Slow { after: within }))
     }
 }
