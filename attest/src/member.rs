@@ -10,8 +10,8 @@ use crate::region::Region;
 use crate::time::UnixSeconds;
 use std::sync::Arc;
 
-/// A node whose certificate held under the root when it was checked; only [`Certificate::verify`] makes one. Clones share
-/// their contents.
+/// A node whose certificate holds under the root, or held ([`Certificate::verify_past`]); only verification makes one. Clones
+/// share their contents.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member(Arc<Proven>);
 
@@ -20,11 +20,29 @@ struct Proven {
     membership: Membership,
     identity: Identity,
     certificate: Certificate,
+    /// By how many seconds clocks of its mesh may differ.
+    skew_s: u64,
+    /// Its certificate was over when it was verified.
+    is_past: bool,
 }
 
 impl Member {
-    pub(crate) fn bound(membership: Membership, identity: Identity, certificate: Certificate) -> Self {
-        Self(Arc::new(Proven { membership, identity, certificate }))
+    pub(crate) fn bound(membership: Membership, identity: Identity, certificate: Certificate, skew_s: u64) -> Self {
+        Self(Arc::new(Proven { membership, identity, certificate, skew_s, is_past: false }))
+    }
+
+    /// The same as one who is a member no more.
+    #[must_use]
+    pub fn past(&self) -> Self {
+        let Proven { membership, identity, certificate, skew_s, is_past: _ } = &*self.0;
+        let (membership, identity, certificate) = (membership.clone(), identity.clone(), certificate.clone());
+        Self(Arc::new(Proven { membership, identity, certificate, skew_s: *skew_s, is_past: true }))
+    }
+
+    /// Whether it was a member and is none: its certificate says by which keys to check what it signed, and nothing else.
+    #[must_use]
+    pub fn is_past(&self) -> bool {
+        self.0.is_past
     }
 
     /// Whether this certificate of the same node replaces the other: the one after more rotations of the transport key,
@@ -105,6 +123,12 @@ impl Member {
     #[must_use]
     pub fn not_after(&self) -> UnixSeconds {
         self.0.membership.not_after
+    }
+
+    /// Whether the certificate or the issuer's delegation has ended at `now`, give or take what clocks of its mesh may differ.
+    #[must_use]
+    pub fn has_ended(&self, now: UnixSeconds) -> bool {
+        now > self.not_after().plus_s(self.0.skew_s)
     }
 
     /// How often it changed its transport key.

@@ -167,10 +167,22 @@ impl Certificate {
     /// [`MembershipError`], the first check that fails.
     pub fn verify(&self, root: &TrustRoot, now: UnixSeconds, skew_s: u64) -> Result<Member, MembershipError> {
         let (member, delegation) = self.bind(root)?;
-        check_validity(delegation.not_before, delegation.not_after, now, skew_s)
-            .map_err(|source| MembershipError::Delegation(DelegationError::Validity(source)))?;
+        check_validity(delegation.not_before, delegation.not_after, now, skew_s).map_err(undelegated)?;
         check_validity(member.not_before(), member.not_after(), now, skew_s).map_err(MembershipError::Validity)?;
         Ok(member)
+    }
+
+    /// The member as it was in the last second of the certificate, if that is over: for what the certificate says of keys. It
+    /// makes nobody a member now.
+    ///
+    /// # Errors
+    /// [`MembershipError`] as [`Certificate::verify`] has it at that second: a certificate that never held is refused, too.
+    pub fn verify_past(&self, root: &TrustRoot, now: UnixSeconds, skew_s: u64) -> Result<Member, MembershipError> {
+        let (member, delegation) = self.bind(root)?;
+        let at = now.min(member.not_after());
+        check_validity(delegation.not_before, delegation.not_after, at, skew_s).map_err(undelegated)?;
+        check_validity(member.not_before(), member.not_after(), at, skew_s).map_err(MembershipError::Validity)?;
+        Ok(if member.has_ended(now) { member.past() } else { member })
     }
 
     /// Who asks for a renewal with this certificate, even after its end: a member that was off for too long proves its keys
@@ -184,10 +196,7 @@ impl Certificate {
         now: UnixSeconds,
         skew_s: u64,
     ) -> Result<RenewalClaim, MembershipError> {
-        let (member, _delegation) = self.bind(root)?;
-        let never = UnixSeconds(u64::MAX);
-        check_validity(member.not_before(), never, now, skew_s).map_err(MembershipError::Validity)?;
-        Ok(RenewalClaim::of(member))
+        self.verify_past(root, now, skew_s).map(RenewalClaim::of)
     }
 
     /// The certificate for a file, a handshake or the wire: a version byte, then its parts.
@@ -245,9 +254,13 @@ impl Certificate {
             return Err(MembershipError::OtherKeys);
         }
         let not_after = membership.not_after.min(delegation.not_after);
-        let member = Member::bound(Membership { not_after, ..membership }, identity, self.clone());
+        let member = Member::bound(Membership { not_after, ..membership }, identity, self.clone(), root.skew_s());
         Ok((member, delegation))
     }
+}
+
+fn undelegated(source: ValidityError) -> MembershipError {
+    MembershipError::Delegation(DelegationError::Validity(source))
 }
 
 #[path = "membership_form.rs"]

@@ -7,6 +7,8 @@ use proptest::prelude::*;
 
 const NODE: u32 = 5;
 
+const DAY_S: u64 = 86_400;
+
 fn good(mesh: &SampleMesh) -> (Membership, Certificate) {
     let keys = mesh.keys(NODE);
     let membership = mesh.membership(&keys, "eu", 9);
@@ -193,10 +195,45 @@ fn an_ended_certificate_still_asks_for_its_renewal() {
     let (not_before, now) = (membership.not_before, UnixSeconds(membership.not_before.0 - 1));
     assert_eq!(
         certificate.verify_for_renewal(mesh.root(), now, 0),
-        Err(MembershipError::Validity(ValidityError::NotYet { not_before, now }))
+        Err(MembershipError::Delegation(DelegationError::Validity(ValidityError::NotYet { not_before, now })))
     );
     let stolen = mesh.certificate(&mesh.keys(66), &membership);
     assert_eq!(stolen.verify_for_renewal(mesh.root(), long_after, 0), Err(MembershipError::OtherKeys));
+}
+
+#[test]
+fn an_ended_certificate_still_says_what_it_said_of_keys_and_one_that_never_held_says_nothing() {
+    let mesh = SampleMesh::new(1);
+    let (membership, mut certificate) = good(&mesh);
+    let ends = membership.not_after;
+    let past = certificate.verify_past(mesh.root(), ends.plus_s(1 << 32), 300).unwrap();
+    assert_eq!((past.node(), *past.statement()), (membership.node, membership.statement));
+    assert_eq!([ends.plus_s(300), ends.plus_s(301)].map(|now| past.has_ended(now)), [false, true]);
+    let is_past = |now| certificate.verify_past(mesh.root(), now, 300).unwrap().is_past();
+    assert_eq!([ends.plus_s(300), ends.plus_s(301)].map(is_past), [false, true]);
+    assert!(!certificate.verify(mesh.root(), ends, 300).unwrap().is_past());
+
+    let mut delegation = mesh.delegation().peek().unwrap();
+    delegation.not_before = ends.plus_s(DAY_S);
+    delegation.not_after = ends.plus_s(2 * DAY_S);
+    certificate.delegation = Endorsed::sign(&delegation, &[mesh.operator()]);
+    assert_eq!(
+        certificate.verify_past(mesh.root(), delegation.not_after, 300),
+        Err(MembershipError::Delegation(DelegationError::Validity(ValidityError::NotYet {
+            not_before: delegation.not_before,
+            now: ends
+        })))
+    );
+    delegation.not_before = UnixSeconds(membership.not_before.0 - 2 * DAY_S);
+    delegation.not_after = UnixSeconds(membership.not_before.0 - DAY_S);
+    certificate.delegation = Endorsed::sign(&delegation, &[mesh.operator()]);
+    assert_eq!(
+        certificate.verify_past(mesh.root(), ends, 300),
+        Err(MembershipError::Validity(ValidityError::NotYet {
+            not_before: membership.not_before,
+            now: delegation.not_after
+        }))
+    );
 }
 
 #[test]

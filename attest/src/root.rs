@@ -12,7 +12,7 @@ use crate::keyset::{KeySet, KeySetError};
 use crate::name::MeshName;
 use crate::region::Region;
 use crate::root_json::{Document, DocumentSignature, RootJson};
-use crate::time::{DateError, UnixSeconds};
+use crate::time::{CLOCK_SKEW_S, DateError, UnixSeconds};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use thiserror::Error;
@@ -28,6 +28,16 @@ pub struct Lifetimes {
     pub membership_s: u64,
     /// Seconds that a delegation to an issuer holds at most.
     pub delegation_s: u64,
+}
+
+impl Lifetimes {
+    /// How many seconds two clocks may differ before the dates of a statement are held against it: [`CLOCK_SKEW_S`], but no
+    /// more than a quarter of a membership's life, or a certificate would be good for long after its end.
+    #[must_use]
+    pub const fn skew_s(&self) -> u64 {
+        let quarter = self.membership_s / 4;
+        if quarter < CLOCK_SKEW_S { quarter } else { CLOCK_SKEW_S }
+    }
 }
 
 /// Which issuer alone signs the genesis of the cells of a region; one per region, or a region could be born twice.
@@ -241,10 +251,24 @@ impl TrustRoot {
         *self.content.genesis.regions.get(region).unwrap_or(&self.content.genesis.default)
     }
 
+    /// Whether that node signs the genesis of some region's cells.
+    #[must_use]
+    pub fn founds_cells(&self, node: &NodeId) -> bool {
+        let genesis = &self.content.genesis;
+        genesis.default == *node || genesis.regions.values().any(|issuer| issuer == node)
+    }
+
     /// How long the statements under this root may hold.
     #[must_use]
     pub const fn lifetimes(&self) -> Lifetimes {
         self.content.lifetimes
+    }
+
+    /// How many seconds two clocks of this mesh may differ: [`Lifetimes::skew_s`]. One figure for all who judge dates: a
+    /// handshake that admits a member whose facts are refused would help nobody.
+    #[must_use]
+    pub const fn skew_s(&self) -> u64 {
+        self.content.lifetimes.skew_s()
     }
 }
 

@@ -147,6 +147,15 @@ fn each_region_has_one_issuer() {
     draft.genesis.regions.insert(eu.clone(), node);
     let root = TrustRoot::parse(&draft.sign(&[&key(1), &key(2)])).unwrap();
     assert_eq!((root.genesis_issuer(&eu), root.genesis_issuer(&us)), (node, draft.genesis.default));
+    let founds = |node| root.founds_cells(&node);
+    assert_eq!([node, draft.genesis.default, NodeId::from_bytes([8; 32])].map(founds), [true, true, false]);
+}
+
+#[test]
+fn clocks_may_differ_by_five_minutes_or_a_quarter_of_a_life() {
+    let skew_s = |membership_s| Lifetimes { membership_s, delegation_s: 1 }.skew_s();
+    assert_eq!([30 * 86_400, 1_200, 1_196, 12, 3].map(skew_s), [300, 300, 299, 3, 0]);
+    assert_eq!(SampleMesh::new(1).root().skew_s(), 300);
 }
 
 proptest! {

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use thiserror::Error;
 
-/// Clocks of two nodes may differ by this many seconds before a statement's dates are held against it. One figure for all who
-/// judge dates: a handshake that admits a member whose facts are refused would help nobody.
+/// Clocks of two nodes may differ by this many seconds at most before a statement's dates are held against it;
+/// [`crate::root::Lifetimes::skew_s`] has the figure of a mesh.
 pub const CLOCK_SKEW_S: u64 = 300;
 
 const DAY_S: u64 = 86_400;

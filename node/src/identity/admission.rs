@@ -12,7 +12,7 @@ use hedgerow_attest::identity::Identity;
 use hedgerow_attest::key::PublicKey;
 use hedgerow_attest::member::Member;
 use hedgerow_attest::signed::Signed;
-use hedgerow_attest::time::{CLOCK_SKEW_S, UnixSeconds};
+use hedgerow_attest::time::UnixSeconds;
 use hedgerow_protocol::placement::Policy;
 
 use super::answer::{GENESES_MAX, JoinAnswer, KNOWN_MEMBERS_MAX, KnownMember, Welcome};
@@ -131,7 +131,7 @@ impl Admission {
         if !invite.secret.admits(exporter, request.invite, &request.proof) {
             return Err(JoinRefusal::BadProof);
         }
-        if request.at.0.abs_diff(now.0) > CLOCK_SKEW_S {
+        if request.at.0.abs_diff(now.0) > self.issuer.root().skew_s() {
             return Err(JoinRefusal::ClockSkew { issuer: now, joining: request.at });
         }
         if invite.region != request.region {

@@ -12,7 +12,7 @@ use hedgerow_attest::member::Member;
 use hedgerow_attest::membership::{CERTIFICATE_MAX, Certificate, MembershipError};
 use hedgerow_attest::root::{ROOT_MAX, RootError, TrustRoot};
 use hedgerow_attest::signed::{Domain as _, EnvelopeError, Signed};
-use hedgerow_attest::time::{CLOCK_SKEW_S, UnixSeconds};
+use hedgerow_attest::time::UnixSeconds;
 use hedgerow_protocol::fact::SignedFact;
 use hedgerow_protocol::placement::Policy;
 
@@ -95,7 +95,7 @@ impl Enrolled {
         let identity = NodeIdentity::load(layout)?;
         let root_json = required(&layout.root_json(), ROOT_MAX)?;
         let root = Arc::new(TrustRoot::parse(&root_json).map_err(EnrolledError::Root)?);
-        let member = certificate.verify(&root, now, CLOCK_SKEW_S).map_err(EnrolledError::Certificate)?;
+        let member = certificate.verify(&root, now, root.skew_s()).map_err(EnrolledError::Certificate)?;
         if member.node() != identity.node() || member.peer() != identity.peer() {
             return Err(EnrolledError::OtherNode);
         }

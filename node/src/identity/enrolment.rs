@@ -11,7 +11,7 @@ use hedgerow_attest::member::Member;
 use hedgerow_attest::membership::MembershipError;
 use hedgerow_attest::root::{RootError, TrustRoot};
 use hedgerow_attest::ticket::Ticket;
-use hedgerow_attest::time::{CLOCK_SKEW_S, UnixSeconds};
+use hedgerow_attest::time::UnixSeconds;
 use hedgerow_protocol::link::{Candidate, Origin};
 
 use super::answer::{AnswerError, JoinAnswer, KnownMember, Welcome};
@@ -103,11 +103,11 @@ impl Enrolment {
         if root.mesh() != ticket.mesh {
             return Err(EnrolmentError::OtherMesh { ticket: ticket.mesh, found: root.mesh() });
         }
-        let member = welcome.certificate.verify(&root, now, CLOCK_SKEW_S).map_err(EnrolmentError::Certificate)?;
+        let member = welcome.certificate.verify(&root, now, root.skew_s()).map_err(EnrolmentError::Certificate)?;
         if member.node() != identity.node() {
             return Err(EnrolmentError::OtherNode { found: member.node() });
         }
-        let members = welcome.members.iter().map(|known| known.certificate.verify(&root, now, CLOCK_SKEW_S));
+        let members = welcome.members.iter().map(|known| known.certificate.verify(&root, now, root.skew_s()));
         let members: Vec<Member> = members.collect::<Result<_, _>>().map_err(EnrolmentError::Member)?;
         let issuer = members.iter().find(|member| member.node() == ticket.issuer);
         let issuer = issuer.ok_or(EnrolmentError::NoIssuer { issuer: ticket.issuer })?;

@@ -17,7 +17,7 @@ use hedgerow_attest::region::Region;
 use hedgerow_attest::root::TrustRoot;
 use hedgerow_attest::signed::Signed;
 use hedgerow_attest::ticket::{self, Invitation, Ticket};
-use hedgerow_attest::time::{CLOCK_SKEW_S, UnixSeconds};
+use hedgerow_attest::time::UnixSeconds;
 
 use super::keys::NodeIdentity;
 use super::secrets::random;
@@ -98,7 +98,7 @@ impl Issuer {
         endorsed: Endorsed<Delegation>,
         now: UnixSeconds,
     ) -> Result<Self, IssuerError> {
-        let delegation = Delegation::open(&endorsed, &root, now, CLOCK_SKEW_S).map_err(IssuerError::Delegation)?;
+        let delegation = Delegation::open(&endorsed, &root, now, root.skew_s()).map_err(IssuerError::Delegation)?;
         if delegation.issuer != identity.node() {
             return Err(IssuerError::OtherIssuer { delegated: delegation.issuer });
         }
@@ -160,7 +160,7 @@ impl Issuer {
             identity: chain.clone(),
             delegation: self.endorsed.clone(),
         };
-        certificate.verify(&self.root, now, CLOCK_SKEW_S).map_err(IssuerError::Certificate)
+        certificate.verify(&self.root, now, self.root.skew_s()).map_err(IssuerError::Certificate)
     }
 
     /// The genesis of a region's first cell with this sole voter. To be signed once per region: see [`super::Admission`].

@@ -9,7 +9,7 @@ use hedgerow_attest::key::SecretKey;
 use hedgerow_attest::member::Member;
 use hedgerow_attest::membership::Certificate;
 use hedgerow_attest::root::TrustRoot;
-use hedgerow_attest::time::{CLOCK_SKEW_S, UnixSeconds};
+use hedgerow_attest::time::UnixSeconds;
 use tokio::sync::watch;
 
 use super::certificate::{Presented, TlsIdentity, TlsIdentityError};
@@ -48,7 +48,7 @@ impl Trust {
             tracing::debug!(%error, peer = %presented.peer, "unreadable membership");
             Refusal::Malformed
         })?;
-        let member = certificate.verify(root, self.now(), CLOCK_SKEW_S).map_err(|error| {
+        let member = certificate.verify(root, self.now(), root.skew_s()).map_err(|error| {
             tracing::debug!(%error, peer = %presented.peer, "refused a membership");
             Refusal::from(&error)
         })?;
@@ -64,7 +64,7 @@ impl Trust {
         if self.revoked.contains(&member.node()) {
             return Err(Refusal::Revoked);
         }
-        if self.now() > member.not_after().plus_s(CLOCK_SKEW_S) {
+        if member.has_ended(self.now()) {
             return Err(Refusal::Expired);
         }
         Ok(())

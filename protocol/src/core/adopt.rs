@@ -122,7 +122,9 @@ impl<D: Defects> MeshCore<D> {
         match fact {
             Fact::Member(member) => {
                 Arc::make_mut(&mut self.roster).admit(member);
-                self.certificates_end = self.certificates_end.min(member.not_after());
+                if !member.is_past() {
+                    self.certificates_end = self.certificates_end.min(member.not_after());
+                }
                 self.touch();
             }
             Fact::Genesis(founding) => self.follow_birth(fx, founding, origin),

@@ -9,7 +9,7 @@ use crate::time::Mono;
 use crate::view::MemberState;
 use hedgerow_attest::id::NodeId;
 use hedgerow_attest::member::Member;
-use hedgerow_attest::time::{CLOCK_SKEW_S, UnixSeconds};
+use hedgerow_attest::time::UnixSeconds;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,23 +46,27 @@ impl<D: Defects> MeshCore<D> {
 
     /// Forgets members whose certificate ended: until then they stay on the list of those to dial.
     fn expire(&mut self, fx: &mut Effects<'_>) {
-        let wall_s = fx.wall.unix_seconds().0;
-        let over = |end: UnixSeconds| end.plus_s(CLOCK_SKEW_S).0 < wall_s;
-        if !over(self.certificates_end) {
+        let now = fx.wall.unix_seconds();
+        if now <= self.certificates_end.plus_s(self.root.skew_s()) {
             return;
         }
         let (ended, valid): (Vec<&Member>, Vec<&Member>) = self
             .roster
             .members()
             .filter(|member| member.node() != self.config.me)
-            .partition(|member| over(member.not_after()));
+            .partition(|member| member.has_ended(now));
         self.certificates_end = valid.iter().map(|member| member.not_after()).min().unwrap_or(UnixSeconds(u64::MAX));
         let ended: Vec<NodeId> = ended.into_iter().map(Member::node).collect();
         for node in ended {
-            for key in [FactKey::Member(node), FactKey::Record(node), FactKey::Accusation(node)] {
-                self.forget(fx, &key);
+            self.forget(fx, &FactKey::Record(node));
+            self.forget(fx, &FactKey::Accusation(node));
+            let roster = Arc::make_mut(&mut self.roster);
+            if self.root.founds_cells(&node) {
+                roster.retire(&node);
+            } else {
+                roster.dismiss(&node);
+                self.forget(fx, &FactKey::Member(node));
             }
-            Arc::make_mut(&mut self.roster).dismiss(&node);
             self.swim.dismiss(&node);
             self.remote.dismiss(&node);
             self.contacts.dismiss(&node);

@@ -105,8 +105,7 @@ impl<D: Defects> MeshCore<D> {
 
     /// Whether the root lets that node found cells: whoever checks a genesis needs its certificate.
     pub(super) fn founds_cells(&self, node: &NodeId) -> bool {
-        let genesis = &self.root.content().genesis;
-        genesis.default == *node || genesis.regions.values().any(|issuer| issuer == node)
+        self.root.founds_cells(node)
     }
 
     fn is_of_issuer(&self, fact: &VerifiedFact) -> bool {

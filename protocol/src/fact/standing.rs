@@ -32,7 +32,7 @@ impl VerifiedFact {
                 let key = stands_rollup(rollup, roster)?;
                 if key == *signed.claimed_signer() { Ok(()) } else { Err(FactRefusal::UnknownAuthor(rollup.holder)) }
             }
-            (Fact::Genesis(founding), _) => member(roster, &root.genesis_issuer(founding.region())).map(|_known| ()),
+            (Fact::Genesis(founding), _) => author(roster, &root.genesis_issuer(founding.region())).map(|_known| ()),
             (Fact::Decision(decision), _) => stands_decision(decision, roster),
             (Fact::Recovery(recovery), _) => basis(recovery, roster).map(|_prior| ()),
             (Fact::Member(_) | Fact::Policy(..) | Fact::Deployment(_) | Fact::NodeClasses(_), _) => Ok(()),
@@ -137,6 +137,11 @@ pub(super) fn refusal(error: DecisionError) -> FactRefusal {
 
 pub(super) fn member<'a>(roster: &'a Roster, node: &NodeId) -> Result<&'a Member, FactRefusal> {
     roster.member(node).ok_or(FactRefusal::UnknownAuthor(*node))
+}
+
+/// Somebody whose signature counts although it may be a member no more.
+pub(super) fn author<'a>(roster: &'a Roster, node: &NodeId) -> Result<&'a Member, FactRefusal> {
+    roster.author(node).ok_or(FactRefusal::UnknownAuthor(*node))
 }
 
 fn is_signed_by(node: &NodeId, signer: &PublicKey, roster: &Roster) -> Result<(), FactRefusal> {

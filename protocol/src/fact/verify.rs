@@ -3,16 +3,18 @@
 use super::accusation::{Accusation, Charge};
 use super::rollup::Rollup;
 use super::signed::SignedFact;
-use super::standing::{basis, is_in_time, member, refusal, stands_accusation, stands_record, stands_rollup};
+use super::standing::{author, basis, is_in_time, member, refusal, stands_accusation, stands_record, stands_rollup};
 use super::verified::{FactRefusal, VerifiedFact};
 use crate::register::{Decision, Recovery, VerifiedDecision, VerifiedRecovery};
 use crate::roster::Roster;
 use hedgerow_attest::endorsed::Endorsed;
 use hedgerow_attest::genesis::{Birth, Genesis};
 use hedgerow_attest::id::NodeId;
+use hedgerow_attest::member::Member;
+use hedgerow_attest::membership::Certificate;
 use hedgerow_attest::root::TrustRoot;
 use hedgerow_attest::signed::{Domain, Signed, Verified};
-use hedgerow_attest::time::{CLOCK_SKEW_S, UnixSeconds};
+use hedgerow_attest::time::UnixSeconds;
 
 impl SignedFact {
     /// Checks that whoever had to sign did, and that the fact keeps the rules of its kind.
@@ -21,9 +23,7 @@ impl SignedFact {
     /// [`FactRefusal`]; see [`FactRefusal::may_heal`].
     pub fn verify(self, roster: &Roster, root: &TrustRoot, now: UnixSeconds) -> Result<VerifiedFact, FactRefusal> {
         match self {
-            Self::Member(certificate) => {
-                Ok(VerifiedFact::member(certificate.verify(root, now, CLOCK_SKEW_S).map_err(FactRefusal::Membership)?))
-            }
+            Self::Member(certificate) => Ok(VerifiedFact::member(membership(&certificate, root, now)?)),
             Self::Record(signed) => {
                 let record = by_node(&signed, roster, |record| record.node)?;
                 stands_record(&record, roster)?;
@@ -66,9 +66,19 @@ pub(crate) fn verify_decision(decision: Decision, roster: &Roster) -> Result<Ver
     decision.verify_waiving(voters, roster.waiver()).map_err(refusal)
 }
 
+/// Cells outlive the certificate of the issuer that founded them: it is passed on after its end, for its keys alone.
+fn membership(certificate: &Certificate, root: &TrustRoot, now: UnixSeconds) -> Result<Member, FactRefusal> {
+    let refused = match certificate.verify(root, now, root.skew_s()) {
+        Ok(member) => return Ok(member),
+        Err(refused) => refused,
+    };
+    let past = certificate.verify_past(root, now, root.skew_s()).ok();
+    past.filter(|past| past.is_past() && root.founds_cells(&past.node())).ok_or(FactRefusal::Membership(refused))
+}
+
 fn genesis(signed: &Signed<Genesis>, roster: &Roster, root: &TrustRoot) -> Result<VerifiedFact, FactRefusal> {
     let claimed = signed.peek().map_err(FactRefusal::Malformed)?;
-    let issuer = member(roster, &root.genesis_issuer(&claimed.region))?;
+    let issuer = author(roster, &root.genesis_issuer(&claimed.region))?;
     Birth::open(signed, root, issuer).map(VerifiedFact::genesis).map_err(FactRefusal::Genesis)
 }
 

@@ -63,7 +63,7 @@ pub(crate) fn verify_table(table: &PlacementTable, rules: &Rules<'_>) -> Result<
         return Err(TableFault::Disorder);
     }
     for node in &table.members {
-        let member = rules.roster.member(node).ok_or(TableFault::UnknownMember(*node))?;
+        let member = rules.roster.author(node).ok_or(TableFault::UnknownMember(*node))?;
         if member.region() != rules.region {
             return Err(TableFault::ForeignMember(*node));
         }

@@ -1,5 +1,6 @@
 //! Who belongs to the mesh and who votes in its cells: everything that signatures are checked against.
 
+mod members;
 mod recoveries;
 
 use crate::charters::{Charters, is_end_of, own_charters};
@@ -7,14 +8,11 @@ use crate::defect::Defects;
 use crate::fact::{Fact, Founding, VerifiedFact};
 use crate::id::ConfigEpoch;
 use crate::register::{Configuration, Head, Point, Succession, VerifiedRecovery, Waiver};
-use crate::sorted::{find_spread, insert_at};
 use hedgerow_attest::id::{CellId, NodeId};
 use hedgerow_attest::key::PublicKey;
 use hedgerow_attest::member::Member;
-use hedgerow_attest::peer_id::PeerId;
 use hedgerow_attest::region::Region;
-use std::cmp::Ordering;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 pub(crate) use recoveries::Basis;
@@ -33,6 +31,8 @@ pub const CELLS_MAX: usize = 16 * 1024;
 pub struct Roster {
     /// By node.
     members: Vec<Member>,
+    /// Who was a member and is none, where what it signed counts on.
+    former: Arc<BTreeMap<NodeId, Member>>,
     /// Shared with the copies by which messages are verified, which hardly ever learn of a cell.
     charters: Arc<Charters>,
     waiver: Waiver,
@@ -49,31 +49,6 @@ impl Roster {
     /// An empty roster by which certificates are judged without the rules that these defects leave out.
     pub(crate) fn waiving<D: Defects>(defects: D) -> Self {
         Self { waiver: Waiver::of(defects), ..Self::default() }
-    }
-
-    /// Takes a member in, unless a certificate that supersedes this one is known. True when anything changed.
-    pub fn admit(&mut self, member: &Member) -> bool {
-        match self.place_of(&member.node()) {
-            Ok(known) => self.members.get_mut(known).is_some_and(|known| {
-                let supersedes = member.supersedes(known);
-                if supersedes {
-                    known.clone_from(member);
-                }
-                supersedes
-            }),
-            Err(_) if self.members.len() >= MEMBERS_MAX => false,
-            Err(place) => {
-                insert_at(&mut self.members, place, member.clone());
-                true
-            }
-        }
-    }
-
-    /// Forgets a member.
-    pub fn dismiss(&mut self, node: &NodeId) {
-        if let Ok(place) = self.place_of(node) {
-            self.members.remove(place);
-        }
     }
 
     /// Takes in the birth of a cell, a decided voter set that follows those known, a recovery, or the end of a cell. True when
@@ -113,7 +88,7 @@ impl Roster {
     /// Whether [`Self::learn`] would change anything.
     pub(crate) fn is_lesson(&self, fact: &VerifiedFact) -> bool {
         if let Fact::Member(member) = fact.fact() {
-            self.member(&member.node()).is_none_or(|known| member.supersedes(known))
+            self.author(&member.node()).is_none_or(|known| member.supersedes(known))
         } else {
             self.is_news(fact)
         }
@@ -122,29 +97,6 @@ impl Roster {
     /// Takes in whatever of a fact signatures are checked against. True when anything changed.
     pub(crate) fn learn(&mut self, fact: &VerifiedFact) -> bool {
         if let Fact::Member(member) = fact.fact() { self.admit(member) } else { self.charter(fact) }
-    }
-
-    /// The member with this identity.
-    #[must_use]
-    pub fn member(&self, node: &NodeId) -> Option<&Member> {
-        self.members.get(self.place_of(node).ok()?)
-    }
-
-    /// All members, by node.
-    pub fn members(&self) -> impl ExactSizeIterator<Item = &Member> {
-        self.members.iter()
-    }
-
-    /// Whose transport key that is. Looks at all members; handshakes are rare.
-    #[must_use]
-    pub fn node_of(&self, peer: &PeerId) -> Option<NodeId> {
-        self.members.iter().find(|member| member.peer() == *peer).map(Member::node)
-    }
-
-    /// The key with which the node signs its statements.
-    #[must_use]
-    pub fn statement_key(&self, node: &NodeId) -> Option<PublicKey> {
-        self.member(node).map(|member| *member.statement())
     }
 
     /// What is known of the cell's voters.
@@ -296,11 +248,6 @@ impl Roster {
     pub fn voter_key(&self, cell: &CellId, node: &NodeId) -> Option<PublicKey> {
         let named = self.cell(cell).and_then(|book| book.latest().key_of(node));
         named.or_else(|| self.statement_key(node))
-    }
-
-    fn place_of(&self, node: &NodeId) -> Result<usize, usize> {
-        let order = |place: usize| self.members.get(place).map_or(Ordering::Greater, |known| known.node().cmp(node));
-        find_spread(self.members.len(), node.lead(), order)
     }
 }
 

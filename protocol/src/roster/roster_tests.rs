@@ -174,6 +174,41 @@ fn ends_come_back_from_the_store_in_an_order_in_which_they_can_be_checked() {
 }
 
 #[test]
+fn cells_outlive_the_certificate_of_the_issuer_that_founded_them() {
+    let mesh = SampleMesh::new(1);
+    let (facts, [.., target, _]) = history(&mesh);
+    let rows: Vec<_> = {
+        let mut roster = Roster::default();
+        let verified = facts[..5].iter().map(|fact| {
+            let fact = fact.clone().verify(&roster, mesh.root(), SampleMesh::NOW).expect("each follows");
+            roster.learn(&fact);
+            fact
+        });
+        verified.map(|fact| StoreOp::put_fact(&fact)).collect()
+    };
+    let later = SampleMesh::NOW.plus_s(40 * 24 * 3_600);
+    let snapshot = Snapshot::from_rows(rows, mesh.root(), later).expect("our own rows");
+    let mut roster = Roster::default();
+    for fact in &snapshot.facts {
+        roster.learn(fact);
+    }
+    let founder = node(&mesh, 0);
+    assert_eq!((snapshot.facts.len(), snapshot.expired), (5, 0));
+    assert_eq!(roster.cells_of(mesh.member(0, "eu").region()), [target]);
+    assert_eq!((roster.member(&founder), roster.members().len()), (None, 0), "it is a member no more");
+    assert_eq!(roster.statement_key(&founder), Some(mesh.keys(0).statement.public()));
+    // Nobody else is known by a certificate that is over, and the founder is a member again by a later one.
+    let ended = SignedFact::Member(Box::new(mesh.member(2, "eu").certificate().clone()));
+    assert!(matches!(ended.verify(&roster, mesh.root(), later), Err(FactRefusal::Membership(_))));
+    let renewed = mesh.member_of(&mesh.keys(0), "eu", 9);
+    assert!(roster.learn(&VerifiedFact::member(renewed.clone())));
+    assert_eq!(roster.member(&founder), Some(&renewed));
+    assert!(!roster.learn(&snapshot.facts[0]), "what is over replaces nothing");
+    roster.retire(&founder);
+    assert_eq!((roster.member(&founder), roster.author(&founder).map(Member::serial)), (None, Some(9)));
+}
+
+#[test]
 fn an_end_of_the_longest_kind_fits_a_fact() {
     let all: Vec<NodeId> = (0..=u16::MAX).take(2 * crate::register::HALF_MEMBERS_MAX).map(numbered).collect();
     let (one, other) = all.split_at(crate::register::HALF_MEMBERS_MAX);

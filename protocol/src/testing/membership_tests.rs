@@ -200,6 +200,20 @@ fn a_member_whose_certificate_ended_is_forgotten() {
     assert_eq!(cluster.sees(1, 2), Some(MemberState::Down), "its clock says otherwise");
 }
 
+#[test]
+fn the_issuer_that_founded_a_cell_ends_as_a_member_and_stays_as_an_author() {
+    let mut cluster = Cluster::formed(11, &["eu"; 3]);
+    cluster.kill(0);
+    cluster.run_for(20 * S);
+    assert_eq!(cluster.sees(1, 0), Some(MemberState::Down));
+    cluster.nodes[1].wall_offset_us = 31 * 24 * 3_600 * S;
+    cluster.run_for(3 * S);
+    let (founder, roster) = (cluster.nodes[0].id(), cluster.nodes[1].core.roster());
+    assert_eq!((cluster.sees(1, 0), roster.member(&founder)), (None, None));
+    assert!(roster.author(&founder).is_some(), "whoever hears of the cell later checks its genesis by it");
+    assert!(cluster.view(1).cell.is_some());
+}
+
 /// The charge that these nodes would make of their word against one.
 fn charge(cluster: &Cluster, accusers: &[usize], accused: usize, incarnation: u64) -> Box<VerifiedFact> {
     let accusation = |accuser: &usize| {
