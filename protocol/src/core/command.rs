@@ -2,11 +2,12 @@
 
 use super::adopt::Origin;
 use super::effects::Effects;
+use super::exchange;
 use super::interface::{Command, CommandRefusal, Event, Output, Reply, StorageFailure};
 use super::mesh_core::{MeshCore, Phase};
 use super::shelf::Adoption;
 use crate::defect::Defects;
-use crate::fact::{ADDRESSES_MAX, DEGRADED_MAX, Health, NodeState, VerifiedFact, WARM_MAX};
+use crate::fact::{ADDRESSES_MAX, DEGRADED_MAX, FactKey, Health, NodeState, VerifiedFact, WARM_MAX};
 
 impl<D: Defects> MeshCore<D> {
     pub(super) fn command(&mut self, fx: &mut Effects<'_>, id: u64, command: Command) {
@@ -65,10 +66,22 @@ impl<D: Defects> MeshCore<D> {
         match self.adopt(fx, fact, Origin::Gossip) {
             (Adoption::Fresh | Adoption::Elsewhere, after) => {
                 self.publish(fx, fact, after);
+                self.show(fx, fact);
                 fx.push(Output::Reply { id, reply: Reply::Done, after });
             }
             (Adoption::Known, _) => refuse(fx, id, CommandRefusal::Stale),
             (Adoption::Full, _) => refuse(fx, id, CommandRefusal::Full),
+        }
+    }
+
+    /// A later certificate of this node's own goes to everybody at the other end of a link: those of other cells take no topic
+    /// of this one's, and whoever knows only the one before closes the link when that ends.
+    fn show(&self, fx: &mut Effects<'_>, fact: &VerifiedFact) {
+        if *fact.key() != FactKey::Member(self.config.me) || !self.is_running() {
+            return;
+        }
+        for peer in self.contacts.linked() {
+            exchange::push(fx, peer, [fact]);
         }
     }
 

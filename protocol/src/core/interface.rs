@@ -106,7 +106,7 @@ pub enum Command {
     /// Take in a member whose certificate was verified in a handshake or just issued.
     AddMember(Member),
     /// Take in a verified fact of any kind, make it durable and tell the mesh: a deployment, a policy, a genesis, a
-    /// certificate. Replied to when durable.
+    /// certificate. A certificate of this node's own is shown to all linked members as well. Replied to when durable.
     Announce(Box<VerifiedFact>),
     /// What this node's sessions have handed over; said again whenever it changes, for each cell.
     Settled {

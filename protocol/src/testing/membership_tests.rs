@@ -2,13 +2,19 @@
 
 use super::censor::{Fate, Kind};
 use super::cluster::{Cluster, MS, S};
-use crate::core::{Command, Event, Input};
+use crate::core::{Command, Event, Input, Output};
 use crate::fact::{Accusation, Charge, NodeRecord, NodeState, VerifiedFact};
 use crate::id::Incarnation;
+use crate::machine::{Cx, Machine as _};
 use crate::time::Wall;
 use crate::view::MemberState;
+use crate::wire::{VerifiedExchange, VerifiedMessage};
+use hedgerow_attest::id::NodeId;
 use hedgerow_attest::signed::Verified;
+use rand_chacha::ChaCha8Rng;
+use rand_core::SeedableRng as _;
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 const FIVE: [&str; 5] = ["eu"; 5];
@@ -212,6 +218,35 @@ fn the_issuer_that_founded_a_cell_ends_as_a_member_and_stays_as_an_author() {
     assert_eq!((cluster.sees(1, 0), roster.member(&founder)), (None, None));
     assert!(roster.author(&founder).is_some(), "whoever hears of the cell later checks its genesis by it");
     assert!(cluster.view(1).cell.is_some());
+}
+
+#[test]
+fn a_later_certificate_of_its_own_is_shown_to_everybody_at_the_other_end_of_a_link() {
+    let mut cluster = Cluster::formed(13, &["eu", "eu", "us", "us"]);
+    let (now, mine) = (cluster.now, cluster.nodes[3].id());
+    let renewed = cluster.mesh.member_of(&cluster.mesh.keys(3), "us", 9);
+    let (mut rng, mut out) = (ChaCha8Rng::from_seed([1; 32]), Vec::new());
+    let node = &mut cluster.nodes[3];
+    let mut cx = Cx { now: node.mono(now), wall: node.wall(now), rng: &mut rng, out: &mut out };
+    let fact = VerifiedFact::member(renewed.clone());
+    node.core.step(&mut cx, Input::Command { id: 1, command: Command::Announce(Box::new(fact.clone())) });
+    let shown = |output: &Output| match output {
+        Output::Send { to, message: VerifiedMessage::Exchange(VerifiedExchange::Push(facts)), .. } => {
+            facts.contains(&fact).then_some(*to)
+        }
+        _ => None,
+    };
+    let shown: BTreeSet<NodeId> = out.iter().filter_map(shown).collect();
+    let others = cluster.nodes.iter().map(|node| node.id()).filter(|node| *node != mine);
+    assert_eq!(shown, others.collect());
+    assert!(out.iter().any(|output| matches!(output, Output::Publish { fact: published, .. } if *published == fact)));
+    assert_eq!(cluster.nodes[3].core.roster().member(&mine), Some(&renewed));
+    // What it had before replaces nothing, here or elsewhere.
+    let before = cluster.nodes[3].member.clone();
+    cluster.announce(3, VerifiedFact::member(before));
+    cluster.announce(2, VerifiedFact::member(renewed.clone()));
+    cluster.run_for(S);
+    assert!(cluster.nodes.iter().all(|node| node.core.roster().member(&mine) == Some(&renewed)));
 }
 
 /// The charge that these nodes would make of their word against one.
