@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hedgerow_attest::id::NodeId;
+use hedgerow_attest::member::Member;
 use hedgerow_attest::peer_id::PeerId;
 use hedgerow_protocol::link::{Candidate, Origin};
 use quinn::{Endpoint, TokioRuntime};
@@ -163,6 +164,18 @@ impl Net {
     /// Where each member may be, best first, and who says so.
     pub fn address_book(&self) -> Vec<(NodeId, Vec<Candidate<SocketAddr>>)> {
         self.0.links.address_book()
+    }
+
+    /// A member has a later certificate than the one that its handshake showed: its connections go on by that. To be told of
+    /// members that were verified only.
+    pub fn renewed(&self, member: &Member) {
+        self.0.links.renewed(member);
+        self.0.ctl.renewed(member);
+    }
+
+    /// Where a member may be dialled, best first: where its link is, if there is one.
+    pub fn addresses(&self, node: NodeId) -> Vec<SocketAddr> {
+        self.0.links.addresses(node)
     }
 
     /// Wants a link to a member, without waiting for it.

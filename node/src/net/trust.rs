@@ -125,6 +125,24 @@ impl Gate {
     pub(super) fn node(&self) -> NodeId {
         self.trust.borrow().node
     }
+
+    /// Told of every later change of the trust.
+    pub(super) fn changes(&self) -> Changes {
+        Changes(self.trust.clone())
+    }
+}
+
+/// The changes of a trust.
+#[derive(Debug)]
+pub(super) struct Changes(watch::Receiver<Arc<Trust>>);
+
+impl Changes {
+    /// Resolves at the next change; never, once nobody can make one.
+    pub(super) async fn changed(&mut self) {
+        if self.0.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 fn membership(trust: &Trust) -> Option<Vec<u8>> {

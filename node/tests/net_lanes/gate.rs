@@ -1,6 +1,6 @@
 //! The membership gate: each lane, each kind of caller.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -107,6 +107,30 @@ async fn a_revoked_member_loses_its_link_and_is_refused_from_then_on() {
     eventually("the link is closed", || b.net.links().is_empty()).await;
     refused_by_peer(&a.net.dial(b.address()).await, Refusal::Revoked);
     eventually("the refusal is counted", || b.net.refusals().contains_key("revoked")).await;
+}
+
+#[tokio::test]
+async fn a_link_ends_with_the_certificate_of_its_member_unless_a_later_one_is_known() {
+    let mesh = Mesh::new(1);
+    let b = mesh.start(2);
+    let [one, three] = [1, 3].map(|number| Node::start(mesh.ending(number, 8)));
+    for node in [&one, &three] {
+        node.knows(&b);
+        node.net.connect(b.id);
+    }
+    let linked = |nodes: &[&Node]| {
+        let live: BTreeSet<_> = b.net.links().iter().map(|link| link.node).collect();
+        live == nodes.iter().map(|node| node.id).collect()
+    };
+    eventually("both are linked", || linked(&[&one, &three]) && b.net.gossip_peers().len() == 2).await;
+    b.net.renewed(&mesh.renewed(1, 9));
+    // Of two certificates the one with the lower serial counts nothing.
+    b.net.renewed(&mesh.renewed(3, 2));
+    eventually("the link of an ended certificate is closed", || linked(&[&one])).await;
+    eventually("so is its gossip", || b.net.gossip_peers() == [one.id]).await;
+    refused_by_peer(&three.net.dial(b.address()).await, Refusal::Expired);
+    refused_by_peer(&one.net.dial(b.address()).await, Refusal::Expired);
+    assert!(linked(&[&one]), "it shows its later certificate when it has it");
 }
 
 #[tokio::test]

@@ -10,11 +10,12 @@ use hedgerow::net::{Net, NetConfig, NetError, NetEvent, Trust};
 use hedgerow_attest::delegation::{self, Delegation};
 use hedgerow_attest::endorsed::Endorsed;
 use hedgerow_attest::id::NodeId;
+use hedgerow_attest::member::Member;
 use hedgerow_attest::membership::{Certificate, Membership};
 use hedgerow_attest::peer_id::PeerId;
 use hedgerow_attest::signed::Signed;
 use hedgerow_attest::testing::{ISSUER, NodeKeys, SampleMesh};
-use hedgerow_attest::time::UnixSeconds;
+use hedgerow_attest::time::{CLOCK_SKEW_S, UnixSeconds};
 use hedgerow_protocol::link::Origin;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -46,11 +47,22 @@ impl Mesh {
     }
 
     pub(crate) fn certificate_between(&self, number: u32, from_s: u64, to_s: u64) -> Certificate {
+        self.issue(number, u64::from(number), from_s, to_s)
+    }
+
+    /// The member of a certificate of that serial from yesterday to tomorrow.
+    pub(crate) fn renewed(&self, number: u32, serial: u64) -> Member {
+        let now = now_s();
+        let certificate = self.issue(number, serial, now - DAY_S, now + DAY_S);
+        certificate.verify(self.0.root(), UnixSeconds(now), 0).expect("issued under this root")
+    }
+
+    fn issue(&self, number: u32, serial: u64, from_s: u64, to_s: u64) -> Certificate {
         let keys = self.keys(number);
         let membership = Membership {
             not_before: UnixSeconds(from_s),
             not_after: UnixSeconds(to_s),
-            ..self.0.membership(&keys, "eu", u64::from(number))
+            ..self.0.membership(&keys, "eu", serial)
         };
         let issuer = self.keys(ISSUER);
         let delegation = Delegation {
@@ -98,6 +110,13 @@ impl Mesh {
         a.link_up(b.id).await;
         b.link_up(a.id).await;
         (a, b)
+    }
+
+    /// What a member knows whose certificate is good for so many seconds more, and for no more than clocks may differ.
+    pub(crate) fn ending(&self, number: u32, left_s: u64) -> Trust {
+        let now = now_s();
+        let own = Some(self.certificate_between(number, now - DAY_S, now + left_s - CLOCK_SKEW_S));
+        Trust { own, ..self.trust(number) }
     }
 
     pub(crate) fn start(&self, number: u32) -> Node {

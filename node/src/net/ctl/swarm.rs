@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::StreamExt;
 use hedgerow_attest::id::NodeId;
+use hedgerow_attest::member::Member;
 use libp2p::core::Transport;
 use libp2p::core::muxing::StreamMuxerBox;
 use libp2p::gossipsub::{self, IdentTopic, MessageId};
@@ -134,6 +135,16 @@ impl Ctl {
     pub(in crate::net) fn members(&self) -> Vec<NodeId> {
         let proven = locked(&self.proven);
         proven.values().map(|member| member.node()).collect()
+    }
+
+    /// A member has a later certificate, by which its connection goes on.
+    pub(in crate::net) fn renewed(&self, member: &Member) {
+        if let Some(known) = locked(&self.proven).values_mut().find(|known| known.node() == member.node())
+            && member.supersedes(known)
+            && member.peer() == known.peer()
+        {
+            known.clone_from(member);
+        }
     }
 
     fn order(&self, order: Order) -> Result<(), PublishError> {

@@ -13,10 +13,11 @@ use crate::net::limits::LINK_SAMPLE_PERIOD;
 
 impl Links {
     /// Tells the node about links until the network stops, and closes links of members that the
-    /// current trust no longer admits.
+    /// current trust no longer admits: at once when the trust changed, within a second when a certificate ended.
     pub(in crate::net) async fn announce(self) {
         let stop = self.tasks().stop().clone();
         let mut changes = self.changes();
+        let mut trust = self.dialer().gate.changes();
         let mut sample = tokio::time::interval(LINK_SAMPLE_PERIOD);
         sample.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut told = BTreeMap::new();
@@ -24,6 +25,7 @@ impl Links {
             tokio::select! {
                 () = stop.cancelled() => return,
                 changed = changes.changed() => if changed.is_err() { return },
+                () = trust.changed() => self.close_unwelcome(),
                 _ = sample.tick() => self.close_unwelcome(),
             }
             for event in self.news(&mut told) {
@@ -41,7 +43,7 @@ impl Links {
         let mut live = BTreeMap::new();
         for (link, epoch) in self.all_live() {
             let told = Told { epoch, rtt_us: link.rtt_us() };
-            live.insert(link.member.node(), (told, link.member.clone()));
+            live.insert(link.member.node(), (told, link.standing()));
         }
         told.retain(|node, said| {
             let same = live.get(node).is_some_and(|(link, _)| link.epoch == said.epoch);
@@ -69,7 +71,7 @@ impl Links {
     fn close_unwelcome(&self) {
         let trust = self.dialer().gate.standing().trust.clone();
         for (link, _) in self.all_live() {
-            if let Err(reason) = trust.still_admits(&link.member) {
+            if let Err(reason) = trust.still_admits(&link.standing()) {
                 tracing::info!(node = %link.member.node(), %reason, "closed a link");
                 Close::Trust.close(&link.connection);
             }

@@ -19,7 +19,10 @@ use crate::net::limits::REQUESTS_PER_PEER;
 pub(super) struct Link {
     pub(super) id: ConnectionId,
     pub(super) connection: quinn::Connection,
+    /// Whom the handshake proved.
     pub(super) member: Member,
+    /// The same by a later certificate that arrived since.
+    renewed: Mutex<Option<Member>>,
     /// Whether this node dialled it.
     pub(super) dialled: bool,
     /// Requests of the peer being served.
@@ -36,7 +39,22 @@ impl Link {
     pub(super) fn new(id: ConnectionId, connection: quinn::Connection, member: Member, dialled: bool) -> Arc<Self> {
         let serving = Arc::new(Semaphore::new(REQUESTS_PER_PEER));
         let (progress, worked) = (Mutex::default(), Mutex::new(Instant::now()));
-        Arc::new(Self { id, connection, member, dialled, serving, progress, worked })
+        Arc::new(Self { id, connection, member, renewed: Mutex::default(), dialled, serving, progress, worked })
+    }
+
+    /// By which certificate the link stands: the last one of the member that is known.
+    pub(super) fn standing(&self) -> Member {
+        let renewed = self.renewed.lock().expect("no holder of the lock panics");
+        renewed.as_ref().unwrap_or(&self.member).clone()
+    }
+
+    /// The member has a later certificate. One of another transport key says nothing of this connection, which proved the one
+    /// before.
+    pub(super) fn renew(&self, member: &Member) {
+        let standing = self.standing();
+        if member.supersedes(&standing) && member.peer() == standing.peer() {
+            *self.renewed.lock().expect("no holder of the lock panics") = Some(member.clone());
+        }
     }
 
     /// Something travels that somebody waits for, beyond what keeps the mesh together.

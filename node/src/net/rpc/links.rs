@@ -146,6 +146,13 @@ impl Links {
         }
     }
 
+    /// A member has a later certificate, by which its link goes on.
+    pub(in crate::net) fn renewed(&self, member: &Member) {
+        if let Some(link) = self.live_link(&member.node()) {
+            link.renew(member);
+        }
+    }
+
     /// Live links by NodeId.
     pub(in crate::net) fn live(&self) -> Vec<LinkView> {
         self.all_live().iter().map(|(link, epoch)| LinkView::new(link, *epoch)).collect()
