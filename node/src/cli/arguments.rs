@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::member_arguments::{InitArguments, InviteArguments, JoinArguments, LeaveArguments, RecoverArguments};
 use super::output::OutputFormat;
 
 /// A peer-to-peer edge mesh in one binary: every node is an equal peer.
@@ -73,20 +74,6 @@ pub(crate) enum Command {
     Demo(DemoArguments),
 }
 
-/// `hedgerow init`
-#[derive(Debug, Args)]
-pub(crate) struct InitArguments {
-    /// Name of the mesh, for people
-    #[arg(long, default_value = "hedgerow")]
-    pub(crate) name: String,
-    /// Region of this node: an operator's fence, never changed by the mesh
-    #[arg(long, default_value = "home")]
-    pub(crate) region: String,
-    /// What this node would fail together with, such as a rack or a site: copies are kept apart
-    #[arg(long, value_name = "NAME")]
-    pub(crate) domain: Option<String>,
-}
-
 /// `hedgerow run`
 #[derive(Debug, Args)]
 pub(crate) struct RunArguments {
@@ -102,6 +89,9 @@ pub(crate) struct RunArguments {
     /// What this node would fail together with, where `--init` founds a mesh
     #[arg(long, value_name = "NAME", requires = "init")]
     pub(crate) domain: Option<String>,
+    /// How long certificates of members hold, where `--init` founds a mesh [default: 30d]
+    #[arg(long, value_name = "TIME", requires = "init", value_parser = super::init::parse_certificate_life)]
+    pub(crate) certificate_life: Option<u64>,
     /// Once ready, write a ticket to a file; repeatable, one per region
     #[arg(long, value_name = "[REGION=]FILE")]
     pub(crate) ticket_out: Vec<String>,
@@ -135,39 +125,6 @@ pub(crate) struct RunArguments {
     /// Stop when this inherited descriptor reaches its end: the parent is gone
     #[arg(long, hide = true, value_name = "FD")]
     pub(crate) parent_pipe: Option<i32>,
-}
-
-/// `hedgerow invite`
-#[derive(Debug, Args)]
-pub(crate) struct InviteArguments {
-    /// How long the ticket may be redeemed, such as 15m, 1h or 2d
-    #[arg(long, default_value = "1h", value_parser = super::invite::parse_lifetime)]
-    pub(crate) ttl: u64,
-    /// How many nodes may join with it
-    #[arg(long, default_value_t = 1)]
-    pub(crate) uses: u32,
-    /// Region of the nodes that join with it [default: this node's]
-    #[arg(long)]
-    pub(crate) region: Option<String>,
-    /// What they would fail together with, such as a rack or a site: copies are kept apart
-    #[arg(long, value_name = "NAME")]
-    pub(crate) domain: Option<String>,
-}
-
-/// `hedgerow join`
-#[derive(Debug, Args)]
-pub(crate) struct JoinArguments {
-    /// The ticket, or `-` for standard input
-    #[arg(
-        required_unless_present = "ticket_file",
-        conflicts_with = "ticket_file",
-        env = "HEDGEROW_TICKET",
-        hide_env_values = true
-    )]
-    pub(crate) ticket: Option<String>,
-    /// A file that holds the ticket
-    #[arg(long, value_name = "FILE")]
-    pub(crate) ticket_file: Option<PathBuf>,
 }
 
 /// `hedgerow nearest`
@@ -353,33 +310,6 @@ pub(crate) struct ApplyArguments {
     /// Secret key that signs the policy [default: policy.key in the data folder]
     #[arg(long, value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,
-}
-
-/// `hedgerow recover`
-#[derive(Debug, Args)]
-pub(crate) struct RecoverArguments {
-    /// A statement that `--out` wrote [default: what this node says of its own cell]
-    pub(crate) file: Option<PathBuf>,
-    /// Sign it, and have the mesh go by it
-    #[arg(long)]
-    pub(crate) sign: bool,
-    /// Secret key that signs it [default: operator.key in the data folder]
-    #[arg(long, value_name = "FILE", requires = "sign")]
-    pub(crate) key: Option<PathBuf>,
-    /// Have the mesh go by it as it was signed by others
-    #[arg(long, requires = "file", conflicts_with_all = ["sign", "out"])]
-    pub(crate) submit: bool,
-    /// Write it to a file instead, for other operators to sign
-    #[arg(long, value_name = "FILE")]
-    pub(crate) out: Option<PathBuf>,
-}
-
-/// `hedgerow leave`
-#[derive(Debug, Args)]
-pub(crate) struct LeaveArguments {
-    /// Leave although no other node of the region can take over what this one has: it is lost to the mesh
-    #[arg(long)]
-    pub(crate) abandon: bool,
 }
 
 /// `hedgerow demo`

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::arguments::InviteArguments;
 use super::failure::{CliError, Exit};
+use super::member_arguments::InviteArguments;
 use super::output::{OutputFormat, line, print};
 use crate::admin::AdminClient;
 

@@ -10,9 +10,9 @@ use hedgerow_attest::ticket::Ticket;
 use hedgerow_attest::time::UnixSeconds;
 use tokio::sync::watch;
 
-use super::arguments::JoinArguments;
 use super::failure::{CliError, Exit};
 use super::init::{node_class, open_folder};
+use super::member_arguments::JoinArguments;
 use super::output::line;
 use crate::config::ArtifactLimits;
 use crate::identity::{Enrolled, Enrolment, JoinRequest, NodeIdentity};

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::arguments::LeaveArguments;
 use super::failure::{CliError, Exit};
+use super::member_arguments::LeaveArguments;
 use super::output::{OutputFormat, counted, print, short};
 use crate::admin::wire::{DepartureReport, DepartureRequest, DepartureState};
 use crate::admin::{AdminClient, ClientError};

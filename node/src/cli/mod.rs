@@ -17,6 +17,7 @@ mod join;
 mod key;
 mod leave;
 mod manifest;
+mod member_arguments;
 mod members;
 mod model;
 mod nearest;

@@ -8,9 +8,9 @@ use hedgerow_protocol::fact::{FACT_MAX, SignedFact};
 use hedgerow_protocol::register::Recovery;
 use hyper::Method;
 
-use super::arguments::RecoverArguments;
 use super::failure::{CliError, Exit};
 use super::key::SigningKey;
+use super::member_arguments::RecoverArguments;
 use super::output::{OutputFormat, counted, print, short};
 use crate::admin::wire::RecoveryReport;
 use crate::admin::{AdminClient, ClientError};

@@ -14,7 +14,7 @@ use super::join::{decode, read_bounded, redeem};
 use super::output::line;
 use crate::admin::write_ticket;
 use crate::config::{Config, Flags};
-use crate::identity::Enrolled;
+use crate::identity::{Enrolled, MEMBERSHIP_S};
 use crate::observe::start_logs;
 use crate::observe::wall;
 use crate::peer::{Peer, stop_signal};
@@ -80,7 +80,8 @@ async fn become_member(folder: &DataFolder, arguments: &RunArguments) -> Result<
         return Ok(());
     }
     if arguments.init {
-        found_mesh(folder, &arguments.name, &arguments.region, arguments.domain.as_deref())?;
+        let RunArguments { name, region, domain, certificate_life, .. } = arguments;
+        found_mesh(folder, name, region, domain.as_deref(), certificate_life.unwrap_or(MEMBERSHIP_S))?;
     } else if let Some(path) = &arguments.ticket_file {
         let ticket = decode(&await_ticket(path).await?)?;
         redeem(folder, &ticket).await?;

@@ -6,7 +6,7 @@ use hedgerow_protocol::fact::VerifiedFact;
 use hedgerow_protocol::id::BootId;
 
 use super::*;
-use crate::identity::{Enrolled, Founding, found};
+use crate::identity::{Enrolled, Founding, MEMBERSHIP_S, found};
 use crate::net::testing::lonely_net;
 use crate::store::DataFolder;
 use crate::store::testing::{Disk, mesh_store};
@@ -16,7 +16,8 @@ async fn a_command_that_cannot_become_durable_is_answered_and_the_node_says_why(
     let temporary = tempfile::tempdir().unwrap();
     let folder = DataFolder::open(temporary.path()).unwrap();
     let (name, region, class) = ("oaks".parse().unwrap(), "home".parse().unwrap(), "edge".parse().unwrap());
-    found(&folder, &Founding { name, region, class, domain: None }, wall().unix_seconds()).unwrap();
+    found(&folder, &Founding { name, region, class, domain: None, membership_s: MEMBERSHIP_S }, wall().unix_seconds())
+        .unwrap();
     let enrolled = Enrolled::load(folder.layout(), wall().unix_seconds()).unwrap();
     let (store, thread) = mesh_store(&Disk::default());
     let net = lonely_net(enrolled.identity.node());

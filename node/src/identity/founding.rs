@@ -34,6 +34,8 @@ pub struct Founding {
     pub class: NodeClass,
     /// What it would fail together with.
     pub domain: Option<FailureDomain>,
+    /// Seconds for which certificates of members hold.
+    pub membership_s: u64,
 }
 
 /// A mesh that was founded in a folder.
@@ -160,7 +162,7 @@ impl OperatorKeys {
             revocation: sole(&self.revocation),
             policy: sole(&self.policy),
             genesis: GenesisIssuers { default: founder.node(), regions: std::collections::BTreeMap::new() },
-            lifetimes: Lifetimes { membership_s: MEMBERSHIP_S, delegation_s: DELEGATION_S },
+            lifetimes: Lifetimes { membership_s: founding.membership_s, delegation_s: DELEGATION_S },
         }
     }
 
@@ -194,8 +196,8 @@ fn default_policy() -> Policy {
 /// The store's serials begin with 1, so whatever is issued later replaces the founder's first certificate.
 const FOUNDERS_SERIAL: u64 = 0;
 const DAY_S: u64 = 86_400;
-/// Bounds what a stolen transport key can do unnoticed, and how long a node may be away.
-const MEMBERSHIP_S: u64 = 30 * DAY_S;
+/// Seconds for which certificates hold unless the founder says otherwise. It bounds what a stolen transport key can do unnoticed.
+pub const MEMBERSHIP_S: u64 = 30 * DAY_S;
 const DELEGATION_S: u64 = 365 * DAY_S;
 /// A root past its date still verifies; the date is when operators are told to look after it.
 const ROOT_S: u64 = 2 * 365 * DAY_S;

@@ -23,7 +23,7 @@ pub use admission::{Admission, Admitted, Surroundings};
 pub use answer::{ANSWER_BYTES_MAX, AnswerError, JoinAnswer, KNOWN_MEMBERS_MAX, KnownMember, Welcome};
 pub use enrolled::{Enrolled, EnrolledError};
 pub use enrolment::{Enrolment, EnrolmentError};
-pub use founding::{FoundError, Founded, Founding, found};
+pub use founding::{FoundError, Founded, Founding, MEMBERSHIP_S, found};
 pub use issuer::{CertificateTerms, InviteTerms, Issuer, IssuerError};
 pub use keys::{NodeIdentity, NodeIdentityError};
 pub use refusal::JoinRefusal;

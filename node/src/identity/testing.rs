@@ -36,6 +36,7 @@ pub(super) fn founding(region: &str) -> Founding {
         region: region.parse().unwrap(),
         class: "edge".parse().unwrap(),
         domain: None,
+        membership_s: super::founding::MEMBERSHIP_S,
     }
 }
 
