@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hedgerow_attest::ticket::Ticket;
-use hedgerow_attest::time::UnixSeconds;
 use tokio::sync::watch;
 
 use super::failure::{CliError, Exit};
@@ -100,7 +99,6 @@ async fn ask(identity: &NodeIdentity, ticket: &Ticket, address: SocketAddr) -> R
         root: None,
         own: None,
         revoked: std::collections::BTreeSet::new(),
-        clock_floor: UnixSeconds(0),
     };
     let (_trust, trusted) = watch::channel(Arc::new(stranger));
     let listen = SocketAddr::new(unspecified, 0);

@@ -15,8 +15,7 @@ use super::output::line;
 use crate::admin::write_ticket;
 use crate::config::{Config, Flags};
 use crate::identity::{Enrolled, MEMBERSHIP_S};
-use crate::observe::start_logs;
-use crate::observe::wall;
+use crate::observe::{chain, raise_floor, start_logs, wall};
 use crate::peer::{Peer, stop_signal};
 use crate::runner::watch_parent;
 use crate::store::{DataFolder, Store};
@@ -37,6 +36,7 @@ pub(super) async fn run(data: &Path, arguments: &RunArguments) -> Result<Exit, C
     let config = Config::load(&flags(data, arguments)).map_err(CliError::own)?;
     start_logs(config.log).map_err(|error| CliError::local("start the log", error, None))?;
     let folder = open_folder(data)?;
+    take_time(&folder);
     become_member(&folder, arguments).await?;
     let enrolled = Enrolled::load(folder.layout(), wall().unix_seconds()).map_err(CliError::own)?;
     let store = Store::open(&folder, config.artifacts).map_err(CliError::own)?;
@@ -71,6 +71,14 @@ fn flags(data: &Path, arguments: &RunArguments) -> Flags {
         open_rest: arguments.open_rest,
         region: None,
         emulate: arguments.emulate,
+    }
+}
+
+/// Time goes on from where it was when the node stopped, whatever the clock of the machine says.
+fn take_time(folder: &DataFolder) {
+    match folder.layout().read_clock() {
+        Ok(passed) => passed.into_iter().for_each(raise_floor),
+        Err(error) => tracing::warn!(error = chain(&error), "the clock of this machine is believed"),
     }
 }
 

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use hedgerow_attest::id::NodeId;
 use hedgerow_attest::key::SecretKey;
-use hedgerow_attest::time::UnixSeconds;
 use tokio::sync::watch;
 
 use super::{Net, NetConfig, Trust};
@@ -18,7 +17,6 @@ pub(crate) fn lonely_net(node: NodeId) -> Net {
         root: None,
         own: None,
         revoked: BTreeSet::new(),
-        clock_floor: UnixSeconds(0),
     };
     let (_unchanged, trust) = watch::channel(Arc::new(trust));
     let listen = "127.0.0.1:0".parse().unwrap();

@@ -2,18 +2,17 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use hedgerow_attest::id::NodeId;
 use hedgerow_attest::key::SecretKey;
 use hedgerow_attest::member::Member;
 use hedgerow_attest::membership::Certificate;
 use hedgerow_attest::root::TrustRoot;
-use hedgerow_attest::time::UnixSeconds;
 use tokio::sync::watch;
 
 use super::certificate::{Presented, TlsIdentity, TlsIdentityError};
 use super::refusal::Refusal;
+use crate::observe::wall;
 
 /// Who this node is and whom it believes. The node publishes a fresh one whenever any part changes;
 /// the next handshake uses it, and links of members it no longer admits are closed.
@@ -29,17 +28,9 @@ pub struct Trust {
     pub own: Option<Certificate>,
     /// Members that are out for good.
     pub revoked: BTreeSet<NodeId>,
-    /// A moment known to have passed; a clock that says less is taken to stand here.
-    pub clock_floor: UnixSeconds,
 }
 
 impl Trust {
-    /// The wall clock, but never before [`Trust::clock_floor`].
-    pub fn now(&self) -> UnixSeconds {
-        let clock = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        UnixSeconds(clock).max(self.clock_floor)
-    }
-
     /// Whether somebody who showed this certificate is a member of our mesh.
     pub(super) fn judge(&self, presented: &Presented) -> Result<Member, Refusal> {
         let root = self.root.as_ref().ok_or(Refusal::NoRoot)?;
@@ -48,7 +39,7 @@ impl Trust {
             tracing::debug!(%error, peer = %presented.peer, "unreadable membership");
             Refusal::Malformed
         })?;
-        let member = certificate.verify(root, self.now(), root.skew_s()).map_err(|error| {
+        let member = certificate.verify(root, wall().unix_seconds(), root.skew_s()).map_err(|error| {
             tracing::debug!(%error, peer = %presented.peer, "refused a membership");
             Refusal::from(&error)
         })?;
@@ -64,7 +55,7 @@ impl Trust {
         if self.revoked.contains(&member.node()) {
             return Err(Refusal::Revoked);
         }
-        if member.has_ended(self.now()) {
+        if member.has_ended(wall().unix_seconds()) {
             return Err(Refusal::Expired);
         }
         Ok(())

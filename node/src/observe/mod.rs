@@ -9,7 +9,7 @@ mod process;
 mod spare;
 mod told;
 
-pub use clock::{clocks, mono, wall};
+pub use clock::{behind, clocks, mono, raise_floor, system, wall};
 pub use conditions::{Condition, Conditions, EXPIRY_NOTICE_S};
 pub use counters::{COUNTERS_MAX, Counters, OVERFLOW_LABEL};
 pub use logs::{LogError, start_logs};

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hedgerow_attest::membership::Certificate;
-use hedgerow_attest::time::UnixSeconds;
 use hedgerow_inference::exec::ExecLimits;
 use hedgerow_protocol::core::{Command, CoreConfig};
 use hedgerow_protocol::fact::SignedFact;
@@ -288,7 +287,6 @@ fn trust(enrolled: &Enrolled) -> Trust {
         root: Some(enrolled.root.clone()),
         own: Some(enrolled.member.certificate().clone()),
         revoked: std::collections::BTreeSet::new(),
-        clock_floor: UnixSeconds(enrolled.member.not_before().0),
     }
 }
 

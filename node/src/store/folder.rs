@@ -188,6 +188,11 @@ impl Layout {
         self.root.join(format!("{GENESIS_PREFIX}{region}{GENESIS_SUFFIX}"))
     }
 
+    /// A moment that has passed.
+    pub fn clock(&self) -> PathBuf {
+        self.root.join("clock")
+    }
+
     /// Votes, fences, membership and invitations.
     pub fn mesh_store(&self) -> PathBuf {
         self.root.join("mesh.redb")

@@ -5,6 +5,7 @@
 
 mod addresses;
 mod artifacts;
+mod clock;
 mod committer;
 pub(crate) mod file;
 mod folder;
@@ -16,6 +17,7 @@ mod open;
 pub(crate) mod testing;
 
 pub use artifacts::{ArtifactError, Artifacts};
+pub use clock::ClockFileError;
 pub use committer::{CommitError, Completion};
 pub use folder::{DataFolder, FolderError, Layout, SOCKET_PATH_BYTES_MAX, VERSION};
 pub(crate) use folder::{GENESIS_PREFIX, GENESIS_SUFFIX};

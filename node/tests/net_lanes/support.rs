@@ -98,7 +98,6 @@ impl Mesh {
             root: None,
             own: None,
             revoked: BTreeSet::new(),
-            clock_floor: UnixSeconds(0),
         }
     }
 

@@ -230,11 +230,11 @@ fn a_later_certificate_of_its_own_is_shown_to_everybody_at_the_other_end_of_a_li
     let mut cx = Cx { now: node.mono(now), wall: node.wall(now), rng: &mut rng, out: &mut out };
     let fact = VerifiedFact::member(renewed.clone());
     node.core.step(&mut cx, Input::Command { id: 1, command: Command::Announce(Box::new(fact.clone())) });
-    let shown = |output: &Output| match output {
-        Output::Send { to, message: VerifiedMessage::Exchange(VerifiedExchange::Push(facts)), .. } => {
-            facts.contains(&fact).then_some(*to)
-        }
-        _ => None,
+    let shown = |output: &Output| {
+        let Output::Send { to, message: VerifiedMessage::Exchange(VerifiedExchange::Push(facts)), .. } = output else {
+            return None;
+        };
+        facts.contains(&fact).then_some(*to)
     };
     let shown: BTreeSet<NodeId> = out.iter().filter_map(shown).collect();
     let others = cluster.nodes.iter().map(|node| node.id()).filter(|node| *node != mine);
