@@ -181,6 +181,12 @@ impl RenewalClaim {
     pub fn membership(&self) -> &Membership {
         &self.0.0.membership
     }
+
+    /// The node as the certificate has it, which may be over.
+    #[must_use]
+    pub fn shown(&self) -> &Member {
+        &self.0
+    }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod mesh {
     mod leave;
     mod models;
     mod recover;
+    mod renewal;
     mod replicate;
     mod restart;
     mod usage;

@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use hedgerow_attest::member::Member;
 use hedgerow_attest::peer_id::PeerId;
 use hedgerow_attest::region::Region;
 use hedgerow_attest::root::TrustRoot;
+use tokio::sync::watch;
 
 use super::departure::Departure;
 use crate::api::ApiState;
@@ -38,6 +40,10 @@ pub struct AdminState {
     pub conditions: Conditions,
     /// Whether this node was told to leave.
     pub departure: Departure,
+    /// This node's own certificate, whichever is the last.
+    pub own: watch::Receiver<Member>,
+    /// Why it was not renewed, where the last attempt failed.
+    pub renewal_failure: watch::Receiver<Option<String>>,
     /// What does not change.
     pub about: Arc<About>,
 }

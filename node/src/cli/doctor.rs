@@ -3,15 +3,16 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use hedgerow_attest::time::UnixSeconds;
 use serde::Serialize;
 
 use super::failure::{CliError, Exit, JOIN_AFRESH};
 use super::output::{OutputFormat, print};
-use crate::admin::wire::{NodeState, Status};
+use crate::admin::wire::{CertificateReport, NodeState, Status};
 use crate::admin::{AdminClient, ClientError};
 use crate::config::ArtifactLimits;
 use crate::identity::Enrolled;
-use crate::observe::{chain, wall};
+use crate::observe::{chain, system, wall};
 use crate::peer::has_left;
 use crate::store::{DataFolder, Layout, Store};
 
@@ -29,10 +30,12 @@ struct Finding {
 pub(super) async fn run(client: &AdminClient, data: &Path, format: OutputFormat) -> Result<Exit, CliError> {
     let mut findings = vec![folder(data)];
     if data.exists() {
-        findings.push(membership(data));
-    }
-    if findings.iter().all(|finding| finding.ok) {
-        findings.extend(node(client, data).await);
+        findings.push(clock(&Layout::new(data), system().unix_seconds()));
+        let (membership, is_member) = membership(data);
+        findings.push(membership);
+        if is_member {
+            findings.extend(node(client, data).await);
+        }
     }
     print(format, &findings, |findings, _| told(findings))?;
     Ok(if findings.iter().all(|finding| finding.ok) { Exit::Ok } else { Exit::Failed })
@@ -53,19 +56,55 @@ fn folder(data: &Path) -> Finding {
     }
 }
 
-fn membership(data: &Path) -> Finding {
+/// A clock that stands behind what has passed makes certificates seem to begin in the future, and ended ones to hold.
+fn clock(layout: &Layout, now: UnixSeconds) -> Finding {
+    let what = "clock";
+    match layout.read_clock() {
+        Ok(Some(passed)) if now.plus_s(BEHIND_MOST_S) < passed => bad(
+            what,
+            format!("this machine says {now}, and {passed} has passed as far as this node knows"),
+            &format!(
+                "set the clock of this machine; if it is right, and was wrong before, stop the node and remove {}",
+                layout.clock().display()
+            ),
+        ),
+        Ok(_) => good(what, now.to_string()),
+        // It names its remedy itself.
+        Err(error) => Finding { what, ok: false, seen: cannot(&error), remedy: None },
+    }
+}
+
+/// What the folder says, and whether it is that of a member whose node may run.
+fn membership(data: &Path) -> (Finding, bool) {
     let what = "membership";
     let now = wall().unix_seconds();
     match Enrolled::load(&Layout::new(data), now) {
         Ok(enrolled) => {
-            let days = enrolled.member.not_after().0.saturating_sub(now.0) / 86_400;
-            good(
-                what,
-                format!("of mesh {}, region {}, {days} days left", enrolled.root.mesh(), enrolled.member.region()),
-            )
+            let (mesh, region, ends) = (enrolled.root.mesh(), enrolled.member.region(), enrolled.member.not_after());
+            let seen = |holds: &str| format!("of mesh {mesh}, region {region}, {holds} {ends}");
+            let finding = if now > ends {
+                bad(what, seen("ended"), "the node renews it by itself while it runs: `hedgerow run`")
+            } else {
+                good(what, seen("until"))
+            };
+            (finding, true)
         }
         // The errors of this room name their remedies themselves.
-        Err(error) => Finding { what, ok: false, seen: cannot(&error), remedy: None },
+        Err(error) => (Finding { what, ok: false, seen: cannot(&error), remedy: None }, false),
+    }
+}
+
+/// Whether the node goes on being a member.
+fn certificate(report: &CertificateReport) -> Finding {
+    let what = "certificate";
+    let CertificateReport { serial, renews_from, not_after, failure, .. } = report;
+    match failure {
+        // The failure names its remedy itself.
+        Some(why) => {
+            let seen = format!("serial {serial}, until {not_after}, is not renewed: cannot {why}");
+            Finding { what, ok: false, seen, remedy: None }
+        }
+        None => good(what, format!("serial {serial}, until {not_after}, renews itself from {renews_from} on")),
     }
 }
 
@@ -83,6 +122,7 @@ async fn node(client: &AdminClient, data: &Path) -> Vec<Finding> {
             bad("node", format!("{other:?}: {}", status.reasons.join("; ")).to_lowercase(), "wait, or see its log")
         }
     }];
+    findings.extend(status.certificate.as_ref().map(certificate));
     let others = status.members.total.saturating_sub(1);
     let heard = status.members.alive.saturating_sub(1);
     findings.push(if others > 0 && heard == 0 {
@@ -131,6 +171,9 @@ async fn has_left_here(data: &Path) -> anyhow::Result<bool> {
     Ok(left?)
 }
 
+/// A clock that is set is moved by less.
+const BEHIND_MOST_S: u64 = 10;
+
 /// Errors read after "failed to"; a finding is a sentence of its own.
 fn cannot(error: &dyn std::error::Error) -> String {
     format!("cannot {}", chain(error))
@@ -169,7 +212,8 @@ mod tests {
     #[test]
     fn a_folder_of_no_member_is_told_in_one_sentence() {
         let folder = tempfile::tempdir().unwrap();
-        let finding = membership(folder.path());
+        let (finding, is_member) = membership(folder.path());
+        assert!(!is_member);
         assert_eq!(
             told(&[finding]),
             format!(
@@ -177,6 +221,47 @@ mod tests {
                  or `hedgerow join TICKET`",
                 folder.path().display()
             )
+        );
+    }
+
+    #[test]
+    fn a_clock_behind_what_has_passed_is_told_with_both_remedies() {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = Layout::new(folder.path());
+        let now = UnixSeconds(1_700_000_000);
+        assert_eq!(told(&[clock(&layout, now)]), "ok    clock: 2023-11-14T22:13:20Z", "nothing is known yet");
+        layout.write_clock(now.plus_s(7_200)).unwrap();
+        assert_eq!(
+            told(&[clock(&layout, now)]),
+            format!(
+                "FAIL  clock: this machine says 2023-11-14T22:13:20Z, and 2023-11-15T00:13:20Z has passed as far as this node \
+                 knows\n      next: set the clock of this machine; if it is right, and was wrong before, stop the node and \
+                 remove {}",
+                layout.clock().display()
+            )
+        );
+        layout.write_clock(now.plus_s(5)).unwrap();
+        assert!(clock(&layout, now).ok, "as much is set");
+    }
+
+    #[test]
+    fn a_certificate_that_is_not_renewed_says_why_and_until_when_it_holds() {
+        let report = |failure: Option<&str>| CertificateReport {
+            issuer: "issuer".to_owned(),
+            serial: 7,
+            renews_from: "2031-01-01T00:00:00Z".to_owned(),
+            not_after: "2031-02-01T00:00:00Z".to_owned(),
+            failure: failure.map(str::to_owned),
+            issuers: 1,
+        };
+        assert_eq!(
+            told(&[
+                certificate(&report(None)),
+                certificate(&report(Some("reach issuer x: no address of it is known")))
+            ]),
+            "ok    certificate: serial 7, until 2031-02-01T00:00:00Z, renews itself from 2031-01-01T00:00:00Z on\n\
+             FAIL  certificate: serial 7, until 2031-02-01T00:00:00Z, is not renewed: cannot reach issuer x: no address of it \
+             is known"
         );
     }
 }

@@ -1,8 +1,4 @@
 //! What may be typed about who belongs to the mesh.
-#![expect(
-    clippy::doc_markdown,
-    reason = "these comments are the help that a terminal shows, where backticks are noise"
-)]
 
 use std::path::PathBuf;
 

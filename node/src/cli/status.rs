@@ -3,7 +3,7 @@
 use super::failure::{CliError, Exit};
 use super::output::{OutputFormat, print, short};
 use crate::admin::AdminClient;
-use crate::admin::wire::{MemberCounts, NodeState, Status};
+use crate::admin::wire::{CertificateReport, MemberCounts, NodeState, Status};
 
 /// Prints the status; exit code 3 while the node is not ready.
 pub(super) async fn run(client: &AdminClient, format: OutputFormat) -> Result<Exit, CliError> {
@@ -22,6 +22,10 @@ fn table(status: &Status) -> String {
         format!("REST        http://{}", status.listen.rest),
         format!("members     {}", members(&status.members)),
     ];
+    if let Some(certificate) = &status.certificate {
+        let CertificateReport { serial, not_after, issuer, .. } = certificate;
+        lines.push(format!("certificate serial {serial} of {}, until {not_after}", short(issuer)));
+    }
     for aggregator in &status.aggregators {
         let holder = short(&aggregator.holder);
         let failover = if aggregator.voters > 1 { "" } else { " (no failover)" };

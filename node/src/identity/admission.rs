@@ -14,6 +14,7 @@ use hedgerow_attest::member::Member;
 use hedgerow_attest::signed::Signed;
 use hedgerow_attest::time::UnixSeconds;
 use hedgerow_protocol::placement::Policy;
+use tokio::sync::watch;
 
 use super::answer::{GENESES_MAX, JoinAnswer, KNOWN_MEMBERS_MAX, KnownMember, Welcome};
 use super::issuer::{CertificateTerms, Issuer};
@@ -25,8 +26,8 @@ use crate::store::{CommitError, Invite, Layout, LoadError, MeshStore, RedeemRefu
 #[derive(Debug, Clone)]
 pub struct Admission {
     issuer: Issuer,
-    /// The issuer's own membership, by which others check what it signs.
-    own: Member,
+    /// The issuer's own membership, by which others check what it signs. It renews itself.
+    own: watch::Receiver<Member>,
     /// `root.json`, byte for byte.
     root: Vec<u8>,
     store: MeshStore,
@@ -55,8 +56,18 @@ pub struct Admitted {
 
 impl Admission {
     /// An admission by this issuer, whose certificate is `own` and whose root file is `root`.
-    pub fn new(issuer: Issuer, own: Member, root: Vec<u8>, store: MeshStore, layout: Layout) -> Self {
+    pub fn new(issuer: Issuer, own: watch::Receiver<Member>, root: Vec<u8>, store: MeshStore, layout: Layout) -> Self {
         Self { issuer, own, root, store, layout }
+    }
+
+    /// The right by which it admits.
+    pub(super) fn issuer(&self) -> &Issuer {
+        &self.issuer
+    }
+
+    /// Where it keeps what it gave out.
+    pub(super) fn store(&self) -> &MeshStore {
+        &self.store
     }
 
     /// Answers a request. `transport` is the key that the handshake proved, `exporter` the keying material of the same
@@ -170,7 +181,7 @@ impl Admission {
                 JoinRefusal::Unavailable
             })?,
         };
-        let birth = Birth::open(&genesis, self.issuer.root(), &self.own).map_err(|error| {
+        let birth = Birth::open(&genesis, self.issuer.root(), &self.own.borrow().clone()).map_err(|error| {
             tracing::error!(%error, "a genesis of our own does not verify");
             JoinRefusal::Unavailable
         })?;
@@ -179,12 +190,13 @@ impl Admission {
 
     fn welcome(&self, member: &Member, own: Option<&Signed<Genesis>>, surroundings: Surroundings) -> Welcome {
         let Surroundings { mut members, geneses, policy } = surroundings;
+        let own_certificate = self.own.borrow().certificate().clone();
         members.retain(|known| known.certificate != *member.certificate());
         // The joining node checks geneses by the issuer's certificate, so that comes first.
-        let issuer = members.iter().position(|known| known.certificate == *self.own.certificate());
+        let issuer = members.iter().position(|known| known.certificate == own_certificate);
         let issuer = match issuer {
             Some(place) => members.remove(place),
-            None => KnownMember { certificate: self.own.certificate().clone(), addresses: Vec::new() },
+            None => KnownMember { certificate: own_certificate, addresses: Vec::new() },
         };
         members.insert(0, issuer);
         members.truncate(KNOWN_MEMBERS_MAX);

@@ -127,7 +127,7 @@ async fn a_store_that_fails_admits_nobody() {
 }
 
 fn door_admission(mesh: &super::super::testing::FoundedMesh, store: &MeshStore) -> Admission {
-    super::super::Enrolled::load(mesh.layout(), NOW).unwrap().admission(store.clone()).unwrap()
+    super::super::Enrolled::load(mesh.layout(), NOW).unwrap().admission(store.clone(), mesh.own()).unwrap()
 }
 
 async fn refusal(door: &Door<'_>, request: &JoinRequest, node: &NodeIdentity, now: UnixSeconds) -> JoinRefusal {

@@ -15,6 +15,7 @@ use hedgerow_attest::signed::{Domain as _, EnvelopeError, Signed};
 use hedgerow_attest::time::UnixSeconds;
 use hedgerow_protocol::fact::SignedFact;
 use hedgerow_protocol::placement::Policy;
+use tokio::sync::watch;
 
 use super::admission::{Admission, GENESIS_FILE_BYTES_MAX};
 use super::issuer::{Issuer, IssuerError};
@@ -28,7 +29,7 @@ pub struct Enrolled {
     pub identity: NodeIdentity,
     /// The root of its mesh.
     pub root: Arc<TrustRoot>,
-    /// The node's own membership.
+    /// The node's own membership, which may have ended: [`Member::is_past`].
     pub member: Member,
     /// Geneses of regions, unverified: the core checks them with its roster.
     pub geneses: Vec<Signed<Genesis>>,
@@ -71,9 +72,9 @@ pub enum EnrolledError {
     /// The root does not hold.
     #[error("start: verify root.json")]
     Root(#[source] RootError),
-    /// The certificate does not hold: most often it has ended while the node was off. Join again with a fresh ticket.
+    /// The certificate never held, or not yet: one that has ended is no error, since the node renews it.
     #[error(
-        "start: the node's certificate does not hold; if it has ended, run `hedgerow join` with a fresh ticket of the same mesh"
+        "start: the node's certificate does not hold; see that the clock of this machine is right, and that membership.bin and root.json are from one backup"
     )]
     Certificate(#[source] MembershipError),
     /// `membership.bin` is that of another node.
@@ -95,7 +96,8 @@ impl Enrolled {
         let identity = NodeIdentity::load(layout)?;
         let root_json = required(&layout.root_json(), ROOT_MAX)?;
         let root = Arc::new(TrustRoot::parse(&root_json).map_err(EnrolledError::Root)?);
-        let member = certificate.verify(&root, now, root.skew_s()).map_err(EnrolledError::Certificate)?;
+        // One that is over is shown to issuers, and to nobody else.
+        let member = certificate.verify_past(&root, now, root.skew_s()).map_err(EnrolledError::Certificate)?;
         if member.node() != identity.node() || member.peer() != identity.peer() {
             return Err(EnrolledError::OtherNode);
         }
@@ -115,10 +117,10 @@ impl Enrolled {
         std::iter::once(member).chain(geneses).chain(policy).collect()
     }
 
-    /// The node's admission of others, where it may issue.
-    pub fn admission(&self, store: MeshStore) -> Option<Admission> {
+    /// The node's admission of others, where it may issue; `own` has its own certificate, whichever is the last.
+    pub fn admission(&self, store: MeshStore, own: watch::Receiver<Member>) -> Option<Admission> {
         let issuer = self.issuer.clone()?;
-        Some(Admission::new(issuer, self.member.clone(), self.root_json.clone(), store, self.layout.clone()))
+        Some(Admission::new(issuer, own, self.root_json.clone(), store, self.layout.clone()))
     }
 }
 
@@ -174,6 +176,7 @@ fn malformed(path: &Path) -> impl FnOnce(EnvelopeError) -> EnrolledError {
 
 #[cfg(test)]
 mod tests {
+    use hedgerow_attest::delegation::DelegationError;
     use hedgerow_attest::membership::Roles;
     use hedgerow_attest::time::ValidityError;
 
@@ -203,17 +206,17 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_that_ended_is_told_from_one_that_is_wrong() {
+    fn a_node_whose_certificate_ended_starts_to_renew_it_and_one_whose_clock_is_behind_does_not() {
         let mesh = founded();
-        let late = NOW.plus_s(31 * 86_400);
-        let ended = Enrolled::load(mesh.layout(), late).unwrap_err();
-        assert!(
-            matches!(
-                ended,
-                EnrolledError::Certificate(MembershipError::Validity(ValidityError::Expired { now, .. })) if now == late
-            ),
-            "{ended:?}"
-        );
+        let is_past = |now| Enrolled::load(mesh.layout(), now).unwrap().member.is_past();
+        assert_eq!([NOW.plus_s(29 * 86_400), NOW.plus_s(31 * 86_400)].map(is_past), [false, true]);
+        let early = UnixSeconds(NOW.0 - 7_200);
+        let ahead = Enrolled::load(mesh.layout(), early).unwrap_err();
+        let EnrolledError::Certificate(MembershipError::Delegation(DelegationError::Validity(why))) = &ahead else {
+            panic!("{ahead:?}")
+        };
+        assert_eq!(*why, ValidityError::NotYet { not_before: NOW, now: early });
+        assert!(ahead.to_string().contains("the clock of this machine"), "{ahead}");
 
         let other = founded();
         fs::copy(other.layout().membership(), mesh.layout().membership()).unwrap();

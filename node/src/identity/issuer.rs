@@ -152,7 +152,7 @@ impl Issuer {
             class: class.clone(),
             roles,
             not_before: now,
-            not_after: now.plus_s(self.root.lifetimes().membership_s).min(self.delegation.not_after),
+            not_after: self.would_end(now),
             domain: domain.cloned(),
         };
         let certificate = Certificate {
@@ -161,6 +161,22 @@ impl Issuer {
             delegation: self.endorsed.clone(),
         };
         certificate.verify(&self.root, now, self.root.skew_s()).map_err(IssuerError::Certificate)
+    }
+
+    /// The certificate that follows this one: the same of the node, and a later end.
+    pub fn renew(&self, before: &Member, serial: u64, now: UnixSeconds) -> Result<Member, IssuerError> {
+        let terms = CertificateTerms {
+            region: before.region(),
+            class: before.class(),
+            roles: before.roles(),
+            domain: before.domain(),
+        };
+        self.issue(&before.certificate().identity, terms, serial, now)
+    }
+
+    /// Last second of a certificate that is issued at `now`: no certificate holds longer than the right to issue.
+    pub fn would_end(&self, now: UnixSeconds) -> UnixSeconds {
+        now.plus_s(self.root.lifetimes().membership_s).min(self.delegation.not_after)
     }
 
     /// The genesis of a region's first cell with this sole voter. To be signed once per region: see [`super::Admission`].
@@ -190,6 +206,11 @@ impl Issuer {
     pub fn root(&self) -> &Arc<TrustRoot> {
         &self.root
     }
+}
+
+/// Whether a member has the right to issue: whoever has it renews its own certificate, by which all others know.
+pub fn issues(member: &Member) -> bool {
+    member.issuer() == member.node()
 }
 
 #[cfg(test)]

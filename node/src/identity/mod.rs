@@ -2,7 +2,8 @@
 //!
 //! - A node's own keys: [`NodeIdentity`]. Any node has them, member or not.
 //! - A mesh begins with [`found`], which makes the root of trust and this node its first member and issuer.
-//! - [`Issuer`] writes tickets, certificates and geneses; [`Admission`] redeems what a ticket promised.
+//! - [`Issuer`] writes tickets, certificates and geneses; [`Admission`] redeems what a ticket promised, and renews.
+//! - A member renews its certificate with a [`RenewalRequest`], and with a [`ProvenRenewal`] once it has ended.
 //! - A joining node sends a [`JoinRequest`] and makes an [`Enrolment`] of the answer.
 //! - [`Enrolled`] is what a member reads from its folder at each start.
 
@@ -14,18 +15,24 @@ mod founding;
 mod issuer;
 mod keys;
 mod refusal;
+mod renewal;
+mod renewing;
 mod request;
 mod secrets;
 #[cfg(test)]
 mod testing;
+mod timetable;
 
 pub use admission::{Admission, Admitted, Surroundings};
 pub use answer::{ANSWER_BYTES_MAX, AnswerError, JoinAnswer, KNOWN_MEMBERS_MAX, KnownMember, Welcome};
 pub use enrolled::{Enrolled, EnrolledError};
 pub use enrolment::{Enrolment, EnrolmentError};
 pub use founding::{FoundError, Founded, Founding, MEMBERSHIP_S, found};
-pub use issuer::{CertificateTerms, InviteTerms, Issuer, IssuerError};
+pub use issuer::{CertificateTerms, InviteTerms, Issuer, IssuerError, issues};
 pub use keys::{NodeIdentity, NodeIdentityError};
 pub use refusal::JoinRefusal;
+pub use renewal::{ProvenRenewal, RenewalAnswer, RenewalRefusal, RenewalRequest};
+pub use renewing::{Asker, Standing};
 pub use request::{JoinRequest, REQUEST_BYTES_MAX};
 pub use secrets::{SecretError, load_secrets};
+pub use timetable::{life_s, renewable_from, renewal_due, retry_after};

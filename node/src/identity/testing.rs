@@ -10,6 +10,8 @@ use hedgerow_attest::root::TrustRoot;
 use hedgerow_attest::ticket::Ticket;
 use hedgerow_attest::time::UnixSeconds;
 
+use tokio::sync::watch;
+
 use super::admission::{Admission, Admitted, Surroundings};
 use super::answer::{KnownMember, Welcome};
 use super::enrolled::Enrolled;
@@ -80,10 +82,15 @@ impl FoundedMesh {
         &self.enrolled.member
     }
 
+    /// Its own certificate, as a running node has it.
+    pub(super) fn own(&self) -> watch::Receiver<Member> {
+        watch::channel(self.enrolled.member.clone()).1
+    }
+
     /// An admission with a store on a disk of its own.
     pub(super) fn door(&self) -> Door<'_> {
         let (store, _thread) = mesh_store(&Disk::default());
-        Door { mesh: self, admission: self.enrolled.admission(store.clone()).unwrap(), store }
+        Door { mesh: self, admission: self.enrolled.admission(store.clone(), self.own()).unwrap(), store }
     }
 }
 

@@ -14,13 +14,17 @@ pub enum Condition {
     SessionStorage,
     /// A group of sessions ended by a panic and is answered elsewhere.
     GroupEnded,
-    /// The node's certificate ends within [`EXPIRY_NOTICE_S`].
+    /// The node's certificate ends within [`EXPIRY_NOTICE_S`], or within a quarter of its life, and was not renewed.
     CertificateEnds,
     /// The node's certificate has ended: no other node takes its word.
     CertificateEnded,
+    /// Attempts to renew it fail.
+    RenewalFails,
+    /// The clock of the machine stands behind what is known to have passed.
+    ClockBehind,
 }
 
-/// Before the end of a certificate, the time in which it stands in the status: three days of thirty.
+/// Before the end of a certificate, the longest time in which it stands in the status: three days of thirty.
 pub const EXPIRY_NOTICE_S: u64 = 3 * 86_400;
 
 /// The conditions that stand. Clones share them.
@@ -40,6 +44,11 @@ impl Conditions {
         if self.lock().remove(&condition) {
             tracing::info!(condition = condition.told(), "this node is no longer degraded by it");
         }
+    }
+
+    /// Whether the condition holds from here on.
+    pub fn set(&self, condition: Condition, holds: bool) {
+        if holds { self.raise(condition) } else { self.clear(condition) }
     }
 
     /// Those that hold.
@@ -72,10 +81,14 @@ impl Condition {
                 "a group of sessions ended by a fault and is not answered here: see the log, report it, restart the node"
             }
             Self::CertificateEnds => {
-                "the certificate of this node ends within three days: run `hedgerow join` with a fresh ticket"
+                "the certificate of this node ends soon and was not renewed: `hedgerow doctor` says why"
             }
             Self::CertificateEnded => {
-                "the certificate of this node has ended: run `hedgerow join` with a fresh ticket of the same mesh"
+                "the certificate of this node has ended, so that no other node takes its word: `hedgerow doctor` says why it is not renewed"
+            }
+            Self::RenewalFails => "the certificate of this node is not renewed: `hedgerow doctor` says why",
+            Self::ClockBehind => {
+                "the clock of this machine stands behind times that have passed: set it; `hedgerow doctor` says which"
             }
         }
     }
@@ -83,7 +96,11 @@ impl Condition {
     fn code(self) -> Option<DegradedReason> {
         match self {
             Self::MeshStorage | Self::SessionStorage => Some(DegradedReason::DISK),
-            Self::GroupEnded | Self::CertificateEnds | Self::CertificateEnded => None,
+            Self::GroupEnded
+            | Self::CertificateEnds
+            | Self::CertificateEnded
+            | Self::RenewalFails
+            | Self::ClockBehind => None,
         }
     }
 }
@@ -103,7 +120,7 @@ mod tests {
         let all = [Condition::MeshStorage, Condition::SessionStorage, Condition::CertificateEnds];
         assert_eq!(conditions.standing(), BTreeSet::from(all));
         assert_eq!(conditions.degraded(), [DegradedReason::DISK]);
-        conditions.clear(Condition::CertificateEnds);
+        conditions.set(Condition::CertificateEnds, false);
         assert_eq!(elsewhere.standing().len(), 2);
     }
 }

@@ -3,9 +3,13 @@
 //! It owns handles only; each piece of state belongs to the room that it came from.
 
 mod addresses;
+mod issuers;
+mod parts;
+mod renewal;
 mod serve;
 mod start;
 mod stop;
+mod timekeeping;
 mod upkeep;
 
 pub use start::{Peer, PeerStartError, has_left};

@@ -7,20 +7,25 @@ use bytes::Bytes;
 use hedgerow_attest::digest::Sha256Digest;
 use hedgerow_attest::endorsed::Endorsed;
 use hedgerow_attest::genesis::Genesis;
+use hedgerow_attest::id::NodeId;
 use hedgerow_attest::key::PublicKey;
 use hedgerow_attest::signed::Signed;
 use hedgerow_crdt::message::SyncMessage;
 use hedgerow_protocol::core::{Command, LinkEvent};
 use hedgerow_protocol::fact::VerifiedFact;
 use hedgerow_protocol::placement::Policy;
+use hedgerow_protocol::view::MemberState;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::renewal::RENEW_PROTOCOL;
 use crate::admin::PING_PROTOCOL;
 use crate::core::{CoreHandle, CoreInbox};
 use crate::exec::{ENVELOPE_PROTOCOL, Library};
-use crate::identity::{Admission, KnownMember, Surroundings};
+use crate::identity::{
+    Admission, Asker, JoinAnswer, KnownMember, ProvenRenewal, RenewalAnswer, RenewalRefusal, Standing, Surroundings,
+};
 use crate::net::{ContentDigest, Lane, NetEvent, Protocol, RemoteError, Respond};
 use crate::observe::{Counters, wall};
 use crate::route::{DESCRIBE_PROTOCOL, INFER_PROTOCOL, Router};
@@ -91,9 +96,9 @@ impl Rooms {
                 }
             },
             NetEvent::Gossip { bytes, verdict, .. } => self.inbox.gossip(bytes, verdict),
-            NetEvent::Request { protocol, body, deadline, respond, .. } => {
+            NetEvent::Request { from, protocol, body, deadline, respond } => {
                 let rooms = self.clone();
-                tasks.spawn(async move { rooms.request(&protocol, &body, deadline.into_std(), respond).await });
+                tasks.spawn(async move { rooms.request(from, &protocol, &body, deadline.into_std(), respond).await });
             }
             NetEvent::BulkRequest { digest, max_bytes, respond, .. } => {
                 let library = self.library.clone();
@@ -101,13 +106,21 @@ impl Rooms {
             }
             NetEvent::JoinRequest { transport, exporter, body, respond, .. } => {
                 let rooms = self.clone();
-                tasks.spawn(async move { rooms.join(transport, exporter, body, respond).await });
+                tasks.spawn(async move {
+                    if ProvenRenewal::is_meant(&body) {
+                        let asker = Asker::Holder { transport: &transport, exporter: &exporter };
+                        respond.send(rooms.renew(asker, &body).await);
+                    } else {
+                        rooms.join(transport, exporter, body, respond).await;
+                    }
+                });
             }
         }
     }
 
     async fn request(
         &self,
+        from: NodeId,
         protocol: &Protocol,
         body: &Bytes,
         deadline: std::time::Instant,
@@ -122,6 +135,7 @@ impl Rooms {
                 known if *known == SIZES_PROTOCOL => self.sessions.serve_sizes(body),
                 known if *known == ENVELOPE_PROTOCOL => self.envelope(body),
                 known if *known == PING_PROTOCOL => Ok(body.clone()),
+                known if *known == RENEW_PROTOCOL => Ok(self.renew(Asker::Member(from), body).await),
                 unknown => {
                     tracing::debug!(protocol = unknown.name(), "a request of an unknown protocol");
                     Err(RemoteError::UnknownProtocol)
@@ -161,10 +175,32 @@ impl Rooms {
                 }
             }
         }
+        if let JoinAnswer::Refused(refusal) = &admitted.answer {
+            self.counters.add("refusals", refusal.code(), 1);
+        }
         match admitted.answer.encode() {
             Ok(answer) => respond.send(Bytes::from(answer)),
             Err(error) => tracing::error!(%error, "the answer to a join could not be written"),
         }
+    }
+
+    /// Renews a certificate, where this node is an issuer.
+    async fn renew(&self, asker: Asker<'_>, body: &Bytes) -> Bytes {
+        let answer = match &self.admission {
+            Some(admission) => {
+                let (view, roster) = (self.core.view(), self.core.roster());
+                let standing = |node: &NodeId| Standing {
+                    member: roster.member(node).cloned(),
+                    has_left: view.members.get(node).is_some_and(|member| member.state == MemberState::Left),
+                };
+                admission.renew(asker, body, standing, wall().unix_seconds()).await
+            }
+            None => RenewalAnswer::Refused(RenewalRefusal::NotIssuing),
+        };
+        if let RenewalAnswer::Refused(refusal) = &answer {
+            self.counters.add("refusals", refusal.code(), 1);
+        }
+        Bytes::from(answer.encode())
     }
 
     /// The members to begin with: this node first, then the others by round trip.

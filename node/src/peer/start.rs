@@ -5,10 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use hedgerow_attest::membership::Certificate;
+use hedgerow_attest::member::Member;
 use hedgerow_inference::exec::ExecLimits;
-use hedgerow_protocol::core::{Command, CoreConfig};
-use hedgerow_protocol::fact::SignedFact;
+use hedgerow_protocol::core::Command;
 use hedgerow_protocol::id::BootId;
 use thiserror::Error;
 use tokio::net::{TcpListener, UnixListener};
@@ -17,12 +16,16 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::addresses::advertised;
+use super::issuers::Issuers;
+use super::parts::{about, core_parts, dial_known, random, trust, worker_threads};
+use super::renewal::Renewals;
 use super::serve::{Founded, Rooms, serve};
-use super::upkeep::upkeep;
-use crate::admin::{About, AdminState, Departure, admin_router, bind};
+use super::timekeeping::Timekeeper;
+use super::upkeep::Upkeep;
+use crate::admin::{AdminState, Departure, admin_router, bind};
 use crate::api::{self, ApiState};
 use crate::config::Config;
-use crate::core::{self, CoreInbox, CoreParts, CoreStartError, CoreTask, MESH_TOPIC};
+use crate::core::{self, CoreHandle, CoreInbox, CoreStartError, CoreTask, MESH_TOPIC};
 use crate::exec::{Keeper, KeeperParts, Library, Pool, PoolStartError, Shelf};
 use crate::identity::Enrolled;
 use crate::net::{Net, NetConfig, NetError, NetEvent, Trust};
@@ -46,8 +49,6 @@ pub struct Peer {
     pub(super) groups: Groups,
     pub(super) store: Store,
     pub(super) folder: DataFolder,
-    /// Kept so that the network goes on hearing of changes.
-    _trust: watch::Sender<Arc<Trust>>,
 }
 
 /// Why a node did not start. What had started is stopped again.
@@ -147,12 +148,10 @@ impl Peer {
         let (core, handle, inbox) =
             CoreTask::new(core_parts(enrolled, &store, &net, boot, (counters.clone(), conditions.clone()))?)?;
         let addresses = advertised(&config.advertise, net.local_addr());
-        dial_known(&net, &store)?;
+        dial_known(&net, &store.mesh)?;
         tasks.spawn(named("the mesh core", core.run(stop.clone())));
-        let not_after = enrolled.member.not_after();
-        let upkeep =
-            upkeep(net.clone(), store.mesh.clone(), handle.views(), not_after, conditions.clone(), stop.clone());
-        tasks.spawn(named("the upkeep", upkeep));
+        let kept = Kept { handle: &handle, net: &net, store: &store, folder: &folder, conditions: &conditions };
+        let (own, renewal_failure) = kept.look_after_myself(enrolled, trust, &mut tasks, &stop)?;
 
         let groups_parts = GroupsParts {
             me: enrolled.identity.node(),
@@ -195,11 +194,12 @@ impl Peer {
             counters,
             conditions,
             departure,
+            own: own.clone(),
+            renewal_failure,
             about: Arc::new(about(enrolled, &folder, listeners.rest_address, &addresses, started)),
         };
         let serving = CancellationToken::new();
-        let mut peer =
-            Self { state, tasks, doors: JoinSet::new(), serving, stop, groups, store, folder, _trust: trust };
+        let mut peer = Self { state, tasks, doors: JoinSet::new(), serving, stop, groups, store, folder };
         peer.serve(events, inbox, listeners, enrolled);
         let announced = peer.state.api.core.command(Command::SetAddresses(addresses)).await;
         announced.map_err(PeerStartError::Announce)?;
@@ -236,7 +236,7 @@ impl Peer {
             sessions: state.api.sessions.clone(),
             router: state.api.router.clone(),
             library: state.library.clone(),
-            admission: enrolled.admission(self.store.mesh.clone()).map(Arc::new),
+            admission: enrolled.admission(self.store.mesh.clone(), state.own.clone()).map(Arc::new),
             known: Arc::new(Founded { geneses: enrolled.geneses.clone(), policy: enrolled.policy.clone() }),
             counters: state.counters.clone(),
         };
@@ -251,6 +251,62 @@ impl Peer {
             let served = axum::serve(listeners.admin, admin).with_graceful_shutdown(stop_admin.cancelled_owned());
             ended("the admin socket", served.await);
         }));
+    }
+}
+
+/// What the tasks work with by which a node looks after itself.
+struct Kept<'a> {
+    handle: &'a CoreHandle,
+    net: &'a Net,
+    store: &'a Store,
+    folder: &'a DataFolder,
+    conditions: &'a Conditions,
+}
+
+impl Kept<'_> {
+    /// Starts what keeps the node's certificate, its time and its address book. Returns its certificate, whichever is the last, and
+    /// why it was not renewed.
+    fn look_after_myself(
+        &self,
+        enrolled: &Enrolled,
+        trust: watch::Sender<Arc<Trust>>,
+        tasks: &mut JoinSet<&'static str>,
+        stop: &CancellationToken,
+    ) -> Result<(watch::Receiver<Member>, watch::Receiver<Option<String>>), PeerStartError> {
+        let (own, current) = watch::channel(enrolled.member.clone());
+        let (failure, failed) = watch::channel(None);
+        let certificates = self.store.mesh.certificates()?;
+        let upkeep = Upkeep {
+            net: self.net.clone(),
+            views: self.handle.views(),
+            rosters: self.handle.rosters(),
+            store: self.store.mesh.clone(),
+        };
+        tasks.spawn(named("the upkeep", upkeep.run(stop.clone())));
+        let timekeeper = Timekeeper {
+            layout: self.folder.layout().clone(),
+            own: current.clone(),
+            rosters: self.handle.rosters(),
+            skew_s: enrolled.root.skew_s(),
+            conditions: self.conditions.clone(),
+        };
+        tasks.spawn(named("the timekeeping", timekeeper.run(stop.clone())));
+        let renewals = Renewals {
+            identity: enrolled.identity.clone(),
+            root: enrolled.root.clone(),
+            issuer: enrolled.issuer.clone(),
+            own,
+            trust,
+            core: self.handle.clone(),
+            net: self.net.clone(),
+            store: self.store.mesh.clone(),
+            layout: self.folder.layout().clone(),
+            issuers: Issuers::of_kept(certificates.values(), &enrolled.root),
+            conditions: self.conditions.clone(),
+            failure,
+        };
+        tasks.spawn(named("the renewal", renewals.run(stop.clone())));
+        Ok((current, failed))
     }
 }
 
@@ -278,85 +334,6 @@ impl Listeners {
         let admin = bind(&path).map_err(|source| PeerStartError::Admin { path, source })?;
         Ok(Self { rest, rest_address, admin })
     }
-}
-
-fn trust(enrolled: &Enrolled) -> Trust {
-    Trust {
-        node: enrolled.identity.node(),
-        transport: enrolled.identity.transport().clone(),
-        root: Some(enrolled.root.clone()),
-        own: Some(enrolled.member.certificate().clone()),
-        revoked: std::collections::BTreeSet::new(),
-    }
-}
-
-fn about(
-    enrolled: &Enrolled,
-    folder: &DataFolder,
-    rest: SocketAddr,
-    advertised: &[SocketAddr],
-    started: Instant,
-) -> About {
-    About {
-        peer: enrolled.identity.peer(),
-        region: enrolled.member.region().clone(),
-        rest,
-        admin: folder.layout().admin_socket(),
-        advertised: advertised.to_vec(),
-        started,
-    }
-}
-
-fn core_parts(
-    enrolled: &Enrolled,
-    store: &Store,
-    net: &Net,
-    boot: BootId,
-    (counters, conditions): (Counters, Conditions),
-) -> Result<CoreParts, PeerStartError> {
-    let member = &enrolled.member;
-    let statement = enrolled.identity.statement().clone();
-    let config =
-        CoreConfig::local(enrolled.root.mesh(), member.node(), boot, member.region().clone(), statement.public());
-    let known =
-        store.mesh.certificates()?.into_iter().filter_map(|(node, bytes)| match Certificate::from_bytes(&bytes) {
-            Ok(certificate) => Some(SignedFact::Member(Box::new(certificate))),
-            Err(error) => {
-                tracing::warn!(%node, %error, "a stored certificate does not read back");
-                None
-            }
-        });
-    Ok(CoreParts {
-        config,
-        root: enrolled.root.clone(),
-        statement,
-        facts: known.chain(enrolled.facts()).collect(),
-        store: store.mesh.clone(),
-        net: net.clone(),
-        counters,
-        conditions,
-        seed: random()?,
-    })
-}
-
-/// Whom this node knew before it stopped, or was told of when it joined.
-fn dial_known(net: &Net, store: &Store) -> Result<(), PeerStartError> {
-    for (node, addresses) in store.mesh.addresses()? {
-        net.recall(node, addresses);
-        net.connect(node);
-    }
-    Ok(())
-}
-
-/// One core is left to the network and the rooms.
-fn worker_threads() -> usize {
-    std::thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1).max(1))
-}
-
-fn random<const N: usize>() -> Result<[u8; N], PeerStartError> {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(PeerStartError::Random)?;
-    Ok(bytes)
 }
 
 fn ended(what: &str, outcome: std::io::Result<()>) {

@@ -97,9 +97,9 @@ impl MeshStore {
         self.committer.submit(Sync::Durable, move |transaction| redeem(transaction, id, node, now)).await
     }
 
-    /// Takes a serial for a certificate that is issued without an invitation.
-    pub async fn next_serial(&self) -> Completion<u64> {
-        self.committer.submit(Sync::Durable, take_serial).await
+    /// Takes a serial for a certificate that follows one of that serial, whoever issued it; nothing where no higher one is left.
+    pub async fn serial_above(&self, before: u64) -> Completion<Option<u64>> {
+        self.committer.submit(Sync::Durable, move |transaction| take_serial_above(transaction, before)).await
     }
 }
 
@@ -162,10 +162,16 @@ fn redeem(
 }
 
 fn take_serial(transaction: &WriteTransaction) -> Result<u64, redb::Error> {
+    let exhausted = || redb::Error::Corrupted("there is no serial after the last one".to_owned());
+    take_serial_above(transaction, 0)?.ok_or_else(exhausted)
+}
+
+fn take_serial_above(transaction: &WriteTransaction, before: u64) -> Result<Option<u64>, redb::Error> {
     let mut issuer = transaction.open_table(ISSUER)?;
-    let serial = issuer.get("serial")?.map_or(1, |last| last.value() + 1);
+    let last = issuer.get("serial")?.map_or(0, |last| last.value());
+    let Some(serial) = last.max(before).checked_add(1) else { return Ok(None) };
     issuer.insert("serial", serial)?;
-    Ok(serial)
+    Ok(Some(serial))
 }
 
 fn forget_expired(transaction: &WriteTransaction, now: UnixSeconds) -> Result<(), redb::Error> {
@@ -233,7 +239,12 @@ mod tests {
 
         let (mesh, thread) = mesh_store(&disk.crashed(0));
         assert_eq!(mesh.redeem(ID, node(99), NOW).await.await.unwrap(), Err(RedeemRefusal::UsedUp), "counted for good");
-        assert_eq!(mesh.next_serial().await.await.unwrap(), 6);
+        let mut serials = Vec::new();
+        for before in [0, 3, 40, 7, u64::MAX, u64::MAX - 1, 0] {
+            serials.push(mesh.serial_above(before).await.await.unwrap());
+        }
+        let taken = [Some(6), Some(7), Some(41), Some(42), None, Some(u64::MAX), None];
+        assert_eq!(serials, taken, "above what others gave out, and never twice");
         thread.close().await;
     }
 

@@ -115,6 +115,15 @@ impl MeshStore {
             .await
     }
 
+    /// The certificate of one node, if one was kept, unverified. Blocks on the disk.
+    pub fn certificate(&self, node: &NodeId) -> Result<Option<Vec<u8>>, LoadError> {
+        let read = || -> Result<Option<Vec<u8>>, redb::Error> {
+            let table = self.database.begin_read()?.open_table(CERTIFICATES)?;
+            Ok(table.get(node.as_bytes())?.map(|value| value.value().to_vec()))
+        };
+        read().map_err(read_failed)
+    }
+
     /// The certificates that were kept, unverified. Blocks on the disk.
     pub fn certificates(&self) -> Result<BTreeMap<NodeId, Vec<u8>>, LoadError> {
         self.by_node(CERTIFICATES)
@@ -209,6 +218,7 @@ mod tests {
         let (mesh, thread) = mesh_store(&disk.crashed(0));
         assert_eq!(mesh.addresses().unwrap(), BTreeMap::from([(two, addresses)]));
         assert_eq!(mesh.certificates().unwrap(), BTreeMap::from([(one, b"second".to_vec())]));
+        assert_eq!([one, two].map(|node| mesh.certificate(&node).unwrap()), [Some(b"second".to_vec()), None]);
         thread.close().await;
     }
 

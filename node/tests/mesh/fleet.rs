@@ -79,6 +79,12 @@ pub(crate) async fn hedgerow_with(data: &Path, words: &[&str], variable: Option<
     Ran { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
 }
 
+/// A port that nobody used a moment ago.
+fn free_udp_port() -> String {
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("a free port exists");
+    socket.local_addr().expect("it is bound").to_string()
+}
+
 /// A model file of the repository.
 pub(crate) fn model_file(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../inference/models").join(path)
@@ -106,9 +112,31 @@ impl Mesh {
         mesh
     }
 
+    /// Two nodes, `a` and `b`, of a mesh whose certificates hold for so long, such as `12s`.
+    pub(crate) async fn of_short_lives(life: &str) -> Self {
+        let mut mesh = Self::empty();
+        let ticket = mesh.path("ticket").display().to_string();
+        let words = ["--init", "--region", REGION, "--certificate-life", life, "--ticket-out", &ticket];
+        mesh.start_at("a", &free_udp_port(), &words);
+        mesh.start("b", &["--ticket-file", &ticket]);
+        mesh.fleet.ready_all(PATIENCE).await.unwrap_or_else(|error| panic!("{error}"));
+        mesh.all_alive().await;
+        mesh
+    }
+
+    /// What a node has written to its log.
+    pub(crate) fn log(&self, name: &str) -> String {
+        std::fs::read_to_string(self.path(&format!("{name}.log"))).expect("it has one")
+    }
+
     /// Starts a node on free ports; `words` come after those.
     pub(crate) fn start(&mut self, name: &'static str, words: &[&str]) {
-        let common = ["--port-base", "0", "--listen", "127.0.0.1:0", "--emulate"];
+        self.start_at(name, "127.0.0.1:0", words);
+    }
+
+    /// The same with its mesh socket where it is found again after a restart.
+    pub(crate) fn start_at(&mut self, name: &'static str, listen: &str, words: &[&str]) {
+        let common = ["--rest", "127.0.0.1:0", "--listen", listen, "--emulate"];
         self.fleet.start(name, common.iter().chain(words)).expect("it starts");
         self.names.push(name);
     }
@@ -135,9 +163,14 @@ impl Mesh {
         self.names.retain(|running| *running != name);
     }
 
+    /// Starts an ended node again with its data.
+    pub(crate) fn run_again(&mut self, name: &str) {
+        self.fleet.node_mut(name).and_then(|node| Ok(node.start_again()?)).expect("it starts");
+    }
+
     /// Starts an ended node again with its data, and waits until it answers.
     pub(crate) async fn start_again(&mut self, name: &str) -> Status {
-        self.fleet.node_mut(name).and_then(|node| Ok(node.start_again()?)).expect("it starts");
+        self.run_again(name);
         self.ready(name).await
     }
 
@@ -154,6 +187,11 @@ impl Mesh {
     /// The operator's door of a node.
     pub(crate) fn admin(&self, name: &str) -> AdminClient {
         AdminClient::in_data_dir(&self.path(name))
+    }
+
+    /// What a node says of itself, if it answers.
+    pub(crate) async fn try_status(&self, name: &str) -> Option<Status> {
+        self.admin(name).get("read the status", "/admin/v1/status").await.ok()
     }
 
     /// What a node says of itself.

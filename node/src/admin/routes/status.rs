@@ -5,9 +5,10 @@ use axum::extract::State;
 use hedgerow_protocol::view::MeshView;
 
 use crate::admin::state::AdminState;
-use crate::admin::wire::{Listening, LocalModel, MemberRow, NodeState, SocketTraffic, Status};
+use crate::admin::wire::{CertificateReport, Listening, LocalModel, MemberRow, NodeState, SocketTraffic, Status};
 use crate::core::{aggregators, member_counts, member_rows};
 use crate::exec::ShelfRow;
+use crate::identity::{issues, renewable_from};
 use crate::net::Traffic;
 use crate::observe::ProcessStatus;
 use crate::session::LocalSession;
@@ -39,6 +40,7 @@ pub(in crate::admin) async fn status(State(state): State<AdminState>) -> Json<St
         pid: process.pid,
         uptime_ms: process.uptime_ms,
         listen: Listening { udp: state.net.local_addr(), rest: state.about.rest, admin: state.about.admin.clone() },
+        certificate: Some(certificate(&state)),
         members: member_counts(&view),
         aggregators: aggregators(&view),
         refusals: refusals(&state),
@@ -47,6 +49,19 @@ pub(in crate::admin) async fn status(State(state): State<AdminState>) -> Json<St
         memory_rss_bytes: process.memory_rss_bytes.unwrap_or(0),
         traffic: SocketTraffic { sent_bytes, received_bytes },
     })
+}
+
+fn certificate(state: &AdminState) -> CertificateReport {
+    let own = state.own.borrow().clone();
+    let issuers = state.api.core.roster().members().filter(|member| issues(member)).count();
+    CertificateReport {
+        issuer: own.issuer().to_string(),
+        serial: own.serial(),
+        renews_from: renewable_from(&own).to_string(),
+        not_after: own.not_after().to_string(),
+        failure: state.renewal_failure.borrow().clone(),
+        issuers: u64::try_from(issuers).unwrap_or(u64::MAX),
+    }
 }
 
 /// Why the node cannot do its work yet. It is a member with a network when it answers at all.

@@ -17,4 +17,6 @@ pub use policy::{
 };
 pub use ranking::{NearestCandidate, NearestRefused, NearestReport, PingReport, PlacementReport, PlacementRow};
 pub use recovery::RecoveryReport;
-pub use status::{Aggregator, Listening, LocalModel, MemberCounts, MemberRow, NodeState, SocketTraffic, Status};
+pub use status::{
+    Aggregator, CertificateReport, Listening, LocalModel, MemberCounts, MemberRow, NodeState, SocketTraffic, Status,
+};

@@ -31,6 +31,9 @@ pub struct Status {
     pub uptime_ms: u64,
     /// Where this node listens.
     pub listen: Listening,
+    /// The node's certificate; nothing from a node of an earlier release.
+    #[serde(default)]
+    pub certificate: Option<CertificateReport>,
     /// Members by state.
     pub members: MemberCounts,
     /// The lease holder of each cell, as far as this node knows.
@@ -46,6 +49,24 @@ pub struct Status {
     /// What the mesh socket moved.
     #[serde(default)]
     pub traffic: SocketTraffic,
+}
+
+/// By which certificate a node is a member, and whether it will go on being one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateReport {
+    /// `NodeId` of who issued it.
+    pub issuer: String,
+    /// Its serial; each renewal has a higher one.
+    pub serial: u64,
+    /// First second at which it is renewed, as `2031-02-03T04:05:06Z`.
+    pub renews_from: String,
+    /// Its last second.
+    pub not_after: String,
+    /// Why the last attempt to renew it failed, and what to do; nothing while none did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+    /// Nodes that may issue, as far as the answering node knows.
+    pub issuers: u64,
 }
 
 /// UDP payload that the mesh socket moved since the process started; headers of IP and UDP are not counted.

@@ -1,0 +1,97 @@
+//! What the rooms of a node are made of.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use hedgerow_attest::membership::Certificate;
+use hedgerow_protocol::core::CoreConfig;
+use hedgerow_protocol::fact::SignedFact;
+use hedgerow_protocol::id::BootId;
+
+use super::start::PeerStartError;
+use crate::admin::About;
+use crate::core::CoreParts;
+use crate::identity::Enrolled;
+use crate::net::{Net, Trust};
+use crate::observe::{Conditions, Counters};
+use crate::store::{DataFolder, LoadError, MeshStore, Store};
+
+pub(super) fn trust(enrolled: &Enrolled) -> Trust {
+    Trust {
+        node: enrolled.identity.node(),
+        transport: enrolled.identity.transport().clone(),
+        root: Some(enrolled.root.clone()),
+        own: Some(enrolled.member.certificate().clone()),
+        revoked: BTreeSet::new(),
+    }
+}
+
+pub(super) fn about(
+    enrolled: &Enrolled,
+    folder: &DataFolder,
+    rest: SocketAddr,
+    advertised: &[SocketAddr],
+    started: Instant,
+) -> About {
+    About {
+        peer: enrolled.identity.peer(),
+        region: enrolled.member.region().clone(),
+        rest,
+        admin: folder.layout().admin_socket(),
+        advertised: advertised.to_vec(),
+        started,
+    }
+}
+
+pub(super) fn core_parts(
+    enrolled: &Enrolled,
+    store: &Store,
+    net: &Net,
+    boot: BootId,
+    (counters, conditions): (Counters, Conditions),
+) -> Result<CoreParts, PeerStartError> {
+    let member = &enrolled.member;
+    let statement = enrolled.identity.statement().clone();
+    let config =
+        CoreConfig::local(enrolled.root.mesh(), member.node(), boot, member.region().clone(), statement.public());
+    let known =
+        store.mesh.certificates()?.into_iter().filter_map(|(node, bytes)| match Certificate::from_bytes(&bytes) {
+            Ok(certificate) => Some(SignedFact::Member(Box::new(certificate))),
+            Err(error) => {
+                tracing::warn!(%node, %error, "a stored certificate does not read back");
+                None
+            }
+        });
+    Ok(CoreParts {
+        config,
+        root: enrolled.root.clone(),
+        statement,
+        facts: known.chain(enrolled.facts()).collect(),
+        store: store.mesh.clone(),
+        net: net.clone(),
+        counters,
+        conditions,
+        seed: random()?,
+    })
+}
+
+/// Whom this node knew before it stopped, or was told of when it joined.
+pub(super) fn dial_known(net: &Net, store: &MeshStore) -> Result<(), LoadError> {
+    for (node, addresses) in store.addresses()? {
+        net.recall(node, addresses);
+        net.connect(node);
+    }
+    Ok(())
+}
+
+/// One core is left to the network and the rooms.
+pub(super) fn worker_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1).max(1))
+}
+
+pub(super) fn random<const N: usize>() -> Result<[u8; N], PeerStartError> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(PeerStartError::Random)?;
+    Ok(bytes)
+}
