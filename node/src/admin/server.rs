@@ -32,7 +32,7 @@ pub fn admin_router(state: AdminState) -> Router {
         .route("/admin/v1/recovery", get(recovery::draft).post(recovery::apply))
         .route("/admin/v1/node-classes", get(policy::node_classes).post(policy::apply_node_classes))
         .route("/admin/v1/departure", get(departure::show).post(departure::leave))
-        .route("/admin/v1/emulation", get(emulation::rules).put(emulation::set))
+        .route("/admin/v1/emulation", get(emulation::show).put(emulation::set))
         .layer(DefaultBodyLimit::max(BUNDLE_BYTES_MAX))
         .layer(from_fn(api::formed))
         .with_state(state.clone());

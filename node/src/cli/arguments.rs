@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::member_arguments::{InitArguments, InviteArguments, JoinArguments, LeaveArguments, RecoverArguments};
+use super::emulate::EmulateArguments;
 use super::output::OutputFormat;
 
 /// A peer-to-peer edge mesh in one binary: every node is an equal peer.
@@ -70,6 +71,8 @@ pub(crate) enum Command {
     Recover(RecoverArguments),
     /// Look for what keeps this node from working, and name the remedy
     Doctor,
+    /// Show or set the delay, loss, rate and cuts that a node started with `--emulate` puts on its own packets
+    Emulate(EmulateArguments),
     /// Bring up a mesh of six nodes on this machine, use it, break it and check it
     Demo(DemoArguments),
 }
@@ -116,7 +119,7 @@ pub(crate) struct RunArguments {
     /// Let REST listen off loopback although requests carry no tokens; whoever reaches it may use it
     #[arg(long)]
     pub(crate) open_rest: bool,
-    /// Allow delay and cuts to be emulated around the mesh socket (`/admin/v1/emulation`)
+    /// Let `hedgerow emulate` put delay, loss, rate, cuts and a firewall around the mesh socket
     #[arg(long)]
     pub(crate) emulate: bool,
     /// Configuration file [default: hedgerow.toml in the data folder, where there is one]

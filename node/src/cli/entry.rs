@@ -9,8 +9,8 @@ use clap::Parser;
 use super::arguments::{Cli, Command, ModelCommand, PlacementCommand, SessionCommand};
 use super::failure::{CliError, Exit};
 use super::{
-    apply, declare, doctor, infer, init, invite, join, leave, members, model, nearest, ping, placement, recover, run,
-    session, status,
+    apply, declare, doctor, emulate, infer, init, invite, join, leave, members, model, nearest, ping, placement,
+    recover, run, session, status,
 };
 use crate::admin::AdminClient;
 use crate::config::default_data_dir;
@@ -64,6 +64,7 @@ async fn run_command(cli: Cli) -> Result<Exit, CliError> {
         Command::Apply(arguments) => apply::run(&client, &data, &arguments, format).await,
         Command::Leave(arguments) => leave::run(&client, &arguments, format).await,
         Command::Recover(arguments) => recover::run(&client, &data, &arguments, format).await,
+        Command::Emulate(arguments) => emulate::run(&client, &arguments, format).await,
         Command::Doctor => doctor::run(&client, &data, format).await,
     }
 }

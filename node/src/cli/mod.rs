@@ -8,6 +8,7 @@ mod apply;
 mod arguments;
 mod declare;
 mod doctor;
+mod emulate;
 mod entry;
 mod failure;
 mod infer;

@@ -1,5 +1,6 @@
 //! `hedgerow status`: what this node is and how it is. Also the health check of a container: it fails unless the node is ready.
 
+use super::emulate;
 use super::failure::{CliError, Exit};
 use super::output::{OutputFormat, print, short};
 use crate::admin::AdminClient;
@@ -43,8 +44,13 @@ fn table(status: &Status) -> String {
         lines.push(format!("refused     {}", counts.join(", ")));
     }
     if let Some(emulation) = &status.emulation {
-        let rules = emulation["rules"].as_array().map_or(0, Vec::len);
-        lines.push(format!("emulation   {rules} rule(s)"));
+        lines.push(format!("emulation   {}", emulate::summary(emulation)));
+        let rules = emulation.rules.iter().take(RULES_SHOWN);
+        lines.extend(rules.map(|rule| format!("            {}", emulate::told(rule))));
+        let left = emulation.rules.len().saturating_sub(RULES_SHOWN);
+        if left > 0 {
+            lines.push(format!("            and {left} more; `hedgerow emulate` has all"));
+        }
     }
     let traffic = status.traffic;
     lines.push(format!(
@@ -74,6 +80,9 @@ fn members(counts: &MemberCounts) -> String {
         named.iter().filter(|(count, _)| *count > 0).map(|(count, name)| format!("{count} {name}")).collect();
     if parts.is_empty() { "-".to_owned() } else { parts.join(", ") }
 }
+
+/// As many as leave the rest of the status on the screen.
+const RULES_SHOWN: usize = 4;
 
 #[cfg(test)]
 mod tests {

@@ -117,7 +117,7 @@ pub const KEYS: &[Key] = &[
         flag: Some("--emulate"),
         expected: "true or false",
         default: "`false`",
-        meaning: "lets the admin socket put delays and cuts around the mesh socket; for testnets",
+        meaning: "lets `hedgerow emulate` put delay, loss, rate, cuts and a firewall around the mesh socket; for testnets",
         in_file: true,
         set: |draft, text| parse_into(&mut draft.emulate, text),
     },

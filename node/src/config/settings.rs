@@ -24,7 +24,7 @@ pub struct Config {
     pub region: Region,
     /// What is logged to standard error, and how.
     pub log: LogConfig,
-    /// Whether delays and cuts may be emulated around the mesh socket. Off in production.
+    /// Whether other networks may be emulated around the mesh socket. Off in production.
     pub emulate: bool,
     /// What the artifact folder may hold.
     pub artifacts: ArtifactLimits,

@@ -99,9 +99,10 @@ impl Net {
     pub fn start(config: NetConfig) -> Result<(Self, mpsc::Receiver<NetEvent>), NetError> {
         let gate = Arc::new(Gate::new(config.trust)?);
         let tasks = Tasks::default();
-        let emulation = config.emulate.then(Emulation::default);
+        // Each node loses other packets, and the same ones again.
+        let emulation = config.emulate.then(|| Emulation::new(gate.node().lead()));
         let bound = bind(config.listen).map_err(|source| NetError::Bind { listen: config.listen, source })?;
-        let (socket, held) = MeshSocket::new(bound.clone(), emulation.clone());
+        let socket = MeshSocket::new(bound.clone(), emulation.clone());
         let settings = Settings::new();
         let base = server_config(&Door::new(gate.standing()), settings.accepted())?;
         let endpoint = Endpoint::new_with_abstract_socket(
@@ -135,8 +136,8 @@ impl Net {
             bulk: BulkServer::new(events.clone()),
             join: JoinServer::new(events),
         };
-        if let Some(held) = held {
-            tasks.spawn(release(bound, held, tasks.stop().clone()));
+        if let Some(emulation) = &emulation {
+            tasks.spawn(release(bound, emulation.clone(), tasks.stop().clone()));
         }
         tasks.spawn(acceptor.run(endpoint));
         tasks.spawn(links.clone().announce());
@@ -299,7 +300,7 @@ impl Net {
         self.0.links.dropped()
     }
 
-    /// The emulation's rules, `None` unless started with `emulate`.
+    /// What is emulated around this node's socket, `None` unless started with `emulate`.
     pub fn emulation(&self) -> Option<&Emulation> {
         self.0.emulation.as_ref()
     }

@@ -84,6 +84,24 @@ pub const JOIN_IPS_MAX: usize = 1024;
 pub const RULES_MAX: usize = 1024;
 /// Longest emulated delay, milliseconds.
 pub const DELAY_MS_MAX: u32 = 10_000;
-/// Packets the emulation holds back at once; a batch of segments counts as one. At 1,200 bytes each
-/// this is a second of 40 Mbit/s, more than a testnet on one machine carries.
-pub const DELAYED_MAX: usize = 4096;
+/// Largest emulated jitter, milliseconds.
+pub const JITTER_MS_MAX: u32 = 10_000;
+/// Highest emulated rate, thousands of bits each second: more than a node moves, so that a higher one would be none.
+pub const RATE_KBPS_MAX: u32 = 10_000_000;
+/// Longest queue before an emulated rate, KiB.
+pub const QUEUE_KIB_MAX: u32 = 64 << 10;
+/// For how long the queue before a rate holds things up unless a rule says otherwise (guess: access lines are between a
+/// tenth of a second and seconds).
+pub const QUEUE_SPAN: Duration = Duration::from_millis(100);
+/// The least that such a queue takes: the datagrams with which a connection begins (RFC 9002 §7.2), so that a slow line
+/// does not lose them.
+pub const QUEUE_BYTES_MIN: u64 = 16 << 10;
+/// What the emulation around a socket holds back at once: for a second 500 Mbit/s, more than a testnet on one machine carries.
+pub const HELD_BYTES_MAX: usize = 64 << 20;
+/// Paths in use at once.
+pub const PATHS_MAX: usize = 1 << 16;
+/// For how long a stateful firewall or an address translator lets answers in, and keeps a mapping, after something was sent. RFC 4787
+/// REQ-5 asks for two minutes; home routers are known that take this.
+pub const PINHOLE_IDLE: Duration = Duration::from_secs(30);
+/// Peers whose answers a stateful firewall lets in at once.
+pub const PINHOLES_MAX: usize = 4096;

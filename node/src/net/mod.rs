@@ -34,7 +34,9 @@ pub use bulk::FetchError;
 pub use certificate::TlsIdentityError;
 pub use ctl::{BehaviourError, CtlError, GossipVerdict, PublishError, Verdict};
 pub use dial::{Answerer, DialError, DialReport};
-pub use emulation::{Cut, Emulation, EmulationError, Rule};
+pub use emulation::{
+    Cut, DropReason, Emulation, EmulationError, EmulationSettings, Firewall, Loss, LossError, PathSettings, Rule,
+};
 pub use event::{ContentDigest, NetEvent, Respond};
 pub use handle::{Net, NetConfig, NetError};
 pub use join::JoinError;

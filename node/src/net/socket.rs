@@ -9,16 +9,14 @@ use std::task::{Context, Poll, ready};
 
 use quinn::udp::{RecvMeta, Transmit};
 use quinn::{AsyncUdpSocket, Runtime, TokioRuntime, UdpPoller};
-use tokio::sync::mpsc;
-use tokio::time::Instant;
 
-use super::emulation::{Delayed, Emulation, Outbound};
-use super::limits::{DELAYED_MAX, SOCKET_BUFFER_BYTES};
+use super::emulation::{Emulation, Outbound};
+use super::limits::SOCKET_BUFFER_BYTES;
 
 /// UDP payload moved since the start, bytes; headers of IP and UDP are not counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
-    /// Handed to the kernel, or to the emulation's queue.
+    /// Handed to the kernel or to the emulation, which may have dropped it as a network would.
     pub sent_bytes: u64,
     /// Taken from the kernel.
     pub received_bytes: u64,
@@ -28,33 +26,16 @@ pub struct Traffic {
 #[derive(Debug)]
 pub(super) struct MeshSocket {
     inner: Arc<dyn AsyncUdpSocket>,
-    rules: Option<(Emulation, mpsc::Sender<Delayed>)>,
-    order: AtomicU64,
+    emulation: Option<Emulation>,
     sent_bytes: AtomicU64,
     received_bytes: AtomicU64,
 }
 
 impl MeshSocket {
-    /// Wraps `inner`; with `emulation`, also returns the packets that [`super::emulation::release`] sends.
-    pub(super) fn new(
-        inner: Arc<dyn AsyncUdpSocket>,
-        emulation: Option<Emulation>,
-    ) -> (Arc<Self>, Option<mpsc::Receiver<Delayed>>) {
-        let (rules, held) = match emulation {
-            Some(emulation) => {
-                let (tx, rx) = mpsc::channel(DELAYED_MAX);
-                (Some((emulation, tx)), Some(rx))
-            }
-            None => (None, None),
-        };
-        let socket = Self {
-            inner,
-            rules,
-            order: AtomicU64::new(0),
-            sent_bytes: AtomicU64::new(0),
-            received_bytes: AtomicU64::new(0),
-        };
-        (Arc::new(socket), held)
+    /// Wraps `inner`. What `emulation` holds back is sent by [`super::emulation::release`].
+    pub(super) fn new(inner: Arc<dyn AsyncUdpSocket>, emulation: Option<Emulation>) -> Arc<Self> {
+        let (sent_bytes, received_bytes) = (AtomicU64::new(0), AtomicU64::new(0));
+        Arc::new(Self { inner, emulation, sent_bytes, received_bytes })
     }
 
     pub(super) fn traffic(&self) -> Traffic {
@@ -62,10 +43,6 @@ impl MeshSocket {
             sent_bytes: self.sent_bytes.load(Ordering::Relaxed),
             received_bytes: self.received_bytes.load(Ordering::Relaxed),
         }
-    }
-
-    fn count_sent(&self, bytes: usize) {
-        self.sent_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 }
 
@@ -75,26 +52,13 @@ impl AsyncUdpSocket for MeshSocket {
     }
 
     fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
-        let bytes = transmit.contents.len();
-        let Some((emulation, held)) = &self.rules else {
-            self.inner.try_send(transmit)?;
-            self.count_sent(bytes);
-            return Ok(());
-        };
-        match emulation.outbound(transmit.destination) {
+        let outbound = self.emulation.as_ref().map_or(Outbound::Pass, |emulation| emulation.outbound(transmit));
+        match outbound {
             Outbound::Pass => self.inner.try_send(transmit)?,
             // A network that loses a packet does not tell its sender either.
-            Outbound::Drop => return Ok(()),
-            Outbound::Delay(delay) => {
-                let order = self.order.fetch_add(1, Ordering::Relaxed);
-                let packet = Delayed::new(transmit, Instant::now() + delay, order);
-                if held.try_send(packet).is_err() {
-                    emulation.count_dropped();
-                    return Ok(());
-                }
-            }
+            Outbound::Taken => {}
         }
-        self.count_sent(bytes);
+        self.sent_bytes.fetch_add(transmit.contents.len() as u64, Ordering::Relaxed);
         Ok(())
     }
 
@@ -106,8 +70,7 @@ impl AsyncUdpSocket for MeshSocket {
     ) -> Poll<io::Result<usize>> {
         let batches = ready!(self.inner.poll_recv(cx, bufs, meta))?;
         for batch in meta.iter_mut().take(batches) {
-            let cut = self.rules.as_ref().is_some_and(|(emulation, _)| emulation.drops_inbound(batch.addr));
-            if cut {
+            if self.emulation.as_ref().is_some_and(|emulation| emulation.drops_inbound(batch.addr)) {
                 batch.len = 0; // the endpoint skips an empty batch
             }
             self.received_bytes.fetch_add(batch.len as u64, Ordering::Relaxed);
@@ -156,78 +119,164 @@ pub(super) fn bind(listen: SocketAddr) -> io::Result<Arc<dyn AsyncUdpSocket>> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::future::poll_fn;
     use std::time::Duration;
 
+    use tokio::task::JoinHandle;
+    use tokio::time::Instant;
     use tokio_util::sync::CancellationToken;
 
-    use super::super::emulation::{Cut, Rule, release};
+    use super::super::emulation::{Cut, DropReason, Firewall, Loss, Rule, release};
     use super::*;
 
-    fn transmit(destination: SocketAddr, contents: &[u8]) -> Transmit<'_> {
-        Transmit { destination, ecn: None, contents, segment_size: None, src_ip: None }
+    /// A socket with emulation, another without, and what sends the held datagrams of the first.
+    struct Pair {
+        emulation: Emulation,
+        a: Arc<MeshSocket>,
+        b: Arc<MeshSocket>,
+        stop: CancellationToken,
+        releasing: JoinHandle<()>,
     }
 
-    async fn send(socket: &Arc<MeshSocket>, to: SocketAddr, contents: &[u8]) {
+    impl Pair {
+        fn new() -> Self {
+            let (emulation, stop) = (Emulation::new(1), CancellationToken::new());
+            let any = "127.0.0.1:0".parse().unwrap();
+            let a = MeshSocket::new(bind(any).unwrap(), Some(emulation.clone()));
+            let b = MeshSocket::new(bind(any).unwrap(), None);
+            let releasing = tokio::spawn(release(a.inner.clone(), emulation.clone(), stop.clone()));
+            Self { emulation, a, b, stop, releasing }
+        }
+
+        fn to_b(&self) -> Rule {
+            Rule::towards(self.b.local_addr().unwrap())
+        }
+
+        async fn send(&self, contents: &[u8]) {
+            send(&self.a, self.b.local_addr().unwrap(), contents, None).await;
+        }
+
+        async fn end(self) {
+            self.stop.cancel();
+            self.releasing.await.unwrap();
+        }
+    }
+
+    async fn send(socket: &Arc<MeshSocket>, destination: SocketAddr, contents: &[u8], segment_size: Option<usize>) {
+        let transmit = Transmit { destination, ecn: None, contents, segment_size, src_ip: None };
         let mut poller = socket.clone().create_io_poller();
-        while let Err(error) = socket.try_send(&transmit(to, contents)) {
+        while let Err(error) = socket.try_send(&transmit) {
             assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
             poll_fn(|cx| poller.as_mut().poll_writable(cx)).await.unwrap();
         }
     }
 
-    /// The next packet, empty when it was cut.
-    async fn receive(socket: &MeshSocket) -> Vec<u8> {
+    /// The next batch: one datagram, several of the size that is returned beside, or empty when it was cut.
+    async fn receive(socket: &MeshSocket) -> (Vec<u8>, usize) {
         let mut buffer = vec![0; 65_536];
         let mut meta = [RecvMeta::default()];
         let mut bufs = [IoSliceMut::new(&mut buffer)];
         let next = poll_fn(|cx| socket.poll_recv(cx, &mut bufs, &mut meta));
         let batches = tokio::time::timeout(Duration::from_secs(20), next).await.unwrap().unwrap();
         assert_eq!(batches, 1);
-        buffer[..meta[0].len].to_vec()
+        (buffer[..meta[0].len].to_vec(), meta[0].stride)
     }
 
     #[tokio::test]
     async fn delayed_packets_arrive_late_and_in_order_and_cut_ones_not_at_all() {
-        let emulation = Emulation::default();
-        let any = "127.0.0.1:0".parse().unwrap();
-        let (a, held) = MeshSocket::new(bind(any).unwrap(), Some(emulation.clone()));
-        let (b, _) = MeshSocket::new(bind(any).unwrap(), None);
-        let to = b.local_addr().unwrap();
-        let stop = CancellationToken::new();
-        let pump = tokio::spawn(release(a.inner.clone(), held.unwrap(), stop.clone()));
-
-        let rule = Rule { peer: to, delay_ms: 30, cut: Cut::None };
-        emulation.set(&[rule]).unwrap();
+        let pair = Pair::new();
+        let rule = Rule { delay_ms: 30, ..pair.to_b() };
+        pair.emulation.set(&[rule]).unwrap();
         let start = Instant::now();
-        send(&a, to, b"first").await;
-        send(&a, to, b"second").await;
-        assert_eq!(receive(&b).await, b"first");
+        pair.send(b"first").await;
+        pair.send(b"second").await;
+        assert_eq!(receive(&pair.b).await.0, b"first");
         assert!(start.elapsed() >= Duration::from_millis(30));
-        assert_eq!(receive(&b).await, b"second");
+        assert_eq!(receive(&pair.b).await.0, b"second");
 
-        emulation.set(&[Rule { cut: Cut::Out, delay_ms: 0, ..rule }]).unwrap();
-        send(&a, to, b"cut").await;
-        emulation.set(&[]).unwrap();
-        send(&a, to, b"healed").await;
-        assert_eq!(receive(&b).await, b"healed");
-        assert_eq!(emulation.dropped(), 1);
-        assert_eq!(a.traffic().sent_bytes, 17);
-        assert_eq!(b.traffic().received_bytes, 17);
-        stop.cancel();
-        pump.await.unwrap();
+        pair.emulation.set(&[Rule { cut: Cut::Out, ..pair.to_b() }]).unwrap();
+        pair.send(b"cut").await;
+        pair.emulation.set(&[]).unwrap();
+        pair.send(b"healed").await;
+        assert_eq!(receive(&pair.b).await.0, b"healed");
+        assert_eq!(pair.emulation.dropped(), BTreeMap::from([(DropReason::Cut, 1)]));
+        assert_eq!(pair.a.traffic().sent_bytes, 20, "a node does not know what a network loses");
+        assert_eq!(pair.b.traffic().received_bytes, 17);
+        pair.end().await;
+    }
+
+    #[tokio::test]
+    async fn a_batch_is_split_where_its_datagrams_have_fates_of_their_own() {
+        let pair = Pair::new();
+        let half = Loss::from_percent(50.0).unwrap();
+        pair.emulation.set(&[Rule { loss_percent: half, ..pair.to_b() }]).unwrap();
+        // Each datagram is its number, twice as many bytes as there are in a segment would be two in one.
+        let batch: Vec<u8> = (0..200_u8).flat_map(|number| [number, number]).collect();
+        send(&pair.a, pair.b.local_addr().unwrap(), &batch, Some(2)).await;
+        pair.emulation.set(&[Rule { delay_ms: 1, ..pair.to_b() }]).unwrap();
+        pair.send(b"that was all").await;
+        let mut arrived: Vec<u8> = Vec::new();
+        loop {
+            let (bytes, stride) = receive(&pair.b).await;
+            if bytes == b"that was all" {
+                break;
+            }
+            for datagram in bytes.chunks(stride) {
+                let [number, again] = datagram else { panic!("{datagram:?}") };
+                assert_eq!(number, again);
+                arrived.push(*number);
+            }
+        }
+        assert!(arrived.is_sorted_by(|a, b| a < b), "{arrived:?}");
+        let lost = 200 - arrived.len() as u64;
+        assert!((70..130).contains(&lost), "{lost} of 200");
+        assert_eq!(pair.emulation.dropped(), BTreeMap::from([(DropReason::Lost, lost)]));
+        pair.end().await;
+    }
+
+    #[tokio::test]
+    async fn a_rate_spreads_a_batch_and_its_queue_takes_no_more() {
+        let pair = Pair::new();
+        // 100 bytes and 28 of headers take 10.24 ms; 1 KiB holds eight of them beside the one on the line.
+        pair.emulation.set(&[Rule { rate_kbps: 100, queue_kib: 1, ..pair.to_b() }]).unwrap();
+        let start = Instant::now();
+        send(&pair.a, pair.b.local_addr().unwrap(), &[7; 2_000], Some(100)).await;
+        let mut bytes = 0;
+        while bytes < 800 {
+            bytes += receive(&pair.b).await.0.len();
+        }
+        assert!(start.elapsed() >= Duration::from_micros(8 * 10_240));
+        assert_eq!(pair.emulation.dropped(), BTreeMap::from([(DropReason::QueueFull, 12)]));
+        pair.end().await;
     }
 
     #[tokio::test]
     async fn an_inbound_cut_drops_on_arrival() {
-        let emulation = Emulation::default();
-        let any = "127.0.0.1:0".parse().unwrap();
-        let (a, _held) = MeshSocket::new(bind(any).unwrap(), Some(emulation.clone()));
-        let (b, _) = MeshSocket::new(bind(any).unwrap(), None);
-        let (to, from) = (a.local_addr().unwrap(), b.local_addr().unwrap());
-        emulation.set(&[Rule { peer: from, delay_ms: 0, cut: Cut::In }]).unwrap();
-        send(&b, to, b"lost").await;
-        assert_eq!(receive(&a).await, b"");
-        assert_eq!(emulation.dropped(), 1);
+        let pair = Pair::new();
+        pair.emulation.set(&[Rule { cut: Cut::In, ..pair.to_b() }]).unwrap();
+        send(&pair.b, pair.a.local_addr().unwrap(), b"lost", None).await;
+        assert_eq!(receive(&pair.a).await.0, b"");
+        assert_eq!(pair.emulation.dropped(), BTreeMap::from([(DropReason::Cut, 1)]));
+        pair.end().await;
+    }
+
+    #[tokio::test]
+    async fn a_stateful_firewall_lets_in_who_was_sent_something() {
+        let pair = Pair::new();
+        let to_a = pair.a.local_addr().unwrap();
+        pair.send(b"before there was a firewall").await;
+        pair.emulation.set_firewall(Firewall::Stateful);
+        send(&pair.b, to_a, b"uninvited", None).await;
+        assert_eq!(receive(&pair.a).await.0, b"");
+        pair.send(b"hello").await;
+        send(&pair.b, to_a, b"answer", None).await;
+        assert_eq!(receive(&pair.a).await.0, b"answer");
+        assert_eq!(pair.emulation.dropped(), BTreeMap::from([(DropReason::Firewall, 1)]));
+        pair.emulation.set_firewall(Firewall::Open);
+        let other = MeshSocket::new(bind("127.0.0.1:0".parse().unwrap()).unwrap(), None);
+        send(&other, to_a, b"anybody", None).await;
+        assert_eq!(receive(&pair.a).await.0, b"anybody");
+        pair.end().await;
     }
 }

@@ -1,16 +1,16 @@
-//! Emulated delay and cuts between two real sockets.
+//! Emulated delay, loss, rate and cuts between two real sockets.
 
 use std::time::Duration;
 
 use bytes::Bytes;
-use hedgerow::net::{Cut, NetEvent, Protocol, RequestError, Rule};
+use hedgerow::net::{Cut, DropReason, Loss, NetEvent, Protocol, RequestError, Rule};
 
 use super::support::{Mesh, Node, PATIENCE, eventually};
 
 const ASK: Protocol = Protocol::new("ask/1");
 
 fn rule(towards: &Node) -> Rule {
-    Rule { peer: towards.address(), delay_ms: 0, cut: Cut::None }
+    Rule::towards(towards.address())
 }
 
 #[tokio::test]
@@ -55,7 +55,8 @@ async fn a_cut_stops_requests_in_each_direction_and_healing_brings_them_back() {
         emulation.set(&[]).unwrap();
         a.net.request(b_id, ASK, Bytes::new(), PATIENCE).await.unwrap();
     }
-    assert!(a.net.emulation().unwrap().dropped() > 0);
+    let dropped = a.net.emulation().unwrap().dropped();
+    assert_eq!(dropped.into_keys().collect::<Vec<_>>(), [DropReason::Cut]);
 }
 
 #[tokio::test]
@@ -77,4 +78,23 @@ async fn a_link_that_a_long_cut_ended_is_dialled_again_after_healing() {
         }
     };
     tokio::time::timeout(PATIENCE, healed).await.unwrap();
+}
+
+#[tokio::test]
+async fn requests_get_through_what_loses_and_holds_up() {
+    let mesh = Mesh::new(1);
+    let (a, b) = (mesh.start(1), mesh.start(2));
+    let loss_percent = Loss::from_percent(10.0).unwrap();
+    let bad = |towards: &Node| Rule { delay_ms: 2, jitter_ms: 3, loss_percent, rate_kbps: 8_000, ..rule(towards) };
+    a.net.emulation().unwrap().set(&[bad(&b)]).unwrap();
+    b.net.emulation().unwrap().set(&[bad(&a)]).unwrap();
+    a.knows(&b);
+    let b_id = b.id;
+    let (_net, _serving) = b.serve(b"");
+    let body = Bytes::from(vec![7; 200_000]);
+    let start = std::time::Instant::now();
+    assert_eq!(a.net.request(b_id, ASK, body.clone(), PATIENCE).await.unwrap(), body);
+    // There and back: 400,000 bytes at a million each second.
+    assert!(start.elapsed() >= Duration::from_millis(400), "{:?}", start.elapsed());
+    assert!(a.net.emulation().unwrap().dropped()[&DropReason::Lost] > 0);
 }

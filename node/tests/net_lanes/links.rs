@@ -16,7 +16,7 @@ async fn of_two_dials_at_once_the_lower_nodes_is_kept_on_both_sides() {
     let (low, high) = in_order(&mesh);
     // With a delay neither dial can end before the other has begun.
     for (from, to) in [(&low, &high), (&high, &low)] {
-        let delay = Rule { peer: to.address(), delay_ms: 30, cut: Cut::None };
+        let delay = Rule { delay_ms: 30, ..Rule::towards(to.address()) };
         from.net.emulation().unwrap().set(&[delay]).unwrap();
         from.knows(to);
     }
@@ -120,7 +120,7 @@ fn in_order(mesh: &Mesh) -> (Node, Node) {
 
 /// Kills a node, so that `witness` hears no close, and starts it again on its port.
 async fn restart(mesh: &Mesh, victim: Node, witness: &Node) -> Node {
-    let cut = Rule { peer: witness.address(), delay_ms: 0, cut: Cut::Both };
+    let cut = Rule { cut: Cut::Both, ..Rule::towards(witness.address()) };
     let emulation = victim.net.emulation().expect("tests start with emulation");
     emulation.set(&[cut]).expect("one rule is taken");
     let number = if victim.id == mesh.node(1) { 1 } else { 2 };

@@ -1,32 +1,32 @@
-//! Delay and cuts around this node's own socket, on a node that was started for it.
+//! What is emulated around this node's own socket, on a node that was started for it.
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use serde::{Deserialize, Serialize};
 
 use crate::admin::state::AdminState;
+use crate::admin::wire::{EmulationReport, EmulationSettings};
 use crate::api::Problem;
-use crate::net::{Emulation, Rule};
+use crate::net::Emulation;
 
-/// All rules; setting replaces what was there.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(in crate::admin) struct Rules {
-    rules: Vec<Rule>,
-}
-
-pub(in crate::admin) async fn rules(State(state): State<AdminState>) -> Result<Json<Rules>, Problem> {
-    Ok(Json(Rules { rules: emulation(&state)?.rules() }))
+pub(in crate::admin) async fn show(State(state): State<AdminState>) -> Result<Json<EmulationReport>, Problem> {
+    Ok(Json(report(emulation(&state)?)))
 }
 
 pub(in crate::admin) async fn set(
     State(state): State<AdminState>,
-    Json(rules): Json<Rules>,
-) -> Result<Json<Rules>, Problem> {
+    Json(settings): Json<EmulationSettings>,
+) -> Result<Json<EmulationReport>, Problem> {
     let emulation = emulation(&state)?;
-    emulation.set(&rules.rules).map_err(|error| Problem::bad_request("emulation-refused", error.to_string()))?;
-    Ok(Json(Rules { rules: emulation.rules() }))
+    emulation.replace(&settings).map_err(|error| Problem::bad_request("emulation-refused", error.to_string()))?;
+    Ok(Json(report(emulation)))
+}
+
+/// What is in force, and what it dropped.
+pub(super) fn report(emulation: &Emulation) -> EmulationReport {
+    let EmulationSettings { firewall, rules } = emulation.settings();
+    let dropped = emulation.dropped().into_iter().map(|(reason, count)| (reason.name().to_owned(), count)).collect();
+    EmulationReport { firewall, rules, dropped }
 }
 
 fn emulation(state: &AdminState) -> Result<&Emulation, Problem> {

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use hedgerow_protocol::view::MeshView;
 
+use super::emulation;
 use crate::admin::state::AdminState;
 use crate::admin::wire::{CertificateReport, Listening, LocalModel, MemberRow, NodeState, SocketTraffic, Status};
 use crate::core::{aggregators, member_counts, member_rows};
@@ -45,7 +46,7 @@ pub(in crate::admin) async fn status(State(state): State<AdminState>) -> Json<St
         aggregators: aggregators(&view),
         refusals: refusals(&state),
         models: models.iter().map(local_model).collect(),
-        emulation: state.net.emulation().map(|emulation| serde_json::json!({ "rules": emulation.rules() })),
+        emulation: state.net.emulation().map(emulation::report),
         memory_rss_bytes: process.memory_rss_bytes.unwrap_or(0),
         traffic: SocketTraffic { sent_bytes, received_bytes },
     })

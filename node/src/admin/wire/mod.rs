@@ -3,6 +3,7 @@
 //! Clients ignore members that they do not know, so that a later node may say more.
 
 mod departure;
+mod emulation;
 mod model;
 mod policy;
 mod ranking;
@@ -10,6 +11,7 @@ mod recovery;
 mod status;
 
 pub use departure::{DepartureReport, DepartureRequest, DepartureState};
+pub use emulation::{Cut, EmulationReport, EmulationSettings, Firewall, Loss, Rule};
 pub use model::{ModelDetail, ModelPushed, ModelRow, ModelSignature, ModelVerified, Port, Publisher, Size};
 pub use policy::{
     DataClassRow, NodeClassReport, NodeClassRow, NodeClassShare, PlanReport, PlanRequest, PlannedClass, PlannedMove,

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::emulation::EmulationReport;
+
 /// `GET /admin/v1/status`: what this process is and what it believes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Status {
@@ -42,8 +44,8 @@ pub struct Status {
     pub refusals: BTreeMap<String, u64>,
     /// Models placed on this node.
     pub models: Vec<LocalModel>,
-    /// The rules around the node's own socket, on a node started with `--emulate`.
-    pub emulation: Option<serde_json::Value>,
+    /// What is emulated around the node's own socket, on a node started with `--emulate`.
+    pub emulation: Option<EmulationReport>,
     /// Resident memory.
     pub memory_rss_bytes: u64,
     /// What the mesh socket moved.
