@@ -1,9 +1,11 @@
-//! The network on real loopback sockets: who is admitted where, and what each lane promises.
+//! The network on real loopback sockets, and on a fabric in memory: who is admitted where, and what each lane promises.
 
 #[path = "net_lanes/dead_links.rs"]
 mod dead_links;
 #[path = "net_lanes/emulation.rs"]
 mod emulation;
+#[path = "net_lanes/fabric.rs"]
+mod fabric;
 #[path = "net_lanes/gate.rs"]
 mod gate;
 #[path = "net_lanes/gossip.rs"]

@@ -15,7 +15,7 @@ use super::member_arguments::JoinArguments;
 use super::output::line;
 use crate::config::ArtifactLimits;
 use crate::identity::{Enrolled, Enrolment, JoinRequest, NodeIdentity};
-use crate::net::{Net, NetConfig, Trust};
+use crate::net::{Net, NetConfig, Socket, Trust};
 use crate::observe::chain;
 use crate::observe::wall;
 use crate::store::{DataFolder, Store};
@@ -101,8 +101,8 @@ async fn ask(identity: &NodeIdentity, ticket: &Ticket, address: SocketAddr) -> R
         revoked: std::collections::BTreeSet::new(),
     };
     let (_trust, trusted) = watch::channel(Arc::new(stranger));
-    let listen = SocketAddr::new(unspecified, 0);
-    let config = NetConfig { listen, trust: trusted, emulate: false, topics: Vec::new() };
+    let socket = Socket::Bind(SocketAddr::new(unspecified, 0));
+    let config = NetConfig { socket, trust: trusted, emulate: false, topics: Vec::new() };
     let (net, _events) = Net::start(config).map_err(|error| chain(&error))?;
     let class = node_class();
     let request = |exporter: &[u8; 32]| {

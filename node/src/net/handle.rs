@@ -10,7 +10,7 @@ use hedgerow_attest::id::NodeId;
 use hedgerow_attest::member::Member;
 use hedgerow_attest::peer_id::PeerId;
 use hedgerow_protocol::link::{Candidate, Origin};
-use quinn::{Endpoint, TokioRuntime};
+use quinn::{AsyncUdpSocket, Endpoint, TokioRuntime};
 use tokio::sync::{mpsc, watch};
 
 use super::accept::{Acceptor, server_config};
@@ -36,14 +36,23 @@ use super::trust::{Gate, Trust};
 /// How to start the network.
 #[derive(Clone, Debug)]
 pub struct NetConfig {
-    /// Where the one UDP socket listens; port 0 picks a free one.
-    pub listen: SocketAddr,
+    /// The one UDP socket.
+    pub socket: Socket,
     /// Identity and trust; a change takes effect with the next handshake.
     pub trust: watch::Receiver<Arc<Trust>>,
     /// Whether [`Net::emulation`] can be set. Off, no packet is looked at.
     pub emulate: bool,
     /// Gossip topics taken from the start; at most [`super::limits::TOPICS_MAX`].
     pub topics: Vec<String>,
+}
+
+/// The socket under a network.
+#[derive(Clone, Debug)]
+pub enum Socket {
+    /// One of the kernel's, bound here; port 0 picks a free one.
+    Bind(SocketAddr),
+    /// Another, such as one of a [`fabric`](super::fabric).
+    Given(Arc<dyn AsyncUdpSocket>),
 }
 
 /// Why the network did not start; nothing is left running.
@@ -91,7 +100,7 @@ struct Inner {
 }
 
 impl Net {
-    /// Binds the socket and starts every lane. The receiver must be drained: a full queue holds up
+    /// Takes the socket and starts every lane. The receiver must be drained: a full queue holds up
     /// streams and drops datagrams and gossip.
     ///
     /// # Errors
@@ -101,7 +110,10 @@ impl Net {
         let tasks = Tasks::default();
         // Each node loses other packets, and the same ones again.
         let emulation = config.emulate.then(|| Emulation::new(gate.node().lead()));
-        let bound = bind(config.listen).map_err(|source| NetError::Bind { listen: config.listen, source })?;
+        let bound = match config.socket {
+            Socket::Bind(listen) => bind(listen).map_err(|source| NetError::Bind { listen, source })?,
+            Socket::Given(socket) => socket,
+        };
         let socket = MeshSocket::new(bound.clone(), emulation.clone());
         let settings = Settings::new();
         let base = server_config(&Door::new(gate.standing()), settings.accepted())?;

@@ -98,10 +98,14 @@ pub const QUEUE_SPAN: Duration = Duration::from_millis(100);
 pub const QUEUE_BYTES_MIN: u64 = 16 << 10;
 /// What the emulation around a socket holds back at once: for a second 500 Mbit/s, more than a testnet on one machine carries.
 pub const HELD_BYTES_MAX: usize = 64 << 20;
-/// Paths in use at once.
+/// Paths in use at once, of an emulation and of a fabric.
 pub const PATHS_MAX: usize = 1 << 16;
 /// For how long a stateful firewall or an address translator lets answers in, and keeps a mapping, after something was sent. RFC 4787
 /// REQ-5 asks for two minutes; home routers are known that take this.
 pub const PINHOLE_IDLE: Duration = Duration::from_secs(30);
 /// Peers whose answers a stateful firewall lets in at once.
 pub const PINHOLES_MAX: usize = 4096;
+/// Mappings of an address translator at once.
+pub const MAPPINGS_MAX: usize = 4096;
+/// Datagrams on their way in a fabric at once, bytes.
+pub const FLYING_BYTES_MAX: usize = 256 << 20;

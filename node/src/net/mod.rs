@@ -1,7 +1,7 @@
 //! One UDP port and one QUIC endpoint; four lanes told apart by ALPN.
 //!
 //! A caller's certificate carries its membership, and the handshake fails without one on every lane
-//! but `hedgerow-join/1`, so no other code meets a stranger's bytes. [`Net::start`] binds the socket
+//! but `hedgerow-join/1`, so no other code meets a stranger's bytes. [`Net::start`] takes the socket
 //! and returns a [`Net`] to ask things of, and a bounded queue of [`NetEvent`]s, each proved to come
 //! from the NodeId it names. The module calls nobody above it.
 //!
@@ -36,9 +36,10 @@ pub use ctl::{BehaviourError, CtlError, GossipVerdict, PublishError, Verdict};
 pub use dial::{Answerer, DialError, DialReport};
 pub use emulation::{
     Cut, DropReason, Emulation, EmulationError, EmulationSettings, Firewall, Loss, LossError, PathSettings, Rule,
+    fabric,
 };
 pub use event::{ContentDigest, NetEvent, Respond};
-pub use handle::{Net, NetConfig, NetError};
+pub use handle::{Net, NetConfig, NetError, Socket};
 pub use join::JoinError;
 pub use lane::{Lane, LinkLane};
 pub use refusal::Refusal;

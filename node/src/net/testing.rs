@@ -7,7 +7,7 @@ use hedgerow_attest::id::NodeId;
 use hedgerow_attest::key::SecretKey;
 use tokio::sync::watch;
 
-use super::{Net, NetConfig, Trust};
+use super::{Net, NetConfig, Socket, Trust};
 
 /// The network of a node that belongs to no mesh, on a free port of loopback. Its events go nowhere.
 pub(crate) fn lonely_net(node: NodeId) -> Net {
@@ -19,7 +19,7 @@ pub(crate) fn lonely_net(node: NodeId) -> Net {
         revoked: BTreeSet::new(),
     };
     let (_unchanged, trust) = watch::channel(Arc::new(trust));
-    let listen = "127.0.0.1:0".parse().unwrap();
-    let (net, _events) = Net::start(NetConfig { listen, trust, emulate: false, topics: vec![] }).unwrap();
+    let socket = Socket::Bind("127.0.0.1:0".parse().unwrap());
+    let (net, _events) = Net::start(NetConfig { socket, trust, emulate: false, topics: vec![] }).unwrap();
     net
 }

@@ -28,7 +28,7 @@ use crate::config::Config;
 use crate::core::{self, CoreHandle, CoreInbox, CoreStartError, CoreTask, MESH_TOPIC};
 use crate::exec::{Keeper, KeeperParts, Library, Pool, PoolStartError, Shelf};
 use crate::identity::Enrolled;
-use crate::net::{Net, NetConfig, NetError, NetEvent, Trust};
+use crate::net::{Net, NetConfig, NetError, NetEvent, Socket, Trust};
 use crate::observe::{Conditions, Counters};
 use crate::route::Router;
 use crate::session::{Groups, GroupsParts, GroupsStartError, Sessions};
@@ -117,8 +117,8 @@ impl Peer {
     ) -> Result<Self, PeerStartError> {
         let (trust, trusted) = watch::channel(Arc::new(trust(enrolled)));
         let topics = vec![MESH_TOPIC.to_owned()];
-        let (net, events) =
-            Net::start(NetConfig { listen: config.listen, trust: trusted, emulate: config.emulate, topics })?;
+        let socket = Socket::Bind(config.listen);
+        let (net, events) = Net::start(NetConfig { socket, trust: trusted, emulate: config.emulate, topics })?;
         let stop = CancellationToken::new();
         let opened = Opened { net: net.clone(), events, trust, stop: stop.clone() };
         match Self::assemble(config, folder, store, enrolled, opened).await {

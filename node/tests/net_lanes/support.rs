@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use hedgerow::net::{Net, NetConfig, NetError, NetEvent, Trust};
+use hedgerow::net::fabric::FabricSocket;
+use hedgerow::net::{Net, NetConfig, NetError, NetEvent, Socket, Trust};
 use hedgerow_attest::delegation::{self, Delegation};
 use hedgerow_attest::endorsed::Endorsed;
 use hedgerow_attest::id::NodeId;
@@ -138,10 +139,19 @@ impl Node {
     }
 
     pub(crate) fn try_start(listen: SocketAddr, trust: Trust) -> Result<Self, NetError> {
+        Self::try_start_on(Socket::Bind(listen), trust)
+    }
+
+    /// A node whose network is in memory.
+    pub(crate) fn start_over(socket: Arc<FabricSocket>, trust: Trust) -> Self {
+        Self::try_start_on(Socket::Given(socket), trust).expect("the socket is bound")
+    }
+
+    fn try_start_on(socket: Socket, trust: Trust) -> Result<Self, NetError> {
         let (id, peer) = (trust.node, PeerId::of(&trust.transport.public()));
         let (tx, rx) = watch::channel(Arc::new(trust));
         let topics = vec![TOPIC.to_owned()];
-        let (net, events) = Net::start(NetConfig { listen, trust: rx, emulate: true, topics })?;
+        let (net, events) = Net::start(NetConfig { socket, trust: rx, emulate: true, topics })?;
         Ok(Self { id, peer, net, events, trust: tx })
     }
 

@@ -1,7 +1,7 @@
 //! A stateful firewall: who was sent something may answer.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
@@ -41,6 +41,12 @@ impl Pinholes {
     pub(super) fn admits(&self, now: Instant, from: SocketAddr) -> bool {
         self.0.get(&from).is_some_and(|sent| is_open(now, *sent))
     }
+
+    /// Whether something was sent to any port of that address.
+    pub(super) fn admits_address(&self, now: Instant, from: IpAddr) -> bool {
+        let ports = SocketAddr::new(from, 0)..=SocketAddr::new(from, u16::MAX);
+        self.0.range(ports).any(|(_, sent)| is_open(now, *sent))
+    }
 }
 
 fn is_open(now: Instant, sent: Instant) -> bool {
@@ -64,12 +70,13 @@ mod tests {
         assert!(!pinholes.admits(start, peer));
         pinholes.sent(start, peer);
         let last = start + PINHOLE_IDLE - Duration::from_nanos(1);
-        assert!(pinholes.admits(last, peer));
+        assert!(pinholes.admits(last, peer) && pinholes.admits_address(last, peer.ip()));
         for other in ["10.0.0.1:8", "10.0.0.2:7", "[2001:db8::1]:7"].map(address) {
             assert!(!pinholes.admits(start, other), "{other}");
         }
+        assert!(!pinholes.admits_address(start, address("10.0.0.2:7").ip()));
         let over = start + PINHOLE_IDLE;
-        assert!(!pinholes.admits(over, peer));
+        assert!(!pinholes.admits(over, peer) && !pinholes.admits_address(over, peer.ip()));
         pinholes.sent(last, peer);
         assert!(pinholes.admits(over, peer), "each packet sent keeps it open");
     }

@@ -2,9 +2,10 @@
 //!
 //! The rules are machines that are told the time and draw from a generator that they are given: [`path`] for one direction of
 //! a path, [`firewall`] for the pinholes of a stateful firewall. [`Emulation`] applies them around a node's own socket,
-//! changeable while it runs.
+//! changeable while it runs; [`fabric`] is a whole network in memory, with address translators, for tests and benchmarks.
 
 mod around;
+pub mod fabric;
 mod firewall;
 mod held;
 mod loss;
