@@ -6,6 +6,9 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::SignedDuration;
 
+use hedgerow::net::Firewall;
+
+use crate::links::LinkQuality;
 use crate::measure::MeasureArguments;
 use crate::plan::{BackendKind, Plan, PlanError};
 use crate::sim::SimCommand;
@@ -43,6 +46,18 @@ pub(crate) enum Command {
         /// Name of the node, such as n3
         node: String,
     },
+    /// Have the network between nodes delay, lose, hold up or cut; what is not named is as without emulation
+    Link(LinkArguments),
+    /// Set the firewall in front of nodes
+    Firewall {
+        /// A node such as n3, a region such as r2, or all
+        who: String,
+        /// What it lets in
+        #[arg(value_enum)]
+        firewall: FirewallKind,
+    },
+    /// Make every link clear and open every firewall
+    Heal,
     /// Print the end of a node's log
     Logs {
         /// Name of the node, such as n3
@@ -99,6 +114,30 @@ pub(crate) struct UpArguments {
     pub(crate) node_program: Option<PathBuf>,
 }
 
+/// `link`
+#[derive(Clone, Debug, Args)]
+pub(crate) struct LinkArguments {
+    /// A node such as n3, a region such as r2, or all
+    pub(crate) from: String,
+    /// The same, for the other end
+    pub(crate) to: String,
+    /// Leave the way back as it is
+    #[arg(long)]
+    pub(crate) one_way: bool,
+    /// What the link does to packets
+    #[command(flatten)]
+    pub(crate) quality: LinkQuality,
+}
+
+/// What a firewall lets in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FirewallKind {
+    /// Everything
+    Open,
+    /// Answers only: what comes from where something was sent within the last 30 seconds
+    Stateful,
+}
+
 /// How a report is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
@@ -106,6 +145,15 @@ pub(crate) enum Format {
     Table,
     /// Everything
     Json,
+}
+
+impl From<FirewallKind> for Firewall {
+    fn from(kind: FirewallKind) -> Self {
+        match kind {
+            FirewallKind::Open => Self::Open,
+            FirewallKind::Stateful => Self::Stateful,
+        }
+    }
 }
 
 impl Shape {
@@ -153,6 +201,8 @@ pub(crate) const SUPERVISE_WORD: &str = "__supervise";
 
 #[cfg(test)]
 mod tests {
+    use hedgerow::net::Loss;
+
     use super::*;
 
     #[test]
@@ -163,6 +213,24 @@ mod tests {
         let Command::Supervise(again) = Cli::parse_from(handed_on).command else { panic!("not supervise") };
         assert_eq!(format!("{up:?}"), format!("{again:?}"));
         assert_eq!(again.life, Duration::from_secs(5400));
+    }
+
+    #[test]
+    fn a_link_is_typed_with_what_it_does() {
+        let typed =
+            "t link r1 n3 --one-way --delay-ms 40 --jitter-ms 5 --loss-percent 1.5 --rate-kbps 20000 --queue-kib 256";
+        let Command::Link(link) = Cli::parse_from(typed.split(' ')).command else { panic!("not link") };
+        assert_eq!((link.from.as_str(), link.to.as_str(), link.one_way), ("r1", "n3", true));
+        let loss_percent = Loss::from_percent(1.5).expect("a share");
+        let quality =
+            LinkQuality { delay_ms: 40, jitter_ms: 5, loss_percent, rate_kbps: 20_000, queue_kib: 256, cut: false };
+        assert_eq!(link.quality, quality);
+        let Command::Link(clear) = Cli::parse_from("t link r1 r2".split(' ')).command else { panic!("not link") };
+        assert_eq!((clear.one_way, clear.quality), (false, LinkQuality::default()));
+        for wrong in ["--loss-percent 101", "--loss-percent some", "--queue-kib 9"] {
+            let typed = format!("t link r1 r2 {wrong}");
+            assert!(Cli::try_parse_from(typed.split(' ')).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 
-use crate::arguments::{Cli, Command, Format};
+use crate::arguments::{Cli, Command, Format, LinkArguments};
 use crate::compose;
 use crate::measure::measure;
 use crate::sim::{self, SimCommand};
@@ -76,6 +76,23 @@ async fn run_command(cli: Cli) -> anyhow::Result<()> {
         Command::Restart { node } => {
             done(ask(&folder.socket(), &Request::Restart { node: node.clone() }).await?)?;
             say(&format!("{node} is started"));
+            Ok(())
+        }
+        Command::Link(LinkArguments { from, to, one_way, quality }) => {
+            let ends = if one_way { format!("from {from} to {to}") } else { format!("between {from} and {to}") };
+            done(ask(&folder.socket(), &Request::Link { from, to, one_way, quality }).await?)?;
+            say(&format!("links {ends} are set; `hedgerow-testnet heal` makes all clear again"));
+            Ok(())
+        }
+        Command::Firewall { who, firewall } => {
+            let firewall = firewall.into();
+            done(ask(&folder.socket(), &Request::Firewall { who: who.clone(), firewall }).await?)?;
+            say(&format!("firewall of {who} is set"));
+            Ok(())
+        }
+        Command::Heal => {
+            done(ask(&folder.socket(), &Request::Heal).await?)?;
+            say("all links are clear and all firewalls open");
             Ok(())
         }
         Command::Logs { node, lines } => match ask(&folder.socket(), &Request::Logs { node, lines }).await? {

@@ -1,15 +1,18 @@
 //! Nodes as processes of this machine.
 
+use std::collections::BTreeSet;
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures::future::join_all;
 use hedgerow::admin::AdminClient;
-use hedgerow::admin::wire::Status;
+use hedgerow::admin::wire::{EmulationReport, Status};
+use hedgerow::net::EmulationSettings;
 use hedgerow::runner::{Fleet, FleetError, Launcher, LogTail, log_tail};
 
+use crate::links::Links;
 use crate::plan::{Plan, PlannedNode, region_name};
 use crate::report::NodeReport;
 
@@ -50,16 +53,9 @@ impl LocalMesh {
 
     /// Asks every node how it is.
     pub(crate) async fn report(&mut self) -> io::Result<Vec<NodeReport>> {
-        let mut running = Vec::new();
-        for node in self.plan.nodes() {
-            let is_running = match self.fleet.node_mut(&node.name) {
-                Ok(process) => process.is_running()?,
-                Err(_not_started) => false,
-            };
-            running.push((node, is_running));
-        }
-        let fleet = &self.fleet;
-        let asked = running.into_iter().map(async |(node, running)| {
+        let (running, fleet) = (self.running()?, &self.fleet);
+        let asked = self.plan.nodes().map(async |node| {
+            let running = running.contains(&node.name);
             let status = if running { status_of(fleet, &node.name).await } else { None };
             NodeReport {
                 region: region_name(node.region),
@@ -70,6 +66,32 @@ impl LocalMesh {
             }
         });
         Ok(join_all(asked).await)
+    }
+
+    /// All links clear: the mesh sockets are on loopback, told apart by their ports.
+    pub(crate) fn links(&self) -> Links {
+        let port_base = self.port_base;
+        Links::new(self.plan, |node| vec![SocketAddr::from((Ipv4Addr::LOCALHOST, node.port(port_base)))])
+    }
+
+    /// The names of those that run.
+    pub(crate) fn running(&mut self) -> io::Result<BTreeSet<String>> {
+        let mut running = BTreeSet::new();
+        for node in self.plan.nodes() {
+            if let Ok(process) = self.fleet.node_mut(&node.name)
+                && process.is_running()?
+            {
+                running.insert(node.name);
+            }
+        }
+        Ok(running)
+    }
+
+    /// Has a node emulate this and nothing else.
+    pub(crate) async fn emulate(&self, name: &str, settings: &EmulationSettings) -> anyhow::Result<()> {
+        let client = self.fleet.node(name)?.admin().patience(ANSWER_WITHIN);
+        let _report: EmulationReport = client.put("set what it emulates", "/admin/v1/emulation", settings).await?;
+        Ok(())
     }
 
     /// Ends a node as a power cut would.
@@ -117,7 +139,7 @@ async fn status_of(fleet: &Fleet, name: &str) -> Option<Status> {
 fn words(plan: Plan, node: &PlannedNode, port_base: u16, folder: &Path) -> Vec<String> {
     let ticket = |region| folder.join(format!("ticket-{}", region_name(region)));
     let port = node.port(port_base);
-    let mut words = vec!["--region".to_owned(), region_name(node.region)];
+    let mut words = vec!["--region".to_owned(), region_name(node.region), "--emulate".to_owned()];
     words.extend(["--port-base".to_owned(), port.to_string()]);
     for flag in ["--listen", "--advertise"] {
         words.extend([flag.to_owned(), format!("{}:{port}", Ipv4Addr::LOCALHOST)]);
@@ -148,7 +170,8 @@ mod tests {
         let plan = Plan::new(4, 2).expect("a plan");
         let words: Vec<String> =
             plan.nodes().map(|node| words(plan, &node, 24_000, Path::new("f")).join(" ")).collect();
-        let common = |port: u16| format!("--port-base {port} --listen 127.0.0.1:{port} --advertise 127.0.0.1:{port}");
+        let common =
+            |port: u16| format!("--emulate --port-base {port} --listen 127.0.0.1:{port} --advertise 127.0.0.1:{port}");
         assert_eq!(
             words,
             [

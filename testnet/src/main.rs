@@ -6,6 +6,7 @@
 mod arguments;
 mod commands;
 mod compose;
+mod links;
 mod local;
 mod measure;
 mod plan;

@@ -5,7 +5,7 @@ use std::fmt;
 
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
-use hedgerow::admin::wire::{NodeState, Status};
+use hedgerow::admin::wire::{Firewall, NodeState, Status};
 use serde::{Deserialize, Serialize};
 
 use crate::plan::{BackendKind, Plan};
@@ -122,7 +122,7 @@ impl MeshReport {
     pub(crate) fn table(&self) -> String {
         let mut table = Table::new();
         table.load_style(NOTHING);
-        table.set_header(["NAME", "REGION", "STATE", "ALIVE", "AGGREGATES", "NODE", "REST"]);
+        table.set_header(["NAME", "REGION", "STATE", "ALIVE", "AGGREGATES", "EMULATES", "NODE", "REST"]);
         for node in &self.nodes {
             table.add_row(node.row());
         }
@@ -137,7 +137,7 @@ impl MeshReport {
 }
 
 impl NodeReport {
-    fn row(&self) -> [String; 7] {
+    fn row(&self) -> [String; 8] {
         let status = self.status.as_ref();
         let state = match status {
             _ if !self.running => "ended".to_owned(),
@@ -155,10 +155,24 @@ impl NodeReport {
             state,
             or_dash(status.map(|status| status.members.alive.to_string())),
             or_dash(status.and_then(holds)),
+            or_dash(status.and_then(emulates)),
             or_dash(status.map(|status| status.node.chars().take(8).collect())),
             or_dash(self.rest.clone()),
         ]
     }
+}
+
+/// The rules and the firewall of a node, if there are any.
+fn emulates(status: &Status) -> Option<String> {
+    let emulation = status.emulation.as_ref()?;
+    let rules = match emulation.rules.len() {
+        0 => None,
+        1 => Some("1 rule".to_owned()),
+        count => Some(format!("{count} rules")),
+    };
+    let firewall = (emulation.firewall == Firewall::Stateful).then(|| "firewall".to_owned());
+    let parts: Vec<_> = [rules, firewall].into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
 }
 
 impl fmt::Display for Disagreement {

@@ -35,14 +35,18 @@ fn each_way_of_not_agreeing_is_named() {
 #[test]
 fn a_line_of_the_table_begins_with_the_name_of_its_node() {
     let ended = NodeReport { running: false, rest: None, status: None, ..node("n2", 2, 1) };
-    let nodes = vec![node("n1", 2, 7), ended];
+    let mut nodes = vec![node("n1", 2, 7), ended];
+    let peer = |port| json!({ "peer": format!("127.0.0.1:{port}"), "delay_ms": 40 });
+    let emulation = json!({ "firewall": "stateful", "rules": [peer(24_010), peer(24_020)] });
+    let status = nodes[0].status.as_mut().expect("a status");
+    status.emulation = serde_json::from_value(emulation).expect("an emulation");
     let report = MeshReport { backend: BackendKind::Local, phase: Phase::Up, ends_in_s: 61, nodes };
     assert_eq!(
         report.table(),
         "Local mesh, up; ends by itself in 2 min\n\
-         NAME  REGION  STATE  ALIVE  AGGREGATES  NODE      REST\n\
-         n1    r1      ready  2      r1@7        id-of-n1  http://127.0.0.1:41010\n\
-         n2    r1      ended  -      -           -         -"
+         NAME  REGION  STATE  ALIVE  AGGREGATES  EMULATES           NODE      REST\n\
+         n1    r1      ready  2      r1@7        2 rules, firewall  id-of-n1  http://127.0.0.1:41010\n\
+         n2    r1      ended  -      -           -                  -         -"
     );
 }
 

@@ -41,7 +41,7 @@ pub(crate) async fn up(arguments: &UpArguments, folder: &StateFolder) -> anyhow:
         }
     };
     say(&report.table());
-    say("next: `hedgerow-testnet status`, `kill n3`, `restart n3`, `logs n3`, `down`");
+    say("next: `hedgerow-testnet status`, `kill n3`, `restart n3`, `link r1 r2 --delay-ms 40`, `logs n3`, `down`");
     Ok(())
 }
 

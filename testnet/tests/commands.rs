@@ -7,7 +7,15 @@ use std::process::{Command, Output};
 #[test]
 fn without_a_testnet_every_question_says_how_to_start_one() {
     let place = tempfile::tempdir().expect("a folder");
-    for words in [&["status"][..], &["kill", "n3"], &["restart", "n3"], &["logs", "n3"], &["down"]] {
+    for words in [
+        &["status"][..],
+        &["kill", "n3"],
+        &["restart", "n3"],
+        &["logs", "n3"],
+        &["link", "r1", "r2"],
+        &["heal"],
+        &["down"],
+    ] {
         let said = run(place.path(), words);
         assert_eq!(said.status.code(), Some(3), "{words:?}");
         let text = text(&said);

@@ -5,6 +5,7 @@ use std::io;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
+use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 use tokio::time::timeout;
 
@@ -84,14 +85,22 @@ impl Engine {
         run(self.compose[0], &[&self.compose[1..], words].concat(), SLOW).await
     }
 
+    /// `docker WORDS` with something on its standard input.
+    pub(super) async fn docker_with_input(&self, words: &[&str], input: &[u8]) -> Result<String, EngineError> {
+        successful("docker", words, &output("docker", words, input, SLOW).await?)
+    }
+
     /// Everything that `docker WORDS` wrote, however it ended.
     pub(super) async fn docker_output(&self, words: &[&str]) -> Result<Output, EngineError> {
-        output("docker", words, SLOW).await
+        output("docker", words, NOTHING, SLOW).await
     }
 }
 
 async fn run(program: &str, words: &[&str], within: Duration) -> Result<String, EngineError> {
-    let output = output(program, words, within).await?;
+    successful(program, words, &output(program, words, NOTHING, within).await?)
+}
+
+fn successful(program: &str, words: &[&str], output: &Output) -> Result<String, EngineError> {
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
@@ -102,10 +111,19 @@ async fn run(program: &str, words: &[&str], within: Duration) -> Result<String, 
     Err(EngineError::Failed { command: words_of(program, words), said: said[cut..].to_owned() })
 }
 
-async fn output(program: &str, words: &[&str], within: Duration) -> Result<Output, EngineError> {
+/// `input` is shorter than a pipe holds, or the program reads it before it writes much.
+async fn output(program: &str, words: &[&str], input: &[u8], within: Duration) -> Result<Output, EngineError> {
     let mut command = Command::new(program);
-    command.args(words.iter().map(OsStr::new)).stdin(Stdio::null()).kill_on_drop(true);
-    match timeout(within, command.output()).await {
+    command.args(words.iter().map(OsStr::new)).kill_on_drop(true);
+    command.stdin(if input.is_empty() { Stdio::null() } else { Stdio::piped() });
+    let exchange = async {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        if let Some(mut stdin) = child.stdin.take() {
+            stdin.write_all(input).await?;
+        }
+        child.wait_with_output().await
+    };
+    match timeout(within, exchange).await {
         Ok(Ok(output)) => Ok(output),
         Ok(Err(source)) => Err(EngineError::Execute { command: words_of(program, words), source }),
         Err(_elapsed) => Err(EngineError::Late { command: words_of(program, words), within }),
@@ -115,6 +133,9 @@ async fn output(program: &str, words: &[&str], within: Duration) -> Result<Outpu
 fn words_of(program: &str, words: &[&str]) -> String {
     [&[program], words].concat().join(" ")
 }
+
+/// For programs that read nothing.
+const NOTHING: &[u8] = &[];
 
 /// For questions.
 const QUICK: Duration = Duration::from_secs(15);
@@ -134,6 +155,12 @@ mod tests {
         assert!(error.to_string().starts_with("run `cat /no/such/file`: cat: "), "{error}");
         let error = run("no-such-program-here", &[], QUICK).await.expect_err("no such program");
         assert!(matches!(error, EngineError::Execute { .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_program_reads_what_it_is_given() {
+        let said = output("cat", &[], b"read this", QUICK).await.expect("it runs");
+        assert_eq!(successful("cat", &[], &said).expect("it succeeds"), "read this");
     }
 
     #[tokio::test]

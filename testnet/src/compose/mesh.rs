@@ -1,14 +1,16 @@
 //! A mesh of containers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use futures::future::join_all;
+use hedgerow::net::EmulationSettings;
 
 use super::engine::{Engine, EngineError};
-use super::render::render;
+use super::render::{mesh_addresses, render};
+use crate::links::Links;
 use crate::plan::{Plan, region_name};
 use crate::report::NodeReport;
 
@@ -91,6 +93,26 @@ impl ComposeMesh {
             report
         });
         Ok(join_all(asked).await)
+    }
+
+    /// All links clear: a node sends from either of its addresses.
+    pub(crate) fn links(&self) -> Links {
+        Links::new(self.plan, |node| mesh_addresses(node).map(Into::into).to_vec())
+    }
+
+    /// The names of those that run.
+    pub(crate) async fn running(&self) -> Result<BTreeSet<String>, ComposeError> {
+        let containers = self.containers().await?;
+        Ok(containers.into_iter().filter(|(_, container)| container.running).map(|(name, _)| name).collect())
+    }
+
+    /// Has a node emulate this and nothing else.
+    pub(crate) async fn emulate(&self, name: &str, settings: &EmulationSettings) -> Result<(), ComposeError> {
+        let id = self.container(name).await?.id;
+        let settings = serde_json::to_vec(settings).expect("plain data is JSON");
+        let words = ["exec", "--interactive", &id, "/hedgerow", "emulate", "--file", "-"];
+        self.engine.docker_with_input(&words, &settings).await?;
+        Ok(())
     }
 
     /// Ends a container with SIGKILL.

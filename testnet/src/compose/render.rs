@@ -4,6 +4,7 @@
 //! Specification and the latter warns about anything else. Anchors and `x-` keys are part of it.
 
 use std::fmt::Write as _;
+use std::net::{Ipv4Addr, SocketAddrV4};
 
 use crate::plan::{Plan, PlannedNode, region_name};
 
@@ -34,6 +35,16 @@ pub(crate) fn render(plan: Plan, port_base: u16) -> String {
     file
 }
 
+/// Where the mesh socket of a node is, in its region and on the backbone.
+pub(super) fn mesh_addresses(node: &PlannedNode) -> [SocketAddrV4; 2] {
+    let last = u8::try_from(10 + node.number).expect("a plan has at most 60 nodes");
+    let [first, second] = SUBNETS;
+    [node.region, BACKBONE].map(|network| {
+        let network = u8::try_from(network).expect("a plan has at most 16 regions");
+        SocketAddrV4::new(Ipv4Addr::new(first, second, network, last), MESH_PORT)
+    })
+}
+
 fn header(plan: Plan) -> String {
     format!(
         "# A mesh of {} nodes in {} regions. Written by `hedgerow-testnet compose-file`; a test keeps them equal.\n\
@@ -46,8 +57,8 @@ fn header(plan: Plan) -> String {
 
 fn service(plan: Plan, node: &PlannedNode, port_base: u16) -> String {
     let region = region_name(node.region);
-    let (near, far) = (address(node.region, node), address(BACKBONE, node));
-    let mut words = vec!["run".to_owned(), "--region".to_owned(), region.clone()];
+    let [near, far] = mesh_addresses(node);
+    let mut words = vec!["run".to_owned(), "--region".to_owned(), region.clone(), "--emulate".to_owned()];
     if node.is_founder() {
         words.extend(["--init".to_owned(), "--uses".to_owned(), plan.ticket_uses().to_string()]);
         words.extend(plan.regions().map(region_name).flat_map(|region| {
@@ -57,8 +68,8 @@ fn service(plan: Plan, node: &PlannedNode, port_base: u16) -> String {
     } else {
         words.extend(["--ticket-file".to_owned(), format!("/tickets/{region}")]);
     }
-    for address in [&near, &far] {
-        words.extend(["--advertise".to_owned(), format!("{address}:{MESH_PORT}")]);
+    for address in [near, far] {
+        words.extend(["--advertise".to_owned(), address.to_string()]);
     }
     words.extend(["--rest".to_owned(), format!("0.0.0.0:{REST_PORT}"), "--open-rest".to_owned()]);
     let words: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
@@ -69,19 +80,16 @@ fn service(plan: Plan, node: &PlannedNode, port_base: u16) -> String {
     line(&mut text, format_args!("    <<: *node"));
     line(&mut text, format_args!("    command: [{}]", words.join(", ")));
     line(&mut text, format_args!("    networks:"));
-    line(&mut text, format_args!("      {region}: {{ipv4_address: {near}}}"));
-    line(&mut text, format_args!("      backbone: {{ipv4_address: {far}}}"));
+    line(&mut text, format_args!("      {region}: {{ipv4_address: {}}}", near.ip()));
+    line(&mut text, format_args!("      backbone: {{ipv4_address: {}}}", far.ip()));
     line(&mut text, format_args!("    ports: [\"127.0.0.1:{}:{REST_PORT}\"]", node.port(port_base)));
     line(&mut text, format_args!("    volumes: [\"{}:/data\", \"{tickets}\"]", node.name));
     text
 }
 
 fn network(name: &str, third_byte: u16) -> String {
-    format!("  {name}:\n    ipam:\n      config: [{{subnet: {SUBNETS}.{third_byte}.0/24}}]\n")
-}
-
-fn address(network: u16, node: &PlannedNode) -> String {
-    format!("{SUBNETS}.{network}.{}", 10 + node.number)
+    let [first, second] = SUBNETS;
+    format!("  {name}:\n    ipam:\n      config: [{{subnet: {first}.{second}.{third_byte}.0/24}}]\n")
 }
 
 fn line(text: &mut String, words: std::fmt::Arguments<'_>) {
@@ -89,7 +97,7 @@ fn line(text: &mut String, words: std::fmt::Arguments<'_>) {
 }
 
 /// The first half of every address: a private range away from those that Docker and home routers hand out.
-const SUBNETS: &str = "10.144";
+const SUBNETS: [u8; 2] = [10, 144];
 
 /// The third byte of the shared network; regions have their own numbers, from 1.
 const BACKBONE: u16 = 0;

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use hedgerow::net::Firewall;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
@@ -11,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use crate::links::LinkQuality;
 use crate::report::MeshReport;
 
 /// What a command wants.
@@ -29,6 +31,26 @@ pub(crate) enum Request {
         /// Its name.
         node: String,
     },
+    /// Set the links between nodes.
+    Link {
+        /// A node, a region or `all`.
+        from: String,
+        /// The same.
+        to: String,
+        /// Whether the way back stays as it is.
+        one_way: bool,
+        /// What they do to packets.
+        quality: LinkQuality,
+    },
+    /// Set the firewall in front of nodes.
+    Firewall {
+        /// A node, a region or `all`.
+        who: String,
+        /// What it lets in.
+        firewall: Firewall,
+    },
+    /// Make every link clear and open every firewall.
+    Heal,
     /// The end of a node's log.
     Logs {
         /// Its name.

@@ -1,12 +1,16 @@
 //! The nodes under supervision, whatever runs them.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use anyhow::{Context as _, bail};
+use futures::future::join_all;
+use hedgerow::net::EmulationSettings;
 
 use super::folder::StateFolder;
 use super::owner::Supervision;
 use crate::compose::{self, ComposeMesh};
+use crate::links::Links;
 use crate::local::{self, LocalMesh};
 use crate::plan::BackendKind;
 use crate::report::{Disagreement, NodeReport, agreement};
@@ -72,11 +76,50 @@ impl Nodes {
         }
     }
 
-    /// Starts a node again with its data.
-    pub(super) async fn restart(&mut self, name: &str) -> anyhow::Result<()> {
+    /// Starts a node again with its data, and has it emulate what it is to.
+    pub(super) async fn restart(&mut self, name: &str, settings: &EmulationSettings) -> anyhow::Result<()> {
         match self {
-            Self::Local(mesh) => mesh.restart(name).await.map_err(Into::into),
-            Self::Compose(mesh) => mesh.restart(name).await.map_err(Into::into),
+            Self::Local(mesh) => mesh.restart(name).await?,
+            Self::Compose(mesh) => mesh.restart(name).await?,
+        }
+        if *settings == EmulationSettings::default() {
+            return Ok(());
+        }
+        let deadline = tokio::time::Instant::now() + ANSWERS_WITHIN;
+        while let Err(error) = self.emulate_one(name, settings).await {
+            if tokio::time::Instant::now() >= deadline {
+                return Err(error.context(format!("set the links of {name}, which is started")));
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        Ok(())
+    }
+
+    /// All links clear and all firewalls open, as nodes start.
+    pub(super) fn links(&self) -> Links {
+        match self {
+            Self::Local(mesh) => mesh.links(),
+            Self::Compose(mesh) => mesh.links(),
+        }
+    }
+
+    /// Has those of the named nodes that run emulate what they are to.
+    pub(super) async fn emulate(&mut self, names: &BTreeSet<String>, links: &Links) -> anyhow::Result<()> {
+        let running = match self {
+            Self::Local(mesh) => mesh.running()?,
+            Self::Compose(mesh) => mesh.running().await?,
+        };
+        let told = names.intersection(&running).map(async |name| {
+            let set = self.emulate_one(name, &links.of(name)).await;
+            set.with_context(|| format!("set the links of {name}"))
+        });
+        join_all(told).await.into_iter().collect()
+    }
+
+    async fn emulate_one(&self, name: &str, settings: &EmulationSettings) -> anyhow::Result<()> {
+        match self {
+            Self::Local(mesh) => mesh.emulate(name, settings).await,
+            Self::Compose(mesh) => mesh.emulate(name, settings).await.map_err(Into::into),
         }
     }
 
@@ -109,5 +152,8 @@ impl Nodes {
 
 /// A tenth of a second is noticeable to who waits; asking containers takes longer than that by itself.
 const LOOK_EVERY: std::time::Duration = std::time::Duration::from_millis(200);
+
+/// A node answers on its admin socket as soon as it has opened its stores.
+const ANSWERS_WITHIN: std::time::Duration = std::time::Duration::from_secs(20);
 
 const LAST_LINES: usize = 12;

@@ -1,5 +1,6 @@
 //! The supervisor's life: come up, answer, go down.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use super::control::{Call, Reply, Request, listen};
 use super::folder::StateFolder;
 use super::nodes::Nodes;
 use crate::compose;
+use crate::links::{LinkError, Links};
 use crate::plan::{BackendKind, Plan};
 use crate::report::{MeshReport, Phase};
 
@@ -122,6 +124,7 @@ impl Owner {
 
     /// Answers everything until the mesh is to end.
     async fn answer(&mut self, nodes: &mut Nodes) -> Ending {
+        let mut links = nodes.links();
         loop {
             let call = tokio::select! {
                 call = self.inbox.recv() => call,
@@ -133,7 +136,14 @@ impl Owner {
                 Request::Down => return Ending::Asked(reply),
                 Request::Status => nodes.report().await.map(|nodes| self.report(Phase::Up, nodes)),
                 Request::Kill { node } => nodes.kill(&node).await.map(|()| Reply::Done),
-                Request::Restart { node } => nodes.restart(&node).await.map(|()| Reply::Done),
+                Request::Restart { node } => nodes.restart(&node, &links.of(&node)).await.map(|()| Reply::Done),
+                Request::Link { from, to, one_way, quality } => {
+                    emulate(nodes, &mut links, |links| links.set(&from, &to, quality, one_way)).await
+                }
+                Request::Firewall { who, firewall } => {
+                    emulate(nodes, &mut links, |links| links.set_firewall(&who, firewall)).await
+                }
+                Request::Heal => emulate(nodes, &mut links, |links| Ok(links.heal())).await,
                 Request::Logs { node, lines } => nodes.log(&node, lines).await.map(|text| Reply::Log { text }),
             };
             // A client that hung up does not want to know.
@@ -170,9 +180,12 @@ impl Owner {
         let answer = match request {
             Request::Down => return Some(Ending::Asked(reply)),
             Request::Status => self.report(phase.clone(), Vec::new()),
-            Request::Kill { .. } | Request::Restart { .. } | Request::Logs { .. } => {
-                Reply::Refused { why: refusal.to_owned() }
-            }
+            Request::Kill { .. }
+            | Request::Restart { .. }
+            | Request::Link { .. }
+            | Request::Firewall { .. }
+            | Request::Heal
+            | Request::Logs { .. } => Reply::Refused { why: refusal.to_owned() },
         };
         // A client that hung up does not want to know.
         drop(reply.send(answer));
@@ -183,6 +196,17 @@ impl Owner {
         let ends_in_s = self.ends_at.saturating_duration_since(Instant::now()).as_secs();
         Reply::Report(Box::new(MeshReport { backend: self.supervision.backend, phase, ends_in_s, nodes }))
     }
+}
+
+/// Changes what nodes are to emulate, and tells those that run; the others are told when they start again.
+async fn emulate(
+    nodes: &mut Nodes,
+    links: &mut Links,
+    change: impl FnOnce(&mut Links) -> Result<BTreeSet<String>, LinkError>,
+) -> anyhow::Result<Reply> {
+    let changed = change(links)?;
+    nodes.emulate(&changed, links).await?;
+    Ok(Reply::Done)
 }
 
 /// Commands are typed by people; one at a time is served.

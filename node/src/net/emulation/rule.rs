@@ -122,6 +122,13 @@ pub enum EmulationError {
     },
 }
 
+impl EmulationSettings {
+    /// Whether a node would take them.
+    pub fn check(&self) -> Result<(), EmulationError> {
+        RuleTable::new(&self.rules).map(drop)
+    }
+}
+
 impl Rule {
     /// A rule that does nothing, to be changed where it should.
     pub fn towards(peer: SocketAddr) -> Self {
