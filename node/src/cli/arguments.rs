@@ -8,8 +8,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::member_arguments::{InitArguments, InviteArguments, JoinArguments, LeaveArguments, RecoverArguments};
 use super::emulate::EmulateArguments;
+use super::member_arguments::{InitArguments, InviteArguments, JoinArguments, LeaveArguments, RecoverArguments};
 use super::output::OutputFormat;
 
 /// A peer-to-peer edge mesh in one binary: every node is an equal peer.

@@ -20,7 +20,7 @@ async fn a_dead_direction_is_noticed_while_the_other_still_speaks() {
         let mesh = Mesh::new(1);
         let (mut a, mut b) = mesh.linked().await;
         let speak = [speaks(a.net.clone(), b.id), speaks(b.net.clone(), a.id)];
-        set(&a, &[Rule { peer: b.address(), delay_ms: 0, cut }]);
+        set(&a, &[Rule { cut, ..Rule::towards(b.address()) }]);
         let (start, [at_a, at_b]) = (Instant::now(), [a.id, b.id]);
         tokio::join!(a.link_down(at_b), b.link_down(at_a));
         // Silence alone would end it later, and at one end only.
@@ -39,7 +39,7 @@ async fn a_link_that_died_is_made_again_over_another_address() {
     a.net.connect(b.id);
     eventually("the first way works", || a.net.links().iter().any(|link| link.remote == ways[0])).await;
     let speak = speaks(a.net.clone(), b.id);
-    set(&a, &[Rule { peer: ways[0], delay_ms: 0, cut: Cut::Both }]);
+    set(&a, &[Rule { cut: Cut::Both, ..Rule::towards(ways[0]) }]);
     eventually("the second way is taken", || a.net.links().iter().any(|link| link.remote == ways[1])).await;
     let (to, (_net, _serving)) = (b.id, b.serve(b""));
     assert_eq!(a.net.request(to, ASK, Bytes::from_static(b"there"), PATIENCE).await.unwrap(), "there");
