@@ -6,6 +6,7 @@ pub mod admin;
 pub mod api;
 pub mod cli;
 pub mod config;
+pub mod content;
 pub mod core;
 pub mod demo;
 pub mod exec;

@@ -34,6 +34,8 @@ fn each_use_upwards_is_found() {
         ["node/src/net/mod.rs:2: net uses route", "node/src/net/mod.rs:3: net uses api"]
     );
     assert_eq!(found("node/src/core/view.rs", "m!(crate::exec::X);"), ["node/src/core/view.rs:1: core uses exec"]);
+    assert_eq!(found("node/src/content/a.rs", "use crate::store::A;"), ["node/src/content/a.rs:1: content uses store"]);
+    assert_eq!(found("node/src/store/a.rs", "use crate::content::A;"), [""; 0]);
     assert_eq!(found("node/src/cli/ping.rs", "use crate::net::Net;"), ["node/src/cli/ping.rs:1: cli uses net"]);
     assert_eq!(
         found("node/src/cli/join.rs", "use crate::{net::A, core::B};"),
@@ -63,6 +65,7 @@ fn against(uses: &BTreeSet<Use>) -> Vec<String> {
 fn forbidden(from: &str, path: &str) -> BTreeSet<&'static str> {
     let may_be_without_a_node = WITHOUT_A_NODE.iter().any(|file| path.ends_with(&format!("/{file}")));
     let layers: &[&[&'static str]] = match from {
+        "content" => &[&OUTSIDE, &DOORS, &SERVING, &["core"], &GROUND],
         "net" | "store" => &[&OUTSIDE, &DOORS, &SERVING, &["core"]],
         "core" => &[&OUTSIDE, &DOORS, &SERVING],
         "route" | "session" | "exec" => &[&OUTSIDE, &DOORS],
