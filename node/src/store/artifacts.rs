@@ -1,24 +1,54 @@
 //! Artifact files: each named by its sha256, whole or absent, and read only if the digest still holds.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, DirBuilder};
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use bytes::Bytes;
-use hedgerow_attest::digest::Sha256Digest;
+use hedgerow_attest::digest::{Blake3Digest, Sha256Digest};
+use sha2::{Digest as _, Sha256};
 
 use super::file;
+use super::partial::{self, PART_SUFFIX};
+use super::trees::{self, TREE_SUFFIX};
 use crate::config::ArtifactLimits;
+use crate::content::{Content, Holding, Outboard};
 
 /// The folder of artifact files. Clones share its accounting of space.
 #[derive(Debug, Clone)]
 pub struct Artifacts {
-    folder: Arc<Path>,
-    limits: ArtifactLimits,
-    /// Bytes of all files. Held while a file is added or removed, so that the total stays below its limit.
-    held_bytes: Arc<Mutex<u64>>,
+    pub(super) folder: Arc<Path>,
+    pub(super) limits: ArtifactLimits,
+    state: Arc<Mutex<State>>,
+    /// Held by whoever makes trees for files that have none, so that nobody does it twice.
+    pub(super) planting: Arc<Mutex<()>>,
+}
+
+/// What is in the folder. Held while a file is added or removed, so that the total stays below its limit.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    /// Bytes of all artifacts, and those that partial files will have.
+    pub(super) held_bytes: u64,
+    /// Artifacts with their tree, by what peers ask for.
+    pub(super) by_blake3: BTreeMap<Blake3Digest, Sha256Digest>,
+    /// Artifacts without one.
+    pub(super) treeless: BTreeSet<Sha256Digest>,
+    /// What is being served.
+    pub(super) served: BTreeMap<Blake3Digest, Weak<Holding>>,
+    pub(super) partial: BTreeMap<Sha256Digest, PartialRow>,
+    /// Of the last [`super::Partial`].
+    pub(super) last_number: u64,
+}
+
+/// A partial file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct PartialRow {
+    pub(super) content: Content,
+    /// Which [`super::Partial`] fills it, if one does.
+    pub(super) filled_by: Option<u64>,
 }
 
 /// Why an artifact could not be stored or read. The folder is as it was.
@@ -58,6 +88,28 @@ pub enum ArtifactError {
         /// The limit.
         total_bytes_max: u64,
     },
+    /// It is being fetched; wait for that to end.
+    #[error("fetch artifact {digest}: it is being fetched already")]
+    Fetching {
+        /// What was asked for.
+        digest: Sha256Digest,
+    },
+    /// So many artifacts are fetched in part that no other is begun; those that are no longer wanted are removed by and by.
+    #[error("begin to fetch artifact {digest}: {count_max} are here in part already")]
+    TooManyParts {
+        /// What was asked for.
+        digest: Sha256Digest,
+        /// The limit.
+        count_max: usize,
+    },
+    /// Some of it has not arrived yet.
+    #[error("finish artifact {digest}: {groups} groups of it are missing")]
+    Unfinished {
+        /// What was asked for.
+        digest: Sha256Digest,
+        /// How many.
+        groups: usize,
+    },
     /// The system refused.
     #[error("{action} {}", path.display())]
     Io {
@@ -82,9 +134,9 @@ impl Artifacts {
                 fs::remove_file(&path).map_err(refused("remove unfinished", &path))?;
             }
         }
-        let artifacts = Self { folder: folder.into(), limits, held_bytes: Arc::default() };
-        let total = artifacts.list()?.iter().map(|&(_, bytes)| bytes).sum();
-        *artifacts.held_bytes.lock().unwrap_or_else(PoisonError::into_inner) = total;
+        let (state, planting) = (Arc::default(), Arc::default());
+        let artifacts = Self { folder: folder.into(), limits, state, planting };
+        artifacts.take_stock()?;
         Ok(artifacts)
     }
 
@@ -98,6 +150,15 @@ impl Artifacts {
     pub async fn read(&self, digest: Sha256Digest) -> Result<Bytes, ArtifactError> {
         let this = self.clone();
         blocking(move || this.read_blocking(digest)).await
+    }
+
+    /// Whether the bytes with this digest are here and right, without taking them into memory.
+    ///
+    /// # Errors
+    /// [`ArtifactError::Absent`], [`ArtifactError::Damaged`], or what the disk says.
+    pub async fn verify(&self, digest: Sha256Digest) -> Result<(), ArtifactError> {
+        let this = self.clone();
+        blocking(move || this.verify_blocking(digest)).await
     }
 
     /// Forgets the bytes with this digest.
@@ -133,27 +194,33 @@ impl Artifacts {
         }
         let digest = Sha256Digest::of(content);
         let path = self.path(digest);
-        let mut held = self.held_bytes.lock().unwrap_or_else(PoisonError::into_inner);
-        // A damaged file is replaced; it had its bytes counted already.
-        let present = match fs::metadata(&path) {
-            Ok(metadata) => metadata.len(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
-            Err(source) => return Err(refused("look at", &path)(source)),
-        };
-        if present == bytes && self.read_blocking(digest).is_ok() {
+        let tree = Outboard::of(content, bytes).map_err(refused("hash", &path))?;
+        let mut state = self.lock();
+        let present = length_of(&path)?;
+        if present == Some(bytes) && self.read_blocking(digest).is_ok() {
             return Ok(digest);
         }
-        let total = held.saturating_sub(present).saturating_add(bytes);
-        if total > self.limits.total_bytes_max {
-            return Err(ArtifactError::NoRoom {
-                bytes,
-                held_bytes: *held,
-                total_bytes_max: self.limits.total_bytes_max,
-            });
+        // A damaged file is replaced; it had its bytes counted already.
+        let present = present.unwrap_or_default();
+        if state.partial.get(&digest).is_some_and(|row| row.filled_by.is_none()) {
+            self.remove_part(&mut state, digest)?;
         }
+        self.room(&state, present, bytes)?;
+        // The tree first: a file without one is hashed once more, a tree without a file is removed at the next start.
+        trees::write(&self.tree_path(digest), &tree)?;
         file::write(&path, content).map_err(refused("write", &path))?;
-        *held = total;
+        state.held_bytes = state.held_bytes.saturating_sub(present).saturating_add(bytes);
+        state.whole(digest, tree.content().blake3());
         Ok(digest)
+    }
+
+    /// Whether `bytes` may be stored in the place of `present` ones.
+    pub(super) fn room(&self, state: &State, present: u64, bytes: u64) -> Result<(), ArtifactError> {
+        let (held_bytes, total_bytes_max) = (state.held_bytes, self.limits.total_bytes_max);
+        if held_bytes.saturating_sub(present).saturating_add(bytes) > total_bytes_max {
+            return Err(ArtifactError::NoRoom { bytes, held_bytes, total_bytes_max });
+        }
+        Ok(())
     }
 
     fn read_blocking(&self, digest: Sha256Digest) -> Result<Bytes, ArtifactError> {
@@ -167,92 +234,120 @@ impl Artifacts {
         if found == digest { Ok(content.into()) } else { Err(ArtifactError::Damaged { digest, found }) }
     }
 
+    fn verify_blocking(&self, digest: Sha256Digest) -> Result<(), ArtifactError> {
+        let path = self.path(digest);
+        match fs::File::open(&path) {
+            Ok(file) => match sha256_of(&file).map_err(refused("read", &path))? {
+                found if found == digest => Ok(()),
+                found => Err(ArtifactError::Damaged { digest, found }),
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(ArtifactError::Absent { digest }),
+            Err(source) => Err(refused("read", &path)(source)),
+        }
+    }
+
     fn remove_blocking(&self, digest: Sha256Digest) -> Result<(), ArtifactError> {
         let path = self.path(digest);
-        let mut held = self.held_bytes.lock().unwrap_or_else(PoisonError::into_inner);
-        let bytes = match fs::metadata(&path) {
-            Ok(metadata) => metadata.len(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(ArtifactError::Absent { digest }),
-            Err(source) => return Err(refused("look at", &path)(source)),
-        };
+        let mut state = self.lock();
+        let bytes = length_of(&path)?.ok_or(ArtifactError::Absent { digest })?;
         fs::remove_file(&path).map_err(refused("remove", &path))?;
-        *held = held.saturating_sub(bytes);
+        state.held_bytes = state.held_bytes.saturating_sub(bytes);
+        state.treeless.remove(&digest);
+        state.by_blake3.retain(|_, held| *held != digest);
+        remove_if_there(&self.tree_path(digest))?;
         file::sync_folder(&self.folder).map_err(refused("sync", &self.folder))
     }
 
-    fn path(&self, digest: Sha256Digest) -> PathBuf {
+    /// Looks what is in the folder, and removes what belongs to nothing.
+    fn take_stock(&self) -> Result<(), ArtifactError> {
+        let mut state = State::default();
+        for (digest, bytes) in self.list()? {
+            state.held_bytes = state.held_bytes.saturating_add(bytes);
+            match trees::content_of(&self.tree_path(digest)).filter(|content| content.size() == bytes) {
+                Some(content) => drop(state.by_blake3.insert(content.blake3(), digest)),
+                None => drop(state.treeless.insert(digest)),
+            }
+        }
+        let begun = partial::take_stock(self, &state)?;
+        state.held_bytes = begun.values().fold(state.held_bytes, |held, row| held.saturating_add(row.content.size()));
+        state.partial = begun;
+        for entry in fs::read_dir(&self.folder).map_err(refused("list", &self.folder))? {
+            let path = entry.map_err(refused("list", &self.folder))?.path();
+            let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
+            let (stem, part) = match name.strip_suffix(TREE_SUFFIX).unwrap_or(name).strip_suffix(PART_SUFFIX) {
+                Some(stem) => (stem, true),
+                None => (name.strip_suffix(TREE_SUFFIX).unwrap_or_default(), false),
+            };
+            let Ok(digest) = stem.parse::<Sha256Digest>() else { continue };
+            let belongs = if part { state.partial.contains_key(&digest) } else { self.holds(digest) };
+            if !belongs {
+                fs::remove_file(&path).map_err(refused("remove unfinished", &path))?;
+            }
+        }
+        *self.lock() = state;
+        Ok(())
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn path(&self, digest: Sha256Digest) -> PathBuf {
         self.folder.join(digest.to_string())
+    }
+
+    pub(super) fn tree_path(&self, digest: Sha256Digest) -> PathBuf {
+        self.folder.join(format!("{digest}{TREE_SUFFIX}"))
     }
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+impl State {
+    /// Notes that an artifact is here whole and with its tree.
+    pub(super) fn whole(&mut self, digest: Sha256Digest, blake3: Blake3Digest) {
+        self.treeless.remove(&digest);
+        self.by_blake3.insert(blake3, digest);
+    }
+}
+
+/// The digest of a file from its beginning, in bounded memory.
+pub(super) fn sha256_of(mut file: &fs::File) -> io::Result<Sha256Digest> {
+    let (mut hasher, mut buffer) = (Sha256::new(), vec![0; READ_BYTES]);
+    io::Seek::rewind(&mut file)?;
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(Sha256Digest::from_bytes(hasher.finalize().into())),
+            read => hasher.update(&buffer[..read]),
+        }
+    }
+}
+
+pub(super) fn length_of(path: &Path) -> Result<Option<u64>, ArtifactError> {
+    match fs::metadata(path) {
+        Ok(metadata) => Ok(Some(metadata.len())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(refused("look at", path)(source)),
+    }
+}
+
+pub(super) fn remove_if_there(path: &Path) -> Result<(), ArtifactError> {
+    match fs::remove_file(path) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(source) => Err(refused("remove", path)(source)),
+    }
+}
+
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     tokio::task::spawn_blocking(work).await.expect("disk work neither panics nor is cancelled")
 }
 
-fn refused(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> ArtifactError {
+pub(super) fn refused(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> ArtifactError {
     let path = path.to_path_buf();
     move |source| ArtifactError::Io { action, path, source }
 }
 
+const READ_BYTES: usize = 1 << 20;
+
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const LIMITS: ArtifactLimits = ArtifactLimits { bytes_max: 100, total_bytes_max: 150 };
-
-    #[tokio::test]
-    async fn bytes_come_back_under_their_digest_after_a_restart() {
-        let parent = tempfile::tempdir().unwrap();
-        let digest = {
-            let artifacts = Artifacts::open(parent.path(), LIMITS).unwrap();
-            let digest = artifacts.put(Bytes::from_static(b"weights")).await.unwrap();
-            assert_eq!(artifacts.put(Bytes::from_static(b"weights")).await.unwrap(), digest, "twice is once");
-            digest
-        };
-        fs::write(parent.path().join(".staged-left"), "half").unwrap();
-        let artifacts = Artifacts::open(parent.path(), LIMITS).unwrap();
-        assert_eq!(digest, Sha256Digest::of(b"weights"));
-        assert_eq!(artifacts.read(digest).await.unwrap(), b"weights".as_slice());
-        assert_eq!(artifacts.list().unwrap(), [(digest, 7)]);
-        assert!(artifacts.holds(digest) && !parent.path().join(".staged-left").exists());
-        artifacts.remove(digest).await.unwrap();
-        assert!(
-            matches!(artifacts.read(digest).await, Err(ArtifactError::Absent { digest: absent }) if absent == digest)
-        );
-        assert!(matches!(artifacts.remove(digest).await, Err(ArtifactError::Absent { .. })));
-    }
-
-    #[tokio::test]
-    async fn a_flipped_bit_is_noticed_and_can_be_mended() {
-        let parent = tempfile::tempdir().unwrap();
-        let artifacts = Artifacts::open(parent.path(), LIMITS).unwrap();
-        let digest = artifacts.put(Bytes::from_static(b"weights")).await.unwrap();
-        fs::write(parent.path().join(digest.to_string()), "weighty").unwrap();
-        match artifacts.read(digest).await {
-            Err(ArtifactError::Damaged { digest: asked, found }) => {
-                assert_eq!((asked, found), (digest, Sha256Digest::of(b"weighty")));
-            }
-            other => panic!("{other:?}"),
-        }
-        artifacts.put(Bytes::from_static(b"weights")).await.unwrap();
-        assert_eq!(artifacts.read(digest).await.unwrap(), b"weights".as_slice());
-    }
-
-    #[tokio::test]
-    async fn limits_hold_for_one_file_and_for_all() {
-        let parent = tempfile::tempdir().unwrap();
-        let artifacts = Artifacts::open(parent.path(), LIMITS).unwrap();
-        let refused = artifacts.put(vec![1; 101].into()).await;
-        assert!(matches!(refused, Err(ArtifactError::TooLarge { bytes: 101, bytes_max: 100 })), "{refused:?}");
-        let first = artifacts.put(vec![1; 100].into()).await.unwrap();
-        let refused = artifacts.put(vec![2; 51].into()).await;
-        assert!(
-            matches!(refused, Err(ArtifactError::NoRoom { bytes: 51, held_bytes: 100, total_bytes_max: 150 })),
-            "{refused:?}"
-        );
-        artifacts.put(vec![3; 50].into()).await.unwrap();
-        artifacts.remove(first).await.unwrap();
-        artifacts.put(vec![2; 51].into()).await.unwrap();
-        assert_eq!(artifacts.list().unwrap().iter().map(|&(_, bytes)| bytes).sum::<u64>(), 101);
-    }
-}
+#[path = "artifacts_tests.rs"]
+mod tests;

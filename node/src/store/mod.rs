@@ -13,8 +13,10 @@ mod invites;
 mod log;
 mod mesh;
 mod open;
+mod partial;
 #[cfg(test)]
 pub(crate) mod testing;
+mod trees;
 
 pub use artifacts::{ArtifactError, Artifacts};
 pub use clock::ClockFileError;
@@ -25,3 +27,4 @@ pub use invites::{Invite, RedeemRefusal, Redemption};
 pub use log::{LogRow, SessionLog};
 pub use mesh::{MeshStore, Row, RowChange};
 pub use open::{LoadError, OpenError, Store};
+pub use partial::Partial;
