@@ -31,6 +31,8 @@ pub const EVENT_QUEUE: usize = 1024;
 pub const OUTBOX_QUEUE: usize = 256;
 /// Requests of one peer served at once; the next is answered `overloaded`.
 pub const REQUESTS_PER_PEER: usize = 64;
+/// Asks that one bulk connection carries at the same time.
+pub const BULK_ASKS_MAX: u32 = 8;
 /// Bulk answers written at once, over all peers.
 pub const BULK_SERVED_MAX: usize = 8;
 /// Members for whom something may wait.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use quinn::TransportConfig;
 
 use super::lane::LinkLane;
-use super::limits::{CTL_IDLE_TIMEOUT, CTL_KEEP_ALIVE, IDLE_TIMEOUT, KEEP_ALIVE, REQUESTS_PER_PEER};
+use super::limits::{BULK_ASKS_MAX, CTL_IDLE_TIMEOUT, CTL_KEEP_ALIVE, IDLE_TIMEOUT, KEEP_ALIVE, REQUESTS_PER_PEER};
 
 /// The settings of every kind of connection.
 #[derive(Clone, Debug)]
@@ -17,6 +17,7 @@ pub(super) struct Settings {
     accepted: Arc<TransportConfig>,
     dialled: Arc<TransportConfig>,
     dialled_ctl: Arc<TransportConfig>,
+    dialled_bulk: Arc<TransportConfig>,
 }
 
 impl Settings {
@@ -25,6 +26,7 @@ impl Settings {
             accepted: Arc::new(settings(CTL_IDLE_TIMEOUT, None)),
             dialled: Arc::new(settings(IDLE_TIMEOUT, Some(KEEP_ALIVE))),
             dialled_ctl: Arc::new(settings(CTL_IDLE_TIMEOUT, Some(CTL_KEEP_ALIVE))),
+            dialled_bulk: Arc::new(fetching()),
         }
     }
 
@@ -37,9 +39,30 @@ impl Settings {
     pub(super) fn dialled(&self, lane: LinkLane) -> Arc<TransportConfig> {
         match lane {
             LinkLane::Ctl => self.dialled_ctl.clone(),
-            LinkLane::Join | LinkLane::Rpc | LinkLane::Bulk => self.dialled.clone(),
+            LinkLane::Bulk => self.dialled_bulk.clone(),
+            LinkLane::Join | LinkLane::Rpc => self.dialled.clone(),
         }
     }
+}
+
+/// Settles an accepted connection on which content is served: its window to send is the pacer's, and only asks come in.
+pub(super) fn serve_bulk(connection: &quinn::Connection, send_window: u64) {
+    connection.set_send_window(send_window);
+    connection.set_receive_window((64_u32 << 10).into());
+    connection.set_max_concurrent_bi_streams((2 * BULK_ASKS_MAX).into());
+    connection.set_max_concurrent_uni_streams(0_u32.into());
+}
+
+/// Of a connection on which content is fetched: all that is asked for at once may arrive before any of it was read.
+fn fetching() -> TransportConfig {
+    let mut config = settings(IDLE_TIMEOUT, Some(KEEP_ALIVE));
+    config
+        .max_concurrent_bidi_streams(0_u32.into())
+        .max_concurrent_uni_streams(1_u32.into())
+        .stream_receive_window((8_u32 << 20).into())
+        .receive_window((16_u32 << 20).into())
+        .send_window(64 << 10);
+    config
 }
 
 fn settings(idle: Duration, keep_alive: Option<Duration>) -> TransportConfig {
