@@ -1,5 +1,7 @@
 //! The network on real loopback sockets, and on a fabric in memory: who is admitted where, and what each lane promises.
 
+#[path = "net_lanes/bulk.rs"]
+mod bulk;
 #[path = "net_lanes/dead_links.rs"]
 mod dead_links;
 #[path = "net_lanes/emulation.rs"]

@@ -15,13 +15,13 @@ use hedgerow_protocol::view::MeshView;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::fetch::bring;
+use super::fetch::Fetching;
 use super::library::Library;
 use super::pool::Pool;
 use super::shelf::Shelf;
 use crate::core::CoreHandle;
 use crate::net::Net;
-use crate::observe::{Conditions, chain, energy, free_memory_mib};
+use crate::observe::{Conditions, Counters, chain, energy, free_memory_mib};
 
 /// How often the queue's depth is told to the core, which tells it with acknowledgements; half the period of probes.
 const TELL_EVERY: Duration = Duration::from_millis(250);
@@ -50,6 +50,8 @@ pub struct KeeperParts {
     pub pool: Pool,
     /// For which the node asks to be passed over.
     pub conditions: Conditions,
+    /// Where peers are counted that send what was not asked for.
+    pub counters: Counters,
     /// What one model may take.
     pub limits: ExecLimits,
 }
@@ -206,15 +208,9 @@ async fn bring_and_load(parts: &KeeperParts, manifest: Sha256Digest) -> Result<M
 
 /// Asks those that say they hold it warm, then everybody else: whoever it was pushed through holds it without being placed.
 async fn bring_from_anyone(parts: &KeeperParts, manifest: Sha256Digest) -> Result<(), String> {
-    let view = parts.core.view();
-    let mut last = "no other node answers".to_owned();
-    for peer in holders_first(&view, manifest) {
-        match bring(&parts.net, &parts.library, peer, manifest).await {
-            Ok(()) => return Ok(()),
-            Err(error) => last = chain(&error),
-        }
-    }
-    Err(last)
+    let peers = holders_first(&parts.core.view(), manifest);
+    let KeeperParts { net, library, counters, .. } = parts;
+    Fetching { net, library, counters, peers: &peers }.bring(manifest).await.map_err(|error| chain(&error))
 }
 
 fn holders_first(view: &MeshView, manifest: Sha256Digest) -> Vec<NodeId> {

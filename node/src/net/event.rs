@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::ctl::GossipVerdict;
 use super::lane::Lane;
 use super::rpc::{Protocol, RemoteError};
+use crate::content::Held;
 
 /// One inbound event. `from` and `peer` are names that the TLS handshake proved.
 #[derive(Debug)]
@@ -70,16 +71,25 @@ pub enum NetEvent {
         /// Where the answer goes; dropping it tells the caller [`RemoteError::Failed`].
         respond: Respond<Result<Bytes, RemoteError>>,
     },
-    /// A peer asks for content by digest.
+    /// A peer asks for small content in one piece.
     BulkRequest {
         /// Its sender.
         from: NodeId,
         /// The content.
-        digest: ContentDigest,
-        /// The asker takes no more than this.
+        digest: Sha256Digest,
+        /// The asker takes no more than this, which is at most [`super::limits::BULK_WHOLE_BYTES_MAX`].
         max_bytes: u64,
         /// The content, or `None` when this node does not hold it.
         respond: Respond<Option<Bytes>>,
+    },
+    /// A peer asks for ranges of content.
+    HoldingRequest {
+        /// Its sender.
+        from: NodeId,
+        /// The content.
+        blake3: Blake3Digest,
+        /// As far as this node holds it. What is whole is read range by range, as the peer asks for them.
+        respond: Respond<Held>,
     },
     /// Somebody wants to join or to renew.
     JoinRequest {
@@ -105,15 +115,6 @@ pub enum NetEvent {
         /// Where the judgement goes; dropping it means ignore.
         verdict: GossipVerdict,
     },
-}
-
-/// The content a bulk request names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ContentDigest {
-    /// By sha-256, as OCI layers are named.
-    Sha256(Sha256Digest),
-    /// By BLAKE3.
-    Blake3(Blake3Digest),
 }
 
 /// Where one answer goes.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use hedgerow_attest::digest::Sha256Digest;
 use hedgerow_attest::id::NodeId;
 use hedgerow_attest::member::Member;
 use hedgerow_attest::peer_id::PeerId;
@@ -14,13 +15,13 @@ use quinn::{AsyncUdpSocket, Endpoint, TokioRuntime};
 use tokio::sync::{mpsc, watch};
 
 use super::accept::{Acceptor, server_config};
-use super::bulk::{BulkServer, FetchError};
+use super::bulk::{BulkServer, FetchError, GatherError, Gathered};
 use super::certificate::TlsIdentityError;
 use super::close::Close;
 use super::ctl::{Ctl, CtlError, PublishError};
 use super::dial::{DialReport, Dialer};
 use super::emulation::{Emulation, release};
-use super::event::{ContentDigest, NetEvent};
+use super::event::NetEvent;
 use super::join::{JoinError, JoinServer};
 use super::lane::Lane;
 use super::limits::EVENT_QUEUE;
@@ -32,6 +33,7 @@ use super::socket::{MeshSocket, Traffic, bind};
 use super::tasks::Tasks;
 use super::tls::{Door, TlsConfigError};
 use super::trust::{Gate, Trust};
+use crate::content::Sink;
 
 /// How to start the network.
 #[derive(Clone, Debug)]
@@ -236,12 +238,22 @@ impl Net {
         self.0.links.request(to, protocol, body, deadline).await
     }
 
-    /// Fetches content from a member on a bulk connection of its own and checks its digest.
+    /// Fetches small content, at most [`super::limits::BULK_WHOLE_BYTES_MAX`], in one piece from one member on a bulk
+    /// connection of its own, and checks its digest.
     ///
     /// # Errors
     /// [`FetchError`]; nothing of a content that fails its check is returned.
-    pub async fn fetch(&self, from: NodeId, digest: ContentDigest, max_bytes: u64) -> Result<Bytes, FetchError> {
+    pub async fn fetch(&self, from: NodeId, digest: Sha256Digest, max_bytes: u64) -> Result<Bytes, FetchError> {
         super::bulk::fetch(&self.0.dialer, &self.0.links, from, digest, max_bytes).await
+    }
+
+    /// Brings what a sink lacks from any of these members, from several at once; those named first are put to use first.
+    /// Every byte is checked before it is stored. Dropping the future ends the transfer.
+    ///
+    /// # Errors
+    /// [`GatherError`]; the sink keeps what came.
+    pub async fn gather(&self, sources: &[NodeId], sink: Arc<dyn Sink>) -> Result<Gathered, GatherError> {
+        super::bulk::gather(&self.0.dialer, &self.0.links, sources, sink).await
     }
 
     /// Publishes a signed envelope to a topic, without waiting. Gossip is lossy: every fact needs a pull path too.

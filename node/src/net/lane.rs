@@ -9,7 +9,7 @@ pub enum LinkLane {
     Ctl,
     /// Requests, ordered messages and probe datagrams; at most one such connection per peer.
     Rpc,
-    /// Content by digest, on a connection of its own so that a download never delays a request.
+    /// Content by digest, on connections of its own so that a download never delays a request.
     Bulk,
 }
 
@@ -23,7 +23,7 @@ impl LinkLane {
             Self::Join => "hedgerow-join/1",
             Self::Ctl => "hedgerow-ctl/1",
             Self::Rpc => "hedgerow-rpc/1",
-            Self::Bulk => "hedgerow-bulk/1",
+            Self::Bulk => "hedgerow-bulk/2",
         }
     }
 
@@ -72,7 +72,7 @@ mod tests {
     #[test]
     fn alpn_names_are_frozen_and_parse_back() {
         let names: Vec<&str> = LinkLane::ALL.iter().map(|lane| lane.alpn()).collect();
-        assert_eq!(names, ["hedgerow-join/1", "hedgerow-ctl/1", "hedgerow-rpc/1", "hedgerow-bulk/1"]);
+        assert_eq!(names, ["hedgerow-join/1", "hedgerow-ctl/1", "hedgerow-rpc/1", "hedgerow-bulk/2"]);
         for lane in LinkLane::ALL {
             assert_eq!(LinkLane::from_alpn(lane.alpn().as_bytes()), Some(lane));
         }

@@ -22,8 +22,8 @@ pub const JOIN_BODY_BYTES_MAX: usize = 16 << 10;
 pub const GOSSIP_BYTES_MAX: usize = 16 << 10;
 /// Longest published envelope; the rest of a gossip RPC is left for the topic and control messages.
 pub const PUBLISH_BYTES_MAX: usize = GOSSIP_BYTES_MAX - 1024;
-/// Largest content the bulk lane moves in one answer.
-pub const BULK_BYTES_MAX: u64 = 1 << 30;
+/// Largest content the bulk lane moves in one piece; larger content travels in ranges.
+pub const BULK_WHOLE_BYTES_MAX: u64 = 4 << 20;
 
 /// Inbound events waiting for the node. Full means: streams wait, datagrams and gossip are dropped and counted.
 pub const EVENT_QUEUE: usize = 1024;
@@ -66,6 +66,11 @@ pub const JOIN_TIMEOUT: Duration = Duration::from_secs(5);
 pub const FRAME_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest time a peer may ask us to work on one request.
 pub const REQUEST_DEADLINE_MAX: Duration = Duration::from_secs(120);
+/// How long a bulk answer waits for its turn before the asker is told that the node is busy.
+pub const BULK_QUEUE_TIMEOUT: Duration = Duration::from_secs(2);
+/// One bulk answer from the first byte of the ask to the last one of the answer: 70 kbit/s for the longest range. Whoever is
+/// slower keeps others from their turn.
+pub const BULK_ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 /// Progress of a bulk transfer: no byte for this long ends it.
 pub const BULK_STALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often it is looked at whether links get acknowledgements; with [`hedgerow_protocol::link::PATIENCE`] it bounds how late a dead

@@ -5,7 +5,7 @@
 //! and returns a [`Net`] to ask things of, and a bounded queue of [`NetEvent`]s, each proved to come
 //! from the NodeId it names. The module calls nobody above it.
 //!
-//! `docs/network.md` has the lanes, the handshake, the reasons of refusals, and the emulation.
+//! `docs/network.md` has the lanes, the handshake, the reasons of refusals, and the emulation; `docs/bulk.md` the bulk lane.
 
 mod accept;
 mod bulk;
@@ -30,7 +30,7 @@ pub(crate) mod testing;
 mod tls;
 mod trust;
 
-pub use bulk::FetchError;
+pub use bulk::{Fault, FetchError, GatherError, Gathered};
 pub use certificate::TlsIdentityError;
 pub use ctl::{BehaviourError, CtlError, GossipVerdict, PublishError, Verdict};
 pub use dial::{Answerer, DialError, DialReport};
@@ -38,7 +38,7 @@ pub use emulation::{
     Cut, DropReason, Emulation, EmulationError, EmulationSettings, Firewall, Loss, LossError, PathSettings, Rule,
     fabric,
 };
-pub use event::{ContentDigest, NetEvent, Respond};
+pub use event::{NetEvent, Respond};
 pub use handle::{Net, NetConfig, NetError, Socket};
 pub use join::JoinError;
 pub use lane::{Lane, LinkLane};

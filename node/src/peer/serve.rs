@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hedgerow_attest::digest::Sha256Digest;
+use hedgerow_attest::digest::{Blake3Digest, Sha256Digest};
 use hedgerow_attest::endorsed::Endorsed;
 use hedgerow_attest::genesis::Genesis;
 use hedgerow_attest::id::NodeId;
@@ -21,12 +21,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::renewal::RENEW_PROTOCOL;
 use crate::admin::PING_PROTOCOL;
+use crate::content::Held;
 use crate::core::{CoreHandle, CoreInbox};
 use crate::exec::{ENVELOPE_PROTOCOL, Library};
 use crate::identity::{
     Admission, Asker, JoinAnswer, KnownMember, ProvenRenewal, RenewalAnswer, RenewalRefusal, Standing, Surroundings,
 };
-use crate::net::{ContentDigest, Lane, NetEvent, Protocol, RemoteError, Respond};
+use crate::net::{Lane, NetEvent, Protocol, RemoteError, Respond};
 use crate::observe::{Counters, wall};
 use crate::route::{DESCRIBE_PROTOCOL, INFER_PROTOCOL, Router};
 use crate::session::{Groups, SESSION_PROTOCOL, SIZES_PROTOCOL, Sessions};
@@ -102,7 +103,11 @@ impl Rooms {
             }
             NetEvent::BulkRequest { digest, max_bytes, respond, .. } => {
                 let library = self.library.clone();
-                tasks.spawn(async move { respond.send(content(&library, digest, max_bytes).await) });
+                tasks.spawn(async move { respond.send(small(&library, digest, max_bytes).await) });
+            }
+            NetEvent::HoldingRequest { blake3, respond, .. } => {
+                let library = self.library.clone();
+                tasks.spawn(async move { respond.send(held(&library, blake3).await) });
             }
             NetEvent::JoinRequest { transport, exporter, body, respond, .. } => {
                 let rooms = self.clone();
@@ -220,11 +225,19 @@ impl Rooms {
     }
 }
 
-/// Artifacts are asked for by sha256; other digests are not indexed.
-async fn content(library: &Library, digest: ContentDigest, max_bytes: u64) -> Option<Bytes> {
-    let ContentDigest::Sha256(digest) = digest else { return None };
-    let bytes = library.artifacts().read(digest).await.ok()?;
-    u64::try_from(bytes.len()).is_ok_and(|length| length <= max_bytes).then_some(bytes)
+/// A blob that is small enough to be sent in one piece.
+async fn small(library: &Library, digest: Sha256Digest, max_bytes: u64) -> Option<Bytes> {
+    library.artifacts().read_small(digest, max_bytes).await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "an artifact is not served");
+        None
+    })
+}
+
+async fn held(library: &Library, blake3: Blake3Digest) -> Held {
+    library.artifacts().held(blake3).await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "an artifact is not served");
+        Held::Nothing
+    })
 }
 
 /// A replica's own deadline lies before its asker's, so that the answer at the deadline still arrives.

@@ -177,6 +177,7 @@ impl Peer {
             shelf: shelf.clone(),
             pool: pool.clone(),
             conditions: conditions.clone(),
+            counters: counters.clone(),
             limits: ExecLimits::default(),
         };
         tasks.spawn(named("the models", Keeper::new(keeper).run(stop.clone())));

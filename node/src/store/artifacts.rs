@@ -152,6 +152,16 @@ impl Artifacts {
         blocking(move || this.read_blocking(digest)).await
     }
 
+    /// The bytes with this digest, checked against it, if they are here and at most `bytes_max`; a longer file is not read.
+    pub async fn read_small(&self, digest: Sha256Digest, bytes_max: u64) -> Result<Option<Bytes>, ArtifactError> {
+        let this = self.clone();
+        blocking(move || match length_of(&this.path(digest))? {
+            Some(bytes) if bytes <= bytes_max => this.read_blocking(digest).map(Some),
+            Some(_) | None => Ok(None),
+        })
+        .await
+    }
+
     /// Whether the bytes with this digest are here and right, without taking them into memory.
     ///
     /// # Errors

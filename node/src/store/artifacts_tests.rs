@@ -18,6 +18,10 @@ async fn bytes_come_back_under_their_digest_after_a_restart() {
     assert_eq!(digest, Sha256Digest::of(b"weights"));
     assert_eq!(artifacts.read(digest).await.unwrap(), b"weights".as_slice());
     assert_eq!(artifacts.list().unwrap(), [(digest, 7)]);
+    assert_eq!(artifacts.read_small(digest, 7).await.unwrap().unwrap(), b"weights".as_slice());
+    assert_eq!(artifacts.read_small(digest, 6).await.unwrap(), None);
+    assert_eq!(artifacts.read_small(Sha256Digest::of(b"other"), 100).await.unwrap(), None);
+    artifacts.verify(digest).await.unwrap();
     assert!(artifacts.holds(digest) && !parent.path().join(".staged-left").exists());
     artifacts.remove(digest).await.unwrap();
     assert!(matches!(artifacts.read(digest).await, Err(ArtifactError::Absent { digest: absent }) if absent == digest));

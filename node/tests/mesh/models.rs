@@ -1,6 +1,8 @@
 //! A model from its publisher to the nodes that run it.
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::path::PathBuf;
 
 use hyper::Method;
 use serde_json::{Value, json};
@@ -88,6 +90,34 @@ async fn a_model_runs_where_it_is_placed_and_is_reached_through_every_node() {
     until("the model is warm again", async || is_warm(&mesh, warm[0]).await.then_some(())).await;
     let parameters = answers_itself(&mesh, warm[0]).await;
     assert_eq!(parameters["hedgerow_node"], mesh.status(warm[0]).await.node);
+}
+
+/// The artifact files of a node by name, with their bytes.
+fn artifacts(mesh: &Mesh, name: &str) -> BTreeMap<String, Vec<u8>> {
+    let entries = fs::read_dir(mesh.path(&format!("{name}/artifacts"))).expect("the folder of artifacts");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    let named = |path: &PathBuf| path.file_name().expect("a name").to_string_lossy().into_owned();
+    paths.map(|path| (named(&path), fs::read(&path).expect("a file"))).collect()
+}
+
+#[tokio::test]
+async fn a_damaged_copy_is_fetched_again_from_the_others() {
+    let mut mesh = Mesh::of(&NODES).await;
+    push_digits(&mesh).await;
+    let (warm, _) = holders(&mesh).await;
+    mesh.kill(warm[0]).await;
+    let before = artifacts(&mesh, warm[0]);
+    let (name, weights) = before.iter().max_by_key(|(_, bytes)| bytes.len()).expect("the weights");
+    let mut damaged = weights.clone();
+    damaged[weights.len() / 2] ^= 1;
+    fs::write(mesh.path(&format!("{}/artifacts/{name}", warm[0])), damaged).expect("its folder is ours");
+
+    mesh.start_again(warm[0]).await;
+    until("the model is warm again", async || is_warm(&mesh, warm[0]).await.then_some(())).await;
+    let parameters = answers_itself(&mesh, warm[0]).await;
+    assert_eq!(parameters["hedgerow_node"], mesh.status(warm[0]).await.node);
+    assert!(artifacts(&mesh, warm[0]) == before, "the same files with the same bytes, and nothing else");
+    assert_eq!(mesh.status(warm[0]).await.refusals.get("bulk_liar"), None);
 }
 
 #[tokio::test]

@@ -3,10 +3,8 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use hedgerow::net::limits::{MESSAGE_BYTES_MAX, REQUEST_BODY_BYTES_MAX, REQUESTS_PER_PEER};
-use hedgerow::net::{
-    ContentDigest, FetchError, Lane, LinkError, NetEvent, Protocol, RemoteError, RequestError, SendError,
-};
+use hedgerow::net::limits::{BULK_SERVED_MAX, MESSAGE_BYTES_MAX, REQUEST_BODY_BYTES_MAX, REQUESTS_PER_PEER};
+use hedgerow::net::{FetchError, Lane, LinkError, NetEvent, Protocol, RemoteError, RequestError, SendError};
 use hedgerow_attest::digest::Sha256Digest;
 use hedgerow_protocol::link::Origin;
 
@@ -188,8 +186,8 @@ async fn bulk_tells_absent_too_long_and_wrong_content_apart() {
     let (a, mut b) = (mesh.start(1), mesh.start(2));
     a.knows(&b);
     let content = Bytes::from((0..3_000_000_u32).map(|i| i.to_le_bytes()[1]).collect::<Vec<u8>>());
-    let named = ContentDigest::Sha256(Sha256Digest::of(&content));
-    let other = ContentDigest::Sha256(Sha256Digest::of(b"other"));
+    let named = Sha256Digest::of(&content);
+    let other = Sha256Digest::of(b"other");
     let serving = tokio::spawn({
         let content = content.clone();
         async move {
@@ -210,6 +208,35 @@ async fn bulk_tells_absent_too_long_and_wrong_content_apart() {
     assert!(matches!(error, FetchError::TooLong { length: 3_000_000, max: 2_999_999 }), "{error:?}");
     assert!(matches!(a.net.fetch(to, other, 3_000_000).await, Err(FetchError::Mismatch)));
     drop(serving.await.unwrap());
+}
+
+#[tokio::test]
+async fn a_node_that_writes_its_limit_of_bulk_answers_says_that_it_is_busy() {
+    let mesh = Mesh::new(1);
+    let (a, mut b) = (mesh.start(1), mesh.start(2));
+    a.knows(&b);
+    let (to, digest) = (b.id, Sha256Digest::of(b"content"));
+    let asking: Vec<_> = (0..BULK_SERVED_MAX)
+        .map(|_| {
+            let net = a.net.clone();
+            tokio::spawn(async move { net.fetch(to, digest, 100).await })
+        })
+        .collect();
+    let mut held = Vec::new();
+    while held.len() < BULK_SERVED_MAX {
+        let respond = b.event(|event| match event {
+            NetEvent::BulkRequest { respond, .. } => Some(respond),
+            _ => None,
+        });
+        held.push(respond.await);
+    }
+    assert!(matches!(a.net.fetch(to, digest, 100).await, Err(FetchError::Busy)));
+    for respond in held {
+        respond.send(Some(Bytes::from_static(b"content")));
+    }
+    for asked in asking {
+        assert_eq!(asked.await.unwrap().unwrap(), "content");
+    }
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use hedgerow::content::{Held, Holding, Outboard};
 use hedgerow::net::fabric::FabricSocket;
 use hedgerow::net::{Net, NetConfig, NetError, NetEvent, Socket, Trust};
 use hedgerow_attest::delegation::{self, Delegation};
@@ -197,6 +198,11 @@ impl Node {
                 match event {
                     NetEvent::Request { body, respond, .. } => respond.send(Ok(body)),
                     NetEvent::BulkRequest { respond, .. } => respond.send(Some(Bytes::from_static(content))),
+                    NetEvent::HoldingRequest { respond, .. } => {
+                        let tree = Outboard::of(content, content.len() as u64).expect("memory is read");
+                        let holding = Holding::in_memory(tree, Bytes::from_static(content));
+                        respond.send(Held::Whole(Arc::new(holding)));
+                    }
                     NetEvent::JoinRequest { exporter, respond, .. } => {
                         respond.send(Bytes::copy_from_slice(&exporter));
                     }

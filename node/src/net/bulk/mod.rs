@@ -1,14 +1,19 @@
-//! The bulk lane: content by digest, each transfer on a connection of its own.
+//! The bulk lane: content in ranges, each with a proof, from several members at once; small content also in one piece.
 //!
-//! All integers are little endian. A request is `version:u8 kind:u8 digest:[u8;32] max_bytes:u64`
-//! (kind 0 is sha-256, 1 is BLAKE3), its answer `version:u8 status:u8 length:u64` and, with status 0,
-//! that many bytes. A server bounds what it has under way ([`pace`]), so that a download leaves room for requests.
+//! [`gather`] drives the pure [`schedule`] over one connection to each member that may hold the content. A server answers
+//! what is asked on one connection in order, and a [`pace::Pacer`] bounds what it has under way. `docs/bulk.md` has the frames.
 
-mod fetch;
+mod gather;
 mod pace;
+mod receive;
+mod schedule;
 mod serve;
+mod whole;
 mod wire;
 
-pub use fetch::FetchError;
-pub(super) use fetch::fetch;
+pub(super) use gather::gather;
+pub use gather::{GatherError, Gathered};
+pub use schedule::Fault;
 pub(super) use serve::BulkServer;
+pub use whole::FetchError;
+pub(super) use whole::fetch;

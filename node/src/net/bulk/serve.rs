@@ -1,18 +1,22 @@
-//! Serving content to members that ask for it by digest, each at the pace of its window.
+//! Serving content to members that ask for it: one answer after the other on a connection, each at the pace of its window.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
-use std::time::Instant;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use hedgerow_attest::digest::{Blake3Digest, Sha256Digest};
 use hedgerow_attest::id::NodeId;
 use quinn::{RecvStream, SendStream};
-use tokio::sync::{Semaphore, mpsc};
-use tokio::time::timeout;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::{Instant, timeout};
 
 use super::pace::{Pacer, WINDOW_MIN};
 use super::wire::{Answer, Ask};
+use crate::content::{GroupRange, Held, Holding, HoldingError, Served};
 use crate::net::event::{NetEvent, Respond};
-use crate::net::limits::{BULK_SERVED_MAX, BULK_STALL_TIMEOUT};
+use crate::net::limits::{
+    BULK_ANSWER_TIMEOUT, BULK_QUEUE_TIMEOUT, BULK_SERVED_MAX, BULK_STALL_TIMEOUT, BULK_WHOLE_BYTES_MAX,
+};
 use crate::net::quic;
 use crate::net::rpc::FrameError;
 
@@ -30,11 +34,12 @@ impl BulkServer {
 
     /// Serves one connection, request after request, until the asker closes it.
     pub(in crate::net) async fn serve(&self, connection: quinn::Connection, from: NodeId) {
-        let pacer = Pacer::new(Instant::now());
+        let pacer = Pacer::new(Instant::now().into_std());
         quic::serve_bulk(&connection, pacer.window());
-        let mut asker = Asker { from, connection, pacer };
+        let mut asker = Asker { from, connection, pacer, holding: None };
         while let Ok((mut send, mut recv)) = asker.connection.accept_bi().await {
-            if let Err(error) = self.answer(&mut asker, &mut send, &mut recv).await {
+            let answer = timeout(BULK_ANSWER_TIMEOUT, self.answer(&mut asker, &mut send, &mut recv)).await;
+            if let Err(error) = answer.unwrap_or_else(|_elapsed| Err(FrameError::Stream(ErrorKind::TimedOut.into()))) {
                 tracing::debug!(%from, %error, "a bulk answer was not taken");
             }
         }
@@ -42,26 +47,73 @@ impl BulkServer {
 
     async fn answer(&self, asker: &mut Asker, send: &mut SendStream, recv: &mut RecvStream) -> Result<(), FrameError> {
         let ask = in_time(Ask::read(recv)).await?;
-        let Ok(_slot) = self.slots.try_acquire() else {
-            return asker.answer(send, Answer::Busy).await;
+        let Some(_slot) = self.slot().await else {
+            return asker.write(send, Bytes::copy_from_slice(&Answer::Busy.encode())).await;
         };
-        let (respond, answer) = Respond::channel();
-        let (from, digest, max_bytes) = (asker.from, ask.digest, ask.max_bytes);
-        if self.events.send(NetEvent::BulkRequest { from, digest, max_bytes, respond }).await.is_err() {
-            return asker.answer(send, Answer::Absent).await;
-        }
-        // A node that drops the request, or that takes too long to look, does not have it for this asker.
-        let content = timeout(BULK_STALL_TIMEOUT, answer).await;
-        let Some(content) = content.ok().and_then(Result::ok).flatten() else {
-            return asker.answer(send, Answer::Absent).await;
+        let (answer, parts) = match ask {
+            Ask::Whole { digest, max_bytes } => self.whole(asker.from, digest, max_bytes).await,
+            Ask::Range { blake3, range } => self.range(asker, blake3, range).await,
         };
-        let length = content.len() as u64;
-        if length > max_bytes {
-            return asker.answer(send, Answer::TooLong { length }).await;
-        }
-        asker.answer(send, Answer::Found { length }).await?;
-        asker.write(send, content).await?;
+        let [head, body] = parts.unwrap_or_default();
+        let mut first = BytesMut::from(&answer.encode()[..]);
+        first.extend_from_slice(&head);
+        asker.write(send, first.freeze()).await?;
+        asker.write(send, body).await?;
         send.finish().map_err(|closed| FrameError::Stream(closed.into()))
+    }
+
+    /// Waits a moment for its turn.
+    async fn slot(&self) -> Option<OwnedSemaphorePermit> {
+        timeout(BULK_QUEUE_TIMEOUT, self.slots.clone().acquire_owned()).await.ok()?.ok()
+    }
+
+    async fn whole(&self, from: NodeId, digest: Sha256Digest, max_bytes: u64) -> (Answer, Option<[Bytes; 2]>) {
+        let max = max_bytes.min(BULK_WHOLE_BYTES_MAX);
+        let ask = |respond| NetEvent::BulkRequest { from, digest, max_bytes: max, respond };
+        let Some(content) = self.ask_node(ask).await.flatten() else { return (Answer::Absent, None) };
+        let length = content.len() as u64;
+        if length > max {
+            return (Answer::TooLong { length }, None);
+        }
+        (Answer::Found { length }, Some([Bytes::new(), content]))
+    }
+
+    async fn range(&self, asker: &mut Asker, blake3: Blake3Digest, range: GroupRange) -> (Answer, Option<[Bytes; 2]>) {
+        let known = asker.holding.take().filter(|holding| holding.content().blake3() == blake3);
+        let holding = match known {
+            Some(holding) => holding,
+            None => {
+                let from = asker.from;
+                let ask = |respond| NetEvent::HoldingRequest { from, blake3, respond };
+                match self.ask_node(ask).await.unwrap_or(Held::Nothing) {
+                    Held::Whole(holding) => holding,
+                    Held::Partly => return (Answer::Partly, None),
+                    Held::Nothing => return (Answer::Absent, None),
+                }
+            }
+        };
+        match read(holding.clone(), range).await {
+            Ok(Served { proof, data }) => {
+                let length = holding.content().size();
+                asker.holding = Some(holding);
+                (Answer::Found { length }, Some([proof.into(), data]))
+            }
+            Err(error @ HoldingError::Outside { .. }) => {
+                tracing::debug!(from = %asker.from, %error, "asked for what the content does not have");
+                (Answer::Absent, None)
+            }
+            Err(error @ (HoldingError::Io(_) | HoldingError::Damaged { .. })) => {
+                tracing::warn!(%blake3, %error, "content that is held here cannot be served");
+                (Answer::Absent, None)
+            }
+        }
+    }
+
+    /// What the node says. One that drops the request, or takes too long to look, has nothing for this asker.
+    async fn ask_node<T>(&self, event: impl FnOnce(Respond<T>) -> NetEvent) -> Option<T> {
+        let (respond, answer) = Respond::channel();
+        self.events.send(event(respond)).await.ok()?;
+        timeout(BULK_STALL_TIMEOUT, answer).await.ok()?.ok()
     }
 }
 
@@ -71,20 +123,18 @@ struct Asker {
     from: NodeId,
     connection: quinn::Connection,
     pacer: Pacer,
+    /// What it asked for last; it is likely to ask for more of it.
+    holding: Option<Arc<Holding>>,
 }
 
 impl Asker {
-    async fn answer(&mut self, send: &mut SendStream, answer: Answer) -> Result<(), FrameError> {
-        self.write(send, Bytes::copy_from_slice(&answer.encode())).await
-    }
-
     async fn write(&mut self, send: &mut SendStream, mut bytes: Bytes) -> Result<(), FrameError> {
         while !bytes.is_empty() {
             let part = bytes.split_to(bytes.len().min(PART_BYTES));
             let written = part.len() as u64;
             let write = async { send.write_chunk(part).await.map_err(|error| FrameError::Stream(error.into())) };
             in_time(write).await?;
-            if self.pacer.sample(Instant::now(), self.connection.rtt(), written) {
+            if self.pacer.sample(Instant::now().into_std(), self.connection.rtt(), written) {
                 self.connection.set_send_window(self.pacer.window());
             }
         }
@@ -92,10 +142,17 @@ impl Asker {
     }
 }
 
+async fn read(holding: Arc<Holding>, range: GroupRange) -> Result<Served, HoldingError> {
+    if !holding.blocks() {
+        return holding.read(range);
+    }
+    tokio::task::spawn_blocking(move || holding.read(range)).await.expect("disk work neither panics nor is cancelled")
+}
+
 async fn in_time<T>(step: impl Future<Output = Result<T, FrameError>>) -> Result<T, FrameError> {
     timeout(BULK_STALL_TIMEOUT, step)
         .await
-        .unwrap_or_else(|_elapsed| Err(FrameError::Stream(std::io::ErrorKind::TimedOut.into())))
+        .unwrap_or_else(|_elapsed| Err(FrameError::Stream(ErrorKind::TimedOut.into())))
 }
 
 /// Written at once: no more than the least window, so that a window that shrinks is looked at while it holds.

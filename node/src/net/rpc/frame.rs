@@ -13,6 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
+use crate::content::RANGE_GROUPS_MAX;
 use crate::net::lane::Lane;
 use crate::net::limits::{MESSAGE_BYTES_MAX, PROTOCOL_NAME_BYTES_MAX, REQUEST_BODY_BYTES_MAX, REQUEST_DEADLINE_MAX};
 
@@ -127,6 +128,14 @@ pub enum FrameError {
     Code {
         /// The byte.
         got: u8,
+    },
+    /// A range of content that is none, or longer than one answer may be; nothing was looked up for it.
+    #[error("a range of {count} groups from {first} on, 1 to {RANGE_GROUPS_MAX} are served at once")]
+    Range {
+        /// Its first group.
+        first: u32,
+        /// How many groups.
+        count: u32,
     },
 }
 

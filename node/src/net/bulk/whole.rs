@@ -1,18 +1,16 @@
-//! Fetching: the bytes are hashed as they come, and returned only when they are what was asked for.
+//! Fetching small content in one piece: it is hashed when all of it is there, and returned only when it is what was asked for.
 
 use bytes::Bytes;
-use hedgerow_attest::digest::{Blake3Digest, Sha256Digest};
+use hedgerow_attest::digest::Sha256Digest;
 use hedgerow_attest::id::NodeId;
 use quinn::RecvStream;
-use sha2::Digest as _;
 use tokio::time::timeout;
 
 use super::wire::{Answer, Ask};
 use crate::net::close::Close;
 use crate::net::dial::{DialError, Dialer};
-use crate::net::event::ContentDigest;
 use crate::net::lane::LinkLane;
-use crate::net::limits::{BULK_BYTES_MAX, BULK_STALL_TIMEOUT};
+use crate::net::limits::{BULK_STALL_TIMEOUT, BULK_WHOLE_BYTES_MAX};
 use crate::net::rpc::{FrameError, Links};
 use crate::net::tls::Expected;
 
@@ -54,25 +52,26 @@ pub(in crate::net) async fn fetch(
     dialer: &Dialer,
     links: &Links,
     from: NodeId,
-    digest: ContentDigest,
+    digest: Sha256Digest,
     max_bytes: u64,
 ) -> Result<Bytes, FetchError> {
     let addresses = links.addresses(from);
     if addresses.is_empty() {
         return Err(FetchError::Unknown);
     }
-    let max = max_bytes.min(BULK_BYTES_MAX);
+    let max_bytes = max_bytes.min(BULK_WHOLE_BYTES_MAX);
     let dialled = dialer.dial_any(&addresses, LinkLane::Bulk, Expected::Node(from)).await;
     let connection = dialled.map_err(FetchError::Dial)?.connection;
-    let content = transfer(&connection, Ask { digest, max_bytes: max }).await;
+    let content = transfer(&connection, digest, max_bytes).await;
     Close::Done.close(&connection);
     content
 }
 
-async fn transfer(connection: &quinn::Connection, ask: Ask) -> Result<Bytes, FetchError> {
+async fn transfer(connection: &quinn::Connection, digest: Sha256Digest, max: u64) -> Result<Bytes, FetchError> {
     let opened = async {
         let (mut send, mut recv) = connection.open_bi().await.map_err(FrameError::connection)?;
-        send.write_all(&ask.encode()).await.map_err(|error| FrameError::Stream(error.into()))?;
+        let ask = Ask::Whole { digest, max_bytes: max }.encode();
+        send.write_all(&ask).await.map_err(|error| FrameError::Stream(error.into()))?;
         send.finish().map_err(|closed| FrameError::Stream(closed.into()))?;
         let answer = Answer::read(&mut recv).await?;
         Ok::<_, FrameError>((answer, recv))
@@ -80,17 +79,17 @@ async fn transfer(connection: &quinn::Connection, ask: Ask) -> Result<Bytes, Fet
     let opened = timeout(BULK_STALL_TIMEOUT, opened).await.map_err(|_elapsed| FetchError::Stalled)?;
     let (answer, recv) = opened.map_err(FetchError::Broken)?;
     match answer {
-        Answer::Found { length } if length <= ask.max_bytes => read_content(recv, length, ask.digest).await,
-        Answer::Found { length } | Answer::TooLong { length } => {
-            Err(FetchError::TooLong { length, max: ask.max_bytes })
+        Answer::Found { length } if length <= max => {
+            let content = read_content(recv, length).await?;
+            if Sha256Digest::of(&content) == digest { Ok(content) } else { Err(FetchError::Mismatch) }
         }
-        Answer::Absent => Err(FetchError::Absent),
+        Answer::Found { length } | Answer::TooLong { length } => Err(FetchError::TooLong { length, max }),
+        Answer::Absent | Answer::Partly => Err(FetchError::Absent),
         Answer::Busy => Err(FetchError::Busy),
     }
 }
 
-async fn read_content(mut recv: RecvStream, length: u64, digest: ContentDigest) -> Result<Bytes, FetchError> {
-    let mut check = Check::new(digest);
+async fn read_content(mut recv: RecvStream, length: u64) -> Result<Bytes, FetchError> {
     let mut content = Vec::new(); // grows with what arrives, not with what was announced
     let mut left = length;
     while left > 0 {
@@ -103,39 +102,9 @@ async fn read_content(mut recv: RecvStream, length: u64, digest: ContentDigest) 
             return Err(FetchError::Broken(FrameError::Stream(ended)));
         };
         left -= chunk.bytes.len() as u64;
-        check.update(&chunk.bytes);
         content.extend_from_slice(&chunk.bytes);
     }
-    if check.holds() { Ok(content.into()) } else { Err(FetchError::Mismatch) }
-}
-
-/// A digest under way and what it must come to.
-enum Check {
-    Sha256(sha2::Sha256, Sha256Digest),
-    Blake3(Box<blake3::Hasher>, Blake3Digest),
-}
-
-impl Check {
-    fn new(digest: ContentDigest) -> Self {
-        match digest {
-            ContentDigest::Sha256(expected) => Self::Sha256(sha2::Sha256::new(), expected),
-            ContentDigest::Blake3(expected) => Self::Blake3(Box::default(), expected),
-        }
-    }
-
-    fn update(&mut self, bytes: &[u8]) {
-        match self {
-            Self::Sha256(hasher, _) => hasher.update(bytes),
-            Self::Blake3(hasher, _) => drop(hasher.update(bytes)),
-        }
-    }
-
-    fn holds(self) -> bool {
-        match self {
-            Self::Sha256(hasher, expected) => Sha256Digest::from_bytes(hasher.finalize().into()) == expected,
-            Self::Blake3(hasher, expected) => Blake3Digest::from_bytes(*hasher.finalize().as_bytes()) == expected,
-        }
-    }
+    Ok(content.into())
 }
 
 const CHUNK_BYTES: usize = 256 << 10;
