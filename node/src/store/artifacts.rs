@@ -278,7 +278,7 @@ impl Artifacts {
                 None => drop(state.treeless.insert(digest)),
             }
         }
-        let begun = partial::take_stock(self, &state)?;
+        let begun = partial::take_stock(self)?;
         state.held_bytes = begun.values().fold(state.held_bytes, |held, row| held.saturating_add(row.content.size()));
         state.partial = begun;
         for entry in fs::read_dir(&self.folder).map_err(refused("list", &self.folder))? {

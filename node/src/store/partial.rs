@@ -154,23 +154,18 @@ impl State {
     }
 }
 
-/// The partial files of a folder that can be gone on with, within the limits.
-pub(super) fn take_stock(
-    artifacts: &Artifacts,
-    state: &State,
-) -> Result<BTreeMap<Sha256Digest, PartialRow>, ArtifactError> {
-    let (mut rows, mut held_bytes) = (BTreeMap::new(), state.held_bytes);
+/// The partial files of a folder that can be gone on with. A command that opens the folder under smaller limits than the node
+/// loses none of them: limits hold for what is begun.
+pub(super) fn take_stock(artifacts: &Artifacts) -> Result<BTreeMap<Sha256Digest, PartialRow>, ArtifactError> {
+    let mut rows = BTreeMap::new();
     for entry in fs::read_dir(&artifacts.folder).map_err(refused("list", &artifacts.folder))? {
         let name = entry.map_err(refused("list", &artifacts.folder))?.file_name();
         let digest = name.to_str().and_then(|name| name.strip_suffix(PART_SUFFIX)).and_then(|stem| stem.parse().ok());
         let Some(digest) = digest else { continue };
         let [path, tree_path] = artifacts.part_paths(digest);
-        let Some(content) = trees::content_of(&tree_path) else { continue };
-        let whole = length_of(&path)? == Some(content.size());
-        let total = held_bytes.saturating_add(content.size());
-        let fits = content.size() <= artifacts.limits.bytes_max && total <= artifacts.limits.total_bytes_max;
-        if whole && fits && rows.len() < PARTS_MAX {
-            held_bytes = total;
+        let content = trees::content_of(&tree_path);
+        let length = length_of(&path)?;
+        if let Some(content) = content.filter(|content| length == Some(content.size())) {
             rows.insert(digest, PartialRow { content, filled_by: None });
         }
     }

@@ -134,7 +134,9 @@ async fn partial_files_are_within_the_limits_of_artifacts() {
     assert!(matches!(artifacts.begin(sources[2].digest, large).await, Err(ArtifactError::TooLarge { .. })));
     drop((first, second));
 
-    // They are reserved across a restart, and given back when nobody wants them.
+    // They are reserved across a restart, also under smaller limits, and given back when nobody wants them.
+    let small = ArtifactLimits { bytes_max: 1, total_bytes_max: 1 };
+    assert_eq!(Artifacts::open(folder.path(), small).unwrap().lock().held_bytes, held);
     let artifacts = open(&folder);
     assert_eq!(artifacts.lock().held_bytes, held);
     let open_one = sources[0].begin(&artifacts).await;
