@@ -12,7 +12,7 @@ use hedgerow_protocol::core::Command;
 use hedgerow_protocol::fact::{Energy, Health, WARM_MAX};
 use hedgerow_protocol::name::ModelRef;
 use hedgerow_protocol::view::MeshView;
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::fetch::Fetching;
@@ -61,6 +61,11 @@ pub struct KeeperParts {
 pub struct Keeper {
     parts: KeeperParts,
     loads: JoinSet<(Place, bool)>,
+    /// Of each place on its way.
+    loading: BTreeMap<Place, AbortHandle>,
+    /// What was wanted when partial files of anything else were removed last.
+    tidied: Option<BTreeMap<ModelRef, Sha256Digest>>,
+    tidying: JoinSet<()>,
     retries: BTreeMap<Place, Retry>,
     told: Option<Health>,
     /// When memory and energy were looked at last, and what was seen.
@@ -89,8 +94,18 @@ impl Retry {
 impl Keeper {
     /// A keeper that has not begun.
     pub fn new(parts: KeeperParts) -> Self {
-        let (loads, retries) = (JoinSet::new(), BTreeMap::new());
-        Self { parts, loads, retries, told: None, looked: None, free_memory_mib: 0, energy: Energy::Mains }
+        Self {
+            parts,
+            loads: JoinSet::new(),
+            loading: BTreeMap::new(),
+            tidied: None,
+            tidying: JoinSet::new(),
+            retries: BTreeMap::new(),
+            told: None,
+            looked: None,
+            free_memory_mib: 0,
+            energy: Energy::Mains,
+        }
     }
 
     /// Follows the view until `stop`.
@@ -119,29 +134,61 @@ impl Keeper {
 
     /// Takes the outcome of a load, `true` where the model is warm.
     fn loaded(&mut self, outcome: Result<(Place, bool), JoinError>) {
+        // What it left in part may be wanted no longer.
+        self.tidied = None;
         match outcome {
-            Ok((place, true)) => drop(self.retries.remove(&place)),
-            Ok((place, false)) => {
-                let retry = Retry::after(self.retries.get(&place).copied(), Instant::now());
-                self.retries.insert(place, retry);
+            Ok((place, warm)) => {
+                self.loading.remove(&place);
+                let last = self.retries.remove(&place);
+                if !warm {
+                    self.retries.insert(place, Retry::after(last, Instant::now()));
+                }
             }
+            Err(error) if error.is_cancelled() => {}
             Err(error) => tracing::error!(%error, "a model's loading failed"),
         }
     }
 
     /// Starts what is missing and drops what is no longer placed here.
     fn follow(&mut self, view: &MeshView) {
-        let wanted = placed_here(view);
+        let placed = placed_here(view);
+        if let Some(placed) = &placed {
+            self.tidy(placed);
+        }
+        let wanted = placed.unwrap_or_default();
         self.parts.shelf.retain(&wanted);
+        self.loading.retain(|(model, manifest), load| {
+            let stays = wanted.get(model) == Some(manifest);
+            if !stays {
+                load.abort();
+            }
+            stays
+        });
         self.retries.retain(|(model, manifest), _| wanted.get(model) == Some(manifest));
         let now = Instant::now();
         for place in wanted {
             let due = self.retries.get(&place).is_none_or(|retry| retry.at <= now);
             if due && !self.parts.shelf.has(&place) && self.loads.len() < LOADS_MAX {
                 self.parts.shelf.fetching(place.clone());
-                self.loads.spawn(load(self.parts.clone(), place));
+                let load = self.loads.spawn(load(self.parts.clone(), place.clone()));
+                self.loading.insert(place, load);
             }
         }
+    }
+
+    /// Removes what is here in part of models that are placed here no longer.
+    fn tidy(&mut self, placed: &BTreeMap<ModelRef, Sha256Digest>) {
+        while self.tidying.try_join_next().is_some() {}
+        if self.tidied.as_ref() == Some(placed) || !self.tidying.is_empty() {
+            return;
+        }
+        self.tidied = Some(placed.clone());
+        let (library, manifests) = (self.parts.library.clone(), placed.values().copied().collect());
+        self.tidying.spawn(async move {
+            if let Err(error) = library.keep_parts(manifests).await {
+                tracing::warn!(%error, "what is left of models that are no longer placed here stays on the disk");
+            }
+        });
     }
 
     /// Tells the core what this node can do, where that has changed.
@@ -170,12 +217,11 @@ impl Keeper {
 /// Models that load at the same time; their blobs share one disk and one uplink.
 const LOADS_MAX: usize = 2;
 
-/// What the adopted placement of this node's cell puts here.
-fn placed_here(view: &MeshView) -> BTreeMap<ModelRef, Sha256Digest> {
-    let placement = view.cell.and_then(|cell| view.placements.get(&cell));
-    let models = placement.into_iter().flat_map(|placement| &placement.models);
-    let mine = models.filter(|(_, placed)| placed.nodes.contains(&view.me));
-    mine.map(|(model, placed)| (model.clone(), placed.manifest)).collect()
+/// What the adopted placement of this node's cell puts here; `None` as long as none is known, as just after a start.
+fn placed_here(view: &MeshView) -> Option<BTreeMap<ModelRef, Sha256Digest>> {
+    let placement = view.cell.and_then(|cell| view.placements.get(&cell))?;
+    let mine = placement.models.iter().filter(|(_, placed)| placed.nodes.contains(&view.me));
+    Some(mine.map(|(model, placed)| (model.clone(), placed.manifest)).collect())
 }
 
 /// Brings and loads one model; how it ended stands on the shelf, and is said for the next try.

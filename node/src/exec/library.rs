@@ -1,10 +1,12 @@
 //! Artifacts at rest: blobs by digest, and the publishers' envelope of each manifest. Nothing leaves it unverified.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use hedgerow_attest::digest::Sha256Digest;
 use hedgerow_attest::dsse::{DsseError, Envelope};
 use hedgerow_attest::keyset::KeySet;
-use hedgerow_inference::artifact::{self, Bundle, Layer, Manifest, ManifestError, Opened};
+use hedgerow_inference::artifact::{self, Bundle, Layer, MANIFEST_BYTES_MAX, Manifest, ManifestError, Opened};
 use hedgerow_inference::publish::{self, PublicationError};
 use thiserror::Error;
 
@@ -119,8 +121,59 @@ impl Library {
         &self.artifacts
     }
 
+    /// Removes what is here in part of artifacts other than these.
+    pub(super) async fn keep_parts(&self, wanted: Vec<Sha256Digest>) -> Result<(), ArtifactError> {
+        let mut layers = BTreeSet::new();
+        for manifest in wanted {
+            // One that is not here, or cannot be read, has no layers on their way.
+            let bytes = self.artifacts.read_small(manifest, MANIFEST_BYTES_MAX as u64).await;
+            let Some(parsed) = bytes.ok().flatten().and_then(|bytes| Manifest::parse(&bytes).ok()) else { continue };
+            layers.extend(Layer::ALL.map(|layer| parsed.descriptor(layer).sha256));
+        }
+        self.artifacts.keep_parts(layers).await
+    }
+
     async fn put_envelope(&self, manifest: Sha256Digest, envelope: &Envelope) -> Result<(), LibraryError> {
         let put = RowChange::Put { table: ENVELOPES, key: manifest.as_bytes().to_vec(), value: envelope.to_json() };
         self.rows.persist(vec![put], true).await.await.map_err(LibraryError::Commit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hedgerow_attest::key::SecretKey;
+
+    use super::super::testing::artifact;
+    use super::*;
+    use crate::config::ArtifactLimits;
+    use crate::content::Content;
+    use crate::store::{DataFolder, Store};
+
+    #[tokio::test]
+    async fn layers_on_their_way_stay_as_long_as_a_manifest_that_names_them_is_wanted() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = DataFolder::open(&parent.path().join("data")).unwrap();
+        let store = Store::open(&folder, ArtifactLimits::default()).unwrap();
+        let publishers = KeySet::sole(SecretKey::from_seed([1; 32]).public());
+        let library = Library::new(store.artifacts.clone(), store.mesh.clone(), publishers);
+        let mut begun = Vec::new();
+        for version in ["1", "2"] {
+            let manifest = artifact(version).manifest;
+            // Of both versions the graph and the weights are the same.
+            let config = *manifest.descriptor(Layer::Config);
+            library.artifacts().put(Bytes::copy_from_slice(manifest.bytes())).await.unwrap();
+            let content = Content::new(config.blake3, config.size).unwrap();
+            drop(library.artifacts().begin(config.sha256, content).await.unwrap());
+            begun.push((manifest.digest(), config.sha256));
+        }
+        let is_here = |digest: Sha256Digest| folder.layout().artifacts().join(format!("{digest}.part")).exists();
+        let here = || begun.iter().map(|(_, config)| is_here(*config)).collect::<Vec<_>>();
+        library.keep_parts(vec![begun[0].0, begun[1].0]).await.unwrap();
+        assert_eq!(here(), [true, true]);
+        library.keep_parts(vec![begun[1].0, Sha256Digest::of(b"not here")]).await.unwrap();
+        assert_eq!(here(), [false, true]);
+        library.keep_parts(vec![]).await.unwrap();
+        assert_eq!(here(), [false, false]);
+        store.close().await;
     }
 }

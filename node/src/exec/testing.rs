@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use hedgerow_inference::artifact::pack;
+use hedgerow_inference::artifact::{Artifact, pack};
 use hedgerow_inference::exec::{ExecLimits, Model};
 use hedgerow_inference::onnx::{LowerLimits, lower};
 use hedgerow_inference::tensor::Tensor;
@@ -11,10 +11,14 @@ use hedgerow_protocol::name::{ModelName, ModelVersion};
 
 /// The model.
 pub(super) fn model() -> Model {
+    Model::load(&artifact("1").open().unwrap(), ExecLimits::default()).unwrap()
+}
+
+/// The model as it is published under a version.
+pub(super) fn artifact(version: &str) -> Artifact {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../inference/models/fraud/model.onnx");
     let lowered = lower(&std::fs::read(path).unwrap(), &LowerLimits::default()).unwrap();
-    let artifact = pack(ModelName::new("fraud").unwrap(), ModelVersion::new("1").unwrap(), &lowered).unwrap();
-    Model::load(&artifact.open().unwrap(), ExecLimits::default()).unwrap()
+    pack(ModelName::new("fraud").unwrap(), ModelVersion::new(version).unwrap(), &lowered).unwrap()
 }
 
 /// One payment of nothing.
