@@ -8,8 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use hedgerow::content::{Content, MemorySink};
 use hedgerow::net::{
-    Answerer, DialError, DialReport, DialsFailed, JoinError, LinkError, LinkLane, Protocol, Refusal,
-    RequestError, Trust,
+    Answerer, DialError, DialReport, DialsFailed, JoinError, LinkError, LinkLane, Protocol, Refusal, RequestError,
+    Trust,
 };
 use hedgerow_attest::digest::{Blake3Digest, Sha256Digest};
 use hedgerow_attest::membership::Certificate;
