@@ -4,6 +4,7 @@ mod mesh {
     mod bad_input;
     mod classes;
     mod domains;
+    mod emulate;
     mod failover;
     mod fleet;
     mod join;

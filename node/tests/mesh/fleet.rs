@@ -136,7 +136,16 @@ impl Mesh {
 
     /// The same with its mesh socket where it is found again after a restart.
     pub(crate) fn start_at(&mut self, name: &'static str, listen: &str, words: &[&str]) {
-        let common = ["--rest", "127.0.0.1:0", "--listen", listen, "--emulate"];
+        self.start_plain(name, listen, &[&["--emulate"], words].concat());
+    }
+
+    /// The same, without emulation.
+    pub(crate) fn start_for_use(&mut self, name: &'static str, words: &[&str]) {
+        self.start_plain(name, "127.0.0.1:0", words);
+    }
+
+    fn start_plain(&mut self, name: &'static str, listen: &str, words: &[&str]) {
+        let common = ["--rest", "127.0.0.1:0", "--listen", listen];
         self.fleet.start(name, common.iter().chain(words)).expect("it starts");
         self.names.push(name);
     }
