@@ -8,6 +8,7 @@ use jiff::SignedDuration;
 
 use hedgerow::net::Firewall;
 
+use crate::bench::BenchCommand;
 use crate::links::LinkQuality;
 use crate::measure::MeasureArguments;
 use crate::plan::{BackendKind, Plan, PlanError};
@@ -73,6 +74,9 @@ pub(crate) enum Command {
     Sim(SimCommand),
     /// Bring up a local mesh, measure its crashes and its idle traffic, and compare them with the simulator
     Measure(MeasureArguments),
+    /// Measure what a node costs, beside a named baseline in the same run
+    #[command(subcommand)]
+    Bench(BenchCommand),
     /// Print the compose file of a mesh
     ComposeFile(Shape),
     /// The supervisor that `up` leaves

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 
 use crate::arguments::{Cli, Command, Format, LinkArguments};
+use crate::bench::bench;
 use crate::compose;
 use crate::measure::measure;
 use crate::sim::{self, SimCommand};
@@ -52,6 +53,12 @@ async fn run_command(cli: Cli) -> anyhow::Result<()> {
     }
     if let Command::Measure(arguments) = cli.command {
         return measure(&arguments, cli.state).await;
+    }
+    if let Command::Bench(command) = cli.command {
+        let (text, holds) = bench(command).await?;
+        say(&text);
+        anyhow::ensure!(holds, "reach every goal");
+        return Ok(());
     }
     let folder = StateFolder::find(cli.state)?;
     match cli.command {
@@ -103,7 +110,7 @@ async fn run_command(cli: Cli) -> anyhow::Result<()> {
             other => done(other),
         },
         Command::Down => down(&folder).await,
-        Command::Sim(_) | Command::Measure(_) | Command::ComposeFile(_) => Ok(()),
+        Command::Sim(_) | Command::Measure(_) | Command::Bench(_) | Command::ComposeFile(_) => Ok(()),
     }
 }
 

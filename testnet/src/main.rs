@@ -4,6 +4,7 @@
 //! executed again with a word that makes it a node, because cargo does not build another package's binary.
 
 mod arguments;
+mod bench;
 mod commands;
 mod compose;
 mod links;

@@ -42,6 +42,7 @@ pub use event::{NetEvent, Respond};
 pub use handle::{Net, NetConfig, NetError, Socket};
 pub use join::JoinError;
 pub use lane::{Lane, LinkLane};
+pub use quic::transport_settings;
 pub use refusal::Refusal;
 pub use rpc::{DialsFailed, Dropped, FrameError, LinkError, LinkView, Protocol, RemoteError, RequestError, SendError};
 pub use socket::Traffic;

@@ -53,6 +53,11 @@ pub(super) fn serve_bulk(connection: &quinn::Connection, send_window: u64) {
     connection.set_max_concurrent_uni_streams(0_u32.into());
 }
 
+/// The settings of connections that this node dials on a lane, for a benchmark that sets a bare connection beside them.
+pub fn transport_settings(lane: LinkLane) -> Arc<TransportConfig> {
+    Settings::new().dialled(lane)
+}
+
 /// Of a connection on which content is fetched: all that is asked for at once may arrive before any of it was read.
 fn fetching() -> TransportConfig {
     let mut config = settings(IDLE_TIMEOUT, Some(KEEP_ALIVE));

@@ -45,13 +45,13 @@ impl<D: Defects> World<D> {
         let mut cx = Cx { now: mono, wall, rng: &mut node.rng, out: &mut out };
         node.process.links.machine.step(&mut cx, input);
         for output in out {
-            self.carry_out_link(number, output);
+            self.carry_out_link(number, &output);
         }
         self.foresee_link_tick(number);
     }
 
-    fn carry_out_link(&mut self, number: u32, output: LinkOutput<u32, u32>) {
-        match output {
+    fn carry_out_link(&mut self, number: u32, output: &LinkOutput<u32, u32>) {
+        match *output {
             LinkOutput::Dial { peer: to, attempt: id, address: _ } => self.knock(number, to, id),
             LinkOutput::Up { peer, .. } => self.link_up(number, peer),
             LinkOutput::Down { peer, .. } => {

@@ -96,13 +96,13 @@ impl Table {
         self.machine.step(&mut Cx { now, wall: Wall(0), rng: &mut self.rng, out: &mut out }, input);
         let mut todo = Todo::default();
         for output in out {
-            self.carry_out(output, &mut todo);
+            self.carry_out(&output, &mut todo);
         }
         todo
     }
 
-    fn carry_out(&mut self, output: LinkOutput<NodeId, SocketAddr>, todo: &mut Todo) {
-        match output {
+    fn carry_out(&mut self, output: &LinkOutput<NodeId, SocketAddr>, todo: &mut Todo) {
+        match *output {
             LinkOutput::Dial { peer, attempt, address } => {
                 let cancelled = CancellationToken::new();
                 self.dials.insert(attempt, cancelled.clone());

@@ -1,0 +1,131 @@
+//! Networks of members of one mesh, which serve each other.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::Context as _;
+use hedgerow::content::{Held, Holding};
+use hedgerow::net::{Net, NetConfig, NetEvent, Protocol, Socket, Trust, Verdict};
+use hedgerow_attest::delegation::{self, Delegation};
+use hedgerow_attest::endorsed::Endorsed;
+use hedgerow_attest::id::NodeId;
+use hedgerow_attest::membership::{Certificate, Membership};
+use hedgerow_attest::signed::Signed;
+use hedgerow_attest::testing::{ISSUER, SampleMesh};
+use hedgerow_attest::time::UnixSeconds;
+use hedgerow_protocol::link::Origin;
+use rustix::time::{ClockId, clock_gettime};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// What every member answers with what it was asked.
+pub(super) const ECHO: Protocol = Protocol::new("bench/echo/1");
+const DAY_S: u64 = 86_400;
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A mesh whose certificates hold today.
+pub(super) struct Members {
+    mesh: SampleMesh,
+    now_s: u64,
+}
+
+/// The network of one member, which serves.
+pub(super) struct End {
+    pub(super) id: NodeId,
+    pub(super) net: Net,
+    _trust: watch::Sender<Arc<Trust>>,
+    serving: JoinHandle<()>,
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+impl Members {
+    pub(super) fn new() -> anyhow::Result<Self> {
+        let now_s = SystemTime::now().duration_since(UNIX_EPOCH).context("read the clock")?.as_secs();
+        Ok(Self { mesh: SampleMesh::new(1), now_s })
+    }
+
+    /// Starts the network of a member, over loopback.
+    pub(super) fn start(&self, number: u32) -> anyhow::Result<End> {
+        self.start_over(number, Socket::Bind(SocketAddr::from(([127, 0, 0, 1], 0))), None)
+    }
+
+    /// Starts the network of a member, which hands out that content.
+    pub(super) fn start_over(&self, number: u32, socket: Socket, holds: Option<Arc<Holding>>) -> anyhow::Result<End> {
+        let keys = self.mesh.keys(number);
+        let (id, own) = (keys.chain.node(), Some(self.certificate(number)));
+        let root = Some(Arc::new(self.mesh.root().clone()));
+        let trust = Trust { node: id, transport: Arc::new(keys.transport), root, own, revoked: Default::default() };
+        let (sender, trust) = watch::channel(Arc::new(trust));
+        let topics = vec!["bench".to_owned()];
+        let (net, mut events) =
+            Net::start(NetConfig { socket, trust, emulate: true, topics }).context("start a network")?;
+        let serving = tokio::spawn(async move {
+            while let Some(event) = events.recv().await {
+                match event {
+                    NetEvent::Request { body, respond, .. } => respond.send(Ok(body)),
+                    NetEvent::HoldingRequest { respond, .. } => {
+                        respond.send(holds.clone().map_or(Held::Nothing, Held::Whole));
+                    }
+                    NetEvent::Gossip { verdict, .. } => verdict.give(Verdict::Accept),
+                    NetEvent::BulkRequest { .. }
+                    | NetEvent::JoinRequest { .. }
+                    | NetEvent::LinkUp { .. }
+                    | NetEvent::LinkRtt { .. }
+                    | NetEvent::LinkUsed { .. }
+                    | NetEvent::LinkUnanswered { .. }
+                    | NetEvent::LinkDown { .. }
+                    | NetEvent::Message { .. } => {}
+                }
+            }
+        });
+        Ok(End { id, net, _trust: sender, serving })
+    }
+
+    fn certificate(&self, number: u32) -> Certificate {
+        let (keys, issuer) = (self.mesh.keys(number), self.mesh.keys(ISSUER));
+        let (not_before, not_after) = (UnixSeconds(self.now_s - DAY_S), UnixSeconds(self.now_s + DAY_S));
+        let membership = Membership { not_before, not_after, ..self.mesh.membership(&keys, "eu", u64::from(number)) };
+        let delegation = Delegation {
+            version: delegation::VERSION,
+            mesh: self.mesh.root().mesh(),
+            issuer: issuer.chain.node(),
+            statement: issuer.statement.public(),
+            not_before,
+            not_after,
+            serial: 1,
+        };
+        Certificate {
+            membership: Signed::sign(&membership, &issuer.statement),
+            identity: keys.chain,
+            delegation: Endorsed::sign(&delegation, &[self.mesh.operator()]),
+        }
+    }
+}
+
+impl End {
+    /// Learns where another is, and links to it.
+    pub(super) async fn link_to(&self, other: &Self) -> anyhow::Result<()> {
+        self.net.learn(other.id, Origin::Given, &[other.net.local_addr()]);
+        self.net.reach(other.id, PATIENCE).await.context("link to a member")
+    }
+}
+
+/// Seconds of CPU that this process has used.
+pub(super) fn cpu_seconds() -> f64 {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}
+
+/// Bytes of this process in memory.
+pub(super) fn resident_bytes() -> anyhow::Result<f64> {
+    let text = std::fs::read_to_string("/proc/self/status").context("read /proc/self/status")?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("understand /proc/self/status")?;
+    let kib: f64 = line.trim().trim_end_matches(" kB").parse().context("understand /proc/self/status")?;
+    Ok(kib * 1024.0)
+}

@@ -1,0 +1,68 @@
+//! `hedgerow-testnet bench …`: what a node's network costs, beside a bare connection of quinn in the same run.
+//!
+//! Everything runs in this process, over loopback or over a network in memory. Figures are ratios wherever a machine's speed would
+//! show in them; times of single requests alternate between both sides, block by block, so that what else the machine does falls on
+//! both alike.
+
+mod bare;
+mod bulk;
+mod crowded;
+mod dead;
+mod ends;
+mod figure;
+mod links;
+mod requests;
+
+use clap::{Args, Subcommand};
+
+use crate::arguments::Format;
+use figure::Figures;
+
+/// What can be measured.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum BenchCommand {
+    /// Requests, transfers, dead links, memory and idle work of the network of a node
+    Network(NetworkArguments),
+}
+
+/// `bench network`
+#[derive(Clone, Debug, Args)]
+pub(crate) struct NetworkArguments {
+    /// Only figures of this kind: requests, bulk, crowded, dead or links
+    #[arg(long)]
+    only: Option<String>,
+    /// How it is printed
+    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    output: Format,
+}
+
+/// Measures, and returns what is to be printed and whether every goal was reached.
+pub(crate) async fn bench(command: BenchCommand) -> anyhow::Result<(String, bool)> {
+    let BenchCommand::Network(arguments) = command;
+    let wanted = |kind: &str| arguments.only.as_deref().is_none_or(|only| only == kind);
+    let mut figures = Figures::default();
+    if wanted("requests") {
+        requests::measure(&mut figures).await?;
+    }
+    if wanted("bulk") {
+        bulk::measure(&mut figures).await?;
+    }
+    if wanted("crowded") {
+        crowded::measure(&mut figures).await?;
+    }
+    if wanted("dead") {
+        dead::measure(&mut figures).await?;
+    }
+    if wanted("links") {
+        links::measure(&mut figures).await?;
+    }
+    anyhow::ensure!(
+        !figures.is_empty(),
+        "find that kind of figures: requests, bulk, crowded, dead and links are measured"
+    );
+    let text = match arguments.output {
+        Format::Table => figures.table(),
+        Format::Json => serde_json::to_string_pretty(&figures)?,
+    };
+    Ok((text, figures.hold()))
+}
