@@ -8,7 +8,7 @@
 //! - **Signatures**: [`key`]; [`signed`] (one signer) and [`endorsed`] (several), with a signing context per type;
 //!   [`keyset`] (k of n); [`dsse`] and [`intoto`] for what tools outside of the mesh check.
 //! - **Who belongs**: [`root`] → [`delegation`] → [`membership`] → [`member`]; [`inception`] and [`identity`] bind keys to
-//!   a name that outlives them; [`ticket`] and [`invite`] let a node in, [`renewal`] lets it stay; [`genesis`] founds a cell.
+//!   a name that outlives them; [`ticket`] and [`invite`] let a node in, [`renewal`] lets it stay, [`revocation`] puts it out ([`revoked`]); [`genesis`] founds a cell.
 //! - **Keeping**: [`secretfile`].
 //!
 //! # What is trusted, and why
@@ -67,8 +67,11 @@ pub mod membership;
 pub mod name;
 mod payload;
 pub mod peer_id;
+pub mod reason;
 pub mod region;
 pub mod renewal;
+pub mod revocation;
+pub mod revoked;
 pub mod root;
 mod root_json;
 pub mod secretfile;

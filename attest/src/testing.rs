@@ -12,6 +12,7 @@ use crate::member::Member;
 use crate::membership::{Certificate, Membership, Roles};
 use crate::name::{MeshName, NodeClass};
 use crate::region::Region;
+use crate::revocation::{self, ProvenWithdrawal, Revocation, VerifiedRevocation, Withdrawal};
 use crate::root::{GenesisIssuers, Lifetimes, RootDraft, TrustRoot};
 use crate::signed::Signed;
 use crate::time::UnixSeconds;
@@ -183,6 +184,52 @@ impl SampleMesh {
             identity: keys.chain.clone(),
             delegation: self.delegation.clone(),
         }
+    }
+
+    /// What the operators sign to put node `number` out; what it issued up to that serial holds.
+    #[must_use]
+    pub fn revoking(&self, number: u32, holds_up_to: u64) -> Endorsed<Revocation> {
+        let revocation = Revocation {
+            version: revocation::VERSION,
+            mesh: self.root.mesh(),
+            node: self.keys(number).chain.node(),
+            holds_up_to,
+            at: Self::NOW,
+            reason: "lost".parse().expect("one word"),
+        };
+        Endorsed::sign(&revocation, &[&self.operator])
+    }
+
+    /// The same, verified.
+    #[must_use]
+    pub fn revocation(&self, number: u32, holds_up_to: u64) -> VerifiedRevocation {
+        Revocation::open(&self.revoking(number, holds_up_to), &self.root).expect("signed by the operator")
+    }
+
+    /// What the issuer signs, as its number `serial`, to put node `number` out, to which it issued the certificate `issued`.
+    #[must_use]
+    pub fn withdrawing(&self, number: u32, issued: u64, serial: u64) -> ProvenWithdrawal {
+        let (issuer, keys) = (self.keys(ISSUER), self.keys(number));
+        let withdrawal = Withdrawal {
+            version: revocation::VERSION,
+            mesh: self.root.mesh(),
+            issuer: issuer.chain.node(),
+            serial,
+            node: keys.chain.node(),
+            at: Self::NOW,
+            reason: "lost".parse().expect("one word"),
+        };
+        ProvenWithdrawal {
+            withdrawal: Signed::sign(&withdrawal, &issuer.statement),
+            issued: Signed::sign(&self.membership(&keys, "eu", issued), &issuer.statement),
+            delegation: self.delegation.clone(),
+        }
+    }
+
+    /// The same, verified.
+    #[must_use]
+    pub fn withdrawal(&self, number: u32, issued: u64, serial: u64) -> VerifiedRevocation {
+        self.withdrawing(number, issued, serial).open(&self.root).expect("signed by the issuer")
     }
 
     /// The birth of a region's first cell with this sole voter.
