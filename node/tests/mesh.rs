@@ -14,5 +14,6 @@ mod mesh {
     mod renewal;
     mod replicate;
     mod restart;
+    mod revoke;
     mod usage;
 }

@@ -3,6 +3,7 @@
 mod answer;
 mod client;
 mod departure;
+mod forgotten;
 mod routes;
 mod server;
 mod state;
@@ -11,6 +12,7 @@ pub mod wire;
 pub use answer::{ANSWER_BYTES_MAX, Answer, ClientError, Door};
 pub use client::{AdminClient, HttpClient, SOCKET_NAME};
 pub use departure::Departure;
+pub use forgotten::Forgotten;
 pub use routes::{DEPLOYMENT_HEADER, PING_PROTOCOL, write_ticket};
 pub use server::{admin_router, bind};
 pub use state::{About, AdminState};

@@ -11,7 +11,9 @@ use axum::routing::{get, post};
 use hedgerow_inference::artifact::BUNDLE_BYTES_MAX;
 use tokio::net::UnixListener;
 
-use super::routes::{departure, emulation, invites, models, ping, placement, policy, recovery, status};
+use super::routes::{
+    departure, emulation, forgotten, invites, models, ping, placement, policy, recovery, revocations, status,
+};
 use super::state::AdminState;
 use crate::api;
 
@@ -30,6 +32,10 @@ pub fn admin_router(state: AdminState) -> Router {
         .route("/admin/v1/policy", get(policy::show).post(policy::apply))
         .route("/admin/v1/policy/plan", post(policy::plan))
         .route("/admin/v1/recovery", get(recovery::draft).post(recovery::apply))
+        .route("/admin/v1/revocations", post(revocations::apply))
+        .route("/admin/v1/revocations/{target}", get(revocations::draft))
+        .route("/admin/v1/withdrawals", post(revocations::withdraw))
+        .route("/admin/v1/forgotten", post(forgotten::forget))
         .route("/admin/v1/node-classes", get(policy::node_classes).post(policy::apply_node_classes))
         .route("/admin/v1/departure", get(departure::show).post(departure::leave))
         .route("/admin/v1/emulation", get(emulation::show).put(emulation::set))

@@ -12,6 +12,7 @@ use hedgerow_attest::root::TrustRoot;
 use tokio::sync::watch;
 
 use super::departure::Departure;
+use super::forgotten::Forgotten;
 use crate::api::ApiState;
 use crate::exec::Library;
 use crate::identity::Issuer;
@@ -44,6 +45,8 @@ pub struct AdminState {
     pub own: watch::Receiver<Member>,
     /// Why it was not renewed, where the last attempt failed.
     pub renewal_failure: watch::Receiver<Option<String>>,
+    /// Nodes of which the operator wants to see nothing any more.
+    pub forgotten: Forgotten,
     /// What does not change.
     pub about: Arc<About>,
 }

@@ -9,7 +9,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::emulate::EmulateArguments;
-use super::member_arguments::{InitArguments, InviteArguments, JoinArguments, LeaveArguments, RecoverArguments};
+use super::member_arguments::{
+    ForgetArguments, InitArguments, InviteArguments, JoinArguments, LeaveArguments, RecoverArguments, RevokeArguments,
+};
 use super::output::OutputFormat;
 
 /// A peer-to-peer edge mesh in one binary: every node is an equal peer.
@@ -67,6 +69,10 @@ pub(crate) enum Command {
     Apply(ApplyArguments),
     /// Leave the mesh for good, once others have taken over this node's vote and sessions
     Leave(LeaveArguments),
+    /// Put a node out of the mesh for good; it comes back under another name only
+    Revoke(RevokeArguments),
+    /// Show and keep nothing any more of a node that left, or was put out
+    Forget(ForgetArguments),
     /// Have a cell that lost its quorum for good go on with other voters, in the name of the mesh's operators
     Recover(RecoverArguments),
     /// Look for what keeps this node from working, and name the remedy

@@ -13,7 +13,7 @@ use crate::admin::{AdminClient, ClientError};
 use crate::config::ArtifactLimits;
 use crate::identity::Enrolled;
 use crate::observe::{chain, system, wall};
-use crate::peer::has_left;
+use crate::peer::{Fate, fate};
 use crate::store::{DataFolder, Layout, Store};
 
 /// One thing that was looked at.
@@ -150,25 +150,29 @@ async fn node(client: &AdminClient, data: &Path) -> Vec<Finding> {
 
 /// What is wrong with a node that does not answer: where it has left its mesh there is nothing to start.
 async fn absence(data: &Path, unheard: &ClientError) -> Finding {
-    match has_left_here(data).await {
-        Ok(true) => bad("node", "it left its mesh for good".to_owned(), JOIN_AFRESH),
-        Ok(false) => bad("node", cannot(unheard), "start it with `hedgerow run`"),
+    match fate_here(data).await {
+        Ok(Fate::Left) => bad("node", "it left its mesh for good".to_owned(), JOIN_AFRESH),
+        Ok(Fate::Revoked(revocation)) => {
+            let (at, reason) = (revocation.at(), revocation.reason());
+            bad("node", format!("it was put out of its mesh for good on {at}: {reason}"), JOIN_AFRESH)
+        }
+        Ok(Fate::Stays) => bad("node", cannot(unheard), "start it with `hedgerow run`"),
         // `hedgerow run` would meet the same; it names its remedy itself.
         Err(error) => Finding { what: "node", ok: false, seen: cannot(error.as_ref()), remedy: None },
     }
 }
 
-async fn has_left_here(data: &Path) -> anyhow::Result<bool> {
+async fn fate_here(data: &Path) -> anyhow::Result<Fate> {
     let layout = Layout::new(data);
     if !layout.mesh_store().exists() {
-        return Ok(false);
+        return Ok(Fate::Stays);
     }
     let enrolled = Enrolled::load(&layout, wall().unix_seconds())?;
     let folder = DataFolder::open(data)?;
     let store = Store::open(&folder, ArtifactLimits::default())?;
-    let left = has_left(&store, &enrolled);
+    let fate = fate(&store, &enrolled);
     store.close().await;
-    Ok(left?)
+    Ok(fate?)
 }
 
 /// A clock that is set is moved by less.

@@ -9,8 +9,8 @@ use clap::Parser;
 use super::arguments::{Cli, Command, ModelCommand, PlacementCommand, SessionCommand};
 use super::failure::{CliError, Exit};
 use super::{
-    apply, declare, doctor, emulate, infer, init, invite, join, leave, members, model, nearest, ping, placement,
-    recover, run, session, status,
+    apply, declare, doctor, emulate, forget, infer, init, invite, join, leave, members, model, nearest, ping,
+    placement, recover, revoke, run, session, status,
 };
 use crate::admin::AdminClient;
 use crate::config::default_data_dir;
@@ -63,6 +63,8 @@ async fn run_command(cli: Cli) -> Result<Exit, CliError> {
         Command::Plan(manifests) => declare::plan(&client, &manifests, format).await,
         Command::Apply(arguments) => apply::run(&client, &data, &arguments, format).await,
         Command::Leave(arguments) => leave::run(&client, &arguments, format).await,
+        Command::Revoke(arguments) => revoke::run(&client, &data, &arguments, format).await,
+        Command::Forget(arguments) => forget::run(&client, &arguments, format).await,
         Command::Recover(arguments) => recover::run(&client, &data, &arguments, format).await,
         Command::Emulate(arguments) => emulate::run(&client, &arguments, format).await,
         Command::Doctor => doctor::run(&client, &data, format).await,

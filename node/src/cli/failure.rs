@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use hedgerow_attest::reason::Reason;
+use hedgerow_attest::revocation::{RevokedBy, VerifiedRevocation};
+use hedgerow_attest::time::UnixSeconds;
 use thiserror::Error;
 
 use crate::admin::ClientError;
@@ -22,6 +25,8 @@ pub enum Exit {
     PartlyDone = 4,
     /// The node of the data folder left its mesh earlier: to start it again is of no use.
     Left = 5,
+    /// The node of the data folder was put out of its mesh: to start it again is of no use.
+    Revoked = 6,
 }
 
 impl From<Exit> for ExitCode {
@@ -77,6 +82,16 @@ pub enum CliError {
     /// The node left its mesh for good in an earlier run, so that no other takes its word.
     #[error("run: this node left its mesh for good, and no other node takes its word any more")]
     Left,
+    /// The node was put out of its mesh for good, in this run or an earlier one, so that no other takes its word.
+    #[error("run: this node was put out of its mesh for good, by {by} on {at}: {reason}")]
+    Revoked {
+        /// Who did.
+        by: String,
+        /// When, by their clock.
+        at: UnixSeconds,
+        /// Why, in their words.
+        reason: Reason,
+    },
     /// Standard output does not take what is printed.
     #[error("print the answer")]
     Print(#[source] std::io::Error),
@@ -99,6 +114,15 @@ impl CliError {
         Self::Own { cause: cause.into(), remedy: None }
     }
 
+    /// That the node was put out.
+    pub(super) fn revoked(revocation: &VerifiedRevocation) -> Self {
+        let by = match revocation.by() {
+            RevokedBy::Operators { .. } => "the operators of the mesh".to_owned(),
+            RevokedBy::Issuer { issuer, .. } => format!("issuer {issuer}"),
+        };
+        Self::Revoked { by, at: revocation.at(), reason: revocation.reason().clone() }
+    }
+
     /// The exit code of the process.
     pub fn exit(&self) -> Exit {
         match self {
@@ -110,6 +134,7 @@ impl CliError {
             },
             Self::Local { exit, .. } => *exit,
             Self::Left => Exit::Left,
+            Self::Revoked { .. } => Exit::Revoked,
             Self::Usage { .. } | Self::Node(ClientError::Form(_)) => Exit::Usage,
             Self::Node(_)
             | Self::Own { .. }
@@ -129,7 +154,7 @@ impl CliError {
             Self::Node(ClientError::Refused { remedy, .. }) | Self::Local { remedy, .. } => remedy.clone(),
             Self::Usage { remedy, .. } => Some((*remedy).to_owned()),
             Self::Own { remedy, .. } => remedy.map(str::to_owned),
-            Self::Left => Some(JOIN_AFRESH.to_owned()),
+            Self::Left | Self::Revoked { .. } => Some(JOIN_AFRESH.to_owned()),
             Self::Node(ClientError::Form(_)) => Some("write names, tokens and ETags in visible ASCII".to_owned()),
             Self::Node(_) => Some("see what the node is doing with `hedgerow status`".to_owned()),
             Self::ReadFile { .. } | Self::Print(_) | Self::PrintJson(_) | Self::PrintYaml(_) => None,
@@ -159,7 +184,7 @@ impl CliError {
     }
 }
 
-/// What comes after a departure.
+/// What comes after a departure or a revocation.
 pub(super) const JOIN_AFRESH: &str =
     "remove its data folder, or join as another node with `hedgerow join TICKET` and an empty folder (--data DIR)";
 

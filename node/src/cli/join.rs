@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use hedgerow_attest::revoked::Revoked;
 use hedgerow_attest::ticket::Ticket;
 use tokio::sync::watch;
 
@@ -98,7 +99,7 @@ async fn ask(identity: &NodeIdentity, ticket: &Ticket, address: SocketAddr) -> R
         transport: identity.transport().clone(),
         root: None,
         own: None,
-        revoked: std::collections::BTreeSet::new(),
+        revoked: Revoked::default(),
     };
     let (_trust, trusted) = watch::channel(Arc::new(stranger));
     let socket = Socket::Bind(SocketAddr::new(unspecified, 0));

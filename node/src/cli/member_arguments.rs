@@ -80,3 +80,36 @@ pub(crate) struct RecoverArguments {
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
 }
+
+/// `hedgerow revoke`
+#[derive(Debug, Args)]
+pub(crate) struct RevokeArguments {
+    /// The node: its id, or the first characters of it
+    #[arg(required_unless_present = "file")]
+    pub(crate) node: Option<String>,
+    /// Why, for people: one line that everybody in the mesh can read
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub(crate) reason: String,
+    /// Secret key that signs it [default: operator.key in the data folder]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+    /// Of an issuer: what it issued with a higher serial is void [default: the highest that is known here]
+    #[arg(long, value_name = "SERIAL", conflicts_with = "file")]
+    pub(crate) void_after: Option<u64>,
+    /// Have the issuer that is this node do it, to a node to which it issued a certificate, without an operator's key
+    #[arg(long, requires = "node", conflicts_with_all = ["key", "void_after", "file", "out"])]
+    pub(crate) as_issuer: bool,
+    /// A statement that another operator wrote with `--out`, to be signed, too
+    #[arg(long, value_name = "FILE", conflicts_with = "node")]
+    pub(crate) file: Option<PathBuf>,
+    /// Write it to a file instead, for other operators to sign
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+/// `hedgerow forget`
+#[derive(Debug, Args)]
+pub(crate) struct ForgetArguments {
+    /// The node that is gone: its id, or the first characters of it
+    pub(crate) node: String,
+}

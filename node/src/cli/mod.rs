@@ -2,7 +2,7 @@
 //!
 //! Every command but `init`, `join`, `run` and `demo` talks to the running node over the admin socket in its data folder, because a
 //! redb file cannot be opened twice. Exit codes: 0 ok, 1 failed, 2 usage, 3 not ready, 4 partly done, 5 the node
-//! left its mesh earlier.
+//! left its mesh earlier, 6 it was put out.
 
 mod apply;
 mod arguments;
@@ -11,6 +11,7 @@ mod doctor;
 mod emulate;
 mod entry;
 mod failure;
+mod forget;
 mod infer;
 mod init;
 mod invite;
@@ -26,6 +27,7 @@ mod output;
 mod ping;
 mod placement;
 mod recover;
+mod revoke;
 mod run;
 mod session;
 mod status;

@@ -16,7 +16,7 @@ use crate::admin::write_ticket;
 use crate::config::{Config, Flags};
 use crate::identity::{Enrolled, MEMBERSHIP_S};
 use crate::observe::{chain, raise_floor, start_logs, wall};
-use crate::peer::{Peer, stop_signal};
+use crate::peer::{Peer, PeerStartError, stop_signal};
 use crate::runner::watch_parent;
 use crate::store::{DataFolder, Store};
 
@@ -27,7 +27,8 @@ const TICKET_PATIENCE: Duration = Duration::from_secs(120);
 /// A ticket that a starting node writes lives this long.
 const TICKET_TTL_S: u64 = 86_400;
 
-/// Runs the node; clean after SIGTERM or SIGINT, and when it was told to leave its mesh and has.
+/// Runs the node; clean after SIGTERM or SIGINT, and when it was told to leave its mesh and has. One that is put out ends with a code
+/// of its own.
 pub(super) async fn run(data: &Path, arguments: &RunArguments) -> Result<Exit, CliError> {
     let failed = |error: anyhow::Error| CliError::local("run", error, None);
     if let Some(fd) = arguments.parent_pipe {
@@ -41,14 +42,19 @@ pub(super) async fn run(data: &Path, arguments: &RunArguments) -> Result<Exit, C
     let enrolled = Enrolled::load(folder.layout(), wall().unix_seconds()).map_err(CliError::own)?;
     let store = Store::open(&folder, config.artifacts).map_err(CliError::own)?;
     let started = Peer::start(&config, folder, store, &enrolled).await;
-    let mut peer = started.map_err(|error| if error.is_departure() { CliError::Left } else { CliError::own(error) })?;
+    let mut peer = started.map_err(not_started)?;
     announce(&peer)?;
     for spec in &arguments.ticket_out {
         write_ticket_file(&peer, spec, arguments.uses).await?;
     }
-    let left = peer.left();
+    let (left, expelled) = (peer.left(), peer.expelled());
+    let mut revoked = None;
     let outcome = tokio::select! {
         () = left => Ok("departure"),
+        revocation = expelled => {
+            revoked = Some(CliError::revoked(&revocation));
+            Ok("revocation")
+        }
         signal = stop_signal() => signal.map_err(anyhow::Error::from),
         room = peer.ended() => Err(anyhow::anyhow!("{room} ended by a fault; see the log, report it, start the node again")),
     };
@@ -57,7 +63,19 @@ pub(super) async fn run(data: &Path, arguments: &RunArguments) -> Result<Exit, C
         Err(error) => tracing::error!(%error, "stopping"),
     }
     peer.stop().await;
-    outcome.map(|_why| Exit::Ok).map_err(failed)
+    match revoked {
+        Some(revoked) => Err(revoked),
+        None => outcome.map(|_why| Exit::Ok).map_err(failed),
+    }
+}
+
+/// A node that left its mesh or was put out of it starts never again.
+fn not_started(error: PeerStartError) -> CliError {
+    match error.revocation() {
+        Some(revocation) => CliError::revoked(revocation),
+        None if error.is_departure() => CliError::Left,
+        None => CliError::own(error),
+    }
 }
 
 fn flags(data: &Path, arguments: &RunArguments) -> Flags {

@@ -39,6 +39,9 @@ fn table(status: &Status) -> String {
         let reason = model.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
         lines.push(format!("model       {}@{} {}{reason}", model.name, model.version, model.state));
     }
+    if status.revoked > 0 {
+        lines.push(format!("revoked     {} node(s), for good", status.revoked));
+    }
     if !status.refusals.is_empty() {
         let counts: Vec<_> = status.refusals.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
         lines.push(format!("refused     {}", counts.join(", ")));

@@ -13,4 +13,4 @@ pub use handle::{CommandError, CoreHandle};
 pub use inbox::CoreInbox;
 pub use outputs::MESH_TOPIC;
 pub use rows::{aggregators, member_counts, member_rows};
-pub use task::{CoreParts, CoreStartError, CoreTask, has_left};
+pub use task::{CoreParts, CoreStartError, CoreTask, Fate, fate, revoked};

@@ -174,6 +174,7 @@ fn log(event: &Event) {
         Event::TwoBirths { kept, other } => {
             tracing::warn!(kept = %kept.short(), other = %other.short(), "an issuer signed two births for one region");
         }
+        Event::Revoked { node, reason } => tracing::warn!(node = %node.short(), %reason, "a node is out for good"),
         Event::CellRecovered { cell, generation, voters } => {
             tracing::warn!(cell = %cell.short(), %generation, voters, "the operators gave a cell other voters");
         }

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hedgerow_attest::id::NodeId;
 use hedgerow_attest::key::SecretKey;
+use hedgerow_attest::revocation::VerifiedRevocation;
+use hedgerow_attest::revoked::Revoked;
 use hedgerow_attest::root::TrustRoot;
 use hedgerow_protocol::core::{
     Command, CoreConfig, Input, MeshCore, Output, Reply, Snapshot, SnapshotError, StorageFailure,
@@ -67,6 +69,9 @@ pub enum CoreStartError {
     /// The node left its mesh for good; nobody believes anything that it says.
     #[error("speak for a node that left its mesh for good")]
     Left,
+    /// The node was put out of its mesh for good; nobody believes anything that it says.
+    #[error("speak for a node that was put out of its mesh for good")]
+    Revoked(Box<VerifiedRevocation>),
 }
 
 /// Owns the core until it is stopped.
@@ -98,6 +103,9 @@ impl CoreTask {
         let snapshot = snapshot(&parts.store, &parts.root)?;
         if snapshot.has_left(&parts.config.me) {
             return Err(CoreStartError::Left);
+        }
+        if let Some(revocation) = snapshot.revocation_of(&parts.config.me) {
+            return Err(CoreStartError::Revoked(Box::new(revocation)));
         }
         if snapshot.expired > 0 {
             tracing::info!(facts = snapshot.expired, "stored facts have ended meanwhile");
@@ -268,9 +276,31 @@ impl CoreTask {
     }
 }
 
-/// Whether the node of that store left its mesh for good.
-pub fn has_left(store: &MeshStore, root: &TrustRoot, node: &NodeId) -> Result<bool, CoreStartError> {
-    Ok(snapshot(store, root)?.has_left(node))
+/// Whether a node may speak for itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fate {
+    /// It may.
+    Stays,
+    /// It left its mesh for good.
+    Left,
+    /// It was put out of it.
+    Revoked(Box<VerifiedRevocation>),
+}
+
+/// What became of the node of that store.
+pub fn fate(store: &MeshStore, root: &TrustRoot, node: &NodeId) -> Result<Fate, CoreStartError> {
+    let snapshot = snapshot(store, root)?;
+    Ok(match snapshot.revocation_of(node) {
+        Some(revocation) => Fate::Revoked(Box::new(revocation)),
+        None if snapshot.has_left(node) => Fate::Left,
+        None => Fate::Stays,
+    })
+}
+
+/// Who is out for good, by what that store knows.
+pub fn revoked(store: &MeshStore, root: &TrustRoot) -> Result<Revoked, CoreStartError> {
+    let rows = super::outputs::core_rows(store.rows().map_err(CoreStartError::Load)?);
+    Snapshot::revoked_in(rows, root).map_err(CoreStartError::Snapshot)
 }
 
 fn snapshot(store: &MeshStore, root: &TrustRoot) -> Result<Snapshot, CoreStartError> {

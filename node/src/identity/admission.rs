@@ -4,6 +4,7 @@
 //! is known of the mesh come in as values. The transport is the net module's affair.
 
 use std::io;
+use std::sync::Arc;
 
 use hedgerow_attest::endorsed::Endorsed;
 use hedgerow_attest::genesis::{Birth, Genesis};
@@ -13,7 +14,9 @@ use hedgerow_attest::key::PublicKey;
 use hedgerow_attest::member::Member;
 use hedgerow_attest::signed::Signed;
 use hedgerow_attest::time::UnixSeconds;
+use hedgerow_protocol::fact::VerifiedFact;
 use hedgerow_protocol::placement::Policy;
+use hedgerow_protocol::roster::Roster;
 use tokio::sync::watch;
 
 use super::answer::{GENESES_MAX, JoinAnswer, KNOWN_MEMBERS_MAX, KnownMember, Welcome};
@@ -43,6 +46,8 @@ pub struct Surroundings {
     pub geneses: Vec<Signed<Genesis>>,
     /// The policy in force.
     pub policy: Option<Endorsed<Policy>>,
+    /// Who belongs to the mesh, and who is out for good.
+    pub roster: Arc<Roster>,
 }
 
 /// The outcome of a request.
@@ -80,7 +85,7 @@ impl Admission {
         surroundings: Surroundings,
         now: UnixSeconds,
     ) -> Admitted {
-        match self.admit(body, transport, exporter, now).await {
+        match self.admit(body, transport, exporter, &surroundings.roster, now).await {
             Ok((member, birth, genesis)) => {
                 let welcome = self.welcome(&member, genesis.as_ref(), surroundings);
                 Admitted { answer: JoinAnswer::Welcome(Box::new(welcome)), fresh: Some((member, birth)) }
@@ -97,10 +102,14 @@ impl Admission {
         body: &[u8],
         transport: &PublicKey,
         exporter: &[u8; 32],
+        roster: &Roster,
         now: UnixSeconds,
     ) -> Result<(Member, Option<Birth>, Option<Signed<Genesis>>), JoinRefusal> {
         let request = JoinRequest::decode(body)?;
         let (node, invite) = self.check(&request, transport, exporter, now).await?;
+        if let Some(revocation) = roster.revocation_of(&node).and_then(VerifiedFact::revoked) {
+            return Err(JoinRefusal::Revoked { reason: revocation.reason().clone() });
+        }
         let redeemed = self.store.redeem(request.invite, node, now).await.await.map_err(|error| not_kept(&error))?;
         let redemption = redeemed.map_err(JoinRefusal::from)?;
         let terms = CertificateTerms {
@@ -189,7 +198,7 @@ impl Admission {
     }
 
     fn welcome(&self, member: &Member, own: Option<&Signed<Genesis>>, surroundings: Surroundings) -> Welcome {
-        let Surroundings { mut members, geneses, policy } = surroundings;
+        let Surroundings { mut members, geneses, policy, roster: _ } = surroundings;
         let own_certificate = self.own.borrow().certificate().clone();
         members.retain(|known| known.certificate != *member.certificate());
         // The joining node checks geneses by the issuer's certificate, so that comes first.

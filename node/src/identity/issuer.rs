@@ -14,6 +14,7 @@ use hedgerow_attest::member::Member;
 use hedgerow_attest::membership::{Certificate, Membership, MembershipError, Roles};
 use hedgerow_attest::name::{FailureDomain, NodeClass};
 use hedgerow_attest::region::Region;
+use hedgerow_attest::revocation::Withdrawal;
 use hedgerow_attest::root::TrustRoot;
 use hedgerow_attest::signed::Signed;
 use hedgerow_attest::ticket::{self, Invitation, Ticket};
@@ -172,6 +173,11 @@ impl Issuer {
             domain: before.domain(),
         };
         self.issue(&before.certificate().identity, terms, serial, now)
+    }
+
+    /// Signs that a node to which this one issued a certificate is out.
+    pub fn withdraw(&self, withdrawal: &Withdrawal) -> Signed<Withdrawal> {
+        Signed::sign(withdrawal, self.identity.statement().as_ref())
     }
 
     /// Last second of a certificate that is issued at `now`: no certificate holds longer than the right to issue.

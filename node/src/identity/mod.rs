@@ -31,7 +31,7 @@ pub use founding::{FoundError, Founded, Founding, MEMBERSHIP_S, found};
 pub use issuer::{CertificateTerms, InviteTerms, Issuer, IssuerError, issues};
 pub use keys::{NodeIdentity, NodeIdentityError};
 pub use refusal::JoinRefusal;
-pub use renewal::{ProvenRenewal, RenewalAnswer, RenewalRefusal, RenewalRequest};
+pub use renewal::{ProvenRenewal, RenewalAnswer, RenewalRefusal, RenewalRequest, claimed_node};
 pub use renewing::{Asker, Standing};
 pub use request::{JoinRequest, REQUEST_BYTES_MAX};
 pub use secrets::{SecretError, load_secrets};

@@ -1,5 +1,6 @@
 //! Why an issuer does not admit a node.
 
+use hedgerow_attest::reason::Reason;
 use hedgerow_attest::region::Region;
 use hedgerow_attest::time::UnixSeconds;
 use serde::{Deserialize, Serialize};
@@ -61,6 +62,12 @@ pub enum JoinRefusal {
     /// The issuer failed; the same ticket may be tried again.
     #[error("join: the issuer failed to record the admission; look at its log, then try again with the same ticket")]
     Unavailable,
+    /// The node was put out for good.
+    #[error("join: this node was put out of the mesh for good: {reason}; join as another node, with an empty folder")]
+    Revoked {
+        /// Why, in the words of whoever did.
+        reason: Reason,
+    },
 }
 
 impl JoinRefusal {
@@ -78,6 +85,7 @@ impl JoinRefusal {
             Self::UsedUp => "join_used_up",
             Self::NotIssuing => "join_not_issuing",
             Self::Unavailable => "join_unavailable",
+            Self::Revoked { .. } => "join_revoked",
         }
     }
 }
@@ -89,7 +97,7 @@ mod tests {
     #[test]
     fn the_wire_form_is_frozen() {
         let now = UnixSeconds(1);
-        let frozen: [(JoinRefusal, &[u8]); 11] = [
+        let frozen: [(JoinRefusal, &[u8]); 12] = [
             (JoinRefusal::Malformed, &[0]),
             (JoinRefusal::UnsupportedVersion { version: 9 }, &[1, 9]),
             (JoinRefusal::Identity, &[2]),
@@ -101,6 +109,7 @@ mod tests {
             (JoinRefusal::UsedUp, &[8]),
             (JoinRefusal::NotIssuing, &[9]),
             (JoinRefusal::Unavailable, &[10]),
+            (JoinRefusal::Revoked { reason: "lost".parse().unwrap() }, &[11, 4, b'l', b'o', b's', b't']),
         ];
         for (refusal, bytes) in frozen {
             assert_eq!(postcard::to_stdvec(&refusal).unwrap(), bytes, "{refusal}");

@@ -1,5 +1,7 @@
 //! What a node that renews its certificate sends, and what an issuer answers.
 
+use hedgerow_attest::bounded::bounded_vec;
+use hedgerow_attest::id::NodeId;
 use hedgerow_attest::membership::{CERTIFICATE_MAX, Certificate};
 use hedgerow_attest::region::Region;
 use hedgerow_attest::renewal::RenewalProof;
@@ -96,6 +98,13 @@ pub enum RenewalRefusal {
     /// The issuer failed.
     #[error("it failed to record the renewal; see its log")]
     Unavailable,
+    /// The node was put out for good. Any member answers that, issuer or not.
+    #[error("this node was put out of the mesh for good; join as another node with a fresh ticket and an empty folder")]
+    Revoked {
+        /// The fact by which it was, to be checked by the node itself.
+        #[serde(deserialize_with = "bounded_vec::<_, _, EVIDENCE_BYTES_MAX>")]
+        evidence: Vec<u8>,
+    },
 }
 
 impl RenewalRequest {
@@ -134,6 +143,16 @@ impl ProvenRenewal {
     }
 }
 
+/// Who asks for a renewal, by what it shows and before any check: for whoever answers that the node is out.
+pub fn claimed_node(body: &[u8], proven: bool) -> Option<NodeId> {
+    let certificate = if proven {
+        ProvenRenewal::decode(body).ok()?.request.certificate
+    } else {
+        RenewalRequest::decode(body).ok()?.certificate
+    };
+    Some(certificate.membership.peek().ok()?.node)
+}
+
 impl RenewalAnswer {
     /// The bytes to send: a version byte and postcard.
     pub fn encode(&self) -> Vec<u8> {
@@ -162,6 +181,7 @@ impl RenewalRefusal {
             Self::TooSoon { .. } => "renewal_too_soon",
             Self::RightEnds { .. } => "renewal_right_ends",
             Self::Unavailable => "renewal_unavailable",
+            Self::Revoked { .. } => "renewal_revoked",
         }
     }
 }
@@ -187,6 +207,8 @@ fn decode<T: for<'de> Deserialize<'de>>(expected: u8, bytes: &[u8]) -> Result<T,
 const VERSION: u8 = 1;
 /// Requests to join are of version 1 on that lane.
 const PROVEN_VERSION: u8 = 2;
+/// A revocation under nine signatures has less, and a withdrawal too.
+const EVIDENCE_BYTES_MAX: usize = 4 * 1024;
 /// A certificate, and less than 300 bytes more.
 const BYTES_MAX: usize = CERTIFICATE_MAX + 512;
 
@@ -227,7 +249,7 @@ mod tests {
     #[test]
     fn the_refusals_are_frozen() {
         let now = UnixSeconds(1);
-        let frozen: [(RenewalRefusal, &[u8]); 12] = [
+        let frozen: [(RenewalRefusal, &[u8]); 13] = [
             (RenewalRefusal::Malformed, &[0]),
             (RenewalRefusal::UnsupportedVersion { version: 9 }, &[1, 9]),
             (RenewalRefusal::NotIssuing, &[2]),
@@ -240,6 +262,7 @@ mod tests {
             (RenewalRefusal::TooSoon { from: now }, &[9, 1]),
             (RenewalRefusal::RightEnds { not_after: now }, &[10, 1]),
             (RenewalRefusal::Unavailable, &[11]),
+            (RenewalRefusal::Revoked { evidence: vec![7, 8] }, &[12, 2, 7, 8]),
         ];
         for (refusal, bytes) in frozen {
             let answer = RenewalAnswer::Refused(refusal);

@@ -134,6 +134,7 @@ impl Door<'_> {
             members: vec![own],
             geneses: self.mesh.enrolled.geneses.clone(),
             policy: self.mesh.enrolled.policy.clone(),
+            roster: Arc::default(),
         };
         let transport = identity.transport().public();
         self.admission.answer(&request.encode(), &transport, &EXPORTER, surroundings, now).await

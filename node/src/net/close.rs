@@ -1,6 +1,6 @@
 //! Why an established connection is closed, as its application error code.
 
-use quinn::{Connection, VarInt};
+use quinn::{Connection, ConnectionError, VarInt};
 
 /// The code and reason sent with a close; frozen, since peers of other versions read them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +68,14 @@ impl Close {
 
     pub(super) fn from_code(code: VarInt) -> Option<Self> {
         Self::ALL.into_iter().find(|close| close.code() == code)
+    }
+
+    /// Why the peer closed a connection, if it was by one of these.
+    pub(super) fn of(ended: &ConnectionError) -> Option<Self> {
+        match ended {
+            ConnectionError::ApplicationClosed(close) => Self::from_code(close.error_code),
+            _ => None,
+        }
     }
 
     pub(super) fn close(self, connection: &Connection) {

@@ -46,6 +46,13 @@ pub enum DialError {
     Tls(#[source] TlsConfigError),
 }
 
+impl DialError {
+    /// Whether the peer says that this node is no member, or none any more.
+    pub(super) fn is_of_trust(&self) -> bool {
+        matches!(self, Self::RefusedByPeer { reason: Some(Refusal::Revoked | Refusal::Expired) })
+    }
+}
+
 /// An established connection and who is at its other end.
 #[derive(Debug)]
 pub(super) struct Dialled {

@@ -188,6 +188,16 @@ impl Net {
         self.0.ctl.renewed(member);
     }
 
+    /// Grows whenever a member says that this node is none any more. One may lie or be wrong: ask an issuer.
+    pub fn shunned(&self) -> watch::Receiver<u64> {
+        self.0.links.shunned()
+    }
+
+    /// Forgets where a node may be dialled, unless there is a link to it.
+    pub fn forget(&self, node: NodeId) {
+        self.0.links.forget(node);
+    }
+
     /// Where a member may be dialled, best first: where its link is, if there is one.
     pub fn addresses(&self, node: NodeId) -> Vec<SocketAddr> {
         self.0.links.addresses(node)

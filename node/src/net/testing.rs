@@ -1,10 +1,10 @@
 //! A network without anybody else.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use hedgerow_attest::id::NodeId;
 use hedgerow_attest::key::SecretKey;
+use hedgerow_attest::revoked::Revoked;
 use tokio::sync::watch;
 
 use super::{Net, NetConfig, Socket, Trust};
@@ -16,7 +16,7 @@ pub(crate) fn lonely_net(node: NodeId) -> Net {
         transport: Arc::new(SecretKey::from_seed([1; 32])),
         root: None,
         own: None,
-        revoked: BTreeSet::new(),
+        revoked: Revoked::default(),
     };
     let (_unchanged, trust) = watch::channel(Arc::new(trust));
     let socket = Socket::Bind("127.0.0.1:0".parse().unwrap());

@@ -1,12 +1,12 @@
 //! What the network needs to know of identity and trust, as one snapshot that the node replaces.
 
-use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use hedgerow_attest::id::NodeId;
 use hedgerow_attest::key::SecretKey;
 use hedgerow_attest::member::Member;
 use hedgerow_attest::membership::Certificate;
+use hedgerow_attest::revoked::Revoked;
 use hedgerow_attest::root::TrustRoot;
 use tokio::sync::watch;
 
@@ -26,8 +26,8 @@ pub struct Trust {
     pub root: Option<Arc<TrustRoot>>,
     /// This node's own membership, shown to every peer.
     pub own: Option<Certificate>,
-    /// Members that are out for good.
-    pub revoked: BTreeSet<NodeId>,
+    /// Who is out for good, and what certificates are void with their issuer.
+    pub revoked: Revoked,
 }
 
 impl Trust {
@@ -52,7 +52,7 @@ impl Trust {
 
     /// Whether a member admitted earlier would be admitted at this moment.
     pub(super) fn still_admits(&self, member: &Member) -> Result<(), Refusal> {
-        if self.revoked.contains(&member.node()) {
+        if self.revoked.judge(member).is_some() {
             return Err(Refusal::Revoked);
         }
         if member.has_ended(wall().unix_seconds()) {

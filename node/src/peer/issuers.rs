@@ -18,6 +18,9 @@ use crate::net::Net;
 /// Issuers whose keys are remembered. A mesh has a few.
 const ISSUERS_MAX: usize = 64;
 
+/// Members beside issuers that are asked why others refuse this node.
+const WITNESSES_MAX: usize = 4;
+
 /// The issuers that are known, by the transport keys that they have to prove.
 #[derive(Debug, Default)]
 pub(super) struct Issuers(BTreeMap<NodeId, PeerId>);
@@ -45,6 +48,22 @@ impl Issuers {
         known.retain(|(node, _)| *node != own.node());
         known.sort_by_key(|(node, _)| *node != own.issuer());
         known
+    }
+
+    /// Who may know why others refuse this node, and where they are: issuers, and a few members more.
+    pub(super) fn witnesses(
+        &mut self,
+        own: &Member,
+        net: &Net,
+        core: &CoreHandle,
+    ) -> Vec<(NodeId, PeerId, Vec<SocketAddr>)> {
+        let mut witnesses = self.by_preference(own, core);
+        let (view, roster) = (core.view(), core.roster());
+        let others = view.members.keys().filter(|node| **node != own.node());
+        let others = others.filter(|node| !witnesses.iter().any(|(known, _)| known == *node)).take(WITNESSES_MAX);
+        let others: Vec<_> = others.filter_map(|node| Some((*node, roster.member(node)?.peer()))).collect();
+        witnesses.extend(others);
+        witnesses.into_iter().map(|(node, peer)| (node, peer, self.addresses(&node, net, core))).collect()
     }
 
     /// Where an issuer may be dialled.

@@ -12,5 +12,6 @@ mod stop;
 mod timekeeping;
 mod upkeep;
 
-pub use start::{Peer, PeerStartError, has_left};
+pub use crate::core::Fate;
+pub use start::{Peer, PeerStartError, fate};
 pub use stop::stop_signal;

@@ -1,10 +1,10 @@
 //! What the rooms of a node are made of.
 
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Instant;
 
 use hedgerow_attest::membership::Certificate;
+use hedgerow_attest::revoked::Revoked;
 use hedgerow_protocol::core::CoreConfig;
 use hedgerow_protocol::fact::SignedFact;
 use hedgerow_protocol::id::BootId;
@@ -17,13 +17,13 @@ use crate::net::{Net, Trust};
 use crate::observe::{Conditions, Counters};
 use crate::store::{DataFolder, LoadError, MeshStore, Store};
 
-pub(super) fn trust(enrolled: &Enrolled) -> Trust {
+pub(super) fn trust(enrolled: &Enrolled, revoked: Revoked) -> Trust {
     Trust {
         node: enrolled.identity.node(),
         transport: enrolled.identity.transport().clone(),
         root: Some(enrolled.root.clone()),
         own: Some(enrolled.member.certificate().clone()),
-        revoked: BTreeSet::new(),
+        revoked,
     }
 }
 

@@ -11,7 +11,7 @@ use hedgerow_attest::membership::{Certificate, MembershipError};
 use hedgerow_attest::peer_id::PeerId;
 use hedgerow_attest::root::TrustRoot;
 use hedgerow_protocol::core::{Command, CommandRefusal};
-use hedgerow_protocol::fact::VerifiedFact;
+use hedgerow_protocol::fact::{SignedFact, VerifiedFact};
 use hedgerow_protocol::time::Wall;
 use thiserror::Error;
 use tokio::sync::watch;
@@ -32,6 +32,8 @@ use crate::store::{CommitError, Layout, MeshStore, file};
 pub(super) const RENEW_PROTOCOL: Protocol = Protocol::new("membership/renew/1");
 /// An issuer answers after two writes to its disk.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long to wait before members are asked again why they refuse this node.
+const ASK_GAP: Duration = Duration::from_secs(2);
 /// Longest sleep: the wall clock may be set meanwhile.
 const SLEEP_MOST: Duration = Duration::from_secs(30);
 
@@ -127,10 +129,18 @@ impl Renewals {
     /// Renews whenever it is due, until `stop`.
     pub(super) async fn run(mut self, stop: CancellationToken) {
         let (mut failures, mut due) = (0_u32, self.due());
+        let mut shunned = self.net.shunned();
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = until(due) => {}
+                changed = shunned.changed() => if changed.is_ok() {
+                    tokio::select! {
+                        () = stop.cancelled() => return,
+                        () = self.ask_why() => {}
+                    }
+                    shunned.mark_unchanged();
+                }
             }
             self.judge(failures);
             if wall() < due {
@@ -151,6 +161,9 @@ impl Renewals {
                     self.failure.send_replace(None);
                 }
                 Err(error) => {
+                    if let RenewalError::Refused { refusal: RenewalRefusal::Revoked { evidence }, .. } = &error {
+                        self.heed(evidence).await;
+                    }
                     failures = failures.saturating_add(1);
                     let why = chain(&error);
                     tracing::warn!(error = why, failures, "did not renew this node's certificate");
@@ -207,6 +220,46 @@ impl Renewals {
         Err(failed)
     }
 
+    /// Members would have none of this node: whether it is out, some of them can prove. One that only says so may lie.
+    async fn ask_why(&mut self) {
+        let own = self.own.borrow().clone();
+        let request = RenewalRequest { certificate: own.certificate().clone(), at: wall().unix_seconds() };
+        for (node, peer, addresses) in self.issuers.witnesses(&own, &self.net, &self.core) {
+            for address in addresses {
+                let proven = |exporter: &[u8; 32]| self.proven(&request, exporter);
+                let answer = self.net.join_client(address, peer, proven).await;
+                let Ok(answer) = answer.map(|answer| RenewalAnswer::decode(&answer)) else { continue };
+                if let Ok(RenewalAnswer::Refused(RenewalRefusal::Revoked { evidence })) = answer {
+                    tracing::info!(by = %node, "a member shows why others refuse this node");
+                    return self.heed(&evidence).await;
+                }
+                break;
+            }
+        }
+        // Whoever says it again does so no sooner.
+        tokio::time::sleep(ASK_GAP).await;
+    }
+
+    /// Takes in by what this node is out, if it holds.
+    async fn heed(&self, evidence: &[u8]) {
+        let Ok(signed) = SignedFact::from_bytes(evidence) else { return };
+        let roster = self.core.roster();
+        match signed.verify(&roster, &self.root, wall().unix_seconds()) {
+            Ok(fact) if fact.revoked().is_some_and(|revocation| revocation.node() == self.identity.node()) => {
+                if let Err(error) = self.core.command(Command::Announce(Box::new(fact))).await {
+                    tracing::debug!(error = chain(&error), "what is shown is known");
+                }
+            }
+            Ok(_) => tracing::warn!("a member refuses this node by what is no revocation of it"),
+            Err(error) => tracing::warn!(error = chain(&error), "a member refuses this node by what does not hold"),
+        }
+    }
+
+    fn proven(&self, request: &RenewalRequest, exporter: &[u8; 32]) -> Bytes {
+        let proven = ProvenRenewal::new(request.clone(), &self.identity, exporter);
+        Bytes::from(proven.map(|proven| proven.encode()).unwrap_or_default())
+    }
+
     async fn renew_myself(&self, issuer: &Issuer, own: &Member) -> Result<Member, RenewalError> {
         let now = wall().unix_seconds();
         let not_after = issuer.would_end(now);
@@ -236,10 +289,7 @@ impl Renewals {
         };
         let mut failed = None;
         for address in self.issuers.addresses(&issuer, &self.net, &self.core) {
-            let proven = |exporter: &[u8; 32]| {
-                let proven = ProvenRenewal::new(request.clone(), &self.identity, exporter);
-                Bytes::from(proven.map(|proven| proven.encode()).unwrap_or_default())
-            };
+            let proven = |exporter: &[u8; 32]| self.proven(&request, exporter);
             match self.net.join_client(address, peer, proven).await {
                 Ok(answer) => return self.read(issuer, &answer, own),
                 Err(source) => failed = Some(RenewalError::Unjoined { issuer, address, source: Box::new(source) }),

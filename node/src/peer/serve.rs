@@ -26,6 +26,7 @@ use crate::core::{CoreHandle, CoreInbox};
 use crate::exec::{ENVELOPE_PROTOCOL, Library};
 use crate::identity::{
     Admission, Asker, JoinAnswer, KnownMember, ProvenRenewal, RenewalAnswer, RenewalRefusal, Standing, Surroundings,
+    claimed_node,
 };
 use crate::net::{Lane, NetEvent, Protocol, RemoteError, Respond};
 use crate::observe::{Counters, wall};
@@ -191,16 +192,19 @@ impl Rooms {
 
     /// Renews a certificate, where this node is an issuer.
     async fn renew(&self, asker: Asker<'_>, body: &Bytes) -> Bytes {
-        let answer = match &self.admission {
-            Some(admission) => {
-                let (view, roster) = (self.core.view(), self.core.roster());
+        let (view, roster) = (self.core.view(), self.core.roster());
+        let claimed = claimed_node(body, matches!(asker, Asker::Holder { .. }));
+        let out = claimed.and_then(|node| roster.revocation_of(&node).cloned());
+        let answer = match (&self.admission, out) {
+            (_, Some(fact)) => RenewalAnswer::Refused(RenewalRefusal::Revoked { evidence: fact.signed().to_bytes() }),
+            (Some(admission), None) => {
                 let standing = |node: &NodeId| Standing {
                     member: roster.member(node).cloned(),
                     has_left: view.members.get(node).is_some_and(|member| member.state == MemberState::Left),
                 };
                 admission.renew(asker, body, standing, wall().unix_seconds()).await
             }
-            None => RenewalAnswer::Refused(RenewalRefusal::NotIssuing),
+            (None, None) => RenewalAnswer::Refused(RenewalRefusal::NotIssuing),
         };
         if let RenewalAnswer::Refused(refusal) = &answer {
             self.counters.add("refusals", refusal.code(), 1);
@@ -221,6 +225,7 @@ impl Rooms {
             members: known.collect(),
             geneses: self.known.geneses.clone(),
             policy: self.known.policy.clone(),
+            roster,
         }
     }
 }

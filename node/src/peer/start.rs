@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hedgerow_attest::member::Member;
+use hedgerow_attest::revocation::VerifiedRevocation;
 use hedgerow_inference::exec::ExecLimits;
 use hedgerow_protocol::core::Command;
 use hedgerow_protocol::id::BootId;
@@ -22,10 +23,10 @@ use super::renewal::Renewals;
 use super::serve::{Founded, Rooms, serve};
 use super::timekeeping::Timekeeper;
 use super::upkeep::Upkeep;
-use crate::admin::{AdminState, Departure, admin_router, bind};
+use crate::admin::{AdminState, Departure, Forgotten, admin_router, bind};
 use crate::api::{self, ApiState};
 use crate::config::Config;
-use crate::core::{self, CoreHandle, CoreInbox, CoreStartError, CoreTask, MESH_TOPIC};
+use crate::core::{self, CoreHandle, CoreInbox, CoreStartError, CoreTask, Fate, MESH_TOPIC};
 use crate::exec::{Keeper, KeeperParts, Library, Pool, PoolStartError, Shelf};
 use crate::identity::Enrolled;
 use crate::net::{Net, NetConfig, NetError, NetEvent, Socket, Trust};
@@ -49,6 +50,8 @@ pub struct Peer {
     pub(super) groups: Groups,
     pub(super) store: Store,
     pub(super) folder: DataFolder,
+    /// By what this node was put out of its mesh, once it was.
+    pub(super) expelled: watch::Receiver<Option<VerifiedRevocation>>,
 }
 
 /// Why a node did not start. What had started is stopped again.
@@ -100,11 +103,16 @@ impl PeerStartError {
     pub fn is_departure(&self) -> bool {
         matches!(self, Self::Core(CoreStartError::Left))
     }
+
+    /// By what the node was put out of its mesh in an earlier run: it starts never again.
+    pub fn revocation(&self) -> Option<&VerifiedRevocation> {
+        if let Self::Core(CoreStartError::Revoked(revocation)) = self { Some(revocation) } else { None }
+    }
 }
 
-/// Whether the node of that store left its mesh for good.
-pub fn has_left(store: &Store, enrolled: &Enrolled) -> Result<bool, PeerStartError> {
-    Ok(core::has_left(&store.mesh, &enrolled.root, &enrolled.identity.node())?)
+/// What became of the node of that store.
+pub fn fate(store: &Store, enrolled: &Enrolled) -> Result<Fate, PeerStartError> {
+    Ok(core::fate(&store.mesh, &enrolled.root, &enrolled.identity.node())?)
 }
 
 impl Peer {
@@ -115,7 +123,8 @@ impl Peer {
         store: Store,
         enrolled: &Enrolled,
     ) -> Result<Self, PeerStartError> {
-        let (trust, trusted) = watch::channel(Arc::new(trust(enrolled)));
+        let revoked = core::revoked(&store.mesh, &enrolled.root)?;
+        let (trust, trusted) = watch::channel(Arc::new(trust(enrolled, revoked)));
         let topics = vec![MESH_TOPIC.to_owned()];
         let socket = Socket::Bind(config.listen);
         let (net, events) = Net::start(NetConfig { socket, trust: trusted, emulate: config.emulate, topics })?;
@@ -151,7 +160,7 @@ impl Peer {
         dial_known(&net, &store.mesh)?;
         tasks.spawn(named("the mesh core", core.run(stop.clone())));
         let kept = Kept { handle: &handle, net: &net, store: &store, folder: &folder, conditions: &conditions };
-        let (own, renewal_failure) = kept.look_after_myself(enrolled, trust, &mut tasks, &stop)?;
+        let Looked { own, renewal_failure, expelled } = kept.look_after_myself(enrolled, trust, &mut tasks, &stop)?;
 
         let groups_parts = GroupsParts {
             me: enrolled.identity.node(),
@@ -197,10 +206,11 @@ impl Peer {
             departure,
             own: own.clone(),
             renewal_failure,
+            forgotten: Forgotten::of_rows(store.mesh.rows()?),
             about: Arc::new(about(enrolled, &folder, listeners.rest_address, &addresses, started)),
         };
         let serving = CancellationToken::new();
-        let mut peer = Self { state, tasks, doors: JoinSet::new(), serving, stop, groups, store, folder };
+        let mut peer = Self { state, tasks, doors: JoinSet::new(), serving, stop, groups, store, folder, expelled };
         peer.serve(events, inbox, listeners, enrolled);
         let announced = peer.state.api.core.command(Command::SetAddresses(addresses)).await;
         announced.map_err(PeerStartError::Announce)?;
@@ -265,23 +275,25 @@ struct Kept<'a> {
 }
 
 impl Kept<'_> {
-    /// Starts what keeps the node's certificate, its time and its address book. Returns its certificate, whichever is the last, and
-    /// why it was not renewed.
+    /// Starts what keeps the node's certificate, its trust, its time and its address book.
     fn look_after_myself(
         &self,
         enrolled: &Enrolled,
         trust: watch::Sender<Arc<Trust>>,
         tasks: &mut JoinSet<&'static str>,
         stop: &CancellationToken,
-    ) -> Result<(watch::Receiver<Member>, watch::Receiver<Option<String>>), PeerStartError> {
+    ) -> Result<Looked, PeerStartError> {
         let (own, current) = watch::channel(enrolled.member.clone());
-        let (failure, failed) = watch::channel(None);
+        let (failure, renewal_failure) = watch::channel(None);
+        let (expulsion, expelled) = watch::channel(None);
         let certificates = self.store.mesh.certificates()?;
         let upkeep = Upkeep {
             net: self.net.clone(),
             views: self.handle.views(),
             rosters: self.handle.rosters(),
             store: self.store.mesh.clone(),
+            trust: trust.clone(),
+            expulsion,
         };
         tasks.spawn(named("the upkeep", upkeep.run(stop.clone())));
         let timekeeper = Timekeeper {
@@ -307,8 +319,18 @@ impl Kept<'_> {
             failure,
         };
         tasks.spawn(named("the renewal", renewals.run(stop.clone())));
-        Ok((current, failed))
+        Ok(Looked { own: current, renewal_failure, expelled })
     }
+}
+
+/// What comes of looking after oneself.
+struct Looked {
+    /// The node's certificate, whichever is the last.
+    own: watch::Receiver<Member>,
+    /// Why it was not renewed, where the last attempt failed.
+    renewal_failure: watch::Receiver<Option<String>>,
+    /// By what the node was put out of its mesh, once it was.
+    expelled: watch::Receiver<Option<VerifiedRevocation>>,
 }
 
 /// What is open before any room works with it.

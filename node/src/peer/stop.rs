@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use hedgerow_attest::revocation::VerifiedRevocation;
 use hedgerow_protocol::core::Command;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
@@ -23,9 +24,21 @@ impl Peer {
         }
     }
 
+    /// Resolves when the node was put out of its mesh for good, with by what; it is of no use then.
+    pub fn expelled(&self) -> impl Future<Output = VerifiedRevocation> + use<> {
+        let mut expelled = self.expelled.clone();
+        async move {
+            match expelled.wait_for(Option::is_some).await.map(|revocation| revocation.clone()) {
+                Ok(Some(revocation)) => revocation,
+                // The upkeep has ended, and so does the node.
+                Ok(None) | Err(_) => std::future::pending().await,
+            }
+        }
+    }
+
     /// Stops: says so to the mesh (a stop, not a departure), lets requests end while the network is there, then ends every room.
     pub async fn stop(mut self) {
-        if !self.state.departure.is_done() {
+        if !self.state.departure.is_done() && self.expelled.borrow().is_none() {
             self.announce().await;
         }
         // The announcement is in queues of the network, which closing drops.

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hedgerow_attest::id::NodeId;
+use hedgerow_attest::revocation::VerifiedRevocation;
+use hedgerow_protocol::fact::VerifiedFact;
 use hedgerow_protocol::link::Origin;
 use hedgerow_protocol::roster::Roster;
 use hedgerow_protocol::view::MeshView;
@@ -14,7 +16,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::identity::issues;
-use crate::net::Net;
+use crate::net::{Net, Trust};
 use crate::store::MeshStore;
 
 /// What it takes.
@@ -24,6 +26,9 @@ pub(super) struct Upkeep {
     pub(super) views: watch::Receiver<Arc<MeshView>>,
     pub(super) rosters: watch::Receiver<Arc<Roster>>,
     pub(super) store: MeshStore,
+    pub(super) trust: watch::Sender<Arc<Trust>>,
+    /// Told when this node itself is out.
+    pub(super) expulsion: watch::Sender<Option<VerifiedRevocation>>,
 }
 
 impl Upkeep {
@@ -36,6 +41,7 @@ impl Upkeep {
         loop {
             let view = self.views.borrow_and_update().clone();
             let roster = self.rosters.borrow_and_update().clone();
+            self.judge(&roster);
             for (node, addresses) in news(&mut learnt, &view) {
                 self.net.learn(node, Origin::Said, &addresses);
             }
@@ -63,6 +69,21 @@ impl Upkeep {
                 noted.insert(node, now);
                 drop(self.store.put_addresses(node, &known).await);
             }
+        }
+    }
+
+    /// Handshakes and links go by who is out from here on.
+    fn judge(&self, roster: &Roster) {
+        self.trust.send_if_modified(|trust| {
+            let differs = trust.revoked != *roster.revoked();
+            if differs {
+                Arc::make_mut(trust).revoked = roster.revoked().clone();
+            }
+            differs
+        });
+        let me = self.trust.borrow().node;
+        if let Some(revocation) = roster.revocation_of(&me).and_then(VerifiedFact::revoked) {
+            self.expulsion.send_replace(Some(revocation.clone()));
         }
     }
 

@@ -140,6 +140,17 @@ impl MeshStore {
             .await
     }
 
+    /// Forgets where a node was last reached and by which certificate it was known.
+    pub async fn drop_peer(&self, node: NodeId) -> Completion {
+        self.committer
+            .submit(Sync::Durable, move |transaction| {
+                transaction.open_table(ADDRESSES)?.remove(node.as_bytes())?;
+                transaction.open_table(CERTIFICATES)?.remove(node.as_bytes())?;
+                Ok(())
+            })
+            .await
+    }
+
     /// Where nodes may be, best first. Blocks on the disk.
     pub fn addresses(&self) -> Result<BTreeMap<NodeId, Vec<Candidate<SocketAddr>>>, LoadError> {
         let decode = |(node, value): (NodeId, Vec<u8>)| match addresses::decode(&value) {

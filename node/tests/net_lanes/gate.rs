@@ -103,13 +103,28 @@ async fn each_fault_of_a_membership_is_refused_by_its_reason() {
 async fn a_revoked_member_loses_its_link_and_is_refused_from_then_on() {
     let mesh = Mesh::new(1);
     let (a, b) = mesh.linked().await;
+    let shunned = a.net.shunned();
+    assert_eq!(*shunned.borrow(), 0);
 
-    let mut trust = mesh.trust(2);
-    trust.revoked.insert(a.id);
-    b.trust.send_replace(Arc::new(trust));
+    b.trust.send_replace(Arc::new(mesh.trust_without(2, &[(1, 0)])));
     eventually("the link is closed", || b.net.links().is_empty()).await;
     refused_by_peer(&a.net.dial(b.address()).await, Refusal::Revoked);
     eventually("the refusal is counted", || b.net.refusals().contains_key("revoked")).await;
+    eventually("it notices that it is not wanted", || *shunned.borrow() > 0).await;
+    let before = *shunned.borrow();
+    a.net.connect(b.id);
+    eventually("it notices that also when it dials", || *shunned.borrow() > before).await;
+}
+
+#[tokio::test]
+async fn a_certificate_that_its_revoked_issuer_issued_late_is_refused() {
+    let mesh = Mesh::new(1);
+    // Serials are the numbers of the nodes.
+    let b = Node::start(mesh.trust_without(2, &[(0, 2)]));
+    refused_by_peer(&mesh.start(3).net.dial(b.address()).await, Refusal::Revoked);
+    let early = mesh.start(1).net.dial(b.address()).await;
+    assert!(early.outcome.is_ok(), "{early:?}");
+    refused_by_peer(&mesh.start(0).net.dial(b.address()).await, Refusal::Revoked);
 }
 
 #[tokio::test]

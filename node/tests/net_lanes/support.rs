@@ -1,6 +1,5 @@
 //! Meshes with real certificates, and nodes that run only the network.
 
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -15,6 +14,7 @@ use hedgerow_attest::id::NodeId;
 use hedgerow_attest::member::Member;
 use hedgerow_attest::membership::{Certificate, Membership};
 use hedgerow_attest::peer_id::PeerId;
+use hedgerow_attest::revoked::Revoked;
 use hedgerow_attest::signed::Signed;
 use hedgerow_attest::testing::{ISSUER, NodeKeys, SampleMesh};
 use hedgerow_attest::time::{CLOCK_SKEW_S, UnixSeconds};
@@ -92,6 +92,15 @@ impl Mesh {
         }
     }
 
+    /// The same by somebody who knows that these nodes are out, and that what they issued with a higher serial is void.
+    pub(crate) fn trust_without(&self, number: u32, out: &[(u32, u64)]) -> Trust {
+        let mut trust = self.trust(number);
+        for (node, holds_up_to) in out {
+            trust.revoked.insert(&self.0.revocation(*node, *holds_up_to));
+        }
+        trust
+    }
+
     /// What a node knows before it joins.
     pub(crate) fn stranger(&self, number: u32) -> Trust {
         Trust {
@@ -99,7 +108,7 @@ impl Mesh {
             transport: Arc::new(self.keys(number).transport),
             root: None,
             own: None,
-            revoked: BTreeSet::new(),
+            revoked: Revoked::default(),
         }
     }
 

@@ -14,6 +14,7 @@ use crate::id::{Incarnation, Token};
 use crate::membership::{Finding, RemotePeer};
 use crate::register::{Content, VerifiedDecision};
 use hedgerow_attest::id::NodeId;
+use hedgerow_attest::revoked::Outcast;
 use std::sync::Arc;
 
 /// Where a fact came from.
@@ -27,12 +28,16 @@ pub(super) enum Origin {
 
 impl<D: Defects> MeshCore<D> {
     pub(super) fn start(&mut self, fx: &mut Effects<'_>, snapshot: Snapshot) {
-        let has_left = snapshot.has_left(&self.config.me);
+        let (has_left, is_revoked) = (snapshot.has_left(&self.config.me), snapshot.is_revoked(&self.config.me));
         self.fences = snapshot.fences;
         self.cell.restore(snapshot.votes);
         if has_left {
             // Others know that it left, and believe nothing else it says.
             self.own.state = NodeState::Left;
+            self.phase = Phase::Gone;
+            return;
+        }
+        if is_revoked {
             self.phase = Phase::Gone;
             return;
         }
@@ -65,7 +70,7 @@ impl<D: Defects> MeshCore<D> {
         }
         let is_promised = is_promised(fact.key()) || self.is_departure(fact);
         let token = (!ops.is_empty()).then(|| fx.persist(ops, is_promised));
-        self.follow(fx, fact.fact(), origin);
+        self.follow(fx, fact, origin);
         (adoption, token)
     }
 
@@ -93,6 +98,7 @@ impl<D: Defects> MeshCore<D> {
     /// Whether the fact could change anything; one that contradicts a later one of another kind is not kept.
     fn is_of_use(&self, fact: &VerifiedFact) -> bool {
         match fact.fact() {
+            Fact::Accusation(charge) if self.roster.revoked().contains(&charge.accused()) => false,
             Fact::Accusation(charge) => {
                 let later =
                     |record: &NodeRecord| record.incarnation > charge.incarnation() || record.state == NodeState::Left;
@@ -108,18 +114,24 @@ impl<D: Defects> MeshCore<D> {
                 !self.is_over(decision) && !self.roster.is_undone(&decision.value.cell, decision.value.point())
             }
             // Nobody else speaks for this node; what it said in an earlier run is behind it.
-            Fact::Record(record) => record.node != self.config.me || record.boot == self.config.boot,
-            Fact::Member(_)
-            | Fact::Genesis(_)
+            Fact::Record(record) if record.node == self.config.me => record.boot == self.config.boot,
+            Fact::Record(record) => !self.roster.revoked().contains(&record.node),
+            // What a revoked issuer issued late makes nobody a member.
+            Fact::Member(member) => {
+                let is_void = self.roster.revoked().judge(member) == Some(Outcast::Certificate);
+                !is_void || self.founds_cells(&member.node())
+            }
+            Fact::Genesis(_)
             | Fact::Recovery(_)
             | Fact::Policy(..)
             | Fact::Deployment(_)
-            | Fact::NodeClasses(_) => true,
+            | Fact::NodeClasses(_)
+            | Fact::Revocation(_) => true,
         }
     }
 
-    fn follow(&mut self, fx: &mut Effects<'_>, fact: &Fact, origin: Origin) {
-        match fact {
+    fn follow(&mut self, fx: &mut Effects<'_>, fact: &VerifiedFact, origin: Origin) {
+        match fact.fact() {
             Fact::Member(member) => {
                 Arc::make_mut(&mut self.roster).admit(member);
                 if !member.is_past() {
@@ -148,6 +160,7 @@ impl<D: Defects> MeshCore<D> {
             Fact::Deployment(_) | Fact::NodeClasses(_) => self.touch(),
             Fact::Decision(decision) => self.follow_decision(fx, decision),
             Fact::Recovery(recovery) => self.follow_recovery(fx, recovery),
+            Fact::Revocation(revocation) => self.follow_revocation(fx, fact, revocation),
         }
     }
 
@@ -276,6 +289,7 @@ impl<D: Defects> MeshCore<D> {
             | Fact::Deployment(_)
             | Fact::NodeClasses(_)
             | Fact::Recovery(_)
+            | Fact::Revocation(_)
             | Fact::Decision(_) => self.publish(fx, fact, None),
         }
     }

@@ -50,28 +50,25 @@ impl<D: Defects> MeshCore<D> {
         if now <= self.certificates_end.plus_s(self.root.skew_s()) {
             return;
         }
-        let (ended, valid): (Vec<&Member>, Vec<&Member>) = self
-            .roster
-            .members()
-            .filter(|member| member.node() != self.config.me)
-            .partition(|member| member.has_ended(now));
-        self.certificates_end = valid.iter().map(|member| member.not_after()).min().unwrap_or(UnixSeconds(u64::MAX));
+        let me = self.config.me;
+        let founds = |member: &&Member| self.founds_cells(&member.node());
+        let (ended, valid): (Vec<&Member>, Vec<&Member>) =
+            self.roster.members().filter(|member| member.node() != me).partition(|member| member.has_ended(now));
+        // Of those who are out for good the certificate is kept as long as that of anybody else.
+        let (gone, kept): (Vec<&Member>, Vec<&Member>) =
+            self.roster.former().filter(|member| !founds(member)).partition(|member| member.has_ended(now));
+        let ends = valid.iter().chain(&kept).map(|member| member.not_after());
+        self.certificates_end = ends.min().unwrap_or(UnixSeconds(u64::MAX));
         let ended: Vec<NodeId> = ended.into_iter().map(Member::node).collect();
-        for node in ended {
-            self.forget(fx, &FactKey::Record(node));
-            self.forget(fx, &FactKey::Accusation(node));
-            let roster = Arc::make_mut(&mut self.roster);
-            if self.root.founds_cells(&node) {
-                roster.retire(&node);
-            } else {
-                roster.dismiss(&node);
-                self.forget(fx, &FactKey::Member(node));
-            }
-            self.swim.dismiss(&node);
-            self.remote.dismiss(&node);
-            self.contacts.dismiss(&node);
-            self.shown.remove(&node);
-            self.touch();
+        let gone: Vec<NodeId> = gone.into_iter().map(Member::node).collect();
+        for node in &ended {
+            Arc::make_mut(&mut self.roster).retire(node);
+            self.let_go(fx, node);
+        }
+        for node in ended.iter().chain(&gone).filter(|node| !self.founds_cells(node)).copied().collect::<Vec<NodeId>>()
+        {
+            Arc::make_mut(&mut self.roster).forget(&node);
+            self.forget(fx, &FactKey::Member(node));
         }
     }
 

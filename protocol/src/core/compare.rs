@@ -154,7 +154,7 @@ impl<D: Defects> MeshCore<D> {
         let pick = fx.below(rollup.contacts.len());
         // The holder knows most; the others are asked in case that it is gone.
         let pick = holder.filter(|_| fx.below(2) == 0).unwrap_or(pick);
-        let contact = rollup.contacts.get(pick)?;
+        let contact = rollup.contacts.get(pick).filter(|contact| !self.roster.revoked().contains(&contact.node))?;
         if !self.contacts.of(&contact.node).is_linked() && !contact.addresses.is_empty() {
             fx.hint(Hint::Dial { peer: contact.node, addresses: contact.addresses.clone() });
         }

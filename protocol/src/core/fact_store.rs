@@ -22,6 +22,9 @@ const ISSUERS_MAX: usize = 256;
 /// the head of its register by them.
 const ABSORBS_MAX: usize = CELLS_MAX;
 
+/// Nodes that are out, of each kind of revocation: a mesh forgets none.
+const REVOCATIONS_MAX: usize = 4096;
+
 /// Facts of one cell: certificate, record and accusation of each member of a region of one cell, and a placement.
 const CELL_FACTS_MAX: usize = 3 * 4096;
 
@@ -221,6 +224,7 @@ impl<D: Defects> FactStore<D> {
             FactKey::Policy(_) | FactKey::PolicyChild(..) => POLICIES_MAX,
             FactKey::Deployment(_) => DEPLOYMENTS_MAX,
             FactKey::Absorb(..) => ABSORBS_MAX,
+            FactKey::Revocation(_) | FactKey::Withdrawal(..) => REVOCATIONS_MAX,
             FactKey::Member(_)
             | FactKey::Genesis(_)
             | FactKey::Configuration(..)

@@ -11,6 +11,7 @@ use crate::wire::VerifiedMessage;
 use hedgerow_attest::digest::Sha256Digest;
 use hedgerow_attest::id::{CellId, NodeId};
 use hedgerow_attest::member::Member;
+use hedgerow_attest::reason::Reason;
 use std::net::SocketAddr;
 use thiserror::Error;
 
@@ -341,6 +342,13 @@ pub enum Event {
         kept: Sha256Digest,
         /// The one that came later.
         other: Sha256Digest,
+    },
+    /// A node is out for good; this one may be that.
+    Revoked {
+        /// The node.
+        node: NodeId,
+        /// Why.
+        reason: Reason,
     },
     /// A cell ended: others took its place.
     CellEnded {

@@ -39,9 +39,12 @@ impl<D: Defects> MeshCore<D> {
     /// Who has to hear of the fact. What is said of a node whose region has no cell yet concerns everybody.
     pub(super) fn scope(&self, fact: &VerifiedFact) -> Scope {
         match fact.fact() {
-            Fact::Genesis(_) | Fact::Recovery(_) | Fact::Policy(..) | Fact::Deployment(_) | Fact::NodeClasses(_) => {
-                Scope::Mesh
-            }
+            Fact::Genesis(_)
+            | Fact::Recovery(_)
+            | Fact::Policy(..)
+            | Fact::Deployment(_)
+            | Fact::NodeClasses(_)
+            | Fact::Revocation(_) => Scope::Mesh,
             Fact::Rollup(_) => Scope::Directory,
             Fact::Decision(decision) => match &decision.value.content {
                 Content::Configuration(_) | Content::Split(_) | Content::Absorb(_) | Content::MergeInto(_) => {

@@ -23,6 +23,13 @@ pub(super) struct Leaving {
     commands: Vec<u64>,
 }
 
+impl Leaving {
+    /// The commands that wait for it.
+    pub(super) fn into_commands(self) -> Vec<u64> {
+        self.commands
+    }
+}
+
 impl<D: Defects> MeshCore<D> {
     /// This node is to leave: at once where nobody needs its vote and it holds nothing, else it drains until then.
     pub(super) fn leave(&mut self, fx: &mut Effects<'_>, id: u64) {

@@ -55,6 +55,9 @@ impl<D: Defects> MeshCore<D> {
 
     /// Asks for a link, and says where the member may be found.
     pub(super) fn dial(&self, fx: &mut Effects<'_>, peer: NodeId) {
+        if self.roster.revoked().contains(&peer) {
+            return;
+        }
         let addresses = self.record(&peer).map(|record| record.addresses.clone()).unwrap_or_default();
         fx.hint(Hint::Dial { peer, addresses });
     }

@@ -194,6 +194,12 @@ impl<D: Defects> MeshCore<D> {
         if !self.is_running() {
             return;
         }
+        if self.roster.revoked().contains(&peer) {
+            if matches!(event, LinkEvent::Up { .. }) {
+                self.turn_away(fx, &peer);
+            }
+            return;
+        }
         match event {
             LinkEvent::Up { .. } => {
                 // A handshake is an answer.

@@ -26,6 +26,7 @@ mod place;
 mod receive;
 mod recover;
 mod retire;
+mod revoke;
 mod rollup;
 mod shelf;
 mod snapshot;

@@ -78,6 +78,13 @@ impl Default for OwnRecord {
 }
 
 impl OwnRecord {
+    /// Commands that will not be carried out.
+    pub(super) fn dismiss_commands(&mut self) -> Vec<u64> {
+        let leaving = self.leaving.take().map(super::leave::Leaving::into_commands);
+        let waiting = std::mem::take(&mut self.waiting).into_iter().chain(std::mem::take(&mut self.announced));
+        waiting.chain(leaving.into_iter().flatten()).collect()
+    }
+
     /// What acknowledgements say.
     pub(super) fn load(&self) -> Load {
         Load { queue_depth: self.health.queue_depth, free_memory_mib: self.health.free_memory_mib }

@@ -15,7 +15,7 @@ use hedgerow_attest::signed::Verified;
 
 impl<D: Defects> MeshCore<D> {
     pub(super) fn receive(&mut self, fx: &mut Effects<'_>, from: NodeId, message: VerifiedMessage) {
-        if !self.is_running() || from == self.config.me {
+        if !self.is_running() || from == self.config.me || self.roster.revoked().contains(&from) {
             return;
         }
         self.hear(fx, from, sign(&message));

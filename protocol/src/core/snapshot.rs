@@ -7,6 +7,8 @@ use crate::id::{Generation, Incarnation, Slot, Term};
 use crate::register::Point;
 use crate::roster::Roster;
 use hedgerow_attest::id::{CellId, NodeId};
+use hedgerow_attest::revocation::VerifiedRevocation;
+use hedgerow_attest::revoked::Revoked;
 use hedgerow_attest::root::TrustRoot;
 use hedgerow_attest::time::UnixSeconds;
 use serde::{Deserialize, Serialize};
@@ -136,6 +138,38 @@ impl Snapshot {
     #[must_use]
     pub fn has_left(&self, node: &NodeId) -> bool {
         self.facts.iter().any(|fact| is_departure_of(fact, node))
+    }
+
+    /// Whether the node is out for good, by what that store knows: nobody believes anything it says.
+    #[must_use]
+    pub fn is_revoked(&self, node: &NodeId) -> bool {
+        self.revocation_of(node).is_some()
+    }
+
+    /// By what the node is out.
+    #[must_use]
+    pub fn revocation_of(&self, node: &NodeId) -> Option<VerifiedRevocation> {
+        let mut roster = Roster::default();
+        for fact in self.facts.iter().filter(|fact| fact.key().is_revocation()) {
+            roster.learn(fact);
+        }
+        roster.revocation_of(node).and_then(VerifiedFact::revoked).cloned()
+    }
+
+    /// Who is out, by the rows of a store alone: what a node has to know before it talks to anybody.
+    ///
+    /// # Errors
+    /// [`SnapshotError`].
+    pub fn revoked_in(rows: impl IntoIterator<Item = Row>, root: &TrustRoot) -> Result<Revoked, SnapshotError> {
+        let mut roster = Roster::default();
+        for (table, key, value) in rows.into_iter().filter(|(table, ..)| *table == StoreTable::Facts) {
+            let key: FactKey = postcard::from_bytes(&key).map_err(|_refused| SnapshotError::Malformed { table })?;
+            if key.is_revocation() {
+                let signed = SignedFact::from_bytes(&value).map_err(SnapshotError::Fact)?;
+                roster.learn(&signed.verify(&roster, root, UnixSeconds(0)).map_err(SnapshotError::Forged)?);
+            }
+        }
+        Ok(roster.revoked().clone())
     }
 
     /// Rebuilds from every row of the store, in any order. Signatures are checked again: disks flip bits too.

@@ -8,6 +8,8 @@ use hedgerow_attest::testing::SampleMesh;
 
 const CELL: CellId = CellId::from_bytes([7; 32]);
 
+const NOBODY: NodeId = NodeId::from_bytes([7; 32]);
+
 fn row(op: StoreOp) -> Row {
     match op {
         StoreOp::Put { table, key, value } => (table, key, value),
@@ -67,6 +69,39 @@ fn a_damaged_store_is_refused_and_not_forgotten() {
     // Inside the issuer's signature.
     value[60] ^= 1;
     assert_eq!(error((table, key, value)), "stored fact that does not hold");
+}
+
+#[test]
+fn who_is_out_is_known_by_the_rows_alone_and_before_all_else() {
+    let mesh = SampleMesh::new(1);
+    let roster = Roster::default();
+    let fact = |signed: SignedFact| signed.verify(&roster, mesh.root(), SampleMesh::NOW).expect("it holds");
+    let [three, four] = [3, 4].map(|number| mesh.keys(number).chain.node());
+    let mut rows: Vec<Row> = [
+        StoreOp::Keep(VerifiedFact::member(mesh.member(3, "eu"))),
+        StoreOp::Keep(fact(SignedFact::Revocation(mesh.revoking(3, 0)))),
+        StoreOp::Keep(fact(SignedFact::Withdrawal(Box::new(mesh.withdrawing(4, 4, 9))))),
+        put_incarnation(Incarnation(6)),
+    ]
+    .into_iter()
+    .map(row)
+    .collect();
+    let revoked = Snapshot::revoked_in(rows.clone(), mesh.root()).expect("our own rows");
+    let mut expected = vec![three, four];
+    expected.sort_unstable();
+    assert_eq!(revoked.nodes().collect::<Vec<_>>(), expected);
+    let snapshot = read_back(rows.clone()).expect("our own rows");
+    assert_eq!([three, four, NOBODY].map(|node| snapshot.is_revoked(&node)), [true, true, false]);
+    assert_eq!(
+        snapshot.revocation_of(&three).map(|revocation| revocation.reason().to_string()),
+        Some("lost".to_owned())
+    );
+    assert_eq!(snapshot.facts.iter().map(|fact| fact.turn().0).max(), Some(0), "before all that they concern");
+    let forged =
+        rows.iter_mut().find(|(_, key, _)| *key == FactKey::Revocation(three).to_bytes()).expect("it is there");
+    let last = forged.2.len() - 1;
+    forged.2[last] ^= 1;
+    assert!(matches!(Snapshot::revoked_in(rows, mesh.root()), Err(SnapshotError::Forged(_))));
 }
 
 #[test]

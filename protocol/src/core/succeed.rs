@@ -96,6 +96,7 @@ impl<D: Defects> MeshCore<D> {
             | Fact::Deployment(_)
             | Fact::NodeClasses(_)
             | Fact::Recovery(_)
+            | Fact::Revocation(_)
             | Fact::Decision(_) => false,
         };
         moved.extend(self.facts.take_strays(of_region));
@@ -116,6 +117,7 @@ impl<D: Defects> MeshCore<D> {
                 | Fact::Deployment(_)
                 | Fact::NodeClasses(_)
                 | Fact::Recovery(_)
+                | Fact::Revocation(_)
                 | Fact::Decision(_) => {}
             }
         }

@@ -61,7 +61,8 @@ impl VerifiedFact {
             | Fact::Rollup(_)
             | Fact::Policy(..)
             | Fact::Deployment(_)
-            | Fact::NodeClasses(_) => None,
+            | Fact::NodeClasses(_)
+            | Fact::Revocation(_) => None,
         }
     }
 
@@ -99,7 +100,8 @@ impl VerifiedFact {
             | Fact::Rollup(_)
             | Fact::Policy(..)
             | Fact::Deployment(_)
-            | Fact::NodeClasses(_) => None,
+            | Fact::NodeClasses(_)
+            | Fact::Revocation(_) => None,
         }
     }
 

@@ -40,6 +40,10 @@ pub enum FactKey {
     Absorb(CellId, CellId),
     /// That a cell goes on in that generation.
     Recovery(CellId, Generation),
+    /// That a node is out for good, by the operators.
+    Revocation(NodeId),
+    /// That the first node is out for good, by the issuer that the second one is.
+    Withdrawal(NodeId, NodeId),
 }
 
 /// Which of two facts with one key holds: the one with the higher version.
@@ -74,6 +78,8 @@ impl FactKey {
             | Self::Deployment(_)
             | Self::Absorb(..)
             | Self::Recovery(..)
+            | Self::Revocation(_)
+            | Self::Withdrawal(..)
             | Self::NodeClasses => hash64(&self.to_bytes()),
         }
     }
@@ -94,6 +100,8 @@ impl FactKey {
             | Self::End(_)
             | Self::Absorb(..)
             | Self::Recovery(..)
+            | Self::Revocation(_)
+            | Self::Withdrawal(..)
             | Self::Rollup(_) => None,
         }
     }
@@ -115,6 +123,8 @@ impl FactKey {
             | Self::Placement(..)
             | Self::Retirement(_)
             | Self::Absorb(..)
+            | Self::Revocation(_)
+            | Self::Withdrawal(..)
             | Self::Rollup(_) => None,
         }
     }
@@ -122,7 +132,13 @@ impl FactKey {
     /// Whether signatures of other facts are checked against such a fact.
     #[must_use]
     pub fn is_checked_against(&self) -> bool {
-        matches!(self, Self::Member(_)) || self.chartered().is_some()
+        matches!(self, Self::Member(_)) || self.is_revocation() || self.chartered().is_some()
+    }
+
+    /// Whether such a fact puts a node out.
+    #[must_use]
+    pub fn is_revocation(&self) -> bool {
+        matches!(self, Self::Revocation(_) | Self::Withdrawal(..))
     }
 
     /// The key as stored.
@@ -185,11 +201,13 @@ mod tests {
             FactKey::End(cell),
             FactKey::Absorb(cell, cell),
             FactKey::Recovery(cell, Generation(1)),
+            FactKey::Revocation(node),
+            FactKey::Withdrawal(node, node),
         ];
         assert_eq!(keys.map(|key| format!("{:016x}", key.hash())), FROZEN);
     }
 
-    const FROZEN: [&str; 15] = [
+    const FROZEN: [&str; 17] = [
         "359cd212d4e1d7be",
         "97c558d9553f5381",
         "0a763fb75016d450",
@@ -205,5 +223,7 @@ mod tests {
         "a37a85c0dd63e6ba",
         "e65ad83f48960ab3",
         "ade82ef260c6f1bd",
+        "3bba70bc0882b33d",
+        "c4353de01b704bdf",
     ];
 }

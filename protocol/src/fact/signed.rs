@@ -9,6 +9,7 @@ use hedgerow_attest::bounded::bounded_vec;
 use hedgerow_attest::endorsed::Endorsed;
 use hedgerow_attest::genesis::Genesis;
 use hedgerow_attest::membership::Certificate;
+use hedgerow_attest::revocation::{ProvenWithdrawal, Revocation};
 use hedgerow_attest::signed::Signed;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -42,6 +43,10 @@ pub enum SignedFact {
     NodeClasses(Endorsed<NodeClasses>),
     /// By more than half of the operators' keys of the root.
     Recovery(Endorsed<Recovery>),
+    /// By revocation keys of the root.
+    Revocation(Endorsed<Revocation>),
+    /// By an issuer that shows what it had issued.
+    Withdrawal(Box<ProvenWithdrawal>),
 }
 
 /// Why bytes are not a fact; the sender is broken, hostile, or of another release.

@@ -60,10 +60,13 @@ fn decision(mesh: &SampleMesh) -> Decision {
     Decision { acceptances: vec![accept(0), accept(1)], value, term, config_epoch: ConfigEpoch(1) }
 }
 
+fn certificate(mesh: &SampleMesh, number: u32) -> SignedFact {
+    SignedFact::Member(Box::new(mesh.member(number, "eu").certificate().clone()))
+}
+
 /// One fact of every kind, in an order in which each can be verified.
 fn facts(mesh: &SampleMesh) -> Vec<SignedFact> {
     let (one, two) = (mesh.keys(1).statement, mesh.member(2, "eu"));
-    let member = |number| SignedFact::Member(Box::new(mesh.member(number, "eu").certificate().clone()));
     let birth = mesh.birth("eu", &mesh.member(0, "eu"));
     let accuser = mesh.member(1, "eu").node();
     let accusation = Accusation { accuser, accused: two.node(), incarnation: Incarnation(2) };
@@ -118,9 +121,9 @@ fn facts(mesh: &SampleMesh) -> Vec<SignedFact> {
     );
     let recovery = Recovery { cell: birth.cell(), generation: Generation(1), base, base_epoch: ConfigEpoch(1), voters };
     vec![
-        member(0),
-        member(1),
-        member(2),
+        certificate(mesh, 0),
+        certificate(mesh, 1),
+        certificate(mesh, 2),
         SignedFact::Genesis(birth.genesis().envelope().clone()),
         SignedFact::Decision(Box::new(decision(mesh))),
         SignedFact::Record(Signed::sign(&record(mesh, 1, "eu"), &one)),
@@ -130,6 +133,8 @@ fn facts(mesh: &SampleMesh) -> Vec<SignedFact> {
         SignedFact::Deployment(Endorsed::sign(&deployment, &[mesh.publisher()])),
         SignedFact::NodeClasses(Endorsed::sign(&node_classes, &[mesh.policy()])),
         SignedFact::Recovery(Endorsed::sign(&recovery, &[mesh.operator()])),
+        SignedFact::Revocation(mesh.revoking(9, 40)),
+        SignedFact::Withdrawal(Box::new(mesh.withdrawing(9, 3, 41))),
     ]
 }
 
@@ -164,6 +169,8 @@ fn every_kind_verifies_in_the_order_of_its_key() {
         FactKey::Deployment(digits().model),
         FactKey::NodeClasses,
         FactKey::Recovery(cell, Generation(1)),
+        FactKey::Revocation(mesh.keys(9).chain.node()),
+        FactKey::Withdrawal(mesh.keys(9).chain.node(), mesh.keys(0).chain.node()),
     ];
     assert_eq!(keys, expected);
 }
@@ -181,7 +188,7 @@ fn the_bytes_of_every_kind_are_frozen() {
 }
 
 /// The first eight bytes of the blake3 digest of each fact of `facts()` from the last certificate on.
-const FROZEN: [&str; 10] = [
+const FROZEN: [&str; 12] = [
     "009f724d02896f2e",
     "90d34798586873c0",
     "8a29cee4af14d447",
@@ -192,6 +199,8 @@ const FROZEN: [&str; 10] = [
     "34e61b7e55105230",
     "6f64aeda91a91783",
     "ef16a79c490d301a",
+    "f047d7d9d256abd3",
+    "0fdea07343f425a1",
 ];
 
 #[test]
@@ -286,4 +295,21 @@ fn a_departure_outranks_whatever_is_signed_later() {
     let later = version(NodeRecord { incarnation: Incarnation(99), seq: 99, ..record(&mesh, 1, "eu") });
     assert!(left > later);
     assert!(later > FactVersion { major: 2, minor: 1, tie: u64::MAX });
+}
+
+#[test]
+fn of_two_revocations_of_one_node_that_holds_which_leaves_less_standing() {
+    let (mesh, roster) = (SampleMesh::new(1), Roster::default());
+    let version = |signed: SignedFact| signed.verify(&roster, mesh.root(), NOW).unwrap().version();
+    let by_operators = |holds_up_to| version(SignedFact::Revocation(mesh.revoking(9, holds_up_to)));
+    assert!(by_operators(6) > by_operators(7) && by_operators(0) > by_operators(6));
+    let by_issuer = |serial| version(SignedFact::Withdrawal(Box::new(mesh.withdrawing(9, 3, serial))));
+    assert!(by_issuer(11) > by_issuer(12));
+    let (other, thief) = (SampleMesh::new(2), mesh.keys(66).statement);
+    let foreign = SignedFact::Revocation(other.revoking(9, 6)).verify(&roster, mesh.root(), NOW).unwrap_err();
+    assert!(matches!(foreign, FactRefusal::Revocation(_)) && !foreign.may_heal() && !foreign.is_of_its_time());
+    let mut forged = mesh.withdrawing(9, 3, 12);
+    forged.withdrawal = Signed::sign(&forged.withdrawal.peek().unwrap(), &thief);
+    let forged = SignedFact::Withdrawal(Box::new(forged)).verify(&roster, mesh.root(), NOW).unwrap_err();
+    assert!(matches!(forged, FactRefusal::Revocation(_)), "{forged}");
 }

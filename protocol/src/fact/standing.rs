@@ -35,7 +35,10 @@ impl VerifiedFact {
             (Fact::Genesis(founding), _) => author(roster, &root.genesis_issuer(founding.region())).map(|_known| ()),
             (Fact::Decision(decision), _) => stands_decision(decision, roster),
             (Fact::Recovery(recovery), _) => basis(recovery, roster).map(|_prior| ()),
-            (Fact::Member(_) | Fact::Policy(..) | Fact::Deployment(_) | Fact::NodeClasses(_), _) => Ok(()),
+            (
+                Fact::Member(_) | Fact::Policy(..) | Fact::Deployment(_) | Fact::NodeClasses(_) | Fact::Revocation(_),
+                _,
+            ) => Ok(()),
             (Fact::Record(_) | Fact::Accusation(_) | Fact::Rollup(_), _) => Err(FactRefusal::IllFormed),
         }
     }

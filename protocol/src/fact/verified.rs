@@ -15,6 +15,7 @@ use hedgerow_attest::genesis::{Birth, GenesisError};
 use hedgerow_attest::id::{CellId, NodeId};
 use hedgerow_attest::member::Member;
 use hedgerow_attest::membership::MembershipError;
+use hedgerow_attest::revocation::{RevocationError, RevokedBy, VerifiedRevocation};
 use hedgerow_attest::signed::{Domain, EnvelopeError, Signed, Verified, VerifyError};
 use std::sync::Arc;
 use thiserror::Error;
@@ -42,6 +43,8 @@ pub enum Fact {
     NodeClasses(NodeClasses),
     /// A cell goes on in another generation.
     Recovery(VerifiedRecovery),
+    /// A node is out for good.
+    Revocation(VerifiedRevocation),
 }
 
 /// A fact whose author had the right to say it and did. It can be made by verification and by signing only. Clones share
@@ -108,6 +111,9 @@ pub enum FactRefusal {
     /// The recovery was not signed by enough operators, or breaks a rule.
     #[error("recovery that does not hold")]
     Recovery(#[source] RecoveryError),
+    /// The revocation was not signed by those who may put the node out.
+    #[error("revocation that does not hold")]
+    Revocation(#[source] RevocationError),
 }
 
 impl FactRefusal {
@@ -186,6 +192,12 @@ impl VerifiedFact {
         if let Fact::Recovery(recovery) = self.fact() { Some(recovery) } else { None }
     }
 
+    /// Who is out, if it says that of anybody.
+    #[must_use]
+    pub fn revoked(&self) -> Option<&VerifiedRevocation> {
+        if let Fact::Revocation(revocation) = self.fact() { Some(revocation) } else { None }
+    }
+
     /// The fact to pass on, to be checked again where it arrives.
     #[must_use]
     pub fn signed(&self) -> &SignedFact {
@@ -197,12 +209,12 @@ impl VerifiedFact {
         self.0.size as usize
     }
 
-    /// In which order facts can be taken in: certificates of members, geneses, then voter sets, ends of cells and
-    /// recoveries after what they follow, then all else.
+    /// In which order facts can be taken in: certificates of members and who is out, geneses, then voter sets, ends of cells
+    /// and recoveries after what they follow, then all else.
     #[must_use]
     pub fn turn(&self) -> (u32, &FactKey) {
         let turn = match (self.fact(), self.chartered()) {
-            (Fact::Member(_), _) => 0,
+            (Fact::Member(_) | Fact::Revocation(_), _) => 0,
             (_, Some(_)) => self.0.depth.saturating_add(1),
             (_, None) => u32::MAX,
         };
@@ -309,6 +321,17 @@ impl VerifiedFact {
         let version = FactVersion { major, minor, tie: hash64(recovery.digest().as_bytes()) };
         let signed = SignedFact::Recovery(endorsed);
         Self::following(Some(prior), key, version, Fact::Recovery(recovery), signed)
+    }
+
+    /// The fact that a node is out. Of several by one signer that leaves least standing which names the lowest serial.
+    pub(super) fn revocation(revocation: VerifiedRevocation, signed: SignedFact, digest: Sha256Digest) -> Self {
+        let node = revocation.node();
+        let (key, lowest) = match revocation.by() {
+            RevokedBy::Operators { holds_up_to } => (FactKey::Revocation(node), holds_up_to),
+            RevokedBy::Issuer { issuer, serial } => (FactKey::Withdrawal(node, issuer), serial),
+        };
+        let version = FactVersion { major: 0, minor: u64::MAX - lowest, tie: hash64(digest.as_bytes()) };
+        Self::proven(key, version, Fact::Revocation(revocation), signed)
     }
 
     fn following(prior: Option<Self>, key: FactKey, version: FactVersion, fact: Fact, signed: SignedFact) -> Self {

@@ -12,6 +12,7 @@ use hedgerow_attest::genesis::{Birth, Genesis};
 use hedgerow_attest::id::NodeId;
 use hedgerow_attest::member::Member;
 use hedgerow_attest::membership::Certificate;
+use hedgerow_attest::revocation::Revocation;
 use hedgerow_attest::root::TrustRoot;
 use hedgerow_attest::signed::{Domain, Signed, Verified};
 use hedgerow_attest::time::UnixSeconds;
@@ -53,6 +54,16 @@ impl SignedFact {
                 }
             }
             Self::Recovery(endorsed) => recovery(endorsed, roster, root),
+            Self::Revocation(ref endorsed) => {
+                let revocation = Revocation::open(endorsed, root).map_err(FactRefusal::Revocation)?;
+                let digest = endorsed.payload_digest();
+                Ok(VerifiedFact::revocation(revocation, self, digest))
+            }
+            Self::Withdrawal(ref proven) => {
+                let revocation = proven.open(root).map_err(FactRefusal::Revocation)?;
+                let digest = proven.withdrawal.payload_digest();
+                Ok(VerifiedFact::revocation(revocation, self, digest))
+            }
             Self::Decision(decision) => Ok(VerifiedFact::decision(verify_decision(*decision, roster)?, roster)),
         }
     }

@@ -6,15 +6,18 @@ use hedgerow_attest::id::NodeId;
 use hedgerow_attest::key::PublicKey;
 use hedgerow_attest::member::Member;
 use hedgerow_attest::peer_id::PeerId;
+use hedgerow_attest::revoked::Outcast;
 use std::cmp::Ordering;
 use std::sync::Arc;
 
 impl Roster {
-    /// Takes a member in, unless a certificate that supersedes this one is known; one who is a member no more as an author
-    /// only. True when anything changed.
+    /// Takes a member in, unless a certificate that supersedes this one is known; one who is a member no more, or out for good, as
+    /// an author only. True when anything changed.
     pub fn admit(&mut self, member: &Member) -> bool {
-        if member.is_past() {
-            return self.remember(member);
+        match self.revoked().judge(member) {
+            Some(Outcast::Node | Outcast::Certificate) => return self.remember(&member.past()),
+            None if member.is_past() => return self.remember(member),
+            None => {}
         }
         let is_back = self.former.contains_key(&member.node())
             && Arc::make_mut(&mut self.former).remove(&member.node()).is_some();
@@ -74,6 +77,18 @@ impl Roster {
     #[must_use]
     pub fn author(&self, node: &NodeId) -> Option<&Member> {
         self.member(node).or_else(|| self.former.get(node))
+    }
+
+    /// Who was a member and is none, as far as what they signed counts.
+    pub(crate) fn former(&self) -> impl Iterator<Item = &Member> {
+        self.former.values()
+    }
+
+    /// Forgets somebody who is a member no more.
+    pub(crate) fn forget(&mut self, node: &NodeId) {
+        if self.former.contains_key(node) {
+            Arc::make_mut(&mut self.former).remove(node);
+        }
     }
 
     /// All members, by node.

@@ -2,6 +2,7 @@
 
 mod members;
 mod recoveries;
+mod revocations;
 
 use crate::charters::{Charters, is_end_of, own_charters};
 use crate::defect::Defects;
@@ -16,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 pub(crate) use recoveries::Basis;
+use revocations::Revocations;
 
 /// Members that a roster holds; a mesh of more cells than fit keeps detail of other cells in rollups only.
 pub const MEMBERS_MAX: usize = 16 * 1024;
@@ -33,6 +35,7 @@ pub struct Roster {
     members: Vec<Member>,
     /// Who was a member and is none, where what it signed counts on.
     former: Arc<BTreeMap<NodeId, Member>>,
+    revocations: Arc<Revocations>,
     /// Shared with the copies by which messages are verified, which hardly ever learn of a cell.
     charters: Arc<Charters>,
     waiver: Waiver,
@@ -87,16 +90,40 @@ impl Roster {
 
     /// Whether [`Self::learn`] would change anything.
     pub(crate) fn is_lesson(&self, fact: &VerifiedFact) -> bool {
-        if let Fact::Member(member) = fact.fact() {
-            self.author(&member.node()).is_none_or(|known| member.supersedes(known))
-        } else {
-            self.is_news(fact)
+        match fact.fact() {
+            Fact::Member(member) => self.author(&member.node()).is_none_or(|known| member.supersedes(known)),
+            Fact::Revocation(_) => self.is_revocation_news(fact),
+            Fact::Record(_)
+            | Fact::Accusation(_)
+            | Fact::Genesis(_)
+            | Fact::Rollup(_)
+            | Fact::Policy(..)
+            | Fact::Deployment(_)
+            | Fact::Decision(_)
+            | Fact::NodeClasses(_)
+            | Fact::Recovery(_) => self.is_news(fact),
         }
     }
 
     /// Takes in whatever of a fact signatures are checked against. True when anything changed.
     pub(crate) fn learn(&mut self, fact: &VerifiedFact) -> bool {
-        if let Fact::Member(member) = fact.fact() { self.admit(member) } else { self.charter(fact) }
+        match fact.fact() {
+            Fact::Member(member) => self.admit(member),
+            Fact::Revocation(_) => {
+                let is_news = self.is_revocation_news(fact);
+                self.revoke(fact);
+                is_news
+            }
+            Fact::Record(_)
+            | Fact::Accusation(_)
+            | Fact::Genesis(_)
+            | Fact::Rollup(_)
+            | Fact::Policy(..)
+            | Fact::Deployment(_)
+            | Fact::Decision(_)
+            | Fact::NodeClasses(_)
+            | Fact::Recovery(_) => self.charter(fact),
+        }
     }
 
     /// What is known of the cell's voters.

@@ -19,6 +19,7 @@ mod membership_tests;
 mod placement_tests;
 mod recovery_tests;
 mod retirement_tests;
+mod revocation_tests;
 mod shown_tests;
 mod succession_tests;
 mod voter_tests;

@@ -21,7 +21,7 @@ fn prefixes() -> impl Iterator<Item = u8> {
 }
 
 /// Six nodes of one cell with a class of three copies of which two must be durable.
-fn placed(seed: u64) -> (Cluster, CellId) {
+pub(super) fn placed(seed: u64) -> (Cluster, CellId) {
     let mut cluster = Cluster::formed(seed, &["eu"; 6]);
     cluster.run_until_holds(40 * S, "the cell has five voters", |c| {
         c.up().all(|node| c.view(node).aggregators.values().all(|seen| seen.voters == 5))

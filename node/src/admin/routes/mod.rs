@@ -2,12 +2,15 @@
 
 pub(super) mod departure;
 pub(super) mod emulation;
+pub(super) mod forgotten;
 pub(super) mod invites;
 pub(super) mod models;
+mod named;
 pub(super) mod ping;
 pub(super) mod placement;
 pub(super) mod policy;
 pub(super) mod recovery;
+pub(super) mod revocations;
 pub(super) mod status;
 
 use axum::http::StatusCode;

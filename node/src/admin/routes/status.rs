@@ -16,6 +16,7 @@ use crate::session::LocalSession;
 
 pub(in crate::admin) async fn status(State(state): State<AdminState>) -> Json<Status> {
     let view = state.api.core.view();
+    let view = state.forgotten.hide(&view);
     let mut reasons = reasons(&view);
     let node_state = match (state.departure.is_asked(), reasons.is_empty()) {
         (true, _) => NodeState::Stopping,
@@ -44,6 +45,7 @@ pub(in crate::admin) async fn status(State(state): State<AdminState>) -> Json<St
         certificate: Some(certificate(&state)),
         members: member_counts(&view),
         aggregators: aggregators(&view),
+        revoked: u64::try_from(state.api.core.roster().revoked().nodes().count()).unwrap_or(u64::MAX),
         refusals: refusals(&state),
         models: models.iter().map(local_model).collect(),
         emulation: state.net.emulation().map(emulation::report),
@@ -97,7 +99,7 @@ pub(super) fn local_model(row: &ShelfRow) -> LocalModel {
 }
 
 pub(in crate::admin) async fn members(State(state): State<AdminState>) -> Json<Vec<MemberRow>> {
-    Json(member_rows(&state.api.core.view(), &state.api.core.roster()))
+    Json(member_rows(&state.forgotten.hide(&state.api.core.view()), &state.api.core.roster()))
 }
 
 pub(in crate::admin) async fn sessions(State(state): State<AdminState>) -> Json<Vec<LocalSession>> {

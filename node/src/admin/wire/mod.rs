@@ -8,6 +8,7 @@ mod model;
 mod policy;
 mod ranking;
 mod recovery;
+mod revocation;
 mod status;
 
 pub use departure::{DepartureReport, DepartureRequest, DepartureState};
@@ -19,6 +20,7 @@ pub use policy::{
 };
 pub use ranking::{NearestCandidate, NearestRefused, NearestReport, PingReport, PlacementReport, PlacementRow};
 pub use recovery::RecoveryReport;
+pub use revocation::{ForgetReport, ForgetRequest, RevocationDraft, RevocationReport, WithdrawalRequest};
 pub use status::{
     Aggregator, CertificateReport, Listening, LocalModel, MemberCounts, MemberRow, NodeState, SocketTraffic, Status,
 };

@@ -40,6 +40,9 @@ pub struct Status {
     pub members: MemberCounts,
     /// The lease holder of each cell, as far as this node knows.
     pub aggregators: Vec<Aggregator>,
+    /// Nodes that were put out for good.
+    #[serde(default)]
+    pub revoked: u64,
     /// Handshakes and messages refused since the start, by reason.
     pub refusals: BTreeMap<String, u64>,
     /// Models placed on this node.

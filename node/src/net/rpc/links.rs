@@ -20,6 +20,7 @@ use super::link::{Link, LinkView, canonical};
 use super::outbox::{Dropped, Losses};
 use super::table::{Dial, Input, Table};
 use crate::net::certificate::Presented;
+use crate::net::close::Close;
 use crate::net::dial::{DialError, Dialer};
 use crate::net::event::NetEvent;
 use crate::net::lane::LinkLane;
@@ -89,6 +90,8 @@ struct Inner {
     /// Bytes of request bodies held at once, in KiB.
     body_budget: Arc<Semaphore>,
     losses: Losses,
+    /// How often another member would have none of this node, by its own word.
+    shunned: watch::Sender<u64>,
 }
 
 impl Links {
@@ -105,6 +108,7 @@ impl Links {
             hurry: Notify::new(),
             body_budget: Arc::new(Semaphore::new(SERVED_BODY_BYTES_MAX >> 10)),
             losses: Losses::default(),
+            shunned: watch::Sender::new(0),
         }))
     }
 
@@ -153,6 +157,13 @@ impl Links {
         }
     }
 
+    /// Forgets a member to which there is no link.
+    pub(in crate::net) fn forget(&self, node: NodeId) {
+        if self.live_link(&node).is_none() {
+            self.step(LinkInput::Forget { peer: node });
+        }
+    }
+
     /// Live links by NodeId.
     pub(in crate::net) fn live(&self) -> Vec<LinkView> {
         self.all_live().iter().map(|(link, epoch)| LinkView::new(link, *epoch)).collect()
@@ -161,6 +172,11 @@ impl Links {
     /// Changes whenever a link comes, goes or is replaced, or could not be made.
     pub(in crate::net) fn changes(&self) -> watch::Receiver<u64> {
         self.0.version.subscribe()
+    }
+
+    /// Grows whenever a member says that this node is none, or none any more.
+    pub(in crate::net) fn shunned(&self) -> watch::Receiver<u64> {
+        self.0.shunned.subscribe()
     }
 
     /// Where a member can be dialled.
@@ -330,9 +346,16 @@ impl Links {
         }
     }
 
+    fn shun(&self) {
+        self.0.shunned.send_modify(|times| *times += 1);
+    }
+
     /// Remembers why an address came to nothing, beside the others of its round.
     fn note_failure(&self, peer: NodeId, address: SocketAddr, error: DialError) -> DialFailure {
         let failure = failure(&error);
+        if error.is_of_trust() {
+            self.shun();
+        }
         if let Some(member) = self.table(|table, _| table.member(peer)) {
             let mut failed = member.failed.lock().expect("no holder of the lock panics");
             failed.0.retain(|(known, _)| *known != address);
@@ -350,6 +373,9 @@ impl Links {
             let peer = link.member.node();
             let reason = links.serve(&link).await;
             tracing::debug!(node = %peer.short(), %reason, "a connection ended");
+            if Close::of(&reason) == Some(Close::Trust) {
+                links.shun();
+            }
             links.table(|table, _| table.connection_ended(link.id));
             links.step(LinkInput::Closed { peer, connection: link.id });
         });

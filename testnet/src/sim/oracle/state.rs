@@ -254,7 +254,8 @@ impl Oracle {
             | Fact::Genesis(_)
             | Fact::Policy(..)
             | Fact::Deployment(_)
-            | Fact::NodeClasses(_) => {}
+            | Fact::NodeClasses(_)
+            | Fact::Revocation(_) => {}
         }
     }
 
