@@ -53,7 +53,7 @@ pub enum RenewalRefusal {
         version: u8,
     },
     /// The node that was asked does not issue.
-    #[error("it is no issuer of this mesh, or its right to issue has ended; delegate to it with `hedgerow issuer add`")]
+    #[error("it is no issuer of this mesh, or its right to issue has ended; see that another issuer runs")]
     NotIssuing,
     /// The keys of the certificate are not those of the connection, or the proof is not for it.
     #[error(
@@ -90,7 +90,9 @@ pub enum RenewalRefusal {
         from: UnixSeconds,
     },
     /// The right of the issuer to issue ends no later than the certificate.
-    #[error("its right to issue ends at {not_after}; delegate to it again with `hedgerow issuer add`")]
+    #[error(
+        "its right to issue ends at {not_after}; see that another issuer runs, or have the operators delegate to it again"
+    )]
     RightEnds {
         /// Last second of that right.
         not_after: UnixSeconds,
