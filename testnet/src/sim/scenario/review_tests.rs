@@ -51,13 +51,16 @@ fn steps_can_be_written_down_and_played_again() {
 /// Outside of what the protocol promises to survive; what is shown is that it would be seen.
 #[test]
 fn a_folder_that_is_restored_makes_its_voter_forget_what_it_granted() {
-    let outcome = played(
-        "{ cast = { A = 'holder', B = 'voter' } }, { copy-disk = 'B' }, 'mark', { crash = 'A' },
+    let steps = "{ cast = { A = 'holder', B = 'voter' } }, { copy-disk = 'B' }, 'mark', { crash = 'A' },
          { until = { promised = 'B' } }, { start = 'A' }, { stop = 'B' }, { wait = '1s' },
-         { restore-disk = 'B' }, { start = 'B' }, { wait = '5s' }",
-    );
-    let broken = |invariant| outcome.violations.iter().any(|violation| violation.invariant == invariant);
-    assert!(outcome.missed.is_none() && broken(Invariant::GrantsGoForward), "{outcome:?}");
+         { restore-disk = 'B' }, { start = 'B' }, { wait = '5s' }";
+    let outcomes: Vec<Outcome> = (1..=8).map(|seed| played_with(steps, seed)).collect();
+    assert!(outcomes.iter().all(|outcome| outcome.missed.is_none()), "{outcomes:?}");
+    // Whether it is asked under an earlier term than it granted before depends on who campaigns first.
+    let broken = |outcome: &Outcome| {
+        outcome.violations.iter().any(|violation| violation.invariant == Invariant::GrantsGoForward)
+    };
+    assert!(outcomes.iter().any(broken), "{outcomes:?}");
 }
 
 fn missed(steps: &str) -> Option<String> {
@@ -66,12 +69,16 @@ fn missed(steps: &str) -> Option<String> {
 
 /// What a mesh of three makes of these steps.
 fn played(steps: &str) -> Outcome {
+    played_with(steps, 1)
+}
+
+fn played_with(steps: &str, seed: u64) -> Outcome {
     let text = format!(
         "about = 'x'\n[[case]]\nname = 'x'\nfor = '0s'\nsettle = '20s'\nmesh = {{ nodes = 3 }}\nsteps = [{steps}]"
     );
     let scenario: Scenario = toml::from_str(&text).expect("a scenario");
     let [case] = scenario.cases.as_slice() else { panic!("one case") };
-    play(plan(case), case, 1, Sound)
+    play(plan(case), case, seed, Sound)
 }
 
 #[test]
