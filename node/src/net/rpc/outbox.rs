@@ -11,7 +11,8 @@ use tokio::sync::mpsc::error::TrySendError;
 
 use super::frame::{DATAGRAM_VERSION, FrameError, write_message, write_stream_head};
 use super::link::Link;
-use super::links::{LinkError, Links};
+use super::link_error::LinkError;
+use super::links::Links;
 use super::table::Member;
 use crate::net::lane::Lane;
 use crate::net::limits::{MESSAGE_BYTES_MAX, OUTBOX_QUEUE};

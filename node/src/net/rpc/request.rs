@@ -10,7 +10,8 @@ use tokio::time::Instant;
 
 use super::frame::{FrameError, Protocol, RemoteError, read_answer, write_request};
 use super::link::Link;
-use super::links::{LinkError, Links};
+use super::link_error::LinkError;
+use super::links::Links;
 use crate::net::event::NetEvent;
 use crate::net::limits::REQUEST_BODY_BYTES_MAX;
 

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::link::Link;
-use super::links::DialsFailed;
+use super::link_error::DialsFailed;
 use crate::net::close::Close;
 use crate::net::lane::Lane;
 use crate::net::limits::PEERS_MAX;
