@@ -27,23 +27,46 @@ pub enum Outcast {
 impl Revoked {
     /// Learns of a revocation. True when anything changed.
     pub fn insert(&mut self, revocation: &VerifiedRevocation) -> bool {
-        let (lowest, number) = match revocation.by() {
-            RevokedBy::Operators { holds_up_to } => (self.by_operators.get_mut(&revocation.node()), holds_up_to),
+        let (lowest, key, number) = match revocation.by() {
+            RevokedBy::Operators { holds_up_to } => (&mut self.by_operators, revocation.node(), holds_up_to),
             RevokedBy::Issuer { issuer, serial } => {
-                (self.by_issuers.entry(revocation.node()).or_default().get_mut(&issuer), serial)
+                (self.by_issuers.entry(revocation.node()).or_default(), issuer, serial)
             }
         };
-        match lowest {
-            Some(lowest) if *lowest <= number => return false,
-            Some(lowest) => *lowest = number,
-            None => match revocation.by() {
-                RevokedBy::Operators { .. } => drop(self.by_operators.insert(revocation.node(), number)),
-                RevokedBy::Issuer { issuer, .. } => {
-                    self.by_issuers.entry(revocation.node()).or_default().insert(issuer, number);
-                }
-            },
+        lower(lowest, key, number)
+    }
+
+    /// Whether [`Self::insert`] would change anything.
+    #[must_use]
+    pub fn is_news(&self, revocation: &VerifiedRevocation) -> bool {
+        let (known, number) = match revocation.by() {
+            RevokedBy::Operators { holds_up_to } => (self.by_operators.get(&revocation.node()), holds_up_to),
+            RevokedBy::Issuer { issuer, serial } => {
+                (self.by_issuers.get(&revocation.node()).and_then(|by| by.get(&issuer)), serial)
+            }
+        };
+        known.is_none_or(|lowest| number < *lowest)
+    }
+
+    /// Learns all that another set knows. True when anything changed.
+    pub fn merge(&mut self, other: &Self) -> bool {
+        let mut changed = false;
+        for (node, holds_up_to) in &other.by_operators {
+            changed |= lower(&mut self.by_operators, *node, *holds_up_to);
         }
-        true
+        for (node, by) in &other.by_issuers {
+            let known = self.by_issuers.entry(*node).or_default();
+            for (issuer, number) in by {
+                changed |= lower(known, *issuer, *number);
+            }
+        }
+        changed
+    }
+
+    /// The highest number of an issuer's withdrawals that is known.
+    #[must_use]
+    pub fn withdrawn_up_to(&self, issuer: &NodeId) -> Option<u64> {
+        self.by_issuers.values().filter_map(|by| by.get(issuer).copied()).max()
     }
 
     /// Whether a node is out for good.
@@ -80,6 +103,15 @@ impl Revoked {
     }
 }
 
+/// Keeps the lowest number. True when anything changed.
+fn lower(numbers: &mut BTreeMap<NodeId, u64>, key: NodeId, number: u64) -> bool {
+    let is_lower = numbers.get(&key).is_none_or(|lowest| number < *lowest);
+    if is_lower {
+        numbers.insert(key, number);
+    }
+    is_lower
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,7 +145,15 @@ mod tests {
         assert!(set(&[&after, &issuer, &before]).contains(&node));
         assert_eq!(set(&[&after, &issuer]).nodes().collect::<Vec<_>>(), [mesh.keys(ISSUER).chain.node()]);
         let mut revoked = Revoked::default();
+        assert!(revoked.is_news(&issuer));
         assert_eq!([&issuer, &issuer].map(|revocation| revoked.insert(revocation)), [true, false]);
+        assert!(!revoked.is_news(&issuer));
+        assert_eq!(
+            set(&[&after, &before]).withdrawn_up_to(&mesh.keys(3).chain.node()),
+            Some(7),
+            "the lowest of one node"
+        );
+        assert_eq!(revoked.withdrawn_up_to(&mesh.keys(3).chain.node()), None);
     }
 
     proptest! {
@@ -135,7 +175,12 @@ mod tests {
                 picks.rotate_left(turn);
             }
             picks.reverse();
-            prop_assert_eq!(made(&picks), before);
+            prop_assert_eq!(&made(&picks), &before);
+            let (one, other) = picks.split_at(picks.len() / 2);
+            let mut merged = made(one);
+            let news = merged.merge(&made(other));
+            prop_assert_eq!((news, &merged), (merged != made(one), &before));
+            prop_assert!(!merged.merge(&before));
         }
     }
 }

@@ -176,6 +176,31 @@ impl SampleMesh {
         }
     }
 
+    /// The certificate of node `number` in region eu between two moments, by an issuer whose right holds ten days before and after
+    /// `now`.
+    #[must_use]
+    pub fn certificate_between(
+        &self,
+        number: u32,
+        serial: u64,
+        [not_before, not_after]: [UnixSeconds; 2],
+        now: UnixSeconds,
+    ) -> Certificate {
+        let (keys, issuer) = (self.keys(number), self.keys(ISSUER));
+        let membership = Membership { not_before, not_after, ..self.membership(&keys, "eu", serial) };
+        let delegation = Delegation {
+            version: delegation::VERSION,
+            mesh: self.root.mesh(),
+            issuer: issuer.chain.node(),
+            statement: issuer.statement.public(),
+            not_before: UnixSeconds(now.0 - 10 * DAY_S),
+            not_after: now.plus_s(10 * DAY_S),
+            serial: 1,
+        };
+        let delegation = Endorsed::sign(&delegation, &[&self.operator]);
+        Certificate { delegation, ..self.certificate(&keys, &membership) }
+    }
+
     /// The certificate for a membership, signed by the issuer.
     #[must_use]
     pub fn certificate(&self, keys: &NodeKeys, membership: &Membership) -> Certificate {
