@@ -90,39 +90,25 @@ impl Roster {
 
     /// Whether [`Self::learn`] would change anything.
     pub(crate) fn is_lesson(&self, fact: &VerifiedFact) -> bool {
-        match fact.fact() {
-            Fact::Member(member) => self.author(&member.node()).is_none_or(|known| member.supersedes(known)),
-            Fact::Revocation(_) => self.is_revocation_news(fact),
-            Fact::Record(_)
-            | Fact::Accusation(_)
-            | Fact::Genesis(_)
-            | Fact::Rollup(_)
-            | Fact::Policy(..)
-            | Fact::Deployment(_)
-            | Fact::Decision(_)
-            | Fact::NodeClasses(_)
-            | Fact::Recovery(_) => self.is_news(fact),
+        if let Fact::Member(member) = fact.fact() {
+            self.author(&member.node()).is_none_or(|known| member.supersedes(known))
+        } else if let Fact::Revocation(_) = fact.fact() {
+            self.is_revocation_news(fact)
+        } else {
+            self.is_news(fact)
         }
     }
 
     /// Takes in whatever of a fact signatures are checked against. True when anything changed.
     pub(crate) fn learn(&mut self, fact: &VerifiedFact) -> bool {
-        match fact.fact() {
-            Fact::Member(member) => self.admit(member),
-            Fact::Revocation(_) => {
-                let is_news = self.is_revocation_news(fact);
-                self.revoke(fact);
-                is_news
-            }
-            Fact::Record(_)
-            | Fact::Accusation(_)
-            | Fact::Genesis(_)
-            | Fact::Rollup(_)
-            | Fact::Policy(..)
-            | Fact::Deployment(_)
-            | Fact::Decision(_)
-            | Fact::NodeClasses(_)
-            | Fact::Recovery(_) => self.charter(fact),
+        if let Fact::Member(member) = fact.fact() {
+            self.admit(member)
+        } else if let Fact::Revocation(_) = fact.fact() {
+            let is_news = self.is_revocation_news(fact);
+            self.revoke(fact);
+            is_news
+        } else {
+            self.charter(fact)
         }
     }
 

@@ -51,6 +51,6 @@ impl Roster {
 
     /// Whether a revocation says more than is known.
     pub(super) fn is_revocation_news(&self, fact: &VerifiedFact) -> bool {
-        fact.revoked().is_some_and(|revocation| self.revoked().clone().insert(revocation))
+        fact.revoked().is_some_and(|revocation| self.revoked().is_news(revocation))
     }
 }
