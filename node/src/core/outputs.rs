@@ -100,10 +100,7 @@ impl CoreTask {
             Output::Reply { id, reply, .. } => self.reply(id, Ok(reply)),
             Output::Event(event) => log(&event),
             Output::Hint(Hint::Dial { peer, addresses }) => {
-                // A member that has not said where it is may still be where it was found before.
-                if !addresses.is_empty() {
-                    self.net.learn(peer, Origin::Said, &addresses);
-                }
+                self.net.learn(peer, Origin::Said, &addresses);
                 self.net.connect(peer);
             }
             Output::Hint(Hint::Hangup { peer }) => self.net.spare(peer),

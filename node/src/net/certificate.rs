@@ -31,12 +31,26 @@ pub enum TlsIdentityError {
 #[derive(Clone, Debug)]
 pub(super) struct TlsIdentity {
     pub(super) certified: Arc<CertifiedKey>,
+    key: Arc<rcgen::KeyPair>,
 }
 
 impl TlsIdentity {
     /// Makes a fresh P-256 key and a certificate over it that `transport` vouches for.
     pub(super) fn new(transport: &SecretKey, membership: Option<Vec<u8>>) -> Result<Self, TlsIdentityError> {
         let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?;
+        Self::over(Arc::new(key), transport, membership)
+    }
+
+    /// A certificate with another membership over the same key, by which peers know the process.
+    pub(super) fn with(&self, transport: &SecretKey, membership: Option<Vec<u8>>) -> Result<Self, TlsIdentityError> {
+        Self::over(self.key.clone(), transport, membership)
+    }
+
+    fn over(
+        key: Arc<rcgen::KeyPair>,
+        transport: &SecretKey,
+        membership: Option<Vec<u8>>,
+    ) -> Result<Self, TlsIdentityError> {
         let signature = transport.sign_raw(&bound_message(&key.public_key_der()));
         let signed_key = yasna::encode_der(&(
             [&KEY_PROTOBUF_PREFIX[..], transport.public().as_bytes()].concat(),
@@ -56,7 +70,7 @@ impl TlsIdentity {
         let private = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let signer = rustls::crypto::aws_lc_rs::sign::any_ecdsa_type(&private)?;
         let certified = Arc::new(CertifiedKey::new(vec![certificate.into()], signer));
-        Ok(Self { certified })
+        Ok(Self { certified, key })
     }
 }
 
@@ -68,7 +82,7 @@ pub(super) struct Presented {
     pub(super) peer: PeerId,
     /// The bytes of the membership extension.
     pub(super) membership: Option<Vec<u8>>,
-    /// Digest of the whole certificate, which is another one in every process.
+    /// Digest of the certificate's key, which is another one in every process.
     pub(super) fingerprint: Blake3Digest,
 }
 
@@ -93,7 +107,8 @@ impl Presented {
             .verify_raw(&bound_message(x509.tbs_certificate.subject_pki.raw), &Signature::from_bytes(signature))
             .map_err(|_refused| Refusal::BadSignature)?;
         let membership = extension(&x509, &MEMBERSHIP_OID)?.map(<[u8]>::to_vec);
-        Ok(Self { transport, peer: PeerId::of(&transport), membership, fingerprint: Blake3Digest::of(der) })
+        let fingerprint = Blake3Digest::of(x509.tbs_certificate.subject_pki.raw);
+        Ok(Self { transport, peer: PeerId::of(&transport), membership, fingerprint })
     }
 }
 
@@ -143,10 +158,22 @@ mod tests {
         for membership in [None, Some(b"membership".to_vec())] {
             let der = certificate(7, membership.clone());
             let transport = SecretKey::from_seed([7; 32]).public();
-            let expected =
-                Presented { transport, peer: PeerId::of(&transport), membership, fingerprint: Blake3Digest::of(&der) };
-            assert_eq!(Presented::read(&der), Ok(expected));
+            let presented = Presented::read(&der).unwrap();
+            let fingerprint = presented.fingerprint;
+            assert_eq!(presented, Presented { transport, peer: PeerId::of(&transport), membership, fingerprint });
         }
+    }
+
+    #[test]
+    fn a_process_is_known_by_its_key_whatever_its_membership() {
+        let transport = SecretKey::from_seed([7; 32]);
+        let first = TlsIdentity::new(&transport, Some(b"first".to_vec())).unwrap();
+        let renewed = first.with(&transport, Some(b"second".to_vec())).unwrap();
+        let restarted = TlsIdentity::new(&transport, Some(b"second".to_vec())).unwrap();
+        let [first, renewed, restarted] =
+            [first, renewed, restarted].map(|identity| Presented::read(&identity.certified.cert[0]).unwrap());
+        assert_eq!(renewed, Presented { membership: Some(b"second".to_vec()), ..first });
+        assert_ne!(restarted.fingerprint, renewed.fingerprint);
     }
 
     #[test]

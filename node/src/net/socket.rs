@@ -18,7 +18,7 @@ use super::limits::SOCKET_BUFFER_BYTES;
 pub struct Traffic {
     /// Handed to the kernel or to the emulation, which may have dropped it as a network would.
     pub sent_bytes: u64,
-    /// Taken from the kernel.
+    /// Taken from the kernel, without what the emulation dropped on arrival.
     pub received_bytes: u64,
 }
 
@@ -115,6 +115,11 @@ pub(super) fn bind(listen: SocketAddr) -> io::Result<Arc<dyn AsyncUdpSocket>> {
     }
     socket.set_nonblocking(true)?;
     TokioRuntime.wrap_udp_socket(socket.into())
+}
+
+/// An IPv4 peer has one name, whether the socket speaks IPv4 or both versions.
+pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 #[cfg(test)]

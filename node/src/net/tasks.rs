@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Owner of every task the network spawns; clones share the set.
@@ -44,6 +45,14 @@ impl Tasks {
             tracing::warn!(left = set.len(), "aborted network tasks that did not stop");
             set.shutdown().await;
         }
+    }
+}
+
+/// Waits until that time, for ever if there is none.
+pub(super) async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
     }
 }
 

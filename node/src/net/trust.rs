@@ -82,13 +82,17 @@ impl Standing {
         Ok(Self { trust, identity })
     }
 
-    /// The standing after a change; the TLS certificate stays unless what it shows changed.
+    /// The standing after a change; the TLS certificate stays unless what it shows changed, and its key unless the node's did.
     fn after(&self, trust: Arc<Trust>) -> Result<Self, TlsIdentityError> {
         let same_key = trust.transport.public() == self.trust.transport.public();
         if same_key && membership(&trust) == membership(&self.trust) {
             return Ok(Self { trust, identity: self.identity.clone() });
         }
-        Self::new(trust)
+        if !same_key {
+            return Self::new(trust);
+        }
+        let identity = self.identity.with(&trust.transport, membership(&trust))?;
+        Ok(Self { trust, identity })
     }
 }
 

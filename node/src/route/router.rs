@@ -173,7 +173,8 @@ impl Router {
             self.run_here(call, until).await
         } else {
             if let Some((_, contact)) = view.contact(&candidate.node) {
-                self.net.learn(contact.node, Origin::Said, &contact.addresses);
+                // The holder of its cell's lease says so, and not all that the node said itself.
+                self.net.learn(contact.node, Origin::Given, &contact.addresses);
             }
             let body = body.get_or_init(|| Bytes::from(encode(call))).clone();
             self.ask(candidate.node, body, until.saturating_duration_since(sent)).await

@@ -20,7 +20,7 @@ async fn an_emulated_delay_shows_in_the_round_trip() {
     let delay = Rule { delay_ms: 20, ..rule(&b) };
     a.net.emulation().unwrap().set(&[delay]).unwrap();
     b.net.emulation().unwrap().set(&[Rule { delay_ms: 20, ..rule(&a) }]).unwrap();
-    assert_eq!(a.net.emulation().unwrap().rules(), [delay]);
+    assert_eq!(a.net.emulation().unwrap().settings().rules, [delay]);
     a.knows(&b);
     a.net.connect(b.id);
     eventually("the link is up", || a.net.links().len() == 1).await;

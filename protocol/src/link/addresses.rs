@@ -33,9 +33,9 @@ impl<A> Candidate<A> {
     }
 }
 
-/// The addresses of one peer, at most [`ADDRESSES_MAX`].
+/// The addresses of one peer: at most [`ADDRESSES_MAX`] of an origin, and one place that it was seen at.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct AddressBook<A>(Vec<Candidate<A>>);
+pub(super) struct AddressBook<A>(Vec<Candidate<A>>);
 
 impl<A> Default for AddressBook<A> {
     fn default() -> Self {
@@ -45,7 +45,7 @@ impl<A> Default for AddressBook<A> {
 
 impl<A: Copy + Eq> AddressBook<A> {
     /// What is known, best first: where it failed less often in a row, then where it worked last, then whose word counts more.
-    pub fn candidates(&self) -> &[Candidate<A>] {
+    pub(super) fn candidates(&self) -> &[Candidate<A>] {
         &self.0
     }
 
@@ -67,7 +67,6 @@ impl<A: Copy + Eq> AddressBook<A> {
         }
         self.0.sort_by_key(|known| addresses.iter().position(|address| *address == known.address));
         self.sort();
-        self.0.truncate(ADDRESSES_MAX);
         news
     }
 
@@ -80,7 +79,6 @@ impl<A: Copy + Eq> AddressBook<A> {
             }
         }
         self.sort();
-        self.0.truncate(ADDRESSES_MAX);
     }
 
     /// The peer was reached there, or reached this node from there.
@@ -98,7 +96,6 @@ impl<A: Copy + Eq> AddressBook<A> {
             }
         }
         self.sort();
-        self.0.truncate(ADDRESSES_MAX);
     }
 
     /// The peer was not reached there.
@@ -182,8 +179,13 @@ mod tests {
         book.worked(100);
         let many: Vec<u16> = (0..20).collect();
         book.learn(Origin::Said, &many);
-        assert_eq!(addresses(&book), [100, 0, 1, 2, 3, 4, 5, 6]);
+        assert_eq!(addresses(&book), [100, 0, 1, 2, 3, 4, 5, 6, 7]);
         book.worked(101);
-        assert_eq!(addresses(&book), [101, 0, 1, 2, 3, 4, 5, 6]);
+        assert_eq!(addresses(&book), [101, 0, 1, 2, 3, 4, 5, 6, 7]);
+        book.failed(3);
+        assert!(
+            !book.learn(Origin::Said, &many),
+            "a peer that says as much as it may says nothing new by saying it again"
+        );
     }
 }

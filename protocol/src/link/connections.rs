@@ -1,6 +1,6 @@
 //! Which connection is the link: the rule that both ends follow, and the end of one.
 
-use super::interface::{CloseReason, Connected, ConnectionId, Ended, LinkOutput};
+use super::interface::{CloseReason, Connected, ConnectionId, Ended, LinkOutput, Urgency};
 use super::links::{Links, Step, close};
 use super::peer::{Connection, Dialling};
 use std::fmt::Debug;
@@ -13,9 +13,6 @@ impl<K: Copy + Ord + Debug + Hash, A: Copy + Eq + Debug + Hash> Links<K, A> {
             return close(cx, peer, connected.connection, CloseReason::Unwelcome);
         };
         known.addresses.worked(connected.address);
-        if matches!(known.dialling, Dialling::Queued(_)) {
-            known.dialling = Dialling::No;
-        }
         self.adopt(cx, peer, Connection { connected, dialled: false });
         // Only the side whose dial would lose tries no further: if both did, none would be left. What it has begun may have been
         // accepted already, and ends like any other that is one too many.
@@ -27,9 +24,13 @@ impl<K: Copy + Ord + Debug + Hash, A: Copy + Eq + Debug + Hash> Links<K, A> {
 
     /// Makes a connection the link, unless the one that there is is better.
     pub(super) fn adopt(&mut self, cx: Step<'_, '_, K, A>, peer: K, new: Connection<A>) {
-        let (me, now) = (self.me, cx.now);
+        self.last_epoch = self.last_epoch.wrapping_add(1);
+        let (me, now, epoch) = (self.me, cx.now, self.last_epoch);
         let Some(known) = self.peer_mut(&peer) else { return };
         known.backoff = None;
+        if matches!(known.dialling, Dialling::Queued(_)) {
+            known.dialling = Dialling::No;
+        }
         let connection = new.connected.connection;
         let same_life = known.link.is_none_or(|link| link.connected.life == new.connected.life);
         let surplus = match known.link {
@@ -46,7 +47,7 @@ impl<K: Copy + Ord + Debug + Hash, A: Copy + Eq + Debug + Hash> Links<K, A> {
             link => {
                 known.link = Some(new);
                 known.acknowledged_by = None;
-                known.epoch = known.epoch.wrapping_add(1);
+                known.epoch = epoch;
                 if let Some(old) = link {
                     cx.out.push(LinkOutput::Down { peer, why: Ended::Restarted });
                     close(cx, peer, old.connected.connection, CloseReason::Duplicate);
@@ -79,16 +80,37 @@ impl<K: Copy + Ord + Debug + Hash, A: Copy + Eq + Debug + Hash> Links<K, A> {
         }
     }
 
-    /// Ends the link to a peer from this side.
-    pub(super) fn end(&mut self, cx: Step<'_, '_, K, A>, peer: K, why: Ended, reason: CloseReason) {
+    /// What was sent over the link is not acknowledged. A connection beside it is younger than that, and is the link from here on;
+    /// without one another way is tried, since whoever sent something wants a link.
+    pub(super) fn give_up(&mut self, cx: Step<'_, '_, K, A>, peer: K) {
+        self.last_epoch = self.last_epoch.wrapping_add(1);
+        let (lower, epoch) = (self.me < peer, self.last_epoch);
+        let Some(known) = self.peer_mut(&peer) else { return };
+        known.acknowledged_by = None;
+        let Some(link) = known.link.take() else { return };
+        known.addresses.failed(link.connected.address);
+        known.fall_back(lower);
+        cx.out.push(LinkOutput::Down { peer, why: Ended::Unacknowledged });
+        close(cx, peer, link.connected.connection, CloseReason::Unacknowledged);
+        match known.link {
+            Some(other) => {
+                known.epoch = epoch;
+                cx.out.push(LinkOutput::Up { peer, connection: other.connected.connection });
+            }
+            None => self.want(cx, peer, Urgency::Request),
+        }
+    }
+
+    /// Ends all connections to a peer from this side.
+    pub(super) fn end(&mut self, cx: Step<'_, '_, K, A>, peer: K) {
         let Some(known) = self.peer_mut(&peer) else { return };
         let (link, others) = (known.link.take(), std::mem::take(&mut known.others));
         known.acknowledged_by = None;
         if link.is_some() {
-            cx.out.push(LinkOutput::Down { peer, why });
+            cx.out.push(LinkOutput::Down { peer, why: Ended::HungUp });
         }
         for ended in link.into_iter().chain(others.into_iter().map(|(other, _)| other)) {
-            close(cx, peer, ended.connected.connection, reason);
+            close(cx, peer, ended.connected.connection, CloseReason::HungUp);
         }
     }
 }

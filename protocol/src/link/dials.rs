@@ -17,7 +17,7 @@ impl<K: Copy + Ord + Debug + Hash, A: Copy + Eq + Debug + Hash> Links<K, A> {
             _ if known.link.is_some() || known.addresses.is_empty() => {}
             Dialling::Round(_) => {}
             Dialling::No if backs_off => {}
-            Dialling::No if rounds < ROUNDS_MAX => self.begin(cx, peer),
+            Dialling::No | Dialling::Queued(_) if rounds < ROUNDS_MAX => self.begin(cx, peer),
             Dialling::Queued(queued) if queued >= urgency => {}
             Dialling::No | Dialling::Queued(_) => {
                 known.dialling = Dialling::Queued(urgency);
@@ -78,8 +78,13 @@ impl<K: Copy + Ord + Debug + Hash, A: Copy + Eq + Debug + Hash> Links<K, A> {
         known.addresses.failed(address);
         match known.round().map(|round| round.next()) {
             Some(Next::Attempt) => self.attempt(cx, peer),
+            // The peer dialled meanwhile.
+            Some(Next::Failed) if known.link.is_some() => {
+                self.end_round(cx, peer);
+                self.begin_waiting(cx);
+            }
             Some(Next::Failed) => {
-                let retry_in = known.back_off(cx.now, failure, cx.rng.next_u64());
+                let retry_in = known.back_off(cx.now, cx.rng.next_u64());
                 cx.out.push(LinkOutput::Failed { peer, failure, retry_in });
                 self.end_round(cx, peer);
                 self.begin_waiting(cx);
@@ -123,7 +128,7 @@ impl<K: Copy + Ord + Debug + Hash, A: Copy + Eq + Debug + Hash> Links<K, A> {
     pub(super) fn begin_waiting(&mut self, cx: Step<'_, '_, K, A>) {
         while self.rounds < ROUNDS_MAX {
             let Some(peer) = self.urgent.pop_front().or_else(|| self.upkeep.pop_front()) else { return };
-            let waits = |known: &Peer<A>| matches!(known.dialling, Dialling::Queued(_)) && known.link.is_none();
+            let waits = |known: &Peer<A>| matches!(known.dialling, Dialling::Queued(_));
             if self.peer(&peer).is_some_and(waits) {
                 self.begin(cx, peer);
             }

@@ -12,7 +12,7 @@ pub struct ConnectionId(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AttemptId(pub u64);
 
-/// Tells one run of a peer's process from another; the same on every connection of one run.
+/// Tells one run of a peer's process from another: the same on every connection of one run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Life(pub u64);
 
@@ -139,7 +139,7 @@ pub enum LinkOutput<K, A> {
         /// The connection that it runs on.
         connection: ConnectionId,
     },
-    /// The link runs on another connection from here on; nothing was lost.
+    /// The link runs on another connection from here on. What was sent over one that ended may be lost.
     Moved {
         /// To whom.
         peer: K,
@@ -215,8 +215,6 @@ pub enum LinkState {
     BackingOff {
         /// No round starts before.
         until: Mono,
-        /// How the last attempt ended.
-        failure: DialFailure,
     },
     /// Nobody dials.
     Idle,

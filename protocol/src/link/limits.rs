@@ -5,24 +5,24 @@ use std::time::Duration;
 /// Peers of whom anything is remembered. For one more another without a link is forgotten.
 pub const PEERS_MAX: usize = 1024;
 
-/// Addresses that are remembered of one peer. For one more the worst is forgotten.
+/// Addresses of one origin that are remembered of one peer.
 pub const ADDRESSES_MAX: usize = 8;
 
 /// Rounds of dials under way at once.
-pub const ROUNDS_MAX: usize = 32;
+pub(super) const ROUNDS_MAX: usize = 32;
 
 /// Between two attempts of one round: as long as RFC 8305, section 8, recommends.
-pub const STAGGER: Duration = Duration::from_millis(250);
+pub(super) const STAGGER: Duration = Duration::from_millis(250);
 
 /// First wait after a round that failed; doubled up to [`BACKOFF_MAX`], and a quarter more or less by lot, so that nodes which
 /// lost each other at once do not all dial at once.
-pub const BACKOFF_MIN: Duration = Duration::from_millis(250);
+pub(super) const BACKOFF_MIN: Duration = Duration::from_millis(250);
 
 /// Longest wait between two rounds to one peer, but for the lot. A guess: it bounds how late a healed partition is noticed.
-pub const BACKOFF_MAX: Duration = Duration::from_secs(4);
+pub(super) const BACKOFF_MAX: Duration = Duration::from_secs(4);
 
 /// How long a connection that is the link no more still finishes what runs on it.
-pub const DRAIN: Duration = Duration::from_secs(1);
+pub(super) const DRAIN: Duration = Duration::from_secs(1);
 
 /// How long what was sent may be unacknowledged, beyond a round trip. QUIC repeats it several times meanwhile: with a fifth of
 /// all packets lost each way, one link in some hundreds is ended without cause, and made again. With neighbours that ask each

@@ -1,7 +1,7 @@
 //! The machine: all peers, and the rounds of dials under way.
 
 use super::addresses::{Candidate, Origin};
-use super::interface::{CloseReason, ConnectionId, Ended, LinkInput, LinkOutput, LinkState, Urgency};
+use super::interface::{CloseReason, ConnectionId, LinkInput, LinkOutput, LinkState};
 use super::limits::{PATIENCE, PEERS_MAX};
 use super::peer::{Dialling, Peer};
 use crate::machine::{Cx, Machine};
@@ -20,6 +20,8 @@ pub struct Links<K, A> {
     /// In the order of the names.
     peers: Vec<(K, Peer<A>)>,
     pub(super) last_attempt: u64,
+    /// Of all links, so that one to a peer that was forgotten meanwhile is not taken for its former one.
+    pub(super) last_epoch: u32,
     /// Rounds under way.
     pub(super) rounds: usize,
     /// Who waits for a round, those first that a request waits for. A name may stand here that does not wait any more.
@@ -35,7 +37,7 @@ impl<K: Copy + Ord + Debug + Hash, A: Copy + Eq + Debug + Hash> Links<K, A> {
     /// A node without links.
     pub fn new(me: K) -> Self {
         let (urgent, upkeep) = (VecDeque::new(), VecDeque::new());
-        Self { me, peers: Vec::new(), last_attempt: 0, rounds: 0, urgent, upkeep, deadline: None }
+        Self { me, peers: Vec::new(), last_attempt: 0, last_epoch: 0, rounds: 0, urgent, upkeep, deadline: None }
     }
 
     /// How it stands with a peer.
@@ -49,7 +51,7 @@ impl<K: Copy + Ord + Debug + Hash, A: Copy + Eq + Debug + Hash> Links<K, A> {
             (None, Dialling::Queued(_) | Dialling::Round(_), _) => LinkState::Dialling,
             (None, Dialling::No, _) if known.addresses.is_empty() => LinkState::Nowhere,
             (None, Dialling::No, Some(backoff)) if now < backoff.until => {
-                LinkState::BackingOff { until: backoff.until, failure: backoff.failure }
+                LinkState::BackingOff { until: backoff.until }
             }
             (None, Dialling::No, _) => LinkState::Idle,
         }
@@ -100,19 +102,26 @@ impl<K: Copy + Ord + Debug + Hash, A: Copy + Eq + Debug + Hash> Links<K, A> {
     }
 
     fn learn(&mut self, cx: Step<'_, '_, K, A>, peer: K, origin: Origin, addresses: &[A]) {
-        let Some(known) = self.entry(cx, peer) else { return };
+        // Whoever says nothing may still be where it was.
+        let known = if addresses.is_empty() { None } else { self.entry(cx, peer) };
+        let Some(known) = known else { return };
         if known.addresses.learn(origin, addresses) {
             known.backoff = None;
         }
     }
 
-    fn forget(&mut self, cx: Step<'_, '_, K, A>, peer: K) {
-        self.end(cx, peer, Ended::HungUp, CloseReason::HungUp);
+    /// Nobody wants a link, and none is made either.
+    fn hang_up(&mut self, cx: Step<'_, '_, K, A>, peer: K) {
+        self.end(cx, peer);
         self.end_round(cx, peer);
+        self.begin_waiting(cx);
+    }
+
+    fn forget(&mut self, cx: Step<'_, '_, K, A>, peer: K) {
+        self.hang_up(cx, peer);
         if let Ok(place) = self.place(&peer) {
             self.peers.remove(place);
         }
-        self.begin_waiting(cx);
     }
 
     fn tick(&mut self, cx: Step<'_, '_, K, A>) {
@@ -130,12 +139,7 @@ impl<K: Copy + Ord + Debug + Hash, A: Copy + Eq + Debug + Hash> Links<K, A> {
     fn look_at(&mut self, cx: Step<'_, '_, K, A>, peer: K) {
         let Some(known) = self.peer_mut(&peer) else { return };
         if known.acknowledged_by.is_some_and(|by| by <= cx.now) {
-            if let Some(link) = known.link {
-                known.addresses.failed(link.connected.address);
-            }
-            self.end(cx, peer, Ended::Unacknowledged, CloseReason::Unacknowledged);
-            // Whoever sent something wants a link: perhaps another address has one.
-            self.want(cx, peer, Urgency::Request);
+            self.give_up(cx, peer);
         }
         let Some(known) = self.peer_mut(&peer) else { return };
         let drained: Vec<_> = known.others.extract_if(.., |(_, until)| *until <= cx.now).collect();
@@ -215,7 +219,7 @@ impl<K: Copy + Ord + Debug + Hash, A: Copy + Eq + Debug + Hash> Machine for Link
             LinkInput::Attempted { peer, attempt, outcome } => self.attempted(cx, peer, attempt, outcome),
             LinkInput::Accepted { peer, connected } => self.accepted(cx, peer, connected),
             LinkInput::Closed { peer, connection } => self.closed(cx, peer, connection),
-            LinkInput::HangUp { peer } => self.end(cx, peer, Ended::HungUp, CloseReason::HungUp),
+            LinkInput::HangUp { peer } => self.hang_up(cx, peer),
             LinkInput::Forget { peer } => self.forget(cx, peer),
             LinkInput::Tick => self.tick(cx),
         }
@@ -226,7 +230,8 @@ impl<K: Copy + Ord + Debug + Hash, A: Copy + Eq + Debug + Hash> Machine for Link
     }
 
     fn digest(&self, hasher: &mut blake3::Hasher) {
-        self.peers.hash(&mut Feed(hasher));
+        let counters = (self.last_attempt, self.last_epoch);
+        (&self.peers, &self.urgent, &self.upkeep, counters).hash(&mut Feed(hasher));
     }
 }
 

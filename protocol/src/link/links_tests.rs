@@ -1,5 +1,6 @@
-//! One machine step by step, and two of them over a network that delays and breaks what it likes.
+//! One machine, step by step.
 
+use super::limits::{BACKOFF_MAX, BACKOFF_MIN, DRAIN, ROUNDS_MAX, STAGGER};
 use super::*;
 use crate::machine::{Cx, Machine as _};
 use crate::time::{Mono, Wall};
@@ -111,7 +112,7 @@ fn after_a_round_that_failed_nobody_dials_until_its_wait_or_news_of_the_peer() {
         assert!(retry_in >= least && retry_in <= BACKOFF_MAX * 5 / 4, "{retry_in:?}");
         assert_eq!(bench.want(2), []);
         let until = bench.now + retry_in;
-        assert_eq!(bench.links.state(&2, bench.now), LinkState::BackingOff { until, failure: DialFailure::NoAnswer });
+        assert_eq!(bench.links.state(&2, bench.now), LinkState::BackingOff { until });
         bench.now = until;
     }
     bench.want(2);
@@ -253,7 +254,80 @@ fn a_link_that_nobody_wants_ends_with_all_that_was_under_way() {
     let down = Out::Down { peer: 2, why: Ended::HungUp };
     assert_eq!(bench.step(LinkInput::HangUp { peer: 2 }), [down, close(2, 1, CloseReason::HungUp)]);
     assert_eq!(bench.want(2), [dial(2, 2, 10)]);
-    assert_eq!(bench.step(LinkInput::Forget { peer: 2 }), [Out::Cancel { attempt: AttemptId(2) }]);
+    assert_eq!(bench.step(LinkInput::HangUp { peer: 2 }), [Out::Cancel { attempt: AttemptId(2) }]);
+    assert_eq!(bench.after(STAGGER), [], "nor is another address tried");
+    assert_eq!(bench.want(2), [dial(2, 3, 10)]);
+    assert_eq!(bench.step(LinkInput::Forget { peer: 2 }), [Out::Cancel { attempt: AttemptId(3) }]);
     assert_eq!(bench.links.state(&2, bench.now), LinkState::Nowhere);
-    assert_eq!(bench.succeeded(2, 2, 4), [close(2, 4, CloseReason::Duplicate)]);
+    assert_eq!(bench.succeeded(2, 3, 4), [close(2, 4, CloseReason::Duplicate)]);
+}
+
+#[test]
+fn no_two_links_have_one_epoch() {
+    let mut bench = Bench::linked(1, 2);
+    bench.step(LinkInput::Forget { peer: 2 });
+    bench.accepted(2, 7, 1);
+    let up = LinkState::Up { connection: ConnectionId(7), epoch: 2 };
+    assert_eq!(bench.links.state(&2, bench.now), up);
+}
+
+/// A node with as many rounds under way as there may be, and one peer more that waits.
+fn crowded() -> Bench {
+    let mut bench = Bench::new(1_000);
+    for peer in 1..=33 {
+        bench.learn(peer, &[10]);
+        bench.want(peer);
+    }
+    assert_eq!(bench.links.state(&33, bench.now), LinkState::Dialling);
+    bench
+}
+
+#[test]
+fn a_peer_that_waits_and_says_nowhere_is_dialled_where_it_was() {
+    let mut bench = crowded();
+    bench.learn(33, &[]);
+    let out = bench.failed(1, 1);
+    assert!(matches!(out[..], [Out::Failed { peer: 1, .. }, Out::Dial { peer: 33, .. }]), "{out:?}");
+}
+
+#[test]
+fn a_link_that_an_old_attempt_made_leaves_nobody_waiting() {
+    let mut bench = crowded();
+    // Its round is left when the peer, whose dial would win, comes in; the attempt goes on.
+    bench.accepted(1, 1, 1);
+    assert_eq!(bench.links.state(&33, bench.now), LinkState::Dialling);
+    bench.step(LinkInput::Closed { peer: 1, connection: ConnectionId(1) });
+    assert_eq!(bench.want(1), [], "it waits, as the place went to another");
+    assert_eq!(bench.succeeded(1, 1, 2), [Out::Up { peer: 1, connection: ConnectionId(2) }]);
+    bench.step(LinkInput::Closed { peer: 1, connection: ConnectionId(2) });
+    bench.failed(2, 2);
+    let out = bench.want(1);
+    assert!(matches!(out[..], [Out::Dial { peer: 1, .. }]), "{out:?}");
+}
+
+#[test]
+fn a_round_that_fails_beside_a_link_says_nothing() {
+    let mut bench = Bench::new(1);
+    bench.learn(2, &[10]);
+    bench.want(2);
+    bench.accepted(2, 1, 1);
+    assert_eq!(bench.failed(2, 1), []);
+    bench.step(LinkInput::Closed { peer: 2, connection: ConnectionId(1) });
+    assert_eq!(bench.want(2), [dial(2, 2, 77)], "there is nothing to wait for");
+}
+
+#[test]
+fn a_connection_beside_a_link_that_is_not_acknowledged_takes_its_place() {
+    let mut bench = Bench::linked(1, 2);
+    bench.links.sent(&2, ConnectionId(1), bench.now, Duration::ZERO);
+    bench.now = bench.now + PATIENCE.checked_sub(Duration::from_millis(1)).unwrap();
+    // The peer noticed first and dialled by another way; by the rule the older link would stay.
+    assert_eq!(bench.accepted(2, 9, 1), []);
+    let expected = [
+        Out::Down { peer: 2, why: Ended::Unacknowledged },
+        close(2, 1, CloseReason::Unacknowledged),
+        Out::Up { peer: 2, connection: ConnectionId(9) },
+    ];
+    assert_eq!(bench.after(Duration::from_millis(1)), expected);
+    assert_eq!(bench.after(DRAIN * 2), []);
 }

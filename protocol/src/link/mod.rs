@@ -5,10 +5,10 @@
 //! events. Neither the transport nor libp2p is trusted with any of it.
 //!
 //! - **One dial a peer, and few in all.** A round races the peer's addresses, best first, each a moment after the one before
-//!   (RFC 8305, section 5). Rounds beyond [`ROUNDS_MAX`] wait; those that a request waits for go first. Nothing that arrives
+//!   (RFC 8305, section 5). Rounds beyond thirty-two wait; those that a request waits for go first. Nothing that arrives
 //!   from a peer makes a round start but what somebody on this node wants.
 //! - **One connection a link.** Of two that both ends made at once both keep the dial of the lower name. The other goes on for
-//!   [`DRAIN`], and is the link again if the kept one ends meanwhile: an attempt that its dialler gave up may still have been
+//!   a second, and is the link again if the kept one ends meanwhile: an attempt that its dialler gave up may still have been
 //!   accepted.
 //! - **A dead direction is noticed.** What was sent has to be acknowledged within [`PATIENCE`] and a round trip, however much
 //!   the peer says meanwhile. A link over which it is not is ended, and another way is tried at once.
@@ -23,12 +23,12 @@ mod limits;
 mod links;
 mod peer;
 
-pub use addresses::{AddressBook, Candidate, Origin};
+pub use addresses::{Candidate, Origin};
 pub use interface::{
     AttemptId, CloseReason, Connected, ConnectionId, DialFailure, Ended, Life, LinkInput, LinkOutput, LinkState,
     Urgency,
 };
-pub use limits::{ADDRESSES_MAX, BACKOFF_MAX, BACKOFF_MIN, DRAIN, PATIENCE, PEERS_MAX, ROUNDS_MAX, STAGGER};
+pub use limits::{ADDRESSES_MAX, PATIENCE, PEERS_MAX};
 pub use links::Links;
 
 #[cfg(test)]

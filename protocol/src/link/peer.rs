@@ -1,10 +1,11 @@
 //! What the machine remembers of one peer.
 
 use super::addresses::AddressBook;
-use super::interface::{AttemptId, Connected, ConnectionId, DialFailure, Urgency};
+use super::interface::{AttemptId, Connected, ConnectionId, Urgency};
 use super::limits::{BACKOFF_MAX, BACKOFF_MIN, DRAIN, OTHERS_MAX, STAGGER};
 use crate::time::Mono;
 use std::collections::VecDeque;
+use std::num::NonZeroU8;
 use std::time::Duration;
 
 /// One connection of a peer's.
@@ -52,9 +53,8 @@ pub(super) struct Round<A> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Backoff {
     pub(super) until: Mono,
-    pub(super) failure: DialFailure,
     /// Rounds in a row.
-    failures: u8,
+    failures: NonZeroU8,
 }
 
 /// What follows from the end of an attempt.
@@ -124,11 +124,12 @@ impl<A: Copy + Eq> Peer<A> {
     }
 
     /// A round failed. Returns how long none is begun; `lot` is any number.
-    pub(super) fn back_off(&mut self, now: Mono, failure: DialFailure, lot: u64) -> Duration {
-        let failures = self.backoff.map_or(0, |last| last.failures);
+    pub(super) fn back_off(&mut self, now: Mono, lot: u64) -> Duration {
+        let failures = self.backoff.map_or(0, |last| last.failures.get());
         let wait = BACKOFF_MIN.saturating_mul(1 << failures.min(16)).min(BACKOFF_MAX);
         let wait = wait * 3 / 4 + wait / 2 * u32::try_from(lot % 1_000).unwrap_or(0) / 1_000;
-        self.backoff = Some(Backoff { until: now + wait, failure, failures: failures.saturating_add(1) });
+        let failures = NonZeroU8::MIN.saturating_add(failures);
+        self.backoff = Some(Backoff { until: now + wait, failures });
         wait
     }
 }
@@ -183,7 +184,7 @@ mod tests {
     fn the_wait_doubles_to_its_bound_and_varies_by_a_quarter() {
         for (lot, share) in [(0, 0.75), (500, 1.0), (999, 1.25)] {
             let mut peer = Peer::<u8>::default();
-            let waits = [(); 7].map(|()| peer.back_off(Mono(0), DialFailure::NoAnswer, lot).as_secs_f64());
+            let waits = [(); 7].map(|()| peer.back_off(Mono(0), lot).as_secs_f64());
             for (wait, whole) in waits.into_iter().zip([0.25, 0.5, 1.0, 2.0, 4.0, 4.0, 4.0]) {
                 assert!((wait - whole * share).abs() < whole * 0.01, "{wait} for {whole} at {share}");
             }

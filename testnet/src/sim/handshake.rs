@@ -60,6 +60,10 @@ impl<D: Defects> World<D> {
                 self.step(number, Input::Link { peer, event: LinkEvent::Down });
             }
             LinkOutput::Close { peer, connection, .. } => {
+                // What is lost on the way is noticed by silence.
+                if self.weather.is_cut(number, peer) {
+                    return;
+                }
                 let at = self.now + self.geography.one_way_us(&self.node(number).spot, &self.node(peer).spot);
                 self.queue.push(at, Event::Lost { node: peer, peer: number, connection: connection.0 });
             }

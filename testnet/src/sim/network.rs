@@ -41,12 +41,12 @@ impl<D: Defects> World<D> {
 
     fn transmit(&mut self, from: u32, to: u32, connection: u64, parcel: Parcel) {
         self.meter(from, to, &parcel);
-        self.expect_acknowledgement(from, to, connection);
         if parcel.lane != Lane::Probe {
             let rtt = 2 * self.geography.one_way_us(&self.node(from).spot, &self.node(to).spot);
             // Three halves of a round trip and the longest delay of an acknowledgement (RFC 9002, section 6.2.1).
             return self.resend(from, to, connection, parcel, rtt * 3 / 2 + 30 * MS);
         }
+        self.expect_acknowledgement(from, to, connection);
         if self.weather.is_cut(from, to) || self.rng.chance(self.weather.loss_ppm) {
             return;
         }
@@ -80,6 +80,7 @@ impl<D: Defects> World<D> {
         if !self.node(from).up || !self.node(from).process.links.is_open(to, connection) {
             return;
         }
+        self.expect_acknowledgement(from, to, connection);
         if self.weather.is_cut(from, to) || self.rng.chance(self.weather.loss_ppm) {
             let at = self.now + patience;
             let patience = (patience * 2).min(PATIENCE_MAX);

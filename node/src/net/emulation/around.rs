@@ -15,9 +15,10 @@ use tokio::time::Instant;
 use super::firewall::{Firewall, Pinholes};
 use super::held::{Held, datagrams};
 use super::path::{DropReason, Fate, PathSettings, Paths, datagram_bytes};
-use super::rule::{EmulationError, EmulationSettings, Rule, RuleTable, canonical};
+use super::rule::{EmulationError, EmulationSettings, Rule, RuleTable};
 use super::schedule::Schedule;
 use crate::net::limits::HELD_BYTES_MAX;
+use crate::net::socket::canonical;
 
 /// What one node emulates, changeable while it runs; clones share it.
 #[derive(Clone, Debug)]
@@ -76,11 +77,6 @@ impl Emulation {
     pub fn settings(&self) -> EmulationSettings {
         let state = self.state();
         EmulationSettings { firewall: state.firewall, rules: state.rules.rules() }
-    }
-
-    /// The rules in force, by peer.
-    pub fn rules(&self) -> Vec<Rule> {
-        self.state().rules.rules()
     }
 
     /// Datagrams dropped since the start, by reason; a batch that arrived as one counts once.

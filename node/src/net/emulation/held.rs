@@ -7,7 +7,7 @@ use quinn::udp::{EcnCodepoint, Transmit};
 use tokio_util::sync::CancellationToken;
 
 use super::around::Emulation;
-use super::schedule::until;
+use crate::net::tasks::until;
 
 /// A datagram held back, or a batch of them that goes as one.
 #[derive(Debug)]

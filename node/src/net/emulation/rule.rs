@@ -10,6 +10,7 @@ use super::firewall::Firewall;
 use super::loss::Loss;
 use super::path::PathSettings;
 use crate::net::limits::{DELAY_MS_MAX, JITTER_MS_MAX, QUEUE_KIB_MAX, RATE_KBPS_MAX, RULES_MAX};
+use crate::net::socket::canonical;
 
 /// What happens to the packets exchanged with one peer. All but the cut is about what this node sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -211,11 +212,6 @@ impl RuleTable {
     pub(super) fn rules(&self) -> Vec<Rule> {
         self.0.values().copied().collect()
     }
-}
-
-/// An IPv4 peer has one name, whether the socket speaks IPv4 or both versions.
-pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde calls")]

@@ -76,14 +76,6 @@ impl<T> Ord for Entry<T> {
     }
 }
 
-/// Waits until that time, for ever if there is none.
-pub(super) async fn until(due: Option<Instant>) {
-    match due {
-        Some(due) => tokio::time::sleep_until(due).await,
-        None => std::future::pending().await,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;

@@ -80,16 +80,25 @@ impl Links {
                 () = stop.cancelled() => return,
                 _ = again.tick() => {}
             }
-            for (link, _) in self.all_live() {
-                let now = Progress::of(&link.connection);
-                let news = link.progress.lock().expect("no holder of the lock panics").look(now);
-                let (peer, id) = (link.member.node(), link.id);
-                self.table(|table, now| match news {
-                    News::None => {}
-                    News::Sent => table.machine.sent(&peer, id, now, link.connection.rtt().min(link::PATIENCE)),
-                    News::Acknowledged => table.machine.acknowledged(&peer, id),
-                });
-            }
+            self.look_at_progress();
+        }
+    }
+
+    /// Looks at every link once.
+    pub(super) fn look_at_progress(&self) {
+        let mut sent = false;
+        for (link, _) in self.all_live() {
+            let now = Progress::of(&link.connection);
+            let news = link.progress.lock().expect("no holder of the lock panics").look(now);
+            let (peer, id) = (link.member.node(), link.id);
+            sent |= news == News::Sent;
+            self.table(|table, now| match news {
+                News::None => {}
+                News::Sent => table.machine.sent(&peer, id, now, link.connection.rtt().min(link::PATIENCE)),
+                News::Acknowledged => table.machine.acknowledged(&peer, id),
+            });
+        }
+        if sent {
             self.hurry();
         }
     }

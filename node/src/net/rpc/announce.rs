@@ -70,7 +70,8 @@ impl Links {
 
     fn close_unwelcome(&self) {
         let trust = self.dialer().gate.standing().trust.clone();
-        for (link, _) in self.all_live() {
+        // Those beside the links, too: one of them would take the place of the link.
+        for link in self.table(|table, _| table.all_open()) {
             if let Err(reason) = trust.still_admits(&link.standing()) {
                 tracing::info!(node = %link.member.node(), %reason, "closed a link");
                 Close::Trust.close(&link.connection);

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::acknowledged::Progress;
 use crate::net::limits::REQUESTS_PER_PEER;
+use crate::net::socket::canonical;
 
 /// An established rpc connection.
 #[derive(Debug)]
@@ -78,11 +79,6 @@ impl Link {
     pub(super) fn rtt_us(&self) -> u64 {
         u64::try_from(self.connection.rtt().as_micros()).unwrap_or(u64::MAX)
     }
-}
-
-/// An IPv4 peer has one name, whether the socket speaks IPv4 or both versions.
-pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 /// A live link, for status and for the swarm that follows the links.

@@ -15,7 +15,7 @@ use hedgerow_protocol::time::{Mono, micros};
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::time::Instant;
 
-use super::link::{Link, LinkView, canonical};
+use super::link::{Link, LinkView};
 use super::link_error::{DialsFailed, LinkError};
 use super::outbox::{Dropped, Losses};
 use super::table::{Dial, Input, Table};
@@ -25,7 +25,8 @@ use crate::net::dial::{DialError, Dialer};
 use crate::net::event::NetEvent;
 use crate::net::lane::LinkLane;
 use crate::net::limits::SERVED_BODY_BYTES_MAX;
-use crate::net::tasks::Tasks;
+use crate::net::socket::canonical;
+use crate::net::tasks::{Tasks, until};
 use crate::net::tls::Expected;
 
 /// All links of this node; clones share the table.
@@ -75,8 +76,10 @@ impl Links {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = self.0.hurry.notified() => continue,
-                () = sleep_until(deadline.map(|deadline| self.0.start + Duration::from_micros(deadline.0))) => {}
+                () = until(deadline.map(|deadline| self.0.start + Duration::from_micros(deadline.0))) => {}
             }
+            // An acknowledgement may have come since the last look.
+            self.look_at_progress();
             self.step(LinkInput::Tick);
         }
     }
@@ -107,8 +110,10 @@ impl Links {
 
     /// A member has a later certificate, by which its link goes on.
     pub(in crate::net) fn renewed(&self, member: &Member) {
-        if let Some(link) = self.live_link(&member.node()) {
-            link.renew(member);
+        for link in self.table(|table, _| table.all_open()) {
+            if link.member.node() == member.node() {
+                link.renew(member);
+            }
         }
     }
 
@@ -116,6 +121,9 @@ impl Links {
     pub(in crate::net) fn forget(&self, node: NodeId) {
         if self.live_link(&node).is_none() {
             self.step(LinkInput::Forget { peer: node });
+            self.table(|table, _| table.forget(&node));
+            // Whoever waits for a link learns that there is none.
+            self.changed();
         }
     }
 
@@ -190,9 +198,7 @@ impl Links {
                 (LinkState::Nowhere, _) => return Err(LinkError::Unknown),
                 (LinkState::Myself, _) => return Err(LinkError::Myself),
             }
-            if changes.changed().await.is_err() {
-                std::future::pending::<()>().await;
-            }
+            changes.changed().await.expect("this holds the sender");
         }
     }
 
@@ -239,7 +245,7 @@ impl Links {
 
     fn failed(&self, peer: NodeId) -> DialsFailed {
         let known = self.candidates(peer);
-        let member = self.table(|table, _| table.member(peer));
+        let member = self.table(|table, _| table.known_member(&peer));
         let failed = member.map(|member| member.failed.lock().expect("no holder of the lock panics").clone());
         let still = |(address, _): &(SocketAddr, _)| known.iter().any(|known| known.address == *address);
         DialsFailed(failed.unwrap_or_default().0.into_iter().filter(still).collect())
@@ -255,11 +261,15 @@ impl Links {
             self.dial(dial);
         }
         if todo.changed {
-            self.0.version.send_modify(|version| *version += 1);
+            self.changed();
         }
         if is_due {
             self.hurry();
         }
+    }
+
+    fn changed(&self) {
+        self.0.version.send_modify(|version| *version += 1);
     }
 
     fn dial(&self, dial: Dial) {
@@ -347,15 +357,8 @@ fn failure(error: &DialError) -> DialFailure {
     }
 }
 
-/// A TLS certificate is made anew when a process starts.
+/// The key of a TLS certificate is made anew when a process starts.
 fn life(presented: &Presented) -> Life {
     let [a, b, c, d, e, f, g, h, ..] = *presented.fingerprint.as_bytes();
     Life(u64::from_le_bytes([a, b, c, d, e, f, g, h]))
-}
-
-async fn sleep_until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline).await,
-        None => std::future::pending().await,
-    }
 }

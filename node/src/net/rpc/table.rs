@@ -164,6 +164,21 @@ impl Table {
         live.collect()
     }
 
+    /// Every connection that is open, those beside the links among them.
+    pub(super) fn all_open(&self) -> Vec<Arc<Link>> {
+        self.connections.values().filter(|link| link.is_live()).cloned().collect()
+    }
+
+    /// Nothing waits for a member any more.
+    pub(super) fn forget(&mut self, node: &NodeId) {
+        self.members.remove(node);
+    }
+
+    /// What waits for a member, if anything ever did.
+    pub(super) fn known_member(&self, node: &NodeId) -> Option<Arc<Member>> {
+        self.members.get(node).cloned()
+    }
+
     /// What waits for a member; room is made at the expense of one without a link.
     pub(super) fn member(&mut self, node: NodeId) -> Option<Arc<Member>> {
         if !self.members.contains_key(&node) && self.members.len() >= PEERS_MAX {

@@ -9,10 +9,10 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::super::path::{DropReason, PathSettings};
-use super::super::schedule::until;
 use super::nat::Nat;
 use super::socket::FabricSocket;
 use super::world::{Place, RealmId, World};
+use crate::net::tasks::until;
 
 /// A network in memory; clones share it, and it lives as long as any of them, a realm or a socket.
 #[derive(Clone, Debug)]

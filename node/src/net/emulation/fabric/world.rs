@@ -25,13 +25,6 @@ pub struct Place {
     pub(super) address: SocketAddr,
 }
 
-impl Place {
-    /// The address, which in another realm may be another's.
-    pub const fn address(self) -> SocketAddr {
-        self.address
-    }
-}
-
 /// A realm by its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct RealmId(usize);
