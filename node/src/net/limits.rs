@@ -35,6 +35,8 @@ pub const REQUESTS_PER_PEER: usize = 64;
 pub const BULK_ASKS_MAX: u32 = 8;
 /// Bulk answers written at once, over all peers.
 pub const BULK_SERVED_MAX: usize = 8;
+/// Bulk connections of one member that are served, each one answer at a time: nobody has all of [`BULK_SERVED_MAX`].
+pub const BULK_CONNECTIONS_PER_PEER: usize = 4;
 /// Members for whom something may wait.
 pub const PEERS_MAX: usize = hedgerow_protocol::link::PEERS_MAX;
 /// Handshakes in progress before unvalidated callers must prove their address with a retry.
@@ -56,6 +58,10 @@ pub const KEEP_ALIVE: Duration = Duration::from_secs(2);
 pub const CTL_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// The same as [`KEEP_ALIVE`] for the swarm. The link runs between the same sockets, and so keeps the NAT mapping for both.
 pub const CTL_KEEP_ALIVE: Duration = Duration::from_secs(20);
+/// First wait before a member is dialled for its swarm again beside the same link; doubled up to [`CTL_REDIAL_MAX`].
+pub const CTL_REDIAL_MIN: Duration = Duration::from_secs(2);
+/// Longest wait of that kind. A swarm that was full has room again when somebody's link ended, and gossip does without some links.
+pub const CTL_REDIAL_MAX: Duration = Duration::from_secs(300);
 /// A whole dial: handshake, judgement on both sides and the acceptor's greeting.
 pub const DIAL_TIMEOUT: Duration = Duration::from_secs(3);
 /// An inbound handshake.

@@ -5,6 +5,7 @@
 
 mod behaviour;
 mod muxer;
+mod patience;
 mod stream;
 mod swarm;
 mod transport;

@@ -1,7 +1,7 @@
 //! The task that owns the swarm, and the handle through which the node publishes.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::StreamExt;
@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
 use super::behaviour::{Behaviour, BehaviourError, BehaviourEvent, topic_score};
+use super::patience::Patience;
 use super::transport::{CtlTransport, Inbound, Proven, libp2p_peer, locked, multiaddr};
 use super::verdict::{GossipVerdict, Verdict};
 use crate::net::dial::Dialer;
@@ -101,6 +102,7 @@ impl Ctl {
             orders: orders.clone(),
             topics: 0,
             followed: BTreeMap::new(),
+            patience: Patience::default(),
             unheard: VecDeque::new(),
         };
         for topic in topics {
@@ -162,6 +164,7 @@ struct Task {
     topics: usize,
     /// The links beside which there are connections, by their epochs.
     followed: BTreeMap<PeerId, u32>,
+    patience: Patience,
     /// Envelopes published when nobody listened; sent again when somebody subscribes.
     unheard: VecDeque<(IdentTopic, Bytes)>,
 }
@@ -304,8 +307,11 @@ impl Task {
                 tracing::debug!(%peer, "closed a ctl connection with its link");
             }
         }
+        self.patience.retain(|peer| links.contains_key(peer));
+        let now = Instant::now();
         for (peer, link) in links {
-            if link.node < me || self.swarm.is_connected(&peer) {
+            let wants = link.node >= me && !self.swarm.is_connected(&peer);
+            if !wants || !self.patience.allows(peer, link.epoch, now) {
                 continue;
             }
             let dial = DialOpts::peer_id(peer)
