@@ -16,6 +16,8 @@ mod gossip;
 mod join;
 #[path = "net_lanes/links.rs"]
 mod links;
+#[path = "net_lanes/messages.rs"]
+mod messages;
 #[path = "net_lanes/requests.rs"]
 mod requests;
 #[path = "net_lanes/support.rs"]

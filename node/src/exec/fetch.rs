@@ -155,7 +155,10 @@ impl Fetching<'_> {
         }
         let partial = Arc::new(artifacts.begin(descriptor.sha256, content).await.map_err(BringError::Store)?);
         self.counted(self.net.gather(self.peers, partial.clone()).await)?;
-        partial.finish().await.map_err(BringError::Store)
+        partial.finish().await.map_err(|error| match error {
+            ArtifactError::Damaged { digest, found } => BringError::Contradiction { sha256: digest, found },
+            other => BringError::Store(other),
+        })
     }
 
     fn counted(self, gathered: Result<Gathered, GatherError>) -> Result<(), BringError> {

@@ -125,9 +125,9 @@ impl Library {
     pub(super) async fn keep_parts(&self, wanted: Vec<Sha256Digest>) -> Result<(), ArtifactError> {
         let mut layers = BTreeSet::new();
         for manifest in wanted {
-            // One that is not here, or cannot be read, has no layers on their way.
-            let bytes = self.artifacts.read_small(manifest, MANIFEST_BYTES_MAX as u64).await;
-            let Some(parsed) = bytes.ok().flatten().and_then(|bytes| Manifest::parse(&bytes).ok()) else { continue };
+            // One that is not here, or names nothing, has no layers on their way; of one that the disk refuses nobody knows.
+            let bytes = self.artifacts.read_small(manifest, MANIFEST_BYTES_MAX as u64).await?;
+            let Some(parsed) = bytes.and_then(|bytes| Manifest::parse(&bytes).ok()) else { continue };
             layers.extend(Layer::ALL.map(|layer| parsed.descriptor(layer).sha256));
         }
         self.artifacts.keep_parts(layers).await

@@ -121,7 +121,7 @@ impl Acceptor {
             (LinkLane::Rpc, Some(member)) => {
                 self.links.adopt_inbound(connection, &peer.presented, member);
             }
-            (LinkLane::Bulk, Some(member)) => self.bulk.serve(connection, member.node()).await,
+            (LinkLane::Bulk, Some(member)) => self.bulk.serve(connection, member).await,
             (LinkLane::Ctl | LinkLane::Rpc | LinkLane::Bulk, None) => {
                 unreachable!("the door admits callers without membership on the join lane only")
             }

@@ -141,13 +141,13 @@ impl Net {
         let links = Links::new(dialer.clone(), events.clone(), tasks.clone(), seed);
         let (ctl, inbound) = Ctl::start(dialer.clone(), links.clone(), events.clone(), &tasks, &config.topics)?;
         let acceptor = Acceptor {
-            gate,
+            gate: gate.clone(),
             refusals,
             settings,
             tasks: tasks.clone(),
             ctl: inbound,
             links: links.clone(),
-            bulk: BulkServer::new(events.clone()),
+            bulk: BulkServer::new(events.clone(), gate),
             join: JoinServer::new(events),
         };
         if let Some(emulation) = &emulation {

@@ -263,7 +263,10 @@ impl Artifacts {
         fs::remove_file(&path).map_err(refused("remove", &path))?;
         state.held_bytes = state.held_bytes.saturating_sub(bytes);
         state.treeless.remove(&digest);
-        state.by_blake3.retain(|_, held| *held != digest);
+        let named = state.by_blake3.extract_if(.., |_, held| *held == digest).map(|(blake3, _)| blake3);
+        for blake3 in named.collect::<Vec<_>>() {
+            state.served.remove(&blake3);
+        }
         remove_if_there(&self.tree_path(digest))?;
         file::sync_folder(&self.folder).map_err(refused("sync", &self.folder))
     }
@@ -316,6 +319,8 @@ impl State {
     pub(super) fn whole(&mut self, digest: Sha256Digest, blake3: Blake3Digest) {
         self.treeless.remove(&digest);
         self.by_blake3.insert(blake3, digest);
+        // Whoever has the file before it goes on with that one; others get this.
+        self.served.remove(&blake3);
     }
 }
 

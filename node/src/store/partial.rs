@@ -98,7 +98,9 @@ impl Artifacts {
         if state.partial.len() >= PARTS_MAX {
             return Err(ArtifactError::TooManyParts { digest, count_max: PARTS_MAX });
         }
-        self.room(&state, 0, bytes)?;
+        // A damaged artifact is replaced in the end.
+        let replaces = length_of(&self.path(digest))?.unwrap_or_default();
+        self.room(&state, replaces, bytes)?;
         state.held_bytes = state.held_bytes.saturating_add(bytes);
         state.partial.insert(digest, PartialRow { content, filled_by: Some(number) });
         state.last_number = number;
@@ -199,8 +201,9 @@ impl Partial {
         let (path, tree_path) = (artifacts.path(digest), artifacts.tree_path(digest));
         let mut state = artifacts.lock();
         let replaced = length_of(&path)?.unwrap_or_default();
-        fs::rename(&part_tree_path, &tree_path).map_err(refused("rename", &part_tree_path))?;
+        // The bytes first: a crash between the two leaves an artifact without its tree, which is made again.
         fs::rename(&part_path, &path).map_err(refused("rename", &part_path))?;
+        fs::rename(&part_tree_path, &tree_path).map_err(refused("rename", &part_tree_path))?;
         file::sync_folder(&artifacts.folder).map_err(refused("sync", &artifacts.folder))?;
         state.partial.remove(&digest);
         state.held_bytes = state.held_bytes.saturating_sub(replaced);

@@ -182,6 +182,27 @@ async fn what_belongs_to_no_partial_file_is_removed_at_the_start() {
 }
 
 #[tokio::test]
+async fn a_crash_between_both_names_costs_the_tree_alone() {
+    let (folder, source) = (tempfile::tempdir().unwrap(), Source::new(9));
+    let artifacts = open(&folder);
+    let partial = source.begin(&artifacts).await;
+    for range in source.content().whole().cut() {
+        source.send(range, &partial).await;
+    }
+    partial.finish().await.unwrap();
+    drop(artifacts);
+    // As it is after the first of the two: the bytes have their name.
+    let [tree, part_tree] =
+        ["tree", "part.tree"].map(|suffix| folder.path().join(format!("{}.{suffix}", source.digest)));
+    fs::rename(tree, part_tree).unwrap();
+    let artifacts = open(&folder);
+    assert_eq!(files(&folder), [source.digest.to_string()]);
+    artifacts.verify(source.digest).await.unwrap();
+    let held = artifacts.held(source.content().blake3()).await.unwrap();
+    assert!(matches!(held, Held::Whole(_)), "it is hashed once more, and served");
+}
+
+#[tokio::test]
 async fn content_under_the_name_of_another_is_refused_and_a_new_manifest_begins_anew() {
     let (folder, source) = (tempfile::tempdir().unwrap(), Source::new(6));
     let artifacts = open(&folder);

@@ -225,4 +225,34 @@ async fn nodes_that_cannot_be_reached_are_told_apart_from_none_at_all() {
     let sink = Arc::new(MemorySink::new(content().1.content()));
     let nobody = fleet.gather(sink.clone()).await.unwrap_err();
     assert_eq!(nobody.to_string(), "none of 0 nodes brings all of the content");
+
+    let fleet = Fleet::new(vec![honest()]);
+    fleet.nets[0].shutdown().await;
+    let unreachable = fleet.gather(sink).await.unwrap_err();
+    let GatherError::Exhausted { faults } = &unreachable else { panic!("{unreachable:?}") };
+    assert_eq!(*faults, [(fleet.sources[0], Fault::Unreachable)]);
+    assert_ne!(unreachable.to_string(), nobody.to_string());
+}
+
+#[tokio::test]
+async fn who_is_put_out_in_the_middle_gets_nothing_more() {
+    let mesh = Mesh::new(1);
+    let (a, mut b) = (mesh.start(1), mesh.start(2));
+    a.knows(&b);
+    let (bytes, outboard) = content();
+    let sink = Arc::new(MemorySink::new(outboard.content()));
+    let (net, from, into) = (a.net.clone(), b.id, sink.clone());
+    let gathering = tokio::spawn(async move { net.gather(&[from], into).await });
+    let respond = b.event(|event| match event {
+        NetEvent::HoldingRequest { respond, .. } => Some(respond),
+        _ => None,
+    });
+    let respond = respond.await;
+    b.trust.send_replace(Arc::new(mesh.trust_without(2, &[(1, 0)])));
+    respond.send(Held::Whole(Arc::new(Holding::in_memory(outboard, bytes.clone()))));
+    let outcome = gathering.await.unwrap();
+    assert!(matches!(&outcome, Err(GatherError::Exhausted { faults }) if faults.len() == 1), "{outcome:?}");
+    let taken = sink.take();
+    let had = taken.iter().zip(&bytes).take_while(|(one, other)| one == other).count();
+    assert!((1..2 << 20).contains(&had), "the range that was being answered, and no other: {had} bytes");
 }

@@ -3,12 +3,12 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use hedgerow::net::limits::{BULK_SERVED_MAX, MESSAGE_BYTES_MAX, REQUEST_BODY_BYTES_MAX, REQUESTS_PER_PEER};
-use hedgerow::net::{FetchError, Lane, LinkError, NetEvent, Protocol, RemoteError, RequestError, SendError};
+use hedgerow::net::limits::{BULK_CONNECTIONS_PER_PEER, BULK_SERVED_MAX, REQUEST_BODY_BYTES_MAX, REQUESTS_PER_PEER};
+use hedgerow::net::{FetchError, LinkError, NetEvent, Protocol, RemoteError, RequestError};
 use hedgerow_attest::digest::Sha256Digest;
 use hedgerow_protocol::link::Origin;
 
-use super::support::{Mesh, PATIENCE};
+use super::support::{Mesh, Node, PATIENCE};
 
 const ASK: Protocol = Protocol::new("ask/1");
 
@@ -211,72 +211,42 @@ async fn bulk_tells_absent_too_long_and_wrong_content_apart() {
 }
 
 #[tokio::test]
-async fn a_node_that_writes_its_limit_of_bulk_answers_says_that_it_is_busy() {
+async fn a_node_that_writes_its_limit_of_bulk_answers_says_that_it_is_busy_and_no_member_has_all_of_them() {
     let mesh = Mesh::new(1);
-    let (a, mut b) = (mesh.start(1), mesh.start(2));
-    a.knows(&b);
+    let (askers, mut b) = ([mesh.start(1), mesh.start(3), mesh.start(4)], mesh.start(2));
+    askers.iter().for_each(|asker| asker.knows(&b));
     let (to, digest) = (b.id, Sha256Digest::of(b"content"));
-    let asking: Vec<_> = (0..BULK_SERVED_MAX)
-        .map(|_| {
-            let net = a.net.clone();
-            tokio::spawn(async move { net.fetch(to, digest, 100).await })
-        })
-        .collect();
-    let mut held = Vec::new();
-    while held.len() < BULK_SERVED_MAX {
-        let respond = b.event(|event| match event {
-            NetEvent::BulkRequest { respond, .. } => Some(respond),
-            _ => None,
-        });
-        held.push(respond.await);
+    let ask = |asker: &Node| {
+        let net = asker.net.clone();
+        tokio::spawn(async move { net.fetch(to, digest, 100).await })
+    };
+    let (mut asking, mut held) = (Vec::new(), Vec::new());
+    for asker in &askers[..2] {
+        asking.extend((0..BULK_CONNECTIONS_PER_PEER).map(|_| ask(asker)));
+        while held.len() < asking.len() {
+            let respond = b.event(|event| match event {
+                NetEvent::BulkRequest { respond, .. } => Some(respond),
+                _ => None,
+            });
+            held.push(respond.await);
+        }
+        let refused = ask(asker).await.unwrap();
+        assert!(matches!(refused, Err(FetchError::Broken(_))), "{refused:?}");
     }
-    assert!(matches!(a.net.fetch(to, digest, 100).await, Err(FetchError::Busy)));
+    assert_eq!(held.len(), BULK_SERVED_MAX);
+    assert!(matches!(ask(&askers[2]).await.unwrap(), Err(FetchError::Busy)));
     for respond in held {
         respond.send(Some(Bytes::from_static(b"content")));
     }
     for asked in asking {
         assert_eq!(asked.await.unwrap().unwrap(), "content");
     }
-}
-
-#[tokio::test]
-async fn messages_of_a_lane_arrive_in_order_and_probes_as_datagrams() {
-    let mesh = Mesh::new(1);
-    let (mut a, mut b) = (mesh.start(1), mesh.start(2));
-    a.knows(&b);
-    let sizes = [0, 1, 70_000, 5, MESSAGE_BYTES_MAX, 2];
-    for (lane, tag) in [(Lane::Rpc, 1_u8), (Lane::Session, 2)] {
-        for size in sizes {
-            a.net.send(b.id, lane, vec![tag; size].into()).unwrap();
-        }
-    }
-    let error = a.net.send(b.id, Lane::Rpc, vec![0; MESSAGE_BYTES_MAX + 1].into()).unwrap_err();
-    assert!(matches!(error, SendError::TooLong { got } if got == MESSAGE_BYTES_MAX + 1), "{error:?}");
-    let mut received = [Vec::new(), Vec::new()];
-    for _ in 0..2 * sizes.len() {
-        let (lane, size) = b
-            .event(|event| match event {
-                NetEvent::Message { from, lane, bytes } => {
-                    assert_eq!(from, a.id);
-                    assert!(bytes.iter().all(|byte| (lane == Lane::Rpc) == (*byte == 1)));
-                    Some((lane, bytes.len()))
-                }
-                _ => None,
-            })
-            .await;
-        received[usize::from(lane == Lane::Session)].push(size);
-    }
-    assert_eq!(received, [sizes.to_vec(), sizes.to_vec()]);
-
-    a.link_up(b.id).await;
-    for probe in [vec![7; 900], vec![8; 5_000]] {
-        a.net.send(b.id, Lane::Probe, probe.clone().into()).unwrap();
-        let (lane, bytes) = b
-            .event(|event| match event {
-                NetEvent::Message { lane, bytes, .. } => Some((lane, bytes)),
-                _ => None,
-            })
-            .await;
-        assert_eq!((lane, &bytes[..]), (Lane::Probe, &probe[..]));
-    }
+    // Their connections have ended: there is room again.
+    let again = ask(&askers[0]);
+    let respond = b.event(|event| match event {
+        NetEvent::BulkRequest { respond, .. } => Some(respond),
+        _ => None,
+    });
+    respond.await.send(Some(Bytes::from_static(b"content")));
+    assert_eq!(again.await.unwrap().unwrap(), "content");
 }

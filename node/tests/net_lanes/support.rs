@@ -8,15 +8,12 @@ use bytes::Bytes;
 use hedgerow::content::{Held, Holding, Outboard};
 use hedgerow::net::fabric::FabricSocket;
 use hedgerow::net::{Net, NetConfig, NetError, NetEvent, Socket, Trust};
-use hedgerow_attest::delegation::{self, Delegation};
-use hedgerow_attest::endorsed::Endorsed;
 use hedgerow_attest::id::NodeId;
 use hedgerow_attest::member::Member;
-use hedgerow_attest::membership::{Certificate, Membership};
+use hedgerow_attest::membership::Certificate;
 use hedgerow_attest::peer_id::PeerId;
 use hedgerow_attest::revoked::Revoked;
-use hedgerow_attest::signed::Signed;
-use hedgerow_attest::testing::{ISSUER, NodeKeys, SampleMesh};
+use hedgerow_attest::testing::{NodeKeys, SampleMesh};
 use hedgerow_attest::time::{CLOCK_SKEW_S, UnixSeconds};
 use hedgerow_protocol::link::Origin;
 use tokio::sync::{mpsc, watch};
@@ -60,27 +57,8 @@ impl Mesh {
     }
 
     fn issue(&self, number: u32, serial: u64, from_s: u64, to_s: u64) -> Certificate {
-        let keys = self.keys(number);
-        let membership = Membership {
-            not_before: UnixSeconds(from_s),
-            not_after: UnixSeconds(to_s),
-            ..self.0.membership(&keys, "eu", serial)
-        };
-        let issuer = self.keys(ISSUER);
-        let delegation = Delegation {
-            version: delegation::VERSION,
-            mesh: self.0.root().mesh(),
-            issuer: issuer.chain.node(),
-            statement: issuer.statement.public(),
-            not_before: UnixSeconds(now_s() - 10 * DAY_S),
-            not_after: UnixSeconds(now_s() + 10 * DAY_S),
-            serial: 1,
-        };
-        Certificate {
-            membership: Signed::sign(&membership, &issuer.statement),
-            identity: keys.chain,
-            delegation: Endorsed::sign(&delegation, &[self.0.operator()]),
-        }
+        let between = [UnixSeconds(from_s), UnixSeconds(to_s)];
+        self.0.certificate_between(number, serial, between, UnixSeconds(now_s()))
     }
 
     /// What a member knows.

@@ -1,11 +1,13 @@
 //! Serving content to members that ask for it: one answer after the other on a connection, each at the pace of its window.
 
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use bytes::{Bytes, BytesMut};
 use hedgerow_attest::digest::{Blake3Digest, Sha256Digest};
 use hedgerow_attest::id::NodeId;
+use hedgerow_attest::member::Member;
 use quinn::{RecvStream, SendStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Instant, timeout};
@@ -13,36 +15,77 @@ use tokio::time::{Instant, timeout};
 use super::pace::{Pacer, WINDOW_MIN};
 use super::wire::{Answer, Ask};
 use crate::content::{GroupRange, Held, Holding, HoldingError, Served};
+use crate::net::close::Close;
 use crate::net::event::{NetEvent, Respond};
 use crate::net::limits::{
-    BULK_ANSWER_TIMEOUT, BULK_QUEUE_TIMEOUT, BULK_SERVED_MAX, BULK_STALL_TIMEOUT, BULK_WHOLE_BYTES_MAX,
+    BULK_ANSWER_TIMEOUT, BULK_CONNECTIONS_PER_PEER, BULK_QUEUE_TIMEOUT, BULK_SERVED_MAX, BULK_STALL_TIMEOUT,
+    BULK_WHOLE_BYTES_MAX,
 };
 use crate::net::quic;
 use crate::net::rpc::FrameError;
+use crate::net::trust::Gate;
 
-/// Answers bulk requests; clones share the limit on answers written at once.
+/// Answers bulk requests; clones share the limits on answers written at once and on connections.
 #[derive(Clone, Debug)]
 pub(in crate::net) struct BulkServer {
     events: mpsc::Sender<NetEvent>,
+    gate: Arc<Gate>,
     slots: Arc<Semaphore>,
+    /// Connections that are served, by member.
+    served: Arc<Mutex<BTreeMap<NodeId, usize>>>,
+}
+
+/// A connection that is counted for its member until it is dropped.
+#[derive(Debug)]
+struct Counted {
+    served: Arc<Mutex<BTreeMap<NodeId, usize>>>,
+    member: NodeId,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let mut served = self.served.lock().expect("no holder of the lock panics");
+        let left = served.get(&self.member).map_or(0, |count| count - 1);
+        if left == 0 {
+            served.remove(&self.member);
+        } else {
+            served.insert(self.member, left);
+        }
+    }
 }
 
 impl BulkServer {
-    pub(in crate::net) fn new(events: mpsc::Sender<NetEvent>) -> Self {
-        Self { events, slots: Arc::new(Semaphore::new(BULK_SERVED_MAX)) }
+    pub(in crate::net) fn new(events: mpsc::Sender<NetEvent>, gate: Arc<Gate>) -> Self {
+        Self { events, gate, slots: Arc::new(Semaphore::new(BULK_SERVED_MAX)), served: Arc::default() }
     }
 
-    /// Serves one connection, request after request, until the asker closes it.
-    pub(in crate::net) async fn serve(&self, connection: quinn::Connection, from: NodeId) {
+    /// Serves one connection, request after request, until the asker closes it or is a member no more.
+    pub(in crate::net) async fn serve(&self, connection: quinn::Connection, member: Member) {
+        let from = member.node();
+        let Some(_counted) = self.count(from) else { return Close::Overloaded.close(&connection) };
         let pacer = Pacer::new(Instant::now().into_std());
         quic::serve_bulk(&connection, pacer.window());
         let mut asker = Asker { from, connection, pacer, holding: None };
         while let Ok((mut send, mut recv)) = asker.connection.accept_bi().await {
+            if let Err(reason) = self.gate.standing().trust.still_admits(&member) {
+                tracing::info!(%from, %reason, "closed a bulk connection");
+                return Close::Trust.close(&asker.connection);
+            }
             let answer = timeout(BULK_ANSWER_TIMEOUT, self.answer(&mut asker, &mut send, &mut recv)).await;
             if let Err(error) = answer.unwrap_or_else(|_elapsed| Err(FrameError::Stream(ErrorKind::TimedOut.into()))) {
                 tracing::debug!(%from, %error, "a bulk answer was not taken");
             }
         }
+    }
+
+    /// One more connection of a member, unless it has its share.
+    fn count(&self, member: NodeId) -> Option<Counted> {
+        let mut served = self.served.lock().expect("no holder of the lock panics");
+        let count = served.entry(member).or_default();
+        (*count < BULK_CONNECTIONS_PER_PEER).then(|| {
+            *count += 1;
+            Counted { served: self.served.clone(), member }
+        })
     }
 
     async fn answer(&self, asker: &mut Asker, send: &mut SendStream, recv: &mut RecvStream) -> Result<(), FrameError> {
@@ -70,7 +113,11 @@ impl BulkServer {
     async fn whole(&self, from: NodeId, digest: Sha256Digest, max_bytes: u64) -> (Answer, Option<[Bytes; 2]>) {
         let max = max_bytes.min(BULK_WHOLE_BYTES_MAX);
         let ask = |respond| NetEvent::BulkRequest { from, digest, max_bytes: max, respond };
-        let Some(content) = self.ask_node(ask).await.flatten() else { return (Answer::Absent, None) };
+        let content = match self.ask_node(ask).await {
+            Ok(Some(content)) => content,
+            Ok(None) => return (Answer::Absent, None),
+            Err(unanswered) => return (unanswered, None),
+        };
         let length = content.len() as u64;
         if length > max {
             return (Answer::TooLong { length }, None);
@@ -85,10 +132,11 @@ impl BulkServer {
             None => {
                 let from = asker.from;
                 let ask = |respond| NetEvent::HoldingRequest { from, blake3, respond };
-                match self.ask_node(ask).await.unwrap_or(Held::Nothing) {
-                    Held::Whole(holding) => holding,
-                    Held::Partly => return (Answer::Partly, None),
-                    Held::Nothing => return (Answer::Absent, None),
+                match self.ask_node(ask).await {
+                    Ok(Held::Whole(holding)) => holding,
+                    Ok(Held::Partly) => return (Answer::Partly, None),
+                    Ok(Held::Nothing) => return (Answer::Absent, None),
+                    Err(unanswered) => return (unanswered, None),
                 }
             }
         };
@@ -102,18 +150,21 @@ impl BulkServer {
                 tracing::debug!(from = %asker.from, %error, "asked for what the content does not have");
                 (Answer::Absent, None)
             }
-            Err(error @ (HoldingError::Io(_) | HoldingError::Damaged { .. })) => {
+            Err(error) => {
                 tracing::warn!(%blake3, %error, "content that is held here cannot be served");
-                (Answer::Absent, None)
+                // What the disk refuses now it may give later; what is damaged it will not.
+                let answer = if matches!(error, HoldingError::Io(_)) { Answer::Busy } else { Answer::Absent };
+                (answer, None)
             }
         }
     }
 
-    /// What the node says. One that drops the request, or takes too long to look, has nothing for this asker.
-    async fn ask_node<T>(&self, event: impl FnOnce(Respond<T>) -> NetEvent) -> Option<T> {
+    /// What the node says; else what its asker is told: one that drops the request has nothing, one that looks for long is busy.
+    async fn ask_node<T>(&self, event: impl FnOnce(Respond<T>) -> NetEvent) -> Result<T, Answer> {
         let (respond, answer) = Respond::channel();
-        self.events.send(event(respond)).await.ok()?;
-        timeout(BULK_STALL_TIMEOUT, answer).await.ok()?.ok()
+        self.events.send(event(respond)).await.map_err(|_stopping| Answer::Absent)?;
+        let answer = timeout(BULK_STALL_TIMEOUT, answer).await.map_err(|_elapsed| Answer::Busy)?;
+        answer.map_err(|_dropped| Answer::Absent)
     }
 }
 

@@ -10,7 +10,7 @@ use super::wire::{Answer, Ask};
 use crate::net::close::Close;
 use crate::net::dial::{DialError, Dialer};
 use crate::net::lane::LinkLane;
-use crate::net::limits::{BULK_STALL_TIMEOUT, BULK_WHOLE_BYTES_MAX};
+use crate::net::limits::{BULK_ANSWER_TIMEOUT, BULK_STALL_TIMEOUT, BULK_WHOLE_BYTES_MAX};
 use crate::net::rpc::{FrameError, Links};
 use crate::net::tls::Expected;
 
@@ -40,8 +40,8 @@ pub enum FetchError {
     /// The bytes are not the content; the member is broken or lies.
     #[error("the node sent other bytes than the digest names")]
     Mismatch,
-    /// No byte came for [`BULK_STALL_TIMEOUT`].
-    #[error("the transfer stalled for {} s", BULK_STALL_TIMEOUT.as_secs())]
+    /// No byte came for [`BULK_STALL_TIMEOUT`], or not all of them within [`BULK_ANSWER_TIMEOUT`].
+    #[error("the transfer stalled for {} s, or took {}", BULK_STALL_TIMEOUT.as_secs(), BULK_ANSWER_TIMEOUT.as_secs())]
     Stalled,
     /// The connection broke.
     #[error("the transfer broke")]
@@ -62,9 +62,9 @@ pub(in crate::net) async fn fetch(
     let max_bytes = max_bytes.min(BULK_WHOLE_BYTES_MAX);
     let dialled = dialer.dial_any(&addresses, LinkLane::Bulk, Expected::Node(from)).await;
     let connection = dialled.map_err(FetchError::Dial)?.connection;
-    let content = transfer(&connection, digest, max_bytes).await;
+    let content = timeout(BULK_ANSWER_TIMEOUT, transfer(&connection, digest, max_bytes)).await;
     Close::Done.close(&connection);
-    content
+    content.unwrap_or(Err(FetchError::Stalled))
 }
 
 async fn transfer(connection: &quinn::Connection, digest: Sha256Digest, max: u64) -> Result<Bytes, FetchError> {

@@ -92,10 +92,12 @@ impl Schedule {
             Input::Heard(node) => self.with(node, |source| source.heard(now)),
             Input::Stored { source, range } => self.stored(source, range, now, out),
             Input::Failed { source, fault } => self.failed(source, fault, now, out),
-            Input::Tick => {}
-        }
-        for node in self.stalled(now) {
-            self.failed(node, Fault::Stalled, now, out);
+            // Whoever has sent something meanwhile was told before.
+            Input::Tick => {
+                for node in self.stalled(now) {
+                    self.failed(node, Fault::Stalled, now, out);
+                }
+            }
         }
         self.ask_for_missing(now, out);
         self.ask_again(now, out);

@@ -138,7 +138,8 @@ fn silence_is_a_stall_and_a_trickle_is_one_in_the_end() {
     for second in 1..120 {
         assert_eq!(step(&mut schedule, second * 1_000, Input::Heard(node(1))), []);
     }
-    assert_eq!(step(&mut schedule, 120_000, Input::Heard(node(1))), [drop(1)]);
+    assert_eq!(step(&mut schedule, 120_000, Input::Heard(node(1))), []);
+    assert_eq!(step(&mut schedule, 120_000, Input::Tick), [drop(1)]);
 }
 
 #[test]
