@@ -33,6 +33,8 @@ pub struct Standing {
     pub member: Option<Member>,
     /// Whether it left for good.
     pub has_left: bool,
+    /// Whether the certificate that it shows was issued by an issuer that is out, after what still holds.
+    pub is_void: bool,
 }
 
 impl Admission {
@@ -41,7 +43,7 @@ impl Admission {
         &self,
         asker: Asker<'_>,
         body: &[u8],
-        standing: impl Fn(&NodeId) -> Standing + Sync,
+        standing: impl Fn(&Member) -> Standing + Sync,
         now: UnixSeconds,
     ) -> RenewalAnswer {
         match self.renewed(asker, body, standing, now).await {
@@ -57,15 +59,19 @@ impl Admission {
         &self,
         asker: Asker<'_>,
         body: &[u8],
-        standing: impl Fn(&NodeId) -> Standing + Sync,
+        standing: impl Fn(&Member) -> Standing + Sync,
         now: UnixSeconds,
     ) -> Result<Member, RenewalRefusal> {
         let root = self.issuer().root();
         let claim = self.claim(asker, body, now)?;
         let node = claim.node();
-        let Standing { member, has_left } = standing(&node);
+        let Standing { member, has_left, is_void } = standing(claim.shown());
         if has_left {
             return Err(RenewalRefusal::Left);
+        }
+        // Whoever stole an issuer's keys writes itself what it likes: nothing follows from it.
+        if is_void {
+            return Err(RenewalRefusal::NotAMember);
         }
         let given = self.given_before(node, now).await?;
         let later = |known: &Member| known.supersedes(claim.shown());

@@ -92,7 +92,7 @@ async fn what_the_mesh_knows_of_a_node_counts_beside_what_it_shows() {
     let renewed = over_link(&door, &node.member, half).await.unwrap();
     // An issuer with a store of its own, as another one has it, gives what was given elsewhere, and counts on from there.
     let asker = Asker::Member(node.identity.node());
-    let knows = Standing { member: Some(renewed.clone()), has_left: false };
+    let knows = Standing { member: Some(renewed.clone()), ..Standing::default() };
     let body = request(&node.member, half).encode();
     assert_eq!(answered(&other, asker, &body, knows.clone(), half).await, Ok(renewed.clone()));
     let later = half.plus_s(20 * DAY_S);
@@ -100,14 +100,17 @@ async fn what_the_mesh_knows_of_a_node_counts_beside_what_it_shows() {
     let next = answered(&other, asker, &body, knows, later).await.unwrap();
     assert_eq!((next.serial(), next.supersedes(&renewed)), (3, true));
 
-    let left = Standing { member: None, has_left: true };
+    let left = Standing { has_left: true, ..Standing::default() };
     let body = request(&node.member, half).encode();
     assert_eq!(answered(&door, asker, &body, left, half).await, Err(RenewalRefusal::Left));
+    let void = Standing { is_void: true, ..Standing::default() };
+    let body = request(&node.member, half).encode();
+    assert_eq!(answered(&door, asker, &body, void, half).await, Err(RenewalRefusal::NotAMember));
     let mut membership = renewed.certificate().membership.peek().unwrap();
     membership.region = "us".parse().unwrap();
     membership.serial = 99;
     let moved = resigned(&mesh, &renewed, &membership);
-    let moved = Standing { member: Some(moved.verify(&mesh.root(), half, 0).unwrap()), has_left: false };
+    let moved = Standing { member: Some(moved.verify(&mesh.root(), half, 0).unwrap()), ..Standing::default() };
     let known = "us".parse().unwrap();
     assert_eq!(answered(&door, asker, &body, moved, half).await, Err(RenewalRefusal::WrongRegion { known }));
 }

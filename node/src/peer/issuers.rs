@@ -82,6 +82,7 @@ impl Issuers {
     }
 
     fn learn(&mut self, roster: &Roster) {
+        self.0.retain(|issuer, _| !roster.revoked().contains(issuer));
         for member in roster.members().filter(|member| issues(member)) {
             self.insert(member.node(), member.peer());
         }

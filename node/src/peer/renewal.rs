@@ -15,6 +15,7 @@ use hedgerow_protocol::fact::{SignedFact, VerifiedFact};
 use hedgerow_protocol::time::Wall;
 use thiserror::Error;
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::issuers::Issuers;
@@ -32,8 +33,11 @@ use crate::store::{CommitError, Layout, MeshStore, file};
 pub(super) const RENEW_PROTOCOL: Protocol = Protocol::new("membership/renew/1");
 /// An issuer answers after two writes to its disk.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long to wait before members are asked again why they refuse this node.
+/// Between two times that members are asked why others refuse this node: they let few in at a time. Doubled up to [`ASK_GAP_MAX`].
 const ASK_GAP: Duration = Duration::from_secs(2);
+const ASK_GAP_MAX: Duration = Duration::from_secs(60);
+/// How long they are asked each time: meanwhile nothing is renewed.
+const ASK_PATIENCE: Duration = Duration::from_secs(30);
 /// Longest sleep: the wall clock may be set meanwhile.
 const SLEEP_MOST: Duration = Duration::from_secs(30);
 
@@ -125,21 +129,33 @@ enum RenewalError {
     Keep(#[source] std::io::Error),
 }
 
+/// Ends when members said again, after a quiet time, that this node is none.
+async fn told(shunned: &mut watch::Receiver<u64>, quiet: Instant) {
+    tokio::time::sleep_until(quiet).await;
+    if shunned.changed().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
 impl Renewals {
     /// Renews whenever it is due, until `stop`.
     pub(super) async fn run(mut self, stop: CancellationToken) {
         let (mut failures, mut due) = (0_u32, self.due());
-        let mut shunned = self.net.shunned();
+        let (mut shunned, mut quiet, mut gap) = (self.net.shunned(), Instant::now(), ASK_GAP);
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = until(due) => {}
-                changed = shunned.changed() => if changed.is_ok() {
+                () = told(&mut shunned, quiet) => {
                     tokio::select! {
                         () = stop.cancelled() => return,
-                        () = self.ask_why() => {}
+                        asked = tokio::time::timeout(ASK_PATIENCE, self.ask_why()) => if asked.is_err() {
+                            tracing::debug!("members do not say why others refuse this node");
+                        }
                     }
                     shunned.mark_unchanged();
+                    quiet = Instant::now() + gap;
+                    gap = (gap * 2).min(ASK_GAP_MAX);
                 }
             }
             self.judge(failures);
@@ -157,7 +173,7 @@ impl Renewals {
                     if was_over {
                         self.meet();
                     }
-                    (failures, due) = (0, self.due());
+                    (failures, due, gap) = (0, self.due(), ASK_GAP);
                     self.failure.send_replace(None);
                 }
                 Err(error) => {
@@ -236,8 +252,6 @@ impl Renewals {
                 break;
             }
         }
-        // Whoever says it again does so no sooner.
-        tokio::time::sleep(ASK_GAP).await;
     }
 
     /// Takes in by what this node is out, if it holds.
@@ -310,7 +324,8 @@ impl Renewals {
         let follows = member.supersedes(own)
             && member.not_after() > own.not_after()
             && member.region() == own.region()
-            && member.peer() == own.peer();
+            && member.peer() == own.peer()
+            && self.core.roster().revoked().judge(&member).is_none();
         if follows { Ok(member) } else { Err(RenewalError::NoSuccessor { issuer }) }
     }
 

@@ -9,6 +9,7 @@ use hedgerow_attest::endorsed::Endorsed;
 use hedgerow_attest::genesis::Genesis;
 use hedgerow_attest::id::NodeId;
 use hedgerow_attest::key::PublicKey;
+use hedgerow_attest::member::Member;
 use hedgerow_attest::signed::Signed;
 use hedgerow_crdt::message::SyncMessage;
 use hedgerow_protocol::core::{Command, LinkEvent};
@@ -198,9 +199,10 @@ impl Rooms {
         let answer = match (&self.admission, out) {
             (_, Some(fact)) => RenewalAnswer::Refused(RenewalRefusal::Revoked { evidence: fact.signed().to_bytes() }),
             (Some(admission), None) => {
-                let standing = |node: &NodeId| Standing {
-                    member: roster.member(node).cloned(),
-                    has_left: view.members.get(node).is_some_and(|member| member.state == MemberState::Left),
+                let standing = |shown: &Member| Standing {
+                    member: roster.member(&shown.node()).cloned(),
+                    has_left: view.members.get(&shown.node()).is_some_and(|member| member.state == MemberState::Left),
+                    is_void: roster.revoked().judge(shown).is_some(),
                 };
                 admission.renew(asker, body, standing, wall().unix_seconds()).await
             }

@@ -11,7 +11,7 @@ use hedgerow_attest::revocation::VerifiedRevocation;
 use hedgerow_protocol::fact::VerifiedFact;
 use hedgerow_protocol::link::Origin;
 use hedgerow_protocol::roster::Roster;
-use hedgerow_protocol::view::MeshView;
+use hedgerow_protocol::view::{MemberState, MeshView};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -74,13 +74,11 @@ impl Upkeep {
 
     /// Handshakes and links go by who is out from here on.
     fn judge(&self, roster: &Roster) {
-        self.trust.send_if_modified(|trust| {
-            let differs = trust.revoked != *roster.revoked();
-            if differs {
-                Arc::make_mut(trust).revoked = roster.revoked().clone();
-            }
-            differs
-        });
+        // The first roster may be that of a core that has read nothing yet: what is known already stays.
+        let mut revoked = self.trust.borrow().revoked.clone();
+        if revoked.merge(roster.revoked()) {
+            self.trust.send_modify(|trust| Arc::make_mut(trust).revoked = revoked);
+        }
         let me = self.trust.borrow().node;
         if let Some(revocation) = roster.revocation_of(&me).and_then(VerifiedFact::revoked) {
             self.expulsion.send_replace(Some(revocation.clone()));
@@ -94,10 +92,12 @@ impl Upkeep {
                 continue;
             }
             let certificate = self.store.put_certificate(issuer.node(), issuer.certificate().to_bytes()).await;
-            if let Err(error) = certificate.await {
-                tracing::warn!(%error, issuer = %issuer.node(), "an issuer's certificate was not kept");
+            match certificate.await {
+                Ok(()) => drop(kept.insert(issuer.node(), issuer.serial())),
+                Err(error) => {
+                    tracing::warn!(%error, issuer = %issuer.node(), "an issuer's certificate was not kept");
+                }
             }
-            kept.insert(issuer.node(), issuer.serial());
         }
     }
 }
@@ -108,11 +108,13 @@ const NOTE_EVERY: Duration = Duration::from_secs(60);
 /// What was last written of where each member is.
 type Noted = BTreeMap<NodeId, Vec<(SocketAddr, Origin, bool)>>;
 
-/// The members that are elsewhere than `learnt` says, which is brought up to date. One that says nothing may still be where it was.
+/// The members that are elsewhere than `learnt` says, which is brought up to date. One that says nothing may still be where it was;
+/// nobody dials one that left.
 fn news(learnt: &mut BTreeMap<NodeId, Vec<SocketAddr>>, view: &MeshView) -> Vec<(NodeId, Vec<SocketAddr>)> {
     learnt.retain(|node, _| view.members.contains_key(node));
     let mut news = Vec::new();
-    for member in view.members.values().filter(|member| member.node != view.me && !member.addresses.is_empty()) {
+    let others = view.members.values().filter(|member| member.node != view.me && member.state != MemberState::Left);
+    for member in others.filter(|member| !member.addresses.is_empty()) {
         if learnt.get(&member.node) != Some(&member.addresses) {
             learnt.insert(member.node, member.addresses.clone());
             news.push((member.node, member.addresses.clone()));

@@ -39,7 +39,7 @@ pub(crate) struct Ran {
 impl Ran {
     /// What a command printed that has to succeed.
     pub(crate) fn ok(self) -> String {
-        assert_eq!(self.code, Some(0), "{}", self.stderr);
+        assert_eq!(self.code, Some(0), "{}{}", self.stdout, self.stderr);
         self.stdout
     }
 

@@ -23,8 +23,9 @@ pub(in crate::admin) async fn forget(
         return Err(Problem::new(StatusCode::CONFLICT, "forget-member", detail)
             .remedy("have it leave with `hedgerow leave` there, or put it out with `hedgerow revoke NODE`"));
     }
+    // First, so that nobody writes down again where it was.
+    state.net.forget(node);
     let forgotten = state.forgotten.insert(node, &state.store).await;
     forgotten.map_err(|error| Problem::because(StatusCode::SERVICE_UNAVAILABLE, "storage", &error))?;
-    state.net.forget(node);
     Ok(Json(ForgetReport { node: node.to_string() }))
 }

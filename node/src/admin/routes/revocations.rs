@@ -27,12 +27,13 @@ pub(in crate::admin) async fn draft(
 ) -> Result<Json<RevocationDraft>, Problem> {
     let node = named(&state, &target)?;
     let roster = state.api.core.roster();
+    // A withdrawal takes a serial, too: what it put out before stays out.
     let issued = roster.members().filter(|member| member.issuer() == node).map(Member::serial);
+    let issued = issued.chain(roster.revoked().withdrawn_up_to(&node));
     Ok(Json(RevocationDraft {
         node: node.to_string(),
         mesh: state.root.mesh().to_string(),
         issued_up_to: issued.max().unwrap_or(0),
-        is_revoked: roster.revoked().contains(&node),
     }))
 }
 
@@ -108,7 +109,7 @@ async fn announce(state: &AdminState, signed: SignedFact) -> Result<RevocationRe
             .remedy("run it on another node, with `--data DIR`; or have this one leave: `hedgerow leave`"));
     }
     // Another reason is no reason to say it again.
-    if !state.api.core.roster().revoked().clone().insert(revocation) {
+    if !state.api.core.roster().revoked().is_news(revocation) {
         return Err(not_obeyed(&CommandError::Refused(CommandRefusal::Stale)));
     }
     let report = RevocationReport::of(revocation);

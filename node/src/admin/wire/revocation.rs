@@ -11,8 +11,6 @@ pub struct RevocationDraft {
     pub mesh: String,
     /// The highest serial of a certificate that the node issued, as far as the answering node knows; 0 where it issued none.
     pub issued_up_to: u64,
-    /// Whether it is out already.
-    pub is_revoked: bool,
 }
 
 /// A revocation that the mesh goes by.
