@@ -7,12 +7,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::Context as _;
 use hedgerow::content::{Held, Holding};
 use hedgerow::net::{Net, NetConfig, NetEvent, Protocol, Socket, Trust, Verdict};
-use hedgerow_attest::delegation::{self, Delegation};
-use hedgerow_attest::endorsed::Endorsed;
 use hedgerow_attest::id::NodeId;
-use hedgerow_attest::membership::{Certificate, Membership};
-use hedgerow_attest::signed::Signed;
-use hedgerow_attest::testing::{ISSUER, SampleMesh};
+use hedgerow_attest::membership::Certificate;
+use hedgerow_attest::testing::SampleMesh;
 use hedgerow_attest::time::UnixSeconds;
 use hedgerow_protocol::link::Origin;
 use rustix::time::{ClockId, clock_gettime};
@@ -88,23 +85,8 @@ impl Members {
     }
 
     fn certificate(&self, number: u32) -> Certificate {
-        let (keys, issuer) = (self.mesh.keys(number), self.mesh.keys(ISSUER));
-        let (not_before, not_after) = (UnixSeconds(self.now_s - DAY_S), UnixSeconds(self.now_s + DAY_S));
-        let membership = Membership { not_before, not_after, ..self.mesh.membership(&keys, "eu", u64::from(number)) };
-        let delegation = Delegation {
-            version: delegation::VERSION,
-            mesh: self.mesh.root().mesh(),
-            issuer: issuer.chain.node(),
-            statement: issuer.statement.public(),
-            not_before,
-            not_after,
-            serial: 1,
-        };
-        Certificate {
-            membership: Signed::sign(&membership, &issuer.statement),
-            identity: keys.chain,
-            delegation: Endorsed::sign(&delegation, &[self.mesh.operator()]),
-        }
+        let between = [UnixSeconds(self.now_s - DAY_S), UnixSeconds(self.now_s + DAY_S)];
+        self.mesh.certificate_between(number, u64::from(number), between, UnixSeconds(self.now_s))
     }
 }
 
