@@ -122,9 +122,11 @@ impl Links {
         Ok(names)
     }
 
-    /// Makes every link clear and opens every firewall; returns where something was.
+    /// Makes every link clear and opens every firewall; returns where something was, now or before: a node that missed it the last
+    /// time is told again.
     pub(crate) fn heal(&mut self) -> BTreeSet<String> {
-        std::mem::take(&mut self.wanted).into_keys().collect()
+        self.wanted.values_mut().for_each(|wanted| *wanted = EmulationSettings::default());
+        self.wanted.keys().cloned().collect()
     }
 
     /// What a node is to emulate.
@@ -225,7 +227,7 @@ mod tests {
         assert_eq!(of(&links, "n2"), (Firewall::Open, vec![]));
         assert_eq!(links.heal(), names(&["n1", "n2"]));
         assert_eq!(of(&links, "n1"), (Firewall::Open, vec![]));
-        assert_eq!(links.heal(), names(&[]));
+        assert_eq!(links.heal(), names(&["n1", "n2"]), "one that did not hear of it is told again");
     }
 
     #[test]
