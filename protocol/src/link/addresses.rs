@@ -1,6 +1,7 @@
 //! Where one peer may be, best first.
 
 use super::limits::ADDRESSES_MAX;
+use super::relayed::Address;
 
 /// Who says that a peer is somewhere; the more to be believed the earlier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -43,8 +44,9 @@ impl<A> Default for AddressBook<A> {
     }
 }
 
-impl<A: Copy + Eq> AddressBook<A> {
-    /// What is known, best first: where it failed less often in a row, then where it worked last, then whose word counts more.
+impl<A: Address> AddressBook<A> {
+    /// What is known, best first: where it failed less often in a row, then without a relay, then where it worked last, then whose
+    /// word counts more.
     pub(super) fn candidates(&self) -> &[Candidate<A>] {
         &self.0
     }
@@ -120,7 +122,7 @@ impl<A: Copy + Eq> AddressBook<A> {
 
     /// Keeps the order of those that are equally good: that in which the peer named them.
     fn sort(&mut self) {
-        self.0.sort_by_key(|known| (known.failures, !known.worked, known.origin));
+        self.0.sort_by_key(|known| (known.failures, known.address.is_relayed(), !known.worked, known.origin));
     }
 }
 

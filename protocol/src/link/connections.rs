@@ -1,12 +1,15 @@
 //! Which connection is the link: the rule that both ends follow, and the end of one.
 
 use super::interface::{CloseReason, Connected, ConnectionId, Ended, LinkOutput, Urgency};
+use super::limits::MEET_MIN;
 use super::links::{Links, Step, close};
 use super::peer::{Connection, Dialling};
+use super::relayed::Address;
 use std::fmt::Debug;
 use std::hash::Hash;
+use std::time::Duration;
 
-impl<K: Copy + Ord + Debug + Hash, A: Copy + Eq + Debug + Hash> Links<K, A> {
+impl<K: Copy + Ord + Debug + Hash, A: Address> Links<K, A> {
     pub(super) fn accepted(&mut self, cx: Step<'_, '_, K, A>, peer: K, connected: Connected<A>) {
         let me = self.me;
         let Some(known) = self.entry(cx, peer) else {
@@ -16,7 +19,7 @@ impl<K: Copy + Ord + Debug + Hash, A: Copy + Eq + Debug + Hash> Links<K, A> {
         self.adopt(cx, peer, Connection { connected, dialled: false });
         // Only the side whose dial would lose tries no further: if both did, none would be left. What it has begun may have been
         // accepted already, and ends like any other that is one too many.
-        if peer < me {
+        if peer < me && !connected.address.is_relayed() {
             self.leave_round(peer);
             self.begin_waiting(cx);
         }
@@ -34,10 +37,7 @@ impl<K: Copy + Ord + Debug + Hash, A: Copy + Eq + Debug + Hash> Links<K, A> {
         let connection = new.connected.connection;
         let same_life = known.link.is_none_or(|link| link.connected.life == new.connected.life);
         let surplus = match known.link {
-            // Each end keeps the dial of the lower name; of two dials of one end the later, since it gave up the earlier.
-            Some(link) if same_life && link.dialled != new.dialled && link.dialled == (me < peer) => {
-                known.keep_other(new, now)
-            }
+            Some(link) if same_life && link.is_preferred_to(&new, me < peer) => known.keep_other(new, now),
             Some(link) if same_life => {
                 known.link = Some(new);
                 known.acknowledged_by = None;
@@ -60,6 +60,7 @@ impl<K: Copy + Ord + Debug + Hash, A: Copy + Eq + Debug + Hash> Links<K, A> {
                 None
             }
         };
+        known.plan_upgrade(now, Duration::ZERO);
         let deadline = known.deadline();
         surplus.into_iter().for_each(|surplus| close(cx, peer, surplus.connected.connection, CloseReason::Duplicate));
         deadline.into_iter().for_each(|deadline| self.due(deadline));
@@ -74,10 +75,13 @@ impl<K: Copy + Ord + Debug + Hash, A: Copy + Eq + Debug + Hash> Links<K, A> {
         }
         known.acknowledged_by = None;
         known.fall_back(lower);
-        match known.link {
+        known.plan_upgrade(cx.now, MEET_MIN);
+        let (link, deadline) = (known.link, known.deadline());
+        match link {
             Some(link) => cx.out.push(LinkOutput::Moved { peer, connection: link.connected.connection }),
             None => cx.out.push(LinkOutput::Down { peer, why: Ended::Closed }),
         }
+        deadline.into_iter().for_each(|deadline| self.due(deadline));
     }
 
     /// What was sent over the link is not acknowledged. A connection beside it is younger than that, and is the link from here on;
@@ -90,6 +94,7 @@ impl<K: Copy + Ord + Debug + Hash, A: Copy + Eq + Debug + Hash> Links<K, A> {
         let Some(link) = known.link.take() else { return };
         known.addresses.failed(link.connected.address);
         known.fall_back(lower);
+        known.plan_upgrade(cx.now, MEET_MIN);
         cx.out.push(LinkOutput::Down { peer, why: Ended::Unacknowledged });
         close(cx, peer, link.connected.connection, CloseReason::Unacknowledged);
         match known.link {
@@ -105,7 +110,7 @@ impl<K: Copy + Ord + Debug + Hash, A: Copy + Eq + Debug + Hash> Links<K, A> {
     pub(super) fn end(&mut self, cx: Step<'_, '_, K, A>, peer: K) {
         let Some(known) = self.peer_mut(&peer) else { return };
         let (link, others) = (known.link.take(), std::mem::take(&mut known.others));
-        known.acknowledged_by = None;
+        (known.acknowledged_by, known.upgrade) = (None, None);
         if link.is_some() {
             cx.out.push(LinkOutput::Down { peer, why: Ended::HungUp });
         }

@@ -4,11 +4,12 @@ use super::interface::{AttemptId, CloseReason, Connected, DialFailure, LinkOutpu
 use super::limits::ROUNDS_MAX;
 use super::links::{Links, Step, close};
 use super::peer::{Connection, Dialling, Next, Peer, Round};
+use super::relayed::Address;
 use rand_core::Rng as _;
 use std::fmt::Debug;
 use std::hash::Hash;
 
-impl<K: Copy + Ord + Debug + Hash, A: Copy + Eq + Debug + Hash> Links<K, A> {
+impl<K: Copy + Ord + Debug + Hash, A: Address> Links<K, A> {
     pub(super) fn want(&mut self, cx: Step<'_, '_, K, A>, peer: K, urgency: Urgency) {
         let (rounds, now) = (self.rounds, cx.now);
         let Some(known) = self.entry(cx, peer) else { return };

@@ -101,6 +101,14 @@ pub enum LinkInput<K, A> {
         /// Which.
         connection: ConnectionId,
     },
+    /// Both ends of a link that is relayed dial each other at this moment, as they agreed to ([`LinkOutput::Meet`]): what is sent
+    /// first opens the way for what comes from the other side.
+    Meet {
+        /// The peer.
+        peer: K,
+        /// Where it may be met; relayed ones, and those beyond [`super::ADDRESSES_MAX`], are left out.
+        addresses: Vec<A>,
+    },
     /// Nobody on this node wants the link any more.
     HangUp {
         /// To whom.
@@ -152,6 +160,14 @@ pub enum LinkOutput<K, A> {
         peer: K,
         /// Why.
         why: Ended,
+    },
+    /// The link is relayed: agree with the peer, over the link, on a moment to dial each other, which is then
+    /// [`LinkInput::Meet`] at both ends.
+    Meet {
+        /// The peer.
+        peer: K,
+        /// The connection that the link runs on.
+        connection: ConnectionId,
     },
     /// Close a connection.
     Close {

@@ -24,6 +24,17 @@ pub(super) const BACKOFF_MAX: Duration = Duration::from_secs(4);
 /// How long a connection that is the link no more still finishes what runs on it.
 pub(super) const DRAIN: Duration = Duration::from_secs(1);
 
+/// How long a relayed connection goes on beside the direct one that took its place: longer than a request may take that runs
+/// on it. Should the direct one break meanwhile, it is the link again.
+pub(super) const RELAYED_DRAIN: Duration = Duration::from_secs(150);
+
+/// First wait before the ends of a relayed link are told to dial each other again; doubled up to [`MEET_MAX`]. Of the attempts
+/// that ever succeed nearly all are the first ones (Trautwein and others, arXiv 2510.27500, 2025, section 5).
+pub(super) const MEET_MIN: Duration = Duration::from_secs(2);
+
+/// Longest wait of that kind: some translator between the two gives each flow a port of its own, and a path may change.
+pub(super) const MEET_MAX: Duration = Duration::from_secs(300);
+
 /// How long what was sent may be unacknowledged, beyond a round trip. QUIC repeats it several times meanwhile: with a fifth of
 /// all packets lost each way, one link in some hundreds is ended without cause, and made again. With neighbours that ask each
 /// other every second a dead direction is noticed in less than three.

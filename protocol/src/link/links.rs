@@ -4,6 +4,7 @@ use super::addresses::{Candidate, Origin};
 use super::interface::{CloseReason, ConnectionId, LinkInput, LinkOutput, LinkState};
 use super::limits::{PATIENCE, PEERS_MAX};
 use super::peer::{Dialling, Peer};
+use super::relayed::Address;
 use crate::machine::{Cx, Machine};
 use crate::sorted::insert_at;
 use crate::time::Mono;
@@ -33,7 +34,7 @@ pub struct Links<K, A> {
 
 pub(super) type Step<'a, 'b, K, A> = &'a mut Cx<'b, LinkOutput<K, A>>;
 
-impl<K: Copy + Ord + Debug + Hash, A: Copy + Eq + Debug + Hash> Links<K, A> {
+impl<K: Copy + Ord + Debug + Hash, A: Address> Links<K, A> {
     /// A node without links.
     pub fn new(me: K) -> Self {
         let (urgent, upkeep) = (VecDeque::new(), VecDeque::new());
@@ -60,6 +61,11 @@ impl<K: Copy + Ord + Debug + Hash, A: Copy + Eq + Debug + Hash> Links<K, A> {
     /// The connection that the link to a peer runs on.
     pub fn connection(&self, peer: &K) -> Option<ConnectionId> {
         self.peer(peer)?.link.map(|link| link.connected.connection)
+    }
+
+    /// Whether the link to a peer runs through a relay.
+    pub fn runs_through_a_relay(&self, peer: &K) -> bool {
+        self.peer(peer).and_then(|known| known.link).is_some_and(|link| link.is_relayed())
     }
 
     /// Whether a connection is the link to that peer, or was until a moment ago: what arrives over it counts.
@@ -150,6 +156,7 @@ impl<K: Copy + Ord + Debug + Hash, A: Copy + Eq + Debug + Hash> Links<K, A> {
         if known.round().is_some_and(|round| round.is_due(cx.now)) {
             self.attempt(cx, peer);
         }
+        self.ask_to_meet(cx, peer);
     }
 
     fn recall(&mut self, cx: Step<'_, '_, K, A>, peer: K, known: &[Candidate<A>]) {
@@ -207,7 +214,7 @@ pub(super) fn close<K, A>(cx: Step<'_, '_, K, A>, peer: K, connection: Connectio
     cx.out.push(LinkOutput::Close { peer, connection, why });
 }
 
-impl<K: Copy + Ord + Debug + Hash, A: Copy + Eq + Debug + Hash> Machine for Links<K, A> {
+impl<K: Copy + Ord + Debug + Hash, A: Address> Machine for Links<K, A> {
     type Input = LinkInput<K, A>;
     type Output = LinkOutput<K, A>;
 
@@ -219,6 +226,7 @@ impl<K: Copy + Ord + Debug + Hash, A: Copy + Eq + Debug + Hash> Machine for Link
             LinkInput::Attempted { peer, attempt, outcome } => self.attempted(cx, peer, attempt, outcome),
             LinkInput::Accepted { peer, connected } => self.accepted(cx, peer, connected),
             LinkInput::Closed { peer, connection } => self.closed(cx, peer, connection),
+            LinkInput::Meet { peer, addresses } => self.meet(cx, peer, &addresses),
             LinkInput::HangUp { peer } => self.hang_up(cx, peer),
             LinkInput::Forget { peer } => self.forget(cx, peer),
             LinkInput::Tick => self.tick(cx),

@@ -8,7 +8,16 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng as _;
 use std::time::Duration;
 
-type Out = LinkOutput<u32, u16>;
+pub(super) type Out = LinkOutput<u32, u16>;
+
+/// Places from here on are at a relay.
+pub(super) const RELAYED: u16 = 1_000;
+
+impl Address for u16 {
+    fn is_relayed(&self) -> bool {
+        *self >= RELAYED
+    }
+}
 
 /// A machine, its clock and its random stream.
 pub(super) struct Bench {
@@ -28,16 +37,16 @@ impl Bench {
         out
     }
 
-    fn learn(&mut self, peer: u32, addresses: &[u16]) {
+    pub(super) fn learn(&mut self, peer: u32, addresses: &[u16]) {
         let out = self.step(LinkInput::Learn { peer, origin: Origin::Said, addresses: addresses.to_vec() });
         assert_eq!(out, []);
     }
 
-    fn want(&mut self, peer: u32) -> Vec<Out> {
+    pub(super) fn want(&mut self, peer: u32) -> Vec<Out> {
         self.step(LinkInput::Want { peer, urgency: Urgency::Request })
     }
 
-    fn failed(&mut self, peer: u32, attempt: u64) -> Vec<Out> {
+    pub(super) fn failed(&mut self, peer: u32, attempt: u64) -> Vec<Out> {
         self.step(LinkInput::Attempted { peer, attempt: AttemptId(attempt), outcome: Err(DialFailure::NoAnswer) })
     }
 
@@ -50,7 +59,7 @@ impl Bench {
         self.step(LinkInput::Accepted { peer, connected: connected(connection, life, 77) })
     }
 
-    fn after(&mut self, span: Duration) -> Vec<Out> {
+    pub(super) fn after(&mut self, span: Duration) -> Vec<Out> {
         self.now = self.now + span;
         self.step(LinkInput::Tick)
     }
@@ -65,15 +74,15 @@ impl Bench {
     }
 }
 
-fn connected(connection: u64, life: u64, address: u16) -> Connected<u16> {
+pub(super) fn connected(connection: u64, life: u64, address: u16) -> Connected<u16> {
     Connected { connection: ConnectionId(connection), life: Life(life), address }
 }
 
-fn dial(peer: u32, attempt: u64, address: u16) -> Out {
+pub(super) fn dial(peer: u32, attempt: u64, address: u16) -> Out {
     Out::Dial { peer, attempt: AttemptId(attempt), address }
 }
 
-fn close(peer: u32, connection: u64, why: CloseReason) -> Out {
+pub(super) fn close(peer: u32, connection: u64, why: CloseReason) -> Out {
     Out::Close { peer, connection: ConnectionId(connection), why }
 }
 

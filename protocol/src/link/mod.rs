@@ -10,6 +10,8 @@
 //! - **One connection a link.** Of two that both ends made at once both keep the dial of the lower name. The other goes on for
 //!   a second, and is the link again if the kept one ends meanwhile: an attempt that its dialler gave up may still have been
 //!   accepted.
+//! - **A direct link beats a relayed one.** Where only a relay leads to a peer its link runs through that, and the ends are told
+//!   again and again to dial each other at one moment, until a direct connection stands.
 //! - **A dead direction is noticed.** What was sent has to be acknowledged within [`PATIENCE`] and a round trip, however much
 //!   the peer says meanwhile. A link over which it is not is ended, and another way is tried at once.
 //! - **Addresses outlive links.** Where a connection of a peer's came from is one of them, so that a peer that only ever dialled
@@ -22,6 +24,8 @@ mod interface;
 mod limits;
 mod links;
 mod peer;
+mod relayed;
+mod upgrade;
 
 pub use addresses::{Candidate, Origin};
 pub use interface::{
@@ -30,6 +34,7 @@ pub use interface::{
 };
 pub use limits::{ADDRESSES_MAX, PATIENCE, PEERS_MAX};
 pub use links::Links;
+pub use relayed::{Address, relay_of, through};
 
 #[cfg(test)]
 mod agreement_tests;

@@ -2,7 +2,9 @@
 
 use super::addresses::AddressBook;
 use super::interface::{AttemptId, Connected, ConnectionId, Urgency};
-use super::limits::{BACKOFF_MAX, BACKOFF_MIN, DRAIN, OTHERS_MAX, STAGGER};
+use super::limits::{BACKOFF_MAX, BACKOFF_MIN, DRAIN, OTHERS_MAX, RELAYED_DRAIN, STAGGER};
+use super::relayed::Address;
+use super::upgrade::Upgrade;
 use crate::time::Mono;
 use std::collections::VecDeque;
 use std::num::NonZeroU8;
@@ -28,6 +30,8 @@ pub(super) struct Peer<A> {
     pub(super) epoch: u32,
     pub(super) dialling: Dialling<A>,
     pub(super) backoff: Option<Backoff>,
+    /// While the link is relayed and this node dialled it.
+    pub(super) upgrade: Option<Box<Upgrade>>,
 }
 
 /// Whether the peer is being dialled.
@@ -78,11 +82,30 @@ impl<A> Default for Peer<A> {
             epoch: 0,
             dialling: Dialling::No,
             backoff: None,
+            upgrade: None,
         }
     }
 }
 
-impl<A: Copy + Eq> Peer<A> {
+impl<A: Address> Connection<A> {
+    pub(super) fn is_relayed(&self) -> bool {
+        self.connected.address.is_relayed()
+    }
+
+    /// Whether it stays the link beside one that comes later, to the same run of the peer's process. `lower` tells whether this
+    /// node has the lower name of the two.
+    ///
+    /// A direct one beats a relayed one. Else each end keeps the dial of the lower name; of two dials of one end the later,
+    /// since it gave up the earlier.
+    pub(super) fn is_preferred_to(&self, later: &Self, lower: bool) -> bool {
+        if self.is_relayed() != later.is_relayed() {
+            return later.is_relayed();
+        }
+        self.dialled != later.dialled && self.dialled == lower
+    }
+}
+
+impl<A: Address> Peer<A> {
     pub(super) fn is_link(&self, connection: ConnectionId) -> bool {
         self.link.is_some_and(|link| link.connected.connection == connection)
     }
@@ -94,13 +117,15 @@ impl<A: Copy + Eq> Peer<A> {
 
     /// A connection is not the link, or is it no more, and is kept for a while; returns one that is too many.
     pub(super) fn keep_other(&mut self, other: Connection<A>, now: Mono) -> Option<Connection<A>> {
-        self.others.push((other, now + DRAIN));
+        self.others.push((other, now + if other.is_relayed() { RELAYED_DRAIN } else { DRAIN }));
         (self.others.len() > OTHERS_MAX).then(|| self.others.remove(0).0)
     }
 
     /// The link ended: another connection takes its place. `lower` tells whether this node has the lower name of the two.
     pub(super) fn fall_back(&mut self, lower: bool) {
-        let best = (0..).zip(&self.others).max_by_key(|(place, (other, _))| (other.dialled == lower, *place));
+        let best = (0..)
+            .zip(&self.others)
+            .max_by_key(|(place, (other, _))| (!other.is_relayed(), other.dialled == lower, *place));
         self.link = best.map(|(place, _)| place).map(|place: usize| self.others.remove(place).0);
         // What ends is given back: few peers ever have two connections.
         self.others.shrink_to_fit();
@@ -120,7 +145,8 @@ impl<A: Copy + Eq> Peer<A> {
             Dialling::No | Dialling::Queued(_) => None,
         };
         let drained = self.others.iter().map(|other| other.1).min();
-        [attempt, drained, self.acknowledged_by].into_iter().flatten().min()
+        let upgrade = self.upgrade.as_ref().map(|upgrade| upgrade.at);
+        [attempt, drained, self.acknowledged_by, upgrade].into_iter().flatten().min()
     }
 
     /// A round failed. Returns how long none is begun; `lot` is any number.
@@ -183,7 +209,7 @@ mod tests {
     #[test]
     fn the_wait_doubles_to_its_bound_and_varies_by_a_quarter() {
         for (lot, share) in [(0, 0.75), (500, 1.0), (999, 1.25)] {
-            let mut peer = Peer::<u8>::default();
+            let mut peer = Peer::<u32>::default();
             let waits = [(); 7].map(|()| peer.back_off(Mono(0), lot).as_secs_f64());
             for (wait, whole) in waits.into_iter().zip([0.25, 0.5, 1.0, 2.0, 4.0, 4.0, 4.0]) {
                 assert!((wait - whole * share).abs() < whole * 0.01, "{wait} for {whole} at {share}");
@@ -193,6 +219,6 @@ mod tests {
 
     #[test]
     fn the_state_of_a_peer_is_small() {
-        assert_eq!(size_of::<Peer<u8>>(), 136);
+        assert_eq!(size_of::<Peer<u32>>(), 144);
     }
 }

@@ -69,7 +69,8 @@ impl<D: Defects> World<D> {
             }
             LinkOutput::Failed { peer, .. } => drop(self.nodes[number as usize].process.links.take_waiting(peer)),
             // With one address for each peer a round has one attempt.
-            LinkOutput::Cancel { .. } | LinkOutput::Moved { .. } => {}
+            // Everybody reaches everybody: nothing is relayed.
+            LinkOutput::Cancel { .. } | LinkOutput::Moved { .. } | LinkOutput::Meet { .. } => {}
         }
     }
 
