@@ -1,20 +1,27 @@
 //! Accepting: bounds before cryptography, one TLS door per caller, then the lane that was asked for.
 
-use std::sync::Arc;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use quinn::{ConnectionError, Endpoint, Incoming, ServerConfig, TransportConfig};
 use tokio::sync::{Semaphore, mpsc};
+use tokio::time::Instant;
 
+use super::allowance::Allowance;
 use super::bulk::BulkServer;
 use super::close::Close;
 use super::ctl::Inbound;
 use super::dial::{alert, greet};
 use super::join::JoinServer;
 use super::lane::LinkLane;
-use super::limits::{HANDSHAKE_TIMEOUT, PENDING_MAX, PENDING_RETRY};
+use super::limits::{
+    HANDSHAKE_TIMEOUT, PENDING_MAX, PENDING_RETRY, REFUSED_BURST, REFUSED_REFILL, REFUSED_SOURCES_MAX,
+};
 use super::quic::Settings;
 use super::refusal::{Refusal, Refusals};
+use super::relay::{Reached, RelayServer, is_place};
 use super::rpc::Links;
+use super::socket::canonical;
 use super::tasks::Tasks;
 use super::tls::{Admitted, Door, TlsConfigError};
 use super::trust::Gate;
@@ -30,13 +37,39 @@ pub(super) struct Acceptor {
     pub(super) links: Links,
     pub(super) bulk: BulkServer,
     pub(super) join: JoinServer,
+    pub(super) relay: RelayServer,
+    pub(super) reached: Reached,
+    /// Handshakes that failed for what their callers showed.
+    pub(super) failed: Arc<Mutex<Allowance<SocketAddr>>>,
+}
+
+/// Handshakes that may fail.
+pub(super) fn failures() -> Arc<Mutex<Allowance<SocketAddr>>> {
+    Arc::new(Mutex::new(Allowance::new(REFUSED_BURST, REFUSED_REFILL, REFUSED_SOURCES_MAX)))
+}
+
+/// Who counts as one: an address, or on this machine and at a relay one socket of it.
+fn source(remote: SocketAddr) -> SocketAddr {
+    let remote = canonical(remote);
+    let port = if remote.ip().is_loopback() || is_place(&remote) { remote.port() } else { 0 };
+    SocketAddr::new(remote.ip(), port)
 }
 
 impl Acceptor {
+    fn failed(&self) -> MutexGuard<'_, Allowance<SocketAddr>> {
+        self.failed.lock().expect("no holder of the lock panics")
+    }
+
     /// Accepts until the endpoint closes.
     pub(super) async fn run(self, endpoint: Endpoint) {
         let pending = Arc::new(Semaphore::new(PENDING_MAX));
         while let Some(incoming) = endpoint.accept().await {
+            // Before any cryptography, and without an answer: a flood gets back less than it sends.
+            if self.failed().is_spent(&source(incoming.remote_address()), Instant::now()) {
+                self.refusals.count(Refusal::RateLimited);
+                incoming.ignore();
+                continue;
+            }
             let busy = PENDING_MAX - pending.available_permits();
             if busy > PENDING_RETRY && !incoming.remote_address_validated() {
                 if let Err(error) = incoming.retry() {
@@ -64,9 +97,15 @@ impl Acceptor {
     async fn admit(&self, incoming: Incoming) -> Option<(quinn::Connection, LinkLane, Admitted)> {
         let remote = incoming.remote_address();
         match self.handshake(incoming).await {
-            Ok(admitted) => Some(admitted),
+            Ok(admitted) => {
+                self.reached.accepted(remote, Instant::now());
+                Some(admitted)
+            }
             Err(reason) => {
                 self.refusals.count(reason);
+                if reason.is_of_the_caller() && !self.failed().take(source(remote), Instant::now()) {
+                    tracing::debug!(%remote, "does not answer for a while");
+                }
                 tracing::info!(%remote, %reason, "refused a connection");
                 None
             }
@@ -122,7 +161,8 @@ impl Acceptor {
                 self.links.adopt_inbound(connection, &peer.presented, member);
             }
             (LinkLane::Bulk, Some(member)) => self.bulk.serve(connection, member).await,
-            (LinkLane::Ctl | LinkLane::Rpc | LinkLane::Bulk, None) => {
+            (LinkLane::Relay, Some(member)) => self.relay.serve(connection, member).await,
+            (LinkLane::Ctl | LinkLane::Rpc | LinkLane::Bulk | LinkLane::Relay, None) => {
                 unreachable!("the door admits callers without membership on the join lane only")
             }
         }

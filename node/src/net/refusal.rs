@@ -34,7 +34,7 @@ pub enum Refusal {
     NoRoot,
     /// The handshake did not end in time.
     Timeout,
-    /// Too many joins from one address.
+    /// Too many joins, or too many handshakes that failed, from one address.
     RateLimited,
     /// Too many handshakes at once.
     Overloaded,
@@ -82,6 +82,24 @@ impl Refusal {
             Self::Overloaded => "overloaded",
             Self::ByPeer => "refused_by_peer",
             Self::Transport => "transport",
+        }
+    }
+
+    /// Whether it is what the caller showed or asked for that was wrong: only whoever holds its address comes as far as that.
+    pub(super) const fn is_of_the_caller(self) -> bool {
+        match self {
+            Self::OtherMesh
+            | Self::Expired
+            | Self::NotYetValid
+            | Self::NoMembership
+            | Self::BadSignature
+            | Self::Revoked
+            | Self::WrongPeer
+            | Self::BadAlpn
+            | Self::Malformed => true,
+            Self::NoRoot | Self::Timeout | Self::RateLimited | Self::Overloaded | Self::ByPeer | Self::Transport => {
+                false
+            }
         }
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hedgerow::content::{Content, MemorySink};
+use hedgerow::net::limits::REFUSED_BURST;
 use hedgerow::net::{
     Answerer, DialError, DialReport, DialsFailed, JoinError, LinkError, LinkLane, Protocol, Refusal, RequestError,
     Trust,
@@ -247,3 +248,20 @@ fn refused_by_peer(report: &DialReport, expected: Refusal) {
 
 /// RFC 8446 §6.2.
 const ALERT_ACCESS_DENIED: u64 = 49;
+
+#[tokio::test]
+async fn who_fails_again_and_again_is_not_answered_for_a_while_and_others_are() {
+    let (mesh, stranger) = (Mesh::new(1), Mesh::new(2));
+    let (b, of_another_mesh) = (mesh.start(2), stranger.start(3));
+    let ignored = || b.net.refusals().get("rate_limited").copied().unwrap_or_default();
+    let mut refused = 0;
+    while ignored() == 0 {
+        let outcome = of_another_mesh.net.dial(b.address()).await.outcome;
+        assert!(matches!(outcome, Err(DialError::RefusedByPeer { .. } | DialError::Timeout)), "{outcome:?}");
+        refused += u32::from(matches!(outcome, Err(DialError::RefusedByPeer { .. })));
+        // Another each second, on a slow machine.
+        assert!(refused < 10 * REFUSED_BURST);
+    }
+    assert!(refused >= REFUSED_BURST, "{refused}");
+    assert!(mesh.start(1).net.dial(b.address()).await.outcome.is_ok());
+}

@@ -5,7 +5,6 @@
 //! Both ends derive the same 32 bytes from the TLS session; a proof of the ticket's secret over them
 //! is worth nothing on another connection.
 
-mod allowance;
 mod client;
 mod serve;
 

@@ -7,29 +7,30 @@ use hedgerow_attest::key::PublicKey;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
-use super::allowance::Allowance;
 use super::exporter;
+use crate::net::allowance::Allowance;
 use crate::net::close::Close;
 use crate::net::event::{NetEvent, Respond};
-use crate::net::limits::{JOIN_BODY_BYTES_MAX, JOIN_TIMEOUT};
+use crate::net::limits::{JOIN_BODY_BYTES_MAX, JOIN_BURST_PER_IP, JOIN_IPS_MAX, JOIN_REFILL, JOIN_TIMEOUT};
 use crate::net::rpc::{FrameError, read_block, write_block};
 
 /// Takes enrolments; clones share the allowance per address.
 #[derive(Clone, Debug)]
 pub(in crate::net) struct JoinServer {
     events: mpsc::Sender<NetEvent>,
-    allowance: Arc<Mutex<Allowance>>,
+    allowance: Arc<Mutex<Allowance<IpAddr>>>,
 }
 
 impl JoinServer {
     pub(in crate::net) fn new(events: mpsc::Sender<NetEvent>) -> Self {
-        Self { events, allowance: Arc::default() }
+        let allowance = Allowance::new(JOIN_BURST_PER_IP, JOIN_REFILL, JOIN_IPS_MAX);
+        Self { events, allowance: Arc::new(Mutex::new(allowance)) }
     }
 
     /// Whether another join from this address is taken.
     pub(in crate::net) fn allows(&self, ip: IpAddr) -> bool {
         let mut allowance = self.allowance.lock().expect("no holder of the lock panics");
-        allowance.take(ip, Instant::now())
+        allowance.take(ip.to_canonical(), Instant::now())
     }
 
     /// Serves one caller, who proved to hold `transport`.
