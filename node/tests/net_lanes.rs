@@ -18,6 +18,8 @@ mod join;
 mod links;
 #[path = "net_lanes/messages.rs"]
 mod messages;
+#[path = "net_lanes/relay.rs"]
+mod relay;
 #[path = "net_lanes/requests.rs"]
 mod requests;
 #[path = "net_lanes/support.rs"]

@@ -23,10 +23,12 @@ pub(super) enum Close {
     Hangup,
     /// The peer acknowledges nothing that the node sends.
     Unacknowledged,
+    /// The node does not relay.
+    NotARelay,
 }
 
 impl Close {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Done,
         Self::Shutdown,
         Self::Duplicate,
@@ -36,6 +38,7 @@ impl Close {
         Self::Overloaded,
         Self::Hangup,
         Self::Unacknowledged,
+        Self::NotARelay,
     ];
 
     pub(super) const fn code(self) -> VarInt {
@@ -49,6 +52,7 @@ impl Close {
             Self::Overloaded => 6,
             Self::Hangup => 7,
             Self::Unacknowledged => 8,
+            Self::NotARelay => 9,
         })
     }
 
@@ -63,6 +67,7 @@ impl Close {
             Self::Overloaded => "overloaded",
             Self::Hangup => "link not wanted",
             Self::Unacknowledged => "nothing acknowledged",
+            Self::NotARelay => "not a relay",
         }
     }
 
@@ -78,6 +83,11 @@ impl Close {
         }
     }
 
+    /// Why the peer closed a connection, if it did by one of these.
+    pub(super) fn by_peer(connection: &Connection) -> Option<Self> {
+        Self::of(&connection.close_reason()?)
+    }
+
     pub(super) fn close(self, connection: &Connection) {
         connection.close(self.code(), self.reason().as_bytes());
     }
@@ -90,7 +100,7 @@ mod tests {
     #[test]
     fn codes_are_frozen_and_parse_back() {
         let codes = Close::ALL.map(|close| close.code().into_inner());
-        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 7, 8]);
+        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
         for close in Close::ALL {
             assert_eq!(Close::from_code(close.code()), Some(close));
         }

@@ -14,6 +14,7 @@ use super::lane::LinkLane;
 use super::limits::DIAL_TIMEOUT;
 use super::quic::Settings;
 use super::refusal::{Refusal, Refusals};
+use super::relay::{Reached, RelayError};
 use super::tls::{Admitted, Caller, Expected, TlsConfigError};
 use super::trust::Gate;
 
@@ -41,6 +42,9 @@ pub enum DialError {
     /// The address cannot be dialled from this socket.
     #[error("the address cannot be dialled")]
     Address(#[source] quinn::ConnectError),
+    /// There is no way through the relay that the address names.
+    #[error("reach the node through a relay")]
+    Relay(#[source] RelayError),
     /// TLS could not be set up.
     #[error("set up TLS for a dial")]
     Tls(#[source] TlsConfigError),
@@ -67,6 +71,7 @@ pub(super) struct Dialer {
     pub(super) gate: Arc<Gate>,
     pub(super) refusals: Arc<Refusals>,
     pub(super) settings: Settings,
+    pub(super) reached: Reached,
 }
 
 impl Dialer {
@@ -138,6 +143,7 @@ impl Dialer {
     ) -> Result<quinn::Connection, DialError> {
         let mut config = caller.clone().config(lane).map_err(DialError::Tls)?;
         config.transport_config(self.settings.dialled(lane));
+        self.reached.sends(address, tokio::time::Instant::now());
         let connecting = self.endpoint.connect_with(config, address, SERVER_NAME).map_err(DialError::Address)?;
         let handshake = async {
             let connection = connecting.await?;
@@ -189,7 +195,8 @@ fn explain(error: ConnectionError, caller: &Caller) -> DialError {
                     | Close::Duplicate
                     | Close::Protocol
                     | Close::Hangup
-                    | Close::Unacknowledged,
+                    | Close::Unacknowledged
+                    | Close::NotARelay,
                 )
                 | None => None,
             },

@@ -14,7 +14,7 @@ use hedgerow_protocol::link::{Candidate, Origin};
 use quinn::{AsyncUdpSocket, Endpoint, TokioRuntime};
 use tokio::sync::{mpsc, watch};
 
-use super::accept::{Acceptor, server_config};
+use super::accept::{Acceptor, failures, server_config};
 use super::bulk::{BulkServer, FetchError, GatherError, Gathered};
 use super::certificate::TlsIdentityError;
 use super::close::Close;
@@ -27,6 +27,7 @@ use super::lane::Lane;
 use super::limits::EVENT_QUEUE;
 use super::quic::Settings;
 use super::refusal::Refusals;
+use super::relay::{Reached, RelayServer, Relayed, Relaying, Relays, Ways, wait_at_relays};
 use super::reset::endpoint_config;
 use super::rpc::{Dropped, LinkError, LinkView, Links, Protocol, RequestError, SendError};
 use super::socket::{MeshSocket, Traffic, bind};
@@ -44,6 +45,8 @@ pub struct NetConfig {
     pub trust: watch::Receiver<Arc<Trust>>,
     /// Whether [`Net::emulation`] can be set. Off, no packet is looked at.
     pub emulate: bool,
+    /// Whether this node relays for members that cannot dial each other.
+    pub relaying: Relaying,
     /// Gossip topics taken from the start; at most [`super::limits::TOPICS_MAX`].
     pub topics: Vec<String>,
 }
@@ -97,6 +100,8 @@ struct Inner {
     emulation: Option<Emulation>,
     dialer: Dialer,
     links: Links,
+    relays: Relays,
+    relay: RelayServer,
     ctl: Ctl,
     tasks: Tasks,
 }
@@ -116,7 +121,8 @@ impl Net {
             Socket::Bind(listen) => bind(listen).map_err(|source| NetError::Bind { listen, source })?,
             Socket::Given(socket) => socket,
         };
-        let socket = MeshSocket::new(bound.clone(), emulation.clone());
+        let ways = Arc::new(Ways::default());
+        let socket = MeshSocket::new(bound.clone(), emulation.clone(), ways.clone());
         let settings = Settings::new();
         let base = server_config(&Door::new(gate.standing()), settings.accepted())?;
         let endpoint = Endpoint::new_with_abstract_socket(
@@ -128,6 +134,10 @@ impl Net {
         .map_err(NetError::Endpoint)?;
         let local_addr = endpoint.local_addr().map_err(NetError::Endpoint)?;
 
+        let reached = Reached::default();
+        if !local_addr.ip().is_unspecified() {
+            reached.set_own(&[local_addr]);
+        }
         let refusals = Arc::new(Refusals::default());
         let (events, inbox) = mpsc::channel(EVENT_QUEUE);
         let dialer = Dialer {
@@ -135,10 +145,13 @@ impl Net {
             gate: gate.clone(),
             refusals: refusals.clone(),
             settings: settings.clone(),
+            reached: reached.clone(),
         };
+        let relays = Relays::new(ways, tasks.clone());
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(NetError::Random)?;
-        let links = Links::new(dialer.clone(), events.clone(), tasks.clone(), seed);
+        let links = Links::new(dialer.clone(), relays.clone(), events.clone(), tasks.clone(), seed);
+        let relay = RelayServer::new(config.relaying, reached.clone(), gate.clone(), links.clone(), tasks.clone());
         let (ctl, inbound) = Ctl::start(dialer.clone(), links.clone(), events.clone(), &tasks, &config.topics)?;
         let acceptor = Acceptor {
             gate: gate.clone(),
@@ -149,6 +162,9 @@ impl Net {
             links: links.clone(),
             bulk: BulkServer::new(events.clone(), gate),
             join: JoinServer::new(events),
+            relay: relay.clone(),
+            reached: reached.clone(),
+            failed: failures(),
         };
         if let Some(emulation) = &emulation {
             tasks.spawn(release(bound, emulation.clone(), tasks.stop().clone()));
@@ -157,7 +173,8 @@ impl Net {
         tasks.spawn(links.clone().announce());
         tasks.spawn(links.clone().keep_time());
         tasks.spawn(links.clone().watch_progress());
-        let inner = Inner { local_addr, socket, emulation, dialer, links, ctl, tasks };
+        tasks.spawn(wait_at_relays(links.clone(), relays.clone(), reached));
+        let inner = Inner { local_addr, socket, emulation, dialer, links, relays, relay, ctl, tasks };
         Ok((Self(Arc::new(inner)), inbox))
     }
 
@@ -254,7 +271,7 @@ impl Net {
     /// # Errors
     /// [`FetchError`]; nothing of a content that fails its check is returned.
     pub async fn fetch(&self, from: NodeId, digest: Sha256Digest, max_bytes: u64) -> Result<Bytes, FetchError> {
-        super::bulk::fetch(&self.0.dialer, &self.0.links, from, digest, max_bytes).await
+        super::bulk::fetch(&self.0.links, from, digest, max_bytes).await
     }
 
     /// Brings what a sink lacks from any of these members, from several at once; those named first are put to use first.
@@ -263,7 +280,7 @@ impl Net {
     /// # Errors
     /// [`GatherError`]; the sink keeps what came.
     pub async fn gather(&self, sources: &[NodeId], sink: Arc<dyn Sink>) -> Result<Gathered, GatherError> {
-        super::bulk::gather(&self.0.dialer, &self.0.links, sources, sink).await
+        super::bulk::gather(&self.0.links, sources, sink).await
     }
 
     /// Publishes a signed envelope to a topic, without waiting. Gossip is lossy: every fact needs a pull path too.
@@ -312,6 +329,23 @@ impl Net {
     /// Connections refused since the start, by reason.
     pub fn refusals(&self) -> BTreeMap<&'static str, u64> {
         self.0.dialer.refusals.snapshot()
+    }
+
+    /// Says where this node is, as its record does. Those to whom there is only a relayed link are told, so that a direct one can be
+    /// made.
+    pub fn advertise(&self, addresses: &[SocketAddr]) {
+        self.0.dialer.reached.set_own(addresses);
+    }
+
+    /// The relays at which others find this node, whenever they change: to be told in its record, as
+    /// [`hedgerow_protocol::link::through`] writes them.
+    pub fn waits_at(&self) -> watch::Receiver<Vec<NodeId>> {
+        self.0.relays.waits_at()
+    }
+
+    /// What this node relays for others.
+    pub fn relayed(&self) -> Relayed {
+        self.0.relay.load()
     }
 
     /// Live links.

@@ -1,6 +1,6 @@
 //! The lanes: which connection two nodes speak on, and how one message travels within it.
 
-/// One of the four connections that two nodes may have, told apart by the one ALPN its dialer offers.
+/// One of the connections that two nodes may have, told apart by the one ALPN its dialer offers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LinkLane {
     /// Enrolment with a ticket; the only lane open to a caller without a membership.
@@ -11,11 +11,13 @@ pub enum LinkLane {
     Rpc,
     /// Content by digest, on connections of its own so that a download never delays a request.
     Bulk,
+    /// Datagrams for members that cannot dial each other, from one to another.
+    Relay,
 }
 
 impl LinkLane {
     /// Every lane, in the order in which a server offers them.
-    pub const ALL: [Self; 4] = [Self::Join, Self::Ctl, Self::Rpc, Self::Bulk];
+    pub const ALL: [Self; 5] = [Self::Join, Self::Ctl, Self::Rpc, Self::Bulk, Self::Relay];
 
     /// The ALPN protocol name; the number is the version of everything spoken on the lane.
     pub const fn alpn(self) -> &'static str {
@@ -24,6 +26,7 @@ impl LinkLane {
             Self::Ctl => "hedgerow-ctl/1",
             Self::Rpc => "hedgerow-rpc/1",
             Self::Bulk => "hedgerow-bulk/2",
+            Self::Relay => "hedgerow-relay/1",
         }
     }
 
@@ -72,7 +75,8 @@ mod tests {
     #[test]
     fn alpn_names_are_frozen_and_parse_back() {
         let names: Vec<&str> = LinkLane::ALL.iter().map(|lane| lane.alpn()).collect();
-        assert_eq!(names, ["hedgerow-join/1", "hedgerow-ctl/1", "hedgerow-rpc/1", "hedgerow-bulk/2"]);
+        let frozen = ["hedgerow-join/1", "hedgerow-ctl/1", "hedgerow-rpc/1", "hedgerow-bulk/2", "hedgerow-relay/1"];
+        assert_eq!(names, frozen);
         for lane in LinkLane::ALL {
             assert_eq!(LinkLane::from_alpn(lane.alpn().as_bytes()), Some(lane));
         }

@@ -39,6 +39,23 @@ pub const BULK_SERVED_MAX: usize = 8;
 pub const BULK_CONNECTIONS_PER_PEER: usize = 4;
 /// Members for whom something may wait.
 pub const PEERS_MAX: usize = hedgerow_protocol::link::PEERS_MAX;
+/// Members for which a node relays at once.
+pub const RELAY_MEMBERS_MAX: usize = 256;
+/// Bytes each second that one member may have relayed (guess: requests and sessions get through, and a download takes its time), and
+/// how many at once.
+pub const RELAY_BYTES_PER_S: u64 = 1 << 20;
+/// See [`RELAY_BYTES_PER_S`].
+pub const RELAY_BURST_BYTES: u64 = 4 << 20;
+/// Relays to which a node has connections at once.
+pub const RELAYS_MAX: usize = 32;
+/// Relays at which a node waits for those who cannot dial it: one may go away.
+pub const RELAYS_WAITED_AT: usize = 2;
+/// Peers at one relay that have a place of their own here.
+pub const RELAY_PLACES_MAX: usize = 256;
+/// Relayed datagrams that the endpoint has not taken yet, bytes.
+pub const RELAY_INBOUND_BYTES_MAX: usize = 1 << 20;
+/// Datagrams on streams of their own that are read at once from one relay connection.
+pub const RELAY_STREAMS: usize = 16;
 /// Handshakes in progress before unvalidated callers must prove their address with a retry.
 pub const PENDING_RETRY: usize = 16;
 /// Handshakes in progress before callers are turned away.
@@ -62,6 +79,18 @@ pub const CTL_KEEP_ALIVE: Duration = Duration::from_secs(20);
 pub const CTL_REDIAL_MIN: Duration = Duration::from_secs(2);
 /// Longest wait of that kind. A swarm that was full has room again when somebody's link ended, and gossip does without some links.
 pub const CTL_REDIAL_MAX: Duration = Duration::from_secs(300);
+/// The same as [`IDLE_TIMEOUT`] for relay connections, and as long as a translator keeps a way open at least.
+pub const RELAY_IDLE_TIMEOUT: Duration = Duration::from_secs(15);
+/// The same as [`KEEP_ALIVE`] for relay connections.
+pub const RELAY_KEEP_ALIVE: Duration = Duration::from_secs(5);
+/// After so long without a relayed datagram a connection to a relay is closed, unless this node waits there.
+pub const RELAY_IDLE: Duration = Duration::from_secs(60);
+/// First wait before a member is asked again for a place at its relay; doubled up to [`RELAY_RETRY_MAX`].
+pub const RELAY_RETRY_MIN: Duration = Duration::from_secs(5);
+/// Longest wait of that kind: most nodes of most meshes never relay.
+pub const RELAY_RETRY_MAX: Duration = Duration::from_secs(600);
+/// How long a peer may take to agree on a meeting.
+pub const MEET_TIMEOUT: Duration = Duration::from_secs(3);
 /// A whole dial: handshake, judgement on both sides and the acceptor's greeting.
 pub const DIAL_TIMEOUT: Duration = Duration::from_secs(3);
 /// An inbound handshake.
@@ -92,6 +121,14 @@ pub const JOIN_BURST_PER_IP: u32 = 64;
 pub const JOIN_REFILL: Duration = Duration::from_secs(1);
 /// IPs whose allowance is remembered.
 pub const JOIN_IPS_MAX: usize = 1024;
+
+/// Handshakes of one address that may fail for what its certificate says before the next ones are not answered for a while, and how fast
+/// that allowance returns. Members do not fail; one whose certificate ended is told so often enough.
+pub const REFUSED_BURST: u32 = 32;
+/// Time in which one failed handshake is forgotten.
+pub const REFUSED_REFILL: Duration = Duration::from_secs(1);
+/// Addresses whose failed handshakes are remembered.
+pub const REFUSED_SOURCES_MAX: usize = 1024;
 
 /// Rules of the emulation kept at once.
 pub const RULES_MAX: usize = 1024;

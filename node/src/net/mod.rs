@@ -1,4 +1,4 @@
-//! One UDP port and one QUIC endpoint; four lanes told apart by ALPN.
+//! One UDP port and one QUIC endpoint; lanes told apart by ALPN.
 //!
 //! A caller's certificate carries its membership, and the handshake fails without one on every lane
 //! but `hedgerow-join/1`, so no other code meets a stranger's bytes. [`Net::start`] takes the socket
@@ -8,6 +8,7 @@
 //! `docs/network.md` has the lanes, the handshake, the reasons of refusals, and the emulation; `docs/bulk.md` the bulk lane.
 
 mod accept;
+mod allowance;
 mod bulk;
 mod certificate;
 mod close;
@@ -19,8 +20,10 @@ mod handle;
 mod join;
 mod lane;
 pub mod limits;
+mod patience;
 mod quic;
 mod refusal;
+mod relay;
 mod reset;
 mod rpc;
 mod socket;
@@ -44,7 +47,10 @@ pub use join::JoinError;
 pub use lane::{Lane, LinkLane};
 pub use quic::transport_settings;
 pub use refusal::Refusal;
-pub use rpc::{DialsFailed, Dropped, FrameError, LinkError, LinkView, Protocol, RemoteError, RequestError, SendError};
+pub use relay::{ParseRelayingError, RelayError, Relayed, Relaying};
+pub use rpc::{
+    BesideError, DialsFailed, Dropped, FrameError, LinkError, LinkView, Protocol, RemoteError, RequestError, SendError,
+};
 pub use socket::Traffic;
 pub use tls::TlsConfigError;
 pub use trust::Trust;

@@ -9,7 +9,10 @@ use std::time::Duration;
 use quinn::TransportConfig;
 
 use super::lane::LinkLane;
-use super::limits::{BULK_ASKS_MAX, CTL_IDLE_TIMEOUT, CTL_KEEP_ALIVE, IDLE_TIMEOUT, KEEP_ALIVE, REQUESTS_PER_PEER};
+use super::limits::{
+    BULK_ASKS_MAX, CTL_IDLE_TIMEOUT, CTL_KEEP_ALIVE, IDLE_TIMEOUT, KEEP_ALIVE, RELAY_IDLE_TIMEOUT, RELAY_KEEP_ALIVE,
+    RELAY_STREAMS, REQUESTS_PER_PEER,
+};
 
 /// The settings of every kind of connection.
 #[derive(Clone, Debug)]
@@ -18,6 +21,7 @@ pub(super) struct Settings {
     dialled: Arc<TransportConfig>,
     dialled_ctl: Arc<TransportConfig>,
     dialled_bulk: Arc<TransportConfig>,
+    dialled_relay: Arc<TransportConfig>,
 }
 
 impl Settings {
@@ -27,6 +31,7 @@ impl Settings {
             dialled: Arc::new(settings(IDLE_TIMEOUT, Some(KEEP_ALIVE))),
             dialled_ctl: Arc::new(settings(CTL_IDLE_TIMEOUT, Some(CTL_KEEP_ALIVE))),
             dialled_bulk: Arc::new(fetching()),
+            dialled_relay: Arc::new(relayed()),
         }
     }
 
@@ -40,6 +45,7 @@ impl Settings {
         match lane {
             LinkLane::Ctl => self.dialled_ctl.clone(),
             LinkLane::Bulk => self.dialled_bulk.clone(),
+            LinkLane::Relay => self.dialled_relay.clone(),
             LinkLane::Join | LinkLane::Rpc => self.dialled.clone(),
         }
     }
@@ -51,6 +57,28 @@ pub(super) fn serve_bulk(connection: &quinn::Connection, send_window: u64) {
     connection.set_receive_window((64_u32 << 10).into());
     connection.set_max_concurrent_bi_streams((2 * BULK_ASKS_MAX).into());
     connection.set_max_concurrent_uni_streams(0_u32.into());
+}
+
+/// Settles an accepted connection for whose dialer this node relays.
+pub(super) fn serve_relay(connection: &quinn::Connection) {
+    connection.set_receive_window((64_u32 << 10).into());
+    connection.set_max_concurrent_bi_streams(0_u32.into());
+    connection.set_max_concurrent_uni_streams(relay_streams());
+}
+
+/// Of a connection to a relay: datagrams, and those that are too long for one on streams of their own.
+fn relayed() -> TransportConfig {
+    let mut config = settings(RELAY_IDLE_TIMEOUT, Some(RELAY_KEEP_ALIVE));
+    config
+        .max_concurrent_bidi_streams(0_u32.into())
+        .max_concurrent_uni_streams(relay_streams())
+        .receive_window((64_u32 << 10).into())
+        .send_window(64 << 10);
+    config
+}
+
+fn relay_streams() -> quinn::VarInt {
+    u32::try_from(RELAY_STREAMS).expect("the constant is small").into()
 }
 
 /// The settings of connections that this node dials on a lane, for a benchmark that sets a bare connection beside them.
@@ -84,6 +112,6 @@ fn settings(idle: Duration, keep_alive: Option<Duration>) -> TransportConfig {
         .receive_window((8_u32 << 20).into())
         .send_window(8 << 20)
         .datagram_receive_buffer_size(Some(256 << 10))
-        .datagram_send_buffer_size(64 << 10);
+        .datagram_send_buffer_size(256 << 10);
     config
 }

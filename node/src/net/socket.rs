@@ -1,4 +1,4 @@
-//! The node's one UDP socket: large buffers, counted bytes, and the emulation's rules around it.
+//! The node's one UDP socket: large buffers, counted bytes, the emulation's rules around it, and peers at relays beside it.
 
 use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
@@ -12,6 +12,7 @@ use quinn::{AsyncUdpSocket, Runtime, TokioRuntime, UdpPoller};
 
 use super::emulation::{Emulation, Outbound};
 use super::limits::SOCKET_BUFFER_BYTES;
+use super::relay::{Ways, is_place};
 
 /// UDP payload moved since the start, bytes; headers of IP and UDP are not counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,15 +28,18 @@ pub struct Traffic {
 pub(super) struct MeshSocket {
     inner: Arc<dyn AsyncUdpSocket>,
     emulation: Option<Emulation>,
+    ways: Arc<Ways>,
+    is_dual_stack: bool,
     sent_bytes: AtomicU64,
     received_bytes: AtomicU64,
 }
 
 impl MeshSocket {
     /// Wraps `inner`. What `emulation` holds back is sent by [`super::emulation::release`].
-    pub(super) fn new(inner: Arc<dyn AsyncUdpSocket>, emulation: Option<Emulation>) -> Arc<Self> {
+    pub(super) fn new(inner: Arc<dyn AsyncUdpSocket>, emulation: Option<Emulation>, ways: Arc<Ways>) -> Arc<Self> {
         let (sent_bytes, received_bytes) = (AtomicU64::new(0), AtomicU64::new(0));
-        Arc::new(Self { inner, emulation, sent_bytes, received_bytes })
+        let is_dual_stack = inner.local_addr().is_ok_and(|address| address.is_ipv6());
+        Arc::new(Self { inner, emulation, ways, is_dual_stack, sent_bytes, received_bytes })
     }
 
     pub(super) fn traffic(&self) -> Traffic {
@@ -52,6 +56,10 @@ impl AsyncUdpSocket for MeshSocket {
     }
 
     fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
+        if is_place(&transmit.destination) {
+            self.ways.send(transmit);
+            return Ok(());
+        }
         let outbound = self.emulation.as_ref().map_or(Outbound::Pass, |emulation| emulation.outbound(transmit));
         match outbound {
             Outbound::Pass => self.inner.try_send(transmit)?,
@@ -68,6 +76,10 @@ impl AsyncUdpSocket for MeshSocket {
         bufs: &mut [IoSliceMut<'_>],
         meta: &mut [RecvMeta],
     ) -> Poll<io::Result<usize>> {
+        let relayed = self.ways.receive(self.is_dual_stack, cx, bufs, meta);
+        if relayed > 0 {
+            return Poll::Ready(Ok(relayed));
+        }
         let batches = ready!(self.inner.poll_recv(cx, bufs, meta))?;
         for batch in meta.iter_mut().take(batches) {
             if self.emulation.as_ref().is_some_and(|emulation| emulation.drops_inbound(batch.addr)) {
@@ -148,8 +160,8 @@ mod tests {
         fn new() -> Self {
             let (emulation, stop) = (Emulation::new(1), CancellationToken::new());
             let any = "127.0.0.1:0".parse().unwrap();
-            let a = MeshSocket::new(bind(any).unwrap(), Some(emulation.clone()));
-            let b = MeshSocket::new(bind(any).unwrap(), None);
+            let a = MeshSocket::new(bind(any).unwrap(), Some(emulation.clone()), Arc::default());
+            let b = MeshSocket::new(bind(any).unwrap(), None, Arc::default());
             let releasing = tokio::spawn(release(a.inner.clone(), emulation.clone(), stop.clone()));
             Self { emulation, a, b, stop, releasing }
         }
@@ -279,7 +291,7 @@ mod tests {
         assert_eq!(receive(&pair.a).await.0, b"answer");
         assert_eq!(pair.emulation.dropped(), BTreeMap::from([(DropReason::Firewall, 1)]));
         pair.emulation.set_firewall(Firewall::Open);
-        let other = MeshSocket::new(bind("127.0.0.1:0".parse().unwrap()).unwrap(), None);
+        let other = MeshSocket::new(bind("127.0.0.1:0".parse().unwrap()).unwrap(), None, Arc::default());
         send(&other, to_a, b"anybody", None).await;
         assert_eq!(receive(&pair.a).await.0, b"anybody");
         pair.end().await;

@@ -7,7 +7,7 @@ use hedgerow_attest::key::SecretKey;
 use hedgerow_attest::revoked::Revoked;
 use tokio::sync::watch;
 
-use super::{Net, NetConfig, Socket, Trust};
+use super::{Net, NetConfig, Relaying, Socket, Trust};
 
 /// The network of a node that belongs to no mesh, on a free port of loopback. Its events go nowhere.
 pub(crate) fn lonely_net(node: NodeId) -> Net {
@@ -20,6 +20,7 @@ pub(crate) fn lonely_net(node: NodeId) -> Net {
     };
     let (_unchanged, trust) = watch::channel(Arc::new(trust));
     let socket = Socket::Bind("127.0.0.1:0".parse().unwrap());
-    let (net, _events) = Net::start(NetConfig { socket, trust, emulate: false, topics: vec![] }).unwrap();
+    let (net, _events) =
+        Net::start(NetConfig { socket, trust, emulate: false, relaying: Relaying::default(), topics: vec![] }).unwrap();
     net
 }

@@ -82,7 +82,9 @@ impl Door {
         let member = match (lane, &presented.membership) {
             // A member that comes to renew may show an expired membership; the issuer judges it.
             (LinkLane::Join, _) => None,
-            (LinkLane::Ctl | LinkLane::Rpc | LinkLane::Bulk, _) => Some(self.standing.trust.judge(&presented)?),
+            (LinkLane::Ctl | LinkLane::Rpc | LinkLane::Bulk | LinkLane::Relay, _) => {
+                Some(self.standing.trust.judge(&presented)?)
+            }
         };
         Ok(Admitted { presented, member })
     }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use hedgerow::net::limits::IDLE_TIMEOUT;
-use hedgerow::net::{Cut, Lane, Net, NetConfig, NetError, NetEvent, Protocol, Rule, Socket};
+use hedgerow::net::{Cut, Lane, Net, NetConfig, NetError, NetEvent, Protocol, Relaying, Rule, Socket};
 
 use super::support::{Mesh, Node, PATIENCE, eventually};
 
@@ -141,7 +141,13 @@ async fn a_busy_port_is_named_and_a_shutdown_frees_it() {
     let mesh = Mesh::new(1);
     let a = mesh.start(1);
     let trust = tokio::sync::watch::channel(std::sync::Arc::new(mesh.trust(2))).1;
-    let config = NetConfig { socket: Socket::Bind(a.address()), trust, emulate: false, topics: Vec::new() };
+    let config = NetConfig {
+        socket: Socket::Bind(a.address()),
+        trust,
+        emulate: false,
+        relaying: Relaying::default(),
+        topics: Vec::new(),
+    };
     let error = Net::start(config.clone()).unwrap_err();
     assert!(matches!(&error, NetError::Bind { listen, .. } if *listen == a.address()), "{error:?}");
     assert!(error.to_string().contains("--port-base"), "{error}");

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use hedgerow::content::{Held, Holding, Outboard};
 use hedgerow::net::fabric::FabricSocket;
-use hedgerow::net::{Net, NetConfig, NetError, NetEvent, Socket, Trust};
+use hedgerow::net::{Net, NetConfig, NetError, NetEvent, Relaying, Socket, Trust};
 use hedgerow_attest::id::NodeId;
 use hedgerow_attest::member::Member;
 use hedgerow_attest::membership::Certificate;
@@ -139,7 +139,8 @@ impl Node {
         let (id, peer) = (trust.node, PeerId::of(&trust.transport.public()));
         let (tx, rx) = watch::channel(Arc::new(trust));
         let topics = vec![TOPIC.to_owned()];
-        let (net, events) = Net::start(NetConfig { socket, trust: rx, emulate: true, topics })?;
+        let (net, events) =
+            Net::start(NetConfig { socket, trust: rx, emulate: true, relaying: Relaying::default(), topics })?;
         Ok(Self { id, peer, net, events, trust: tx })
     }
 
@@ -216,6 +217,15 @@ pub(crate) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
         }
     };
     assert!(tokio::time::timeout(PATIENCE, look).await.is_ok(), "never came true: {what}");
+}
+
+/// Looks for as long as that, and panics with `what` if it holds at any time. For tests that own the clock.
+pub(crate) async fn never(what: &str, within: Duration, mut holds: impl FnMut() -> bool) {
+    let (mut again, start) = (tokio::time::interval(Duration::from_millis(50)), tokio::time::Instant::now());
+    while start.elapsed() < within {
+        assert!(!holds(), "came true: {what}");
+        again.tick().await;
+    }
 }
 
 pub(crate) fn now_s() -> u64 {

@@ -93,6 +93,7 @@ fn remedy(error: &DialError) -> &'static str {
         DialError::Timeout => "see that a node runs there and that UDP reaches it",
         DialError::RefusedByUs { .. } => "another mesh, or an expired or revoked member, answers there",
         DialError::RefusedByPeer { .. } => "compare the mesh on both sides with `hedgerow status`",
+        DialError::Relay(_) => "the node or its relay is away; `hedgerow members -o wide` says where it waits",
         DialError::Broken(_) | DialError::Address(_) | DialError::Tls(_) => "see this node's log",
     }
 }

@@ -16,10 +16,8 @@ use super::receive::{RangeError, receive};
 use super::schedule::{Fault, Input, Output, Schedule};
 use crate::content::{GroupRange, Sink};
 use crate::net::close::Close;
-use crate::net::dial::Dialer;
 use crate::net::lane::LinkLane;
 use crate::net::rpc::Links;
-use crate::net::tls::Expected;
 
 /// How content was gathered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,20 +44,13 @@ pub enum GatherError {
 
 /// Brings what the sink lacks from any of `sources`, the first ones first. Dropping the future ends every connection.
 pub(in crate::net) async fn gather(
-    dialer: &Dialer,
     links: &Links,
     sources: &[NodeId],
     sink: Arc<dyn Sink>,
 ) -> Result<Gathered, GatherError> {
     let mut schedule = Schedule::new(sink.missing());
-    let mut transfer = Transfer {
-        dialer: dialer.clone(),
-        links: links.clone(),
-        sink,
-        ties: BTreeMap::new(),
-        tasks: JoinSet::new(),
-        ranges: BTreeMap::new(),
-    };
+    let mut transfer =
+        Transfer { links: links.clone(), sink, ties: BTreeMap::new(), tasks: JoinSet::new(), ranges: BTreeMap::new() };
     let (start, mut out) = (Instant::now(), Vec::new());
     for source in sources {
         schedule.step(Duration::ZERO, Input::Join(*source), &mut out);
@@ -95,7 +86,6 @@ pub(in crate::net) async fn gather(
 /// One transfer's connections and what is asked on them.
 #[derive(Debug)]
 struct Transfer {
-    dialer: Dialer,
     links: Links,
     sink: Arc<dyn Sink>,
     ties: BTreeMap<NodeId, Tie>,
@@ -126,10 +116,11 @@ impl Transfer {
     fn ask(&mut self, source: NodeId, range: GroupRange) {
         let tie = self.ties.entry(source).or_default();
         let (number, connection, heard) = (tie.number, tie.connection.clone(), tie.heard.clone());
-        let (dialer, links, sink) = (self.dialer.clone(), self.links.clone(), self.sink.clone());
+        let (links, sink) = (self.links.clone(), self.sink.clone());
         let bring = async move {
-            let connection = connection.get_or_try_init(|| dial(&dialer, &links, source)).await?;
-            let piece = receive(connection, sink.content(), range, &heard).await?;
+            let connection = connection.get_or_try_init(|| dial(&links, source)).await?;
+            let piece = receive(connection, sink.content(), range, &heard).await;
+            let piece = piece.map_err(|error| error.of(connection))?;
             sink.store(piece).await.map_err(RangeError::Sink)
         };
         let task = async move { Ended { source, tie: number, range, outcome: bring.await } };
@@ -204,13 +195,9 @@ impl Tie {
     }
 }
 
-async fn dial(dialer: &Dialer, links: &Links, source: NodeId) -> Result<Connection, RangeError> {
-    let addresses = links.addresses(source);
-    if addresses.is_empty() {
-        return Err(RangeError::Unknown);
-    }
-    let dialled = dialer.dial_any(&addresses, LinkLane::Bulk, Expected::Node(source)).await;
-    Ok(dialled.map_err(RangeError::Dial)?.connection)
+async fn dial(links: &Links, source: NodeId) -> Result<Connection, RangeError> {
+    let dialled = links.dial_beside(source, LinkLane::Bulk).await;
+    Ok(dialled.map_err(RangeError::Unreachable)?.connection)
 }
 
 /// How many nodes failed in which way.

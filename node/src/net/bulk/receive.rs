@@ -10,18 +10,15 @@ use quinn::Connection;
 use super::schedule::Fault;
 use super::wire::{Answer, Ask};
 use crate::content::{Content, GroupRange, Incoming, Mismatch, Piece};
-use crate::net::dial::DialError;
-use crate::net::rpc::FrameError;
+use crate::net::close::Close;
+use crate::net::rpc::{BesideError, FrameError};
 
 /// Why a range did not arrive.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RangeError {
-    /// No address of the source is known.
-    #[error("no known address of the node")]
-    Unknown,
     /// The source could not be reached.
-    #[error("dial the node")]
-    Dial(#[source] DialError),
+    #[error("reach the node")]
+    Unreachable(#[source] BesideError),
     /// The source says why it sends nothing.
     #[error("{0}")]
     Said(Fault),
@@ -37,10 +34,19 @@ pub(super) enum RangeError {
 }
 
 impl RangeError {
+    /// The same with what the end of the connection says: a source that has no room for another closes it before it reads.
+    pub(super) fn of(self, connection: &Connection) -> Self {
+        match (self, Close::by_peer(connection)) {
+            (Self::Frame(_), Some(Close::Overloaded)) => Self::Said(Fault::Busy),
+            (error, _) => error,
+        }
+    }
+
     /// What it says of the source; the error itself, where it says nothing.
     pub(super) fn fault(self) -> Result<Fault, io::Error> {
         match self {
-            Self::Unknown | Self::Dial(_) => Ok(Fault::Unreachable),
+            Self::Unreachable(error) if error.is_of_overload() => Ok(Fault::Busy),
+            Self::Unreachable(_) => Ok(Fault::Unreachable),
             Self::Said(fault) => Ok(fault),
             Self::Frame(FrameError::Stream(_)) => Ok(Fault::Broke),
             Self::Frame(

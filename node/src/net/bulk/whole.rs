@@ -8,25 +8,20 @@ use tokio::time::timeout;
 
 use super::wire::{Answer, Ask};
 use crate::net::close::Close;
-use crate::net::dial::{DialError, Dialer};
 use crate::net::lane::LinkLane;
 use crate::net::limits::{BULK_ANSWER_TIMEOUT, BULK_STALL_TIMEOUT, BULK_WHOLE_BYTES_MAX};
-use crate::net::rpc::{FrameError, Links};
-use crate::net::tls::Expected;
+use crate::net::rpc::{BesideError, FrameError, Links};
 
 /// Why content was not fetched. Nothing of it is kept; another member may do better.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    /// No address of the member is known.
-    #[error("no known address of the node")]
-    Unknown,
     /// The member could not be reached.
-    #[error("dial the node")]
-    Dial(#[source] DialError),
+    #[error("reach the node")]
+    Unreachable(#[source] BesideError),
     /// The member does not hold the content.
     #[error("the node does not hold the content")]
     Absent,
-    /// The member writes its limit of answers; retry later.
+    /// The member writes its limit of answers, or serves as many connections of this node as it does; retry later.
     #[error("the node is busy")]
     Busy,
     /// The content is longer than asked for.
@@ -49,22 +44,27 @@ pub enum FetchError {
 }
 
 pub(in crate::net) async fn fetch(
-    dialer: &Dialer,
     links: &Links,
     from: NodeId,
     digest: Sha256Digest,
     max_bytes: u64,
 ) -> Result<Bytes, FetchError> {
-    let addresses = links.addresses(from);
-    if addresses.is_empty() {
-        return Err(FetchError::Unknown);
-    }
     let max_bytes = max_bytes.min(BULK_WHOLE_BYTES_MAX);
-    let dialled = dialer.dial_any(&addresses, LinkLane::Bulk, Expected::Node(from)).await;
-    let connection = dialled.map_err(FetchError::Dial)?.connection;
+    let dialled = links.dial_beside(from, LinkLane::Bulk).await;
+    let connection = dialled.map_err(refused)?.connection;
     let content = timeout(BULK_ANSWER_TIMEOUT, transfer(&connection, digest, max_bytes)).await;
+    let is_full = Close::by_peer(&connection) == Some(Close::Overloaded);
     Close::Done.close(&connection);
-    content.unwrap_or(Err(FetchError::Stalled))
+    match content {
+        // It closed the connection before it read anything.
+        Ok(Err(FetchError::Broken(_))) if is_full => Err(FetchError::Busy),
+        Ok(content) => content,
+        Err(_elapsed) => Err(FetchError::Stalled),
+    }
+}
+
+fn refused(error: BesideError) -> FetchError {
+    if error.is_of_overload() { FetchError::Busy } else { FetchError::Unreachable(error) }
 }
 
 async fn transfer(connection: &quinn::Connection, digest: Sha256Digest, max: u64) -> Result<Bytes, FetchError> {

@@ -5,7 +5,6 @@
 
 mod behaviour;
 mod muxer;
-mod patience;
 mod stream;
 mod swarm;
 mod transport;

@@ -1,7 +1,7 @@
 //! The task that owns the swarm, and the handle through which the node publishes.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::StreamExt;
@@ -15,15 +15,15 @@ use libp2p::swarm::dial_opts::{DialOpts, PeerCondition};
 use libp2p::swarm::{Config, SwarmEvent};
 use libp2p::{PeerId, Swarm};
 use tokio::sync::mpsc;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use super::behaviour::{Behaviour, BehaviourError, BehaviourEvent, topic_score};
-use super::patience::Patience;
 use super::transport::{CtlTransport, Inbound, Proven, libp2p_peer, locked, multiaddr};
 use super::verdict::{GossipVerdict, Verdict};
 use crate::net::dial::Dialer;
 use crate::net::event::NetEvent;
-use crate::net::limits::{LINK_SAMPLE_PERIOD, PUBLISH_BYTES_MAX, TOPICS_MAX};
+use crate::net::limits::{CTL_REDIAL_MAX, CTL_REDIAL_MIN, LINK_SAMPLE_PERIOD, PUBLISH_BYTES_MAX, TOPICS_MAX};
+use crate::net::patience::Patience;
 use crate::net::rpc::{LinkView, Links};
 use crate::net::tasks::Tasks;
 
@@ -102,7 +102,7 @@ impl Ctl {
             orders: orders.clone(),
             topics: 0,
             followed: BTreeMap::new(),
-            patience: Patience::default(),
+            patience: Patience::new(CTL_REDIAL_MIN, CTL_REDIAL_MAX),
             unheard: VecDeque::new(),
         };
         for topic in topics {
@@ -162,9 +162,10 @@ struct Task {
     proven: Proven,
     orders: mpsc::Sender<Order>,
     topics: usize,
-    /// The links beside which there are connections, by their epochs.
-    followed: BTreeMap<PeerId, u32>,
-    patience: Patience,
+    /// The links beside which there are connections, by their epochs and the relays that they run through.
+    followed: BTreeMap<PeerId, (u32, Option<NodeId>)>,
+    /// The swarm of a member may be full, and every dial costs both ends a handshake.
+    patience: Patience<PeerId>,
     /// Envelopes published when nobody listened; sent again when somebody subscribes.
     unheard: VecDeque<(IdentTopic, Bytes)>,
 }
@@ -301,8 +302,8 @@ impl Task {
         let connected: Vec<PeerId> = self.swarm.connected_peers().copied().collect();
         self.followed.retain(|peer, _| connected.contains(peer));
         for peer in connected {
-            let epoch = links.get(&peer).map(|link| link.epoch);
-            let is_same = epoch.is_some_and(|epoch| *self.followed.entry(peer).or_insert(epoch) == epoch);
+            let way = links.get(&peer).map(|link| (link.epoch, link.relay));
+            let is_same = way.is_some_and(|way| *self.followed.entry(peer).or_insert(way) == way);
             if !is_same && self.swarm.disconnect_peer_id(peer).is_ok() {
                 tracing::debug!(%peer, "closed a ctl connection with its link");
             }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use hedgerow_attest::id::NodeId;
 use hedgerow_attest::member::Member;
 use hedgerow_attest::peer_id::PeerId;
-use hedgerow_protocol::link::ConnectionId;
+use hedgerow_protocol::link::{ConnectionId, through};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -26,6 +26,8 @@ pub(super) struct Link {
     renewed: Mutex<Option<Member>>,
     /// Whether this node dialled it.
     pub(super) dialled: bool,
+    /// The member through which it runs, if it is not direct.
+    relay: Option<NodeId>,
     /// Requests of the peer being served.
     pub(super) serving: Arc<Semaphore>,
     pub(super) progress: Mutex<Progress>,
@@ -37,10 +39,11 @@ pub(super) struct Link {
 const NEEDED: Duration = Duration::from_secs(60);
 
 impl Link {
-    pub(super) fn new(id: ConnectionId, connection: quinn::Connection, member: Member, dialled: bool) -> Arc<Self> {
+    pub(super) fn new(id: ConnectionId, made: Made, dialled: bool) -> Arc<Self> {
+        let Made { connection, member, relay } = made;
         let serving = Arc::new(Semaphore::new(REQUESTS_PER_PEER));
         let (progress, worked) = (Mutex::default(), Mutex::new(Instant::now()));
-        Arc::new(Self { id, connection, member, renewed: Mutex::default(), dialled, serving, progress, worked })
+        Arc::new(Self { id, connection, member, renewed: Mutex::default(), dialled, relay, serving, progress, worked })
     }
 
     /// By which certificate the link stands: the last one of the member that is known.
@@ -68,17 +71,36 @@ impl Link {
         self.worked.lock().expect("no holder of the lock panics").elapsed() >= NEEDED
     }
 
+    /// The member through which it runs, if it is not direct.
+    pub(super) fn relay(&self) -> Option<NodeId> {
+        self.relay
+    }
+
     pub(super) fn is_live(&self) -> bool {
         self.connection.close_reason().is_none()
     }
 
+    /// Where the endpoint of this node finds the member.
     pub(super) fn remote(&self) -> SocketAddr {
         canonical(self.connection.remote_address())
+    }
+
+    /// Where the member is for all nodes.
+    pub(super) fn place(&self) -> SocketAddr {
+        self.relay.as_ref().map_or_else(|| self.remote(), through)
     }
 
     pub(super) fn rtt_us(&self) -> u64 {
         u64::try_from(self.connection.rtt().as_micros()).unwrap_or(u64::MAX)
     }
+}
+
+/// What a link is made of: a connection that was judged, and the way on which it was made.
+#[derive(Debug)]
+pub(super) struct Made {
+    pub(super) connection: quinn::Connection,
+    pub(super) member: Member,
+    pub(super) relay: Option<NodeId>,
 }
 
 /// A live link, for status and for the swarm that follows the links.
@@ -88,8 +110,10 @@ pub struct LinkView {
     pub node: NodeId,
     /// Its transport key.
     pub peer: PeerId,
-    /// Where it is.
+    /// Where it is: for a member at a relay, a place that means something to this node's endpoint alone.
     pub remote: SocketAddr,
+    /// The member through which the link runs, if it is not direct.
+    pub relay: Option<NodeId>,
     /// Smoothed round trip, microseconds.
     pub rtt_us: u64,
     /// Whether this node dialled.
@@ -104,6 +128,7 @@ impl LinkView {
             node: link.member.node(),
             peer: link.member.peer(),
             remote: link.remote(),
+            relay: link.relay,
             rtt_us: link.rtt_us(),
             dialled: link.dialled,
             epoch,

@@ -15,7 +15,7 @@ use hedgerow_protocol::time::{Mono, micros};
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::time::Instant;
 
-use super::link::{Link, LinkView};
+use super::link::{Link, LinkView, Made};
 use super::link_error::{DialsFailed, LinkError};
 use super::outbox::{Dropped, Losses};
 use super::table::{Dial, Input, Table};
@@ -23,11 +23,10 @@ use crate::net::certificate::Presented;
 use crate::net::close::Close;
 use crate::net::dial::{DialError, Dialer};
 use crate::net::event::NetEvent;
-use crate::net::lane::LinkLane;
 use crate::net::limits::SERVED_BODY_BYTES_MAX;
+use crate::net::relay::Relays;
 use crate::net::socket::canonical;
 use crate::net::tasks::{Tasks, until};
-use crate::net::tls::Expected;
 
 /// All links of this node; clones share the table.
 #[derive(Clone, Debug)]
@@ -36,6 +35,7 @@ pub(in crate::net) struct Links(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     dialer: Dialer,
+    relays: Relays,
     events: mpsc::Sender<NetEvent>,
     tasks: Tasks,
     table: Mutex<Table>,
@@ -52,10 +52,17 @@ struct Inner {
 
 impl Links {
     /// No links yet. Random choices follow from `seed`.
-    pub(in crate::net) fn new(dialer: Dialer, events: mpsc::Sender<NetEvent>, tasks: Tasks, seed: [u8; 32]) -> Self {
+    pub(in crate::net) fn new(
+        dialer: Dialer,
+        relays: Relays,
+        events: mpsc::Sender<NetEvent>,
+        tasks: Tasks,
+        seed: [u8; 32],
+    ) -> Self {
         let table = Mutex::new(Table::new(dialer.gate.node(), seed));
         Self(Arc::new(Inner {
             dialer,
+            relays,
             events,
             tasks,
             table,
@@ -142,12 +149,12 @@ impl Links {
         self.0.shunned.subscribe()
     }
 
-    /// Where a member can be dialled.
+    /// Where a member can be dialled at once.
     pub(in crate::net) fn addresses(&self, node: NodeId) -> Vec<SocketAddr> {
         // The address of a live link is known to work.
         match self.live_link(&node) {
             Some(link) => vec![link.remote()],
-            None => self.candidates(node).into_iter().map(|known| known.address).collect(),
+            None => self.direct_addresses(node),
         }
     }
 
@@ -169,8 +176,10 @@ impl Links {
     pub(in crate::net) fn adopt_inbound(&self, connection: quinn::Connection, presented: &Presented, member: Member) {
         let peer = member.node();
         let life = life(presented);
-        let link = self.table(|table, _| table.number(|id| Link::new(id, connection, member, false)));
-        let connected = Connected { connection: link.id, life, address: link.remote() };
+        let relay = self.0.relays.relay(&connection.remote_address());
+        let made = Made { connection, member, relay };
+        let link = self.table(|table, _| table.number(|id| Link::new(id, made, false)));
+        let connected = Connected { connection: link.id, life, address: link.place() };
         self.step(LinkInput::Accepted { peer, connected });
         self.serve_to_the_end(link);
     }
@@ -223,7 +232,7 @@ impl Links {
         self.0.hurry.notify_one();
     }
 
-    pub(super) fn dialer(&self) -> &Dialer {
+    pub(in crate::net) fn dialer(&self) -> &Dialer {
         &self.0.dialer
     }
 
@@ -231,8 +240,12 @@ impl Links {
         &self.0.events
     }
 
-    pub(super) fn tasks(&self) -> &Tasks {
+    pub(in crate::net) fn tasks(&self) -> &Tasks {
         &self.0.tasks
+    }
+
+    pub(super) fn relays(&self) -> &Relays {
+        &self.0.relays
     }
 
     pub(super) fn body_budget(&self) -> &Arc<Semaphore> {
@@ -251,7 +264,7 @@ impl Links {
         DialsFailed(failed.unwrap_or_default().0.into_iter().filter(still).collect())
     }
 
-    fn step(&self, input: Input) {
+    pub(super) fn step(&self, input: Input) {
         let (todo, is_due) = self.table(|table, now| {
             let before = table.machine.next_deadline();
             let todo = table.step(now, input);
@@ -259,6 +272,9 @@ impl Links {
         });
         for dial in todo.dials {
             self.dial(dial);
+        }
+        for link in todo.meetings {
+            self.tasks().spawn(self.clone().ask_to_meet(link));
         }
         if todo.changed {
             self.changed();
@@ -277,14 +293,15 @@ impl Links {
         self.tasks().spawn(async move {
             let Dial { peer, attempt, address, cancelled } = dial;
             let dialled = tokio::select! {
-                dialled = links.dialer().dial(address, LinkLane::Rpc, Expected::Node(peer)) => dialled,
+                dialled = links.attempt(peer, address) => dialled,
                 () = cancelled.cancelled() => return,
             };
             let outcome = match dialled {
                 Ok(dialled) => {
                     let life = life(&dialled.peer.presented);
                     let member = dialled.peer.member.expect("a dial of this lane judges the membership");
-                    Ok((dialled.connection, member, life))
+                    let relay = links.relays().relay(&dialled.connection.remote_address());
+                    Ok((Made { connection: dialled.connection, member, relay }, life))
                 }
                 Err(error) => Err(links.note_failure(peer, address, error)),
             };
@@ -297,10 +314,10 @@ impl Links {
         peer: NodeId,
         attempt: AttemptId,
         address: SocketAddr,
-        outcome: Result<(quinn::Connection, Member, Life), DialFailure>,
+        outcome: Result<(Made, Life), DialFailure>,
     ) {
-        let outcome = outcome.map(|(connection, member, life)| {
-            let link = self.table(|table, _| table.number(|id| Link::new(id, connection, member, true)));
+        let outcome = outcome.map(|(made, life)| {
+            let link = self.table(|table, _| table.number(|id| Link::new(id, made, true)));
             (Connected { connection: link.id, life, address }, link)
         });
         self.table(|table, _| table.dial_ended(attempt));
@@ -349,7 +366,7 @@ impl Links {
 
 fn failure(error: &DialError) -> DialFailure {
     match error {
-        DialError::Timeout => DialFailure::NoAnswer,
+        DialError::Timeout | DialError::Relay(_) => DialFailure::NoAnswer,
         DialError::RefusedByUs { .. } => DialFailure::RefusedByUs,
         DialError::RefusedByPeer { .. } => DialFailure::RefusedByPeer,
         DialError::Broken(_) | DialError::Tls(_) => DialFailure::Broken,

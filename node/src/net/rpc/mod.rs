@@ -9,10 +9,12 @@ mod frame;
 mod link;
 mod link_error;
 mod links;
+mod meet;
 mod outbox;
 mod request;
 mod serve;
 mod table;
+mod way;
 
 pub use frame::{FrameError, Protocol, RemoteError};
 pub(super) use frame::{read_block, write_block};
@@ -21,3 +23,4 @@ pub use link_error::{DialsFailed, LinkError};
 pub(super) use links::Links;
 pub use outbox::{Dropped, SendError};
 pub use request::RequestError;
+pub use way::BesideError;

@@ -93,14 +93,14 @@ impl Links {
         self.link_within(to, within).await.map(|_link| ())
     }
 
-    async fn link_within(&self, to: NodeId, within: Duration) -> Result<Arc<Link>, LinkError> {
+    pub(super) async fn link_within(&self, to: NodeId, within: Duration) -> Result<Arc<Link>, LinkError> {
         let link = tokio::time::timeout(within, self.link(to)).await;
         link.unwrap_or(Err(LinkError::Slow { after: within }))
     }
 }
 
 /// Dropping this future resets nothing but stops the answer's stream, which tells the peer to give up.
-async fn exchange(
+pub(super) async fn exchange(
     link: &Arc<Link>,
     protocol: &Protocol,
     body: &[u8],

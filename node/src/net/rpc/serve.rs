@@ -13,6 +13,7 @@ use super::frame::{
 };
 use super::link::Link;
 use super::links::Links;
+use super::meet::MEET;
 use crate::net::close::Close;
 use crate::net::event::{NetEvent, Respond};
 use crate::net::lane::Lane;
@@ -101,6 +102,9 @@ impl Links {
             let budget = self.body_budget().acquire_many(kibibytes).await;
             let budget = budget.map_err(|_closed| RemoteError::Failed)?;
             let body = read_body(recv, head.body_bytes).await.map_err(|_broken| RemoteError::Refused)?;
+            if head.protocol == MEET {
+                return self.agree_to_meet(link, &body);
+            }
             let (respond, answer) = Respond::channel();
             let request =
                 NetEvent::Request { from: link.member.node(), protocol: head.protocol, body, deadline, respond };

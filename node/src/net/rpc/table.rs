@@ -74,6 +74,8 @@ pub(super) struct Dial {
 #[derive(Debug, Default)]
 pub(super) struct Todo {
     pub(super) dials: Vec<Dial>,
+    /// Relayed links whose ends should meet.
+    pub(super) meetings: Vec<Arc<Link>>,
     /// Whether anything about links changed that others wait for.
     pub(super) changed: bool,
 }
@@ -113,6 +115,10 @@ impl Table {
                 if let Some(dial) = self.dials.remove(&attempt) {
                     dial.cancel();
                 }
+                return;
+            }
+            LinkOutput::Meet { connection, .. } => {
+                todo.meetings.extend(self.connections.get(&connection).cloned());
                 return;
             }
             LinkOutput::Close { peer, connection, why } => {
