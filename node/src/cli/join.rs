@@ -16,7 +16,7 @@ use super::member_arguments::JoinArguments;
 use super::output::line;
 use crate::config::ArtifactLimits;
 use crate::identity::{Enrolled, Enrolment, JoinRequest, NodeIdentity};
-use crate::net::{Net, NetConfig, Socket, Trust};
+use crate::net::{Net, NetConfig, Relaying, Socket, Trust};
 use crate::observe::chain;
 use crate::observe::wall;
 use crate::store::{DataFolder, Store};
@@ -103,7 +103,7 @@ async fn ask(identity: &NodeIdentity, ticket: &Ticket, address: SocketAddr) -> R
     };
     let (_trust, trusted) = watch::channel(Arc::new(stranger));
     let socket = Socket::Bind(SocketAddr::new(unspecified, 0));
-    let config = NetConfig { socket, trust: trusted, emulate: false, topics: Vec::new() };
+    let config = NetConfig { socket, trust: trusted, emulate: false, relaying: Relaying::Off, topics: Vec::new() };
     let (net, _events) = Net::start(config).map_err(|error| chain(&error))?;
     let class = node_class();
     let request = |exporter: &[u8; 32]| {

@@ -1,9 +1,14 @@
 //! `hedgerow members`: who is in the mesh, as this node sees it.
 
+use std::net::SocketAddr;
+
+use hedgerow_attest::id::NodeId;
+use hedgerow_protocol::link::relay_of;
+
 use super::failure::{CliError, Exit};
 use super::output::{OutputFormat, columns, milliseconds, print, short};
 use crate::admin::AdminClient;
-use crate::admin::wire::MemberRow;
+use crate::admin::wire::{LinkPath, MemberRow};
 
 /// Lists the members.
 pub(super) async fn run(client: &AdminClient, format: OutputFormat) -> Result<Exit, CliError> {
@@ -15,7 +20,7 @@ pub(super) async fn run(client: &AdminClient, format: OutputFormat) -> Result<Ex
 fn table(members: &[MemberRow], wide: bool) -> String {
     let mut header = vec!["NODE", "REGION", "STATE", "ROLE", "RTT", "HEARD", "WARM"];
     if wide {
-        header.extend(["CLASS", "DOMAIN", "INCARNATION", "CELL", "ADDRESSES"]);
+        header.extend(["PATH", "CLASS", "DOMAIN", "INCARNATION", "CELL", "ADDRESSES"]);
     }
     let rows = members.iter().map(|member| row(member, wide)).collect();
     columns(&header, rows)
@@ -39,12 +44,29 @@ fn row(member: &MemberRow, wide: bool) -> Vec<String> {
         list(&member.warm),
     ];
     if wide {
-        let addresses: Vec<_> = member.addresses.iter().map(ToString::to_string).collect();
+        let addresses: Vec<_> = member.addresses.iter().map(place).collect();
         let cell = member.cell.as_deref().map_or_else(|| "-".to_owned(), short);
         let domain = member.domain.clone().unwrap_or_else(|| "-".to_owned());
+        row.push(path(member.path.as_ref()));
         row.extend([member.class.clone(), domain, member.incarnation.to_string(), cell, list(&addresses)]);
     }
     row
+}
+
+/// An address of a node that waits at a relay names the relay, by the first letters of its NodeId.
+fn place(address: &SocketAddr) -> String {
+    let Some(relay) = relay_of(address) else { return address.to_string() };
+    let mut start = [0; 32];
+    start[..8].copy_from_slice(&relay.to_be_bytes());
+    format!("at relay {}", short(&NodeId::from_bytes(start).to_string()))
+}
+
+fn path(path: Option<&LinkPath>) -> String {
+    match path {
+        Some(LinkPath::Direct { address }) => format!("direct, {address}"),
+        Some(LinkPath::Relayed { by }) => format!("relayed by {}", short(by)),
+        None => "-".to_owned(),
+    }
 }
 
 fn heard(ms_ago: Option<u64>) -> String {
@@ -57,6 +79,8 @@ fn heard(ms_ago: Option<u64>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use hedgerow_protocol::link::through;
+
     use super::*;
 
     #[test]
@@ -70,7 +94,8 @@ mod tests {
             domain: None,
             state: "alive".to_owned(),
             incarnation: 3,
-            addresses: Vec::new(),
+            addresses: vec!["10.0.0.1:4334".parse().unwrap(), through(&NodeId::from_bytes([0x11; 32]))],
+            path: Some(LinkPath::Relayed { by: "mnopqrstuvwx".to_owned() }),
             rtt_ms: Some(1.25),
             heard_ms_ago: Some(300),
             warm: vec!["digits@1".to_owned()],
@@ -78,9 +103,12 @@ mod tests {
             me: false,
         };
         assert_eq!(
-            table(&[member], false),
+            table(std::slice::from_ref(&member), false),
             "NODE      REGION  STATE  ROLE        RTT      HEARD       WARM\n\
              abcdefgh  eu      alive  aggregator  1.25 ms  300 ms ago  digits@1"
         );
+        let wide = table(&[member], true);
+        let words = ["PATH", "relayed by mnopqrst", "10.0.0.1:4334,at relay ceirceir"];
+        assert!(words.iter().all(|word| wide.contains(word)), "{wide}");
     }
 }

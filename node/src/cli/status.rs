@@ -4,7 +4,7 @@ use super::emulate;
 use super::failure::{CliError, Exit};
 use super::output::{OutputFormat, print, short};
 use crate::admin::AdminClient;
-use crate::admin::wire::{CertificateReport, MemberCounts, NodeState, Status};
+use crate::admin::wire::{CertificateReport, MemberCounts, NodeState, RelayReport, Status};
 
 /// Prints the status; exit code 3 while the node is not ready.
 pub(super) async fn run(client: &AdminClient, format: OutputFormat) -> Result<Exit, CliError> {
@@ -27,6 +27,7 @@ fn table(status: &Status) -> String {
         let CertificateReport { serial, not_after, issuer, .. } = certificate;
         lines.push(format!("certificate serial {serial} of {}, until {not_after}", short(issuer)));
     }
+    lines.extend(relays(&status.relays));
     for aggregator in &status.aggregators {
         let holder = short(&aggregator.holder);
         let failover = if aggregator.voters > 1 { "" } else { " (no failover)" };
@@ -70,6 +71,19 @@ fn state(status: &Status) -> String {
     if status.reasons.is_empty() { state } else { format!("{state}: {}", status.reasons.join("; ")) }
 }
 
+/// Nothing where no relay is used.
+fn relays(report: &RelayReport) -> Vec<String> {
+    let mut lines = Vec::new();
+    if !report.waits_at.is_empty() {
+        let relays: Vec<_> = report.waits_at.iter().map(|relay| short(relay)).collect();
+        lines.push(format!("found at    {}: others may not reach this node by themselves", relays.join(", ")));
+    }
+    if report.relays && report.members > 0 {
+        lines.push(format!("relays      for {} member(s), {} kB so far", report.members, report.carried_bytes / 1_000));
+    }
+    lines
+}
+
 /// Only the states that there are.
 fn members(counts: &MemberCounts) -> String {
     let named = [
@@ -90,6 +104,18 @@ const RULES_SHOWN: usize = 4;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn relays_are_told_where_there_are_any() {
+        assert!(relays(&RelayReport { relays: true, ..RelayReport::default() }).is_empty());
+        let report =
+            RelayReport { waits_at: vec!["abcdefghijkl".to_owned()], relays: true, members: 2, carried_bytes: 12_345 };
+        let expected = [
+            "found at    abcdefgh: others may not reach this node by themselves",
+            "relays      for 2 member(s), 12 kB so far",
+        ];
+        assert_eq!(relays(&report), expected);
+    }
 
     #[test]
     fn zero_counts_are_left_out() {

@@ -122,6 +122,16 @@ pub const KEYS: &[Key] = &[
         set: |draft, text| parse_into(&mut draft.emulate, text),
     },
     Key {
+        name: "relay",
+        variable: "HEDGEROW_RELAY",
+        flag: None,
+        expected: "auto, on or off",
+        default: "`auto`",
+        meaning: "whether this node relays for members that cannot dial each other; `auto`: once it was reached from outside its network, or from two networks",
+        in_file: true,
+        set: |draft, text| parse_into(&mut draft.relaying, text),
+    },
+    Key {
         name: "log.level",
         variable: "HEDGEROW_LOG_LEVEL",
         flag: None,

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use hedgerow_attest::region::Region;
 
 use super::load::ConfigError;
+use crate::net::Relaying;
 
 /// What one process was told. Values that all peers must share are not here: they ride in the signed root and policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub struct Config {
     pub log: LogConfig,
     /// Whether other networks may be emulated around the mesh socket. Off in production.
     pub emulate: bool,
+    /// Whether this node relays for members that cannot dial each other.
+    pub relaying: Relaying,
     /// What the artifact folder may hold.
     pub artifacts: ArtifactLimits,
 }
@@ -91,6 +94,7 @@ pub(super) struct Draft {
     pub(super) log_level: Option<LogLevel>,
     pub(super) log_format: Option<LogFormat>,
     pub(super) emulate: Option<bool>,
+    pub(super) relaying: Option<Relaying>,
     pub(super) artifact_bytes_max: Option<u64>,
     pub(super) artifacts_total_bytes_max: Option<u64>,
 }
@@ -112,6 +116,7 @@ impl Draft {
                 format: self.log_format.unwrap_or(LogFormat::Text),
             },
             emulate: self.emulate.unwrap_or(false),
+            relaying: self.relaying.unwrap_or_default(),
             artifacts: ArtifactLimits {
                 bytes_max: self.artifact_bytes_max.unwrap_or(limits.bytes_max),
                 total_bytes_max: self.artifacts_total_bytes_max.unwrap_or(limits.total_bytes_max),

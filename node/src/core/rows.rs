@@ -18,6 +18,7 @@ pub fn member_rows(view: &MeshView, roster: &Roster) -> Vec<MemberRow> {
         state: member.state.to_string(),
         incarnation: member.incarnation.0,
         addresses: member.addresses.clone(),
+        path: None,
         rtt_ms: member.rtt_us.map(milliseconds),
         heard_ms_ago: member.heard_ms_ago,
         warm: member.health.warm.iter().map(ToString::to_string).collect(),

@@ -2,6 +2,14 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use hedgerow_attest::id::NodeId;
+use hedgerow_protocol::core::Command;
+use hedgerow_protocol::link::through;
+use tokio_util::sync::CancellationToken;
+
+use crate::core::CoreHandle;
+use crate::net::Net;
+
 /// As many as a ticket or a record carries.
 const ADDRESSES_MAX: usize = 8;
 
@@ -41,6 +49,32 @@ fn of_interfaces(interfaces: impl Iterator<Item = (String, IpAddr)>, port: u16) 
     addresses
 }
 
+/// Has this node's record say at which relays others find it, whenever they change, until `stop`.
+pub(super) async fn tell_relays(core: CoreHandle, net: Net, own: Vec<SocketAddr>, stop: CancellationToken) {
+    net.advertise(&own);
+    let mut relays = net.waits_at();
+    let mut told = with_relays(&own, &[]);
+    loop {
+        let addresses = with_relays(&own, &relays.borrow_and_update().clone());
+        if addresses != told {
+            match core.command(Command::SetAddresses(addresses.clone())).await {
+                Ok(()) => told = addresses,
+                Err(error) => tracing::warn!(%error, "others do not hear at which relays they find this node"),
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            changed = relays.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+/// Addresses of its own first; the last ones make room.
+fn with_relays(own: &[SocketAddr], relays: &[NodeId]) -> Vec<SocketAddr> {
+    let room = ADDRESSES_MAX.saturating_sub(relays.len());
+    own.iter().copied().take(room).chain(relays.iter().map(through)).take(ADDRESSES_MAX).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,6 +92,15 @@ mod tests {
         let interfaces = interfaces.map(|(name, ip)| (name.to_owned(), ip.parse().unwrap()));
         let addresses: Vec<_> = of_interfaces(interfaces.into_iter(), 4334).iter().map(ToString::to_string).collect();
         assert_eq!(addresses, ["192.0.2.7:4334", "[2001:db8::7]:4334", "127.0.0.1:4334"]);
+    }
+
+    #[test]
+    fn relays_are_told_behind_what_else_there_is_room_for() {
+        let own: Vec<SocketAddr> = (1..=8).map(|port| SocketAddr::from(([10, 0, 0, 1], port))).collect();
+        let relays = [NodeId::from_bytes([1; 32]), NodeId::from_bytes([2; 32])];
+        assert_eq!(with_relays(&own, &[]), own);
+        let told = with_relays(&own, &relays);
+        assert_eq!((&told[..6], &told[6..]), (&own[..6], &relays.map(|relay| through(&relay))[..]));
     }
 
     #[test]

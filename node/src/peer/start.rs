@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::addresses::advertised;
+use super::addresses::{advertised, tell_relays};
 use super::issuers::Issuers;
 use super::parts::{about, core_parts, dial_known, random, trust, worker_threads};
 use super::renewal::Renewals;
@@ -127,7 +127,13 @@ impl Peer {
         let (trust, trusted) = watch::channel(Arc::new(trust(enrolled, revoked)));
         let topics = vec![MESH_TOPIC.to_owned()];
         let socket = Socket::Bind(config.listen);
-        let (net, events) = Net::start(NetConfig { socket, trust: trusted, emulate: config.emulate, topics })?;
+        let (net, events) = Net::start(NetConfig {
+            socket,
+            trust: trusted,
+            emulate: config.emulate,
+            relaying: config.relaying,
+            topics,
+        })?;
         let stop = CancellationToken::new();
         let opened = Opened { net: net.clone(), events, trust, stop: stop.clone() };
         match Self::assemble(config, folder, store, enrolled, opened).await {
@@ -212,8 +218,11 @@ impl Peer {
         let serving = CancellationToken::new();
         let mut peer = Self { state, tasks, doors: JoinSet::new(), serving, stop, groups, store, folder, expelled };
         peer.serve(events, inbox, listeners, enrolled);
-        let announced = peer.state.api.core.command(Command::SetAddresses(addresses)).await;
+        let core = peer.state.api.core.clone();
+        let announced = core.command(Command::SetAddresses(addresses.clone())).await;
         announced.map_err(PeerStartError::Announce)?;
+        let telling = tell_relays(core, peer.state.net.clone(), addresses, peer.stop.clone());
+        peer.tasks.spawn(named("where this node is found", telling));
         Ok(peer)
     }
 

@@ -1,16 +1,20 @@
 //! What this node is and how it is, whom it sees, and which sessions it holds.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::State;
 use hedgerow_protocol::view::MeshView;
 
 use super::emulation;
 use crate::admin::state::AdminState;
-use crate::admin::wire::{CertificateReport, Listening, LocalModel, MemberRow, NodeState, SocketTraffic, Status};
+use crate::admin::wire::{
+    CertificateReport, LinkPath, Listening, LocalModel, MemberRow, NodeState, RelayReport, SocketTraffic, Status,
+};
 use crate::core::{aggregators, member_counts, member_rows};
 use crate::exec::ShelfRow;
 use crate::identity::{issues, renewable_from};
-use crate::net::Traffic;
+use crate::net::{LinkView, Relayed, Traffic};
 use crate::observe::ProcessStatus;
 use crate::session::LocalSession;
 
@@ -51,7 +55,18 @@ pub(in crate::admin) async fn status(State(state): State<AdminState>) -> Json<St
         emulation: state.net.emulation().map(emulation::report),
         memory_rss_bytes: process.memory_rss_bytes.unwrap_or(0),
         traffic: SocketTraffic { sent_bytes, received_bytes },
+        relays: relays(&state),
     })
+}
+
+fn relays(state: &AdminState) -> RelayReport {
+    let Relayed { is_open, members, carried_bytes } = state.net.relayed();
+    RelayReport {
+        waits_at: state.net.waits_at().borrow().iter().map(ToString::to_string).collect(),
+        relays: is_open,
+        members: u64::try_from(members).unwrap_or(u64::MAX),
+        carried_bytes,
+    }
 }
 
 fn certificate(state: &AdminState) -> CertificateReport {
@@ -80,7 +95,7 @@ fn reasons(view: &MeshView) -> Vec<String> {
 }
 
 /// Connections refused by the network and statements refused above it.
-fn refusals(state: &AdminState) -> std::collections::BTreeMap<String, u64> {
+fn refusals(state: &AdminState) -> BTreeMap<String, u64> {
     let mut refusals = state.counters.family("refusals");
     for (reason, count) in state.net.refusals() {
         *refusals.entry(reason.to_owned()).or_default() += count;
@@ -99,7 +114,20 @@ pub(super) fn local_model(row: &ShelfRow) -> LocalModel {
 }
 
 pub(in crate::admin) async fn members(State(state): State<AdminState>) -> Json<Vec<MemberRow>> {
-    Json(member_rows(&state.forgotten.hide(&state.api.core.view()), &state.api.core.roster()))
+    let mut rows = member_rows(&state.forgotten.hide(&state.api.core.view()), &state.api.core.roster());
+    let paths: BTreeMap<String, LinkPath> =
+        state.net.links().iter().map(|link| (link.node.to_string(), path(link))).collect();
+    for row in &mut rows {
+        row.path = paths.get(&row.node).cloned();
+    }
+    Json(rows)
+}
+
+fn path(link: &LinkView) -> LinkPath {
+    match link.relay {
+        Some(relay) => LinkPath::Relayed { by: relay.to_string() },
+        None => LinkPath::Direct { address: link.remote },
+    }
 }
 
 pub(in crate::admin) async fn sessions(State(state): State<AdminState>) -> Json<Vec<LocalSession>> {

@@ -22,5 +22,6 @@ pub use ranking::{NearestCandidate, NearestRefused, NearestReport, PingReport, P
 pub use recovery::RecoveryReport;
 pub use revocation::{ForgetReport, ForgetRequest, RevocationDraft, RevocationReport, WithdrawalRequest};
 pub use status::{
-    Aggregator, CertificateReport, Listening, LocalModel, MemberCounts, MemberRow, NodeState, SocketTraffic, Status,
+    Aggregator, CertificateReport, LinkPath, Listening, LocalModel, MemberCounts, MemberRow, NodeState, RelayReport,
+    SocketTraffic, Status,
 };

@@ -54,6 +54,38 @@ pub struct Status {
     /// What the mesh socket moved.
     #[serde(default)]
     pub traffic: SocketTraffic,
+    /// How this node reaches those whom it cannot dial, and what it does for others.
+    #[serde(default)]
+    pub relays: RelayReport,
+}
+
+/// Relays that a node uses, and what it relays itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RelayReport {
+    /// Members at which others find this node, `NodeId` each; none where they reach it by themselves.
+    pub waits_at: Vec<String>,
+    /// Whether this node relays for members that cannot dial each other.
+    pub relays: bool,
+    /// Members that are connected for that.
+    pub members: u64,
+    /// Bytes that it carried for them since the start.
+    pub carried_bytes: u64,
+}
+
+/// The way on which a link runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum LinkPath {
+    /// To the member itself.
+    Direct {
+        /// Where it is.
+        address: SocketAddr,
+    },
+    /// Through another member.
+    Relayed {
+        /// `NodeId` of that one.
+        by: String,
+    },
 }
 
 /// By which certificate a node is a member, and whether it will go on being one.
@@ -183,6 +215,9 @@ pub struct MemberRow {
     pub incarnation: u64,
     /// Where it says it can be reached.
     pub addresses: Vec<SocketAddr>,
+    /// On which way the answering node's link to it runs; nothing without a link, or where that is not told.
+    #[serde(default)]
+    pub path: Option<LinkPath>,
     /// Windowed minimum round trip as measured by the answering node.
     pub rtt_ms: Option<f64>,
     /// Time since the answering node heard from it at first hand.
