@@ -3,14 +3,14 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use bytes::Bytes;
 use hedgerow::net::{Cut, Lane, Net, Rule, Socket};
 use hedgerow_attest::id::NodeId;
 use hedgerow_protocol::link::Origin;
 use tokio::task::JoinHandle;
 
-use super::ends::{ECHO, End, Members};
+use super::ends::{ECHO, End, Members, until};
 use super::figure::{Figures, quantile};
 
 const ROUNDS: u32 = 10;
@@ -92,17 +92,4 @@ fn speaks(net: Net, to: NodeId) -> JoinHandle<()> {
             }
         }
     })
-}
-
-/// Seconds until something holds.
-async fn until(mut holds: impl FnMut() -> bool) -> anyhow::Result<f64> {
-    let start = Instant::now();
-    let mut look = tokio::time::interval(Duration::from_millis(5));
-    while !holds() {
-        if start.elapsed() > PATIENCE {
-            bail!("see it within {} s", PATIENCE.as_secs());
-        }
-        look.tick().await;
-    }
-    Ok(start.elapsed().as_secs_f64())
 }

@@ -2,11 +2,11 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use hedgerow::content::{Held, Holding};
-use hedgerow::net::{Net, NetConfig, NetEvent, Protocol, Socket, Trust, Verdict};
+use hedgerow::net::{Net, NetConfig, NetEvent, Protocol, Relaying, Socket, Trust, Verdict};
 use hedgerow_attest::id::NodeId;
 use hedgerow_attest::membership::Certificate;
 use hedgerow_attest::testing::SampleMesh;
@@ -58,36 +58,51 @@ impl Members {
         let (id, own) = (keys.chain.node(), Some(self.certificate(number)));
         let root = Some(Arc::new(self.mesh.root().clone()));
         let trust = Trust { node: id, transport: Arc::new(keys.transport), root, own, revoked: Default::default() };
-        let (sender, trust) = watch::channel(Arc::new(trust));
-        let topics = vec!["bench".to_owned()];
-        let (net, mut events) =
-            Net::start(NetConfig { socket, trust, emulate: true, topics }).context("start a network")?;
-        let serving = tokio::spawn(async move {
-            while let Some(event) = events.recv().await {
-                match event {
-                    NetEvent::Request { body, respond, .. } => respond.send(Ok(body)),
-                    NetEvent::HoldingRequest { respond, .. } => {
-                        respond.send(holds.clone().map_or(Held::Nothing, Held::Whole));
-                    }
-                    NetEvent::Gossip { verdict, .. } => verdict.give(Verdict::Accept),
-                    NetEvent::BulkRequest { .. }
-                    | NetEvent::JoinRequest { .. }
-                    | NetEvent::LinkUp { .. }
-                    | NetEvent::LinkRtt { .. }
-                    | NetEvent::LinkUsed { .. }
-                    | NetEvent::LinkUnanswered { .. }
-                    | NetEvent::LinkDown { .. }
-                    | NetEvent::Message { .. } => {}
-                }
-            }
-        });
-        Ok(End { id, net, _trust: sender, serving })
+        serve(trust, socket, holds)
+    }
+
+    /// Starts the network of somebody who knows the mesh and is no member.
+    pub(super) fn stranger(&self, number: u32) -> anyhow::Result<End> {
+        let keys = self.mesh.keys(number);
+        let root = Some(Arc::new(self.mesh.root().clone()));
+        let (node, transport) = (keys.chain.node(), Arc::new(keys.transport));
+        let trust = Trust { node, transport, root, own: None, revoked: Default::default() };
+        serve(trust, Socket::Bind(SocketAddr::from(([127, 0, 0, 1], 0))), None)
     }
 
     fn certificate(&self, number: u32) -> Certificate {
         let between = [UnixSeconds(self.now_s - DAY_S), UnixSeconds(self.now_s + DAY_S)];
         self.mesh.certificate_between(number, u64::from(number), between, UnixSeconds(self.now_s))
     }
+}
+
+fn serve(trust: Trust, socket: Socket, holds: Option<Arc<Holding>>) -> anyhow::Result<End> {
+    let id = trust.node;
+    let (sender, trust) = watch::channel(Arc::new(trust));
+    let topics = vec!["bench".to_owned()];
+    let (net, mut events) =
+        Net::start(NetConfig { socket, trust, emulate: true, relaying: Relaying::default(), topics })
+            .context("start a network")?;
+    let serving = tokio::spawn(async move {
+        while let Some(event) = events.recv().await {
+            match event {
+                NetEvent::Request { body, respond, .. } => respond.send(Ok(body)),
+                NetEvent::HoldingRequest { respond, .. } => {
+                    respond.send(holds.clone().map_or(Held::Nothing, Held::Whole));
+                }
+                NetEvent::Gossip { verdict, .. } => verdict.give(Verdict::Accept),
+                NetEvent::BulkRequest { .. }
+                | NetEvent::JoinRequest { .. }
+                | NetEvent::LinkUp { .. }
+                | NetEvent::LinkRtt { .. }
+                | NetEvent::LinkUsed { .. }
+                | NetEvent::LinkUnanswered { .. }
+                | NetEvent::LinkDown { .. }
+                | NetEvent::Message { .. } => {}
+            }
+        }
+    });
+    Ok(End { id, net, _trust: sender, serving })
 }
 
 impl End {
@@ -119,4 +134,15 @@ pub(super) fn resident_bytes() -> anyhow::Result<f64> {
     let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("understand /proc/self/status")?;
     let kib: f64 = line.trim().trim_end_matches(" kB").parse().context("understand /proc/self/status")?;
     Ok(kib * 1024.0)
+}
+
+/// Seconds until something holds.
+pub(super) async fn until(mut holds: impl FnMut() -> bool) -> anyhow::Result<f64> {
+    let start = Instant::now();
+    let mut look = tokio::time::interval(Duration::from_millis(5));
+    while !holds() {
+        anyhow::ensure!(start.elapsed() < PATIENCE, "see it within {} s", PATIENCE.as_secs());
+        look.tick().await;
+    }
+    Ok(start.elapsed().as_secs_f64())
 }

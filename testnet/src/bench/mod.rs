@@ -12,6 +12,8 @@ mod ends;
 mod figure;
 mod links;
 mod requests;
+mod strangers;
+mod walled;
 
 use clap::{Args, Subcommand};
 
@@ -28,7 +30,7 @@ pub(crate) enum BenchCommand {
 /// `bench network`
 #[derive(Clone, Debug, Args)]
 pub(crate) struct NetworkArguments {
-    /// Only figures of this kind: requests, bulk, crowded, dead or links
+    /// Only figures of this kind: requests, bulk, crowded, dead, walled, strangers or links
     #[arg(long)]
     only: Option<String>,
     /// How it is printed
@@ -53,12 +55,18 @@ pub(crate) async fn bench(command: BenchCommand) -> anyhow::Result<(String, bool
     if wanted("dead") {
         dead::measure(&mut figures).await?;
     }
+    if wanted("walled") {
+        walled::measure(&mut figures).await?;
+    }
+    if wanted("strangers") {
+        strangers::measure(&mut figures).await?;
+    }
     if wanted("links") {
         links::measure(&mut figures).await?;
     }
     anyhow::ensure!(
         !figures.is_empty(),
-        "find that kind of figures: requests, bulk, crowded, dead and links are measured"
+        "find that kind of figures: requests, bulk, crowded, dead, walled, strangers and links are measured"
     );
     let text = match arguments.output {
         Format::Table => figures.table(),
