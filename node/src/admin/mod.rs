@@ -13,6 +13,6 @@ pub use answer::{ANSWER_BYTES_MAX, Answer, ClientError, Door};
 pub use client::{AdminClient, HttpClient, SOCKET_NAME};
 pub use departure::Departure;
 pub use forgotten::Forgotten;
-pub use routes::{DEPLOYMENT_HEADER, PING_PROTOCOL, write_ticket};
+pub use routes::{DEPLOYMENT_HEADER, PING_PROTOCOL, refusals, write_ticket};
 pub use server::{admin_router, bind};
 pub use state::{About, AdminState};

@@ -17,7 +17,7 @@ use crate::api::ApiState;
 use crate::exec::Library;
 use crate::identity::Issuer;
 use crate::net::Net;
-use crate::observe::{Conditions, Counters};
+use crate::observe::{Conditions, Counters, EventLog};
 use crate::store::MeshStore;
 
 /// Cheap handles on the node, and what does not change while it runs.
@@ -39,6 +39,8 @@ pub struct AdminState {
     pub counters: Counters,
     /// What is wrong with the node while it goes on.
     pub conditions: Conditions,
+    /// What happened.
+    pub events: EventLog,
     /// Whether this node was told to leave.
     pub departure: Departure,
     /// This node's own certificate, whichever is the last.

@@ -1,7 +1,7 @@
 //! What the core wants done, done.
 
 use bytes::Bytes;
-use hedgerow_protocol::core::{Event, Hint, Input, Lane, Output, Reply, Row, StoreOp, StoreTable};
+use hedgerow_protocol::core::{Hint, Input, Lane, Output, Reply, Row, StoreOp, StoreTable};
 use hedgerow_protocol::fact::Scope;
 use hedgerow_protocol::link::Origin;
 use hedgerow_protocol::wire;
@@ -10,7 +10,7 @@ use super::durability::Fate;
 use super::handle::CommandError;
 use super::task::CoreTask;
 use crate::net;
-use crate::observe::mono;
+use crate::observe::{Happening, mono};
 use crate::store::{self, RowChange};
 
 /// The topic of the facts that everybody has to know; the endpoint is the mesh's own, so that the topic need not name it.
@@ -98,7 +98,7 @@ impl CoreTask {
                 self.soon.push_back(Input::Signed { token, statement });
             }
             Output::Reply { id, reply, .. } => self.reply(id, Ok(reply)),
-            Output::Event(event) => log(&event),
+            Output::Event(event) => self.events.record(Happening::Core(event)),
             Output::Hint(Hint::Dial { peer, addresses }) => {
                 self.net.learn(peer, Origin::Said, &addresses);
                 self.net.connect(peer);
@@ -145,50 +145,6 @@ fn net_lane(lane: Lane) -> net::Lane {
     match lane {
         Lane::Probe => net::Lane::Probe,
         Lane::Rpc => net::Lane::Rpc,
-    }
-}
-
-fn log(event: &Event) {
-    match event {
-        Event::Running { incarnation } => tracing::info!(%incarnation, "this node speaks"),
-        Event::Refuted { incarnation } => tracing::info!(%incarnation, "this node was thought dead and said otherwise"),
-        Event::MemberChanged { node, from, to } => tracing::info!(node = %node.short(), ?from, ?to, "a member changed"),
-        Event::LeaseAcquired { cell, term } => {
-            tracing::info!(cell = %cell.short(), %term, "this node is the aggregator")
-        }
-        Event::LeaseLost { cell, term } => {
-            tracing::info!(cell = %cell.short(), %term, "this node is no longer the aggregator")
-        }
-        Event::VotersChanged { cell, epoch, voters } => {
-            tracing::info!(cell = %cell.short(), %epoch, voters, "the voters of a cell changed");
-        }
-        Event::PlacementAdopted { cell, epoch } => {
-            tracing::info!(cell = %cell.short(), %epoch, "a placement was adopted")
-        }
-        Event::PlacementRefused { cell, epoch, fault } => {
-            tracing::warn!(cell = %cell.short(), %epoch, ?fault, "a placement that breaks a rule was decided");
-        }
-        Event::TwoBirths { kept, other } => {
-            tracing::warn!(kept = %kept.short(), other = %other.short(), "an issuer signed two births for one region");
-        }
-        Event::Revoked { node, reason } => tracing::warn!(node = %node.short(), %reason, "a node is out for good"),
-        Event::CellRecovered { cell, generation, voters } => {
-            tracing::warn!(cell = %cell.short(), %generation, voters, "the operators gave a cell other voters");
-        }
-        Event::TwoRecoveries { cell, generation, kept, other } => tracing::error!(
-            cell = %cell.short(), %generation, %kept, %other,
-            "the operators signed two recoveries for one generation: sign one for the next"
-        ),
-        Event::CellEnded { cell, into } => {
-            let into: Vec<String> = into.iter().map(|cell| cell.short()).collect();
-            tracing::info!(cell = %cell.short(), ?into, "a cell ended, others took its place");
-        }
-        Event::ClockJump => tracing::warn!("the clocks jumped: leases are void until asked for afresh"),
-        Event::ClockSuspect { ppm } => {
-            tracing::error!(ppm, "the clock of this machine runs wrong: this node votes and leads no more");
-        }
-        Event::ClockTrusted => tracing::warn!("the clock of this machine runs right again"),
-        Event::StorageLost { kind } => tracing::error!(?kind, "storage failed: this node votes and leads no more"),
     }
 }
 

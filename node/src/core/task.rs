@@ -28,7 +28,7 @@ use super::durability::Durability;
 use super::handle::{CommandError, CoreHandle};
 use super::inbox::{Arrival, CoreInbox, INBOX_BOUND};
 use crate::net::{GossipVerdict, Net, Verdict};
-use crate::observe::{Condition, Conditions, Counters, chain, clocks, mono, wall};
+use crate::observe::{Condition, Conditions, Counters, EventLog, chain, clocks, mono, wall};
 use crate::store::{CommitError, LoadError, MeshStore};
 
 /// Where the answer to a command goes.
@@ -53,6 +53,8 @@ pub struct CoreParts {
     pub counters: Counters,
     /// Where it is raised that the store failed.
     pub conditions: Conditions,
+    /// Where it is told what happens.
+    pub events: EventLog,
     /// 256 bits from the operating system.
     pub seed: [u8; 32],
 }
@@ -86,6 +88,7 @@ pub struct CoreTask {
     /// Inputs that outputs led to at once, such as signatures.
     pub(super) soon: VecDeque<Input>,
     pub(super) replies: BTreeMap<u64, Answer>,
+    pub(super) events: EventLog,
     counters: Counters,
     conditions: Conditions,
     facts: Vec<SignedFact>,
@@ -124,6 +127,7 @@ impl CoreTask {
             durability: Durability::default(),
             soon: VecDeque::from([Input::Start(Box::new(snapshot))]),
             replies: BTreeMap::new(),
+            events: parts.events,
             counters: parts.counters,
             conditions: parts.conditions,
             facts: parts.facts,

@@ -52,6 +52,7 @@ fn parts(enrolled: &Enrolled, store: MeshStore, net: &Net, conditions: &Conditio
         facts: vec![],
         counters: Counters::default(),
         conditions: conditions.clone(),
+        events: EventLog::default(),
         seed: [3; 32],
     }
 }

@@ -21,7 +21,7 @@ use super::pool::Pool;
 use super::shelf::Shelf;
 use crate::core::CoreHandle;
 use crate::net::Net;
-use crate::observe::{Conditions, Counters, chain, energy, free_memory_mib};
+use crate::observe::{Conditions, Counters, EventLog, Happening, chain, energy, free_memory_mib};
 
 /// How often the queue's depth is told to the core, which tells it with acknowledgements; half the period of probes.
 const TELL_EVERY: Duration = Duration::from_millis(250);
@@ -52,6 +52,8 @@ pub struct KeeperParts {
     pub conditions: Conditions,
     /// Where peers are counted that send what was not asked for.
     pub counters: Counters,
+    /// Where it is told which models answer.
+    pub events: EventLog,
     /// What one model may take.
     pub limits: ExecLimits,
 }
@@ -156,7 +158,9 @@ impl Keeper {
             self.tidy(placed);
         }
         let wanted = placed.unwrap_or_default();
-        self.parts.shelf.retain(&wanted);
+        for model in self.parts.shelf.retain(&wanted) {
+            self.parts.events.record(Happening::ModelRemoved { model });
+        }
         self.loading.retain(|(model, manifest), load| {
             let stays = wanted.get(model) == Some(manifest);
             if !stays {
@@ -226,15 +230,15 @@ fn placed_here(view: &MeshView) -> Option<BTreeMap<ModelRef, Sha256Digest>> {
 
 /// Brings and loads one model; how it ended stands on the shelf, and is said for the next try.
 async fn load(parts: KeeperParts, place: Place) -> (Place, bool) {
-    let (model, manifest) = (&place.0, place.1);
+    let (model, manifest) = (place.0.clone(), place.1);
     // A place whose loading panicked would be on its way for ever.
     let outcome = AssertUnwindSafe(bring_and_load(&parts, manifest)).catch_unwind().await;
     let outcome = outcome.unwrap_or_else(|_message| Err("its loading panicked".to_owned()));
-    match &outcome {
-        Ok(_) => tracing::info!(%model, "a model is warm"),
-        Err(reason) => tracing::warn!(%model, reason, "a model could not be loaded"),
-    }
     let loaded = outcome.is_ok();
+    parts.events.record(match &outcome {
+        Ok(_) => Happening::ModelWarm { model },
+        Err(reason) => Happening::ModelFailed { model, why: reason.clone() },
+    });
     parts.shelf.settle(&place, outcome);
     (place, loaded)
 }

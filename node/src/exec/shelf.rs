@@ -110,8 +110,8 @@ impl Shelf {
     }
 
     /// Drops what is not in `wanted`; requests that run finish first, since they hold the model. A warm model goes on
-    /// answering until what is wanted in its place is warm.
-    pub(super) fn retain(&self, wanted: &BTreeMap<ModelRef, Sha256Digest>) {
+    /// answering until what is wanted in its place is warm. Gives back the models that answered and do so no more.
+    pub(super) fn retain(&self, wanted: &BTreeMap<ModelRef, Sha256Digest>) -> Vec<ModelRef> {
         let mut places = self.lock();
         let awaited: Vec<ModelName> = wanted
             .iter()
@@ -121,10 +121,16 @@ impl Shelf {
             })
             .map(|(model, _)| model.model.clone())
             .collect();
+        let mut gone = Vec::new();
         places.states.retain(|(model, manifest), state| {
-            let stands_in = matches!(state, State::Warm(..)) && awaited.contains(&model.model);
-            wanted.get(model) == Some(manifest) || stands_in
+            let is_warm = matches!(state, State::Warm(..));
+            let stays = wanted.get(model) == Some(manifest) || is_warm && awaited.contains(&model.model);
+            if is_warm && !stays {
+                gone.push(model.clone());
+            }
+            stays
         });
+        gone
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Places> {

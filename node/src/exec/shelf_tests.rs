@@ -26,16 +26,16 @@ fn the_model_before_answers_until_its_successor_is_warm() {
     shelf.fetching(old.clone());
     shelf.settle(&old, Ok(model()));
     let wanted = BTreeMap::from([next.clone()]);
-    shelf.retain(&wanted);
+    assert_eq!(shelf.retain(&wanted), []);
     shelf.fetching(next.clone());
     assert_eq!(states(&shelf), [("10".to_owned(), "fetching"), ("9".to_owned(), "warm")]);
     assert_eq!(warm_version(&shelf, None).as_deref(), Some("9"));
     shelf.settle(&next, Ok(model()));
     assert_eq!(warm_version(&shelf, None).as_deref(), Some("10"));
     assert_eq!(warm_version(&shelf, Some("9")).as_deref(), Some("9"));
-    shelf.retain(&wanted);
+    assert_eq!(shelf.retain(&wanted), std::slice::from_ref(&old.0), "it answered until then");
     assert_eq!(states(&shelf), [("10".to_owned(), "warm")]);
-    shelf.retain(&BTreeMap::new());
+    assert_eq!(shelf.retain(&BTreeMap::new()), std::slice::from_ref(&next.0));
     assert_eq!(states(&shelf), []);
 }
 
@@ -50,7 +50,7 @@ fn another_artifact_under_the_same_version_is_another_place() {
     shelf.settle(&next, Err("damaged".to_owned()));
     assert!(!shelf.has(&next));
     assert_eq!(shelf.warm_models(), std::slice::from_ref(&old.0));
-    shelf.retain(&BTreeMap::from([next.clone()]));
+    assert_eq!(shelf.retain(&BTreeMap::from([next.clone()])), []);
     assert_eq!(shelf.warm(&old.0.model, None).map(|warm| warm.manifest), Some(old.1));
     let failed = shelf.rows().into_iter().find(|row| row.manifest == next.1).unwrap();
     assert_eq!((failed.state, failed.reason.as_deref()), ("failed", Some("damaged")));
@@ -60,7 +60,7 @@ fn another_artifact_under_the_same_version_is_another_place() {
 fn a_loading_that_ends_after_its_place_was_given_up_leaves_nothing() {
     let (shelf, place) = (Shelf::default(), place("1", b"m"));
     shelf.fetching(place.clone());
-    shelf.retain(&BTreeMap::new());
+    assert_eq!(shelf.retain(&BTreeMap::new()), [], "it never answered");
     shelf.settle(&place, Ok(model()));
     assert_eq!(shelf.rows(), []);
 }

@@ -353,6 +353,11 @@ impl Net {
         self.0.links.live()
     }
 
+    /// Changes whenever a link comes, goes or is replaced, or could not be made.
+    pub fn link_changes(&self) -> watch::Receiver<u64> {
+        self.0.links.changes()
+    }
+
     /// Members connected to the libp2p swarm.
     pub fn gossip_peers(&self) -> Vec<NodeId> {
         self.0.ctl.members()

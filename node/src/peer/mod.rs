@@ -3,6 +3,7 @@
 //! It owns handles only; each piece of state belongs to the room that it came from.
 
 mod addresses;
+mod chronicle;
 mod issuers;
 mod parts;
 mod renewal;

@@ -1,6 +1,7 @@
 //! What the rooms of a node are made of.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use hedgerow_attest::membership::Certificate;
@@ -8,14 +9,25 @@ use hedgerow_attest::revoked::Revoked;
 use hedgerow_protocol::core::CoreConfig;
 use hedgerow_protocol::fact::SignedFact;
 use hedgerow_protocol::id::BootId;
+use hedgerow_protocol::roster::Roster;
+use tokio::sync::watch;
 
 use super::start::PeerStartError;
 use crate::admin::About;
 use crate::core::CoreParts;
 use crate::identity::Enrolled;
 use crate::net::{Net, Trust};
-use crate::observe::{Conditions, Counters};
+use crate::observe::{Conditions, Counters, EventLog};
+use crate::session::GroupsParts;
 use crate::store::{DataFolder, LoadError, MeshStore, Store};
+
+/// Where every room tells what it has to tell: how often, what stands, and what happened.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Told {
+    pub(super) counters: Counters,
+    pub(super) conditions: Conditions,
+    pub(super) events: EventLog,
+}
 
 pub(super) fn trust(enrolled: &Enrolled, revoked: Revoked) -> Trust {
     Trust {
@@ -49,7 +61,7 @@ pub(super) fn core_parts(
     store: &Store,
     net: &Net,
     boot: BootId,
-    (counters, conditions): (Counters, Conditions),
+    told: &Told,
 ) -> Result<CoreParts, PeerStartError> {
     let member = &enrolled.member;
     let statement = enrolled.identity.statement().clone();
@@ -70,8 +82,30 @@ pub(super) fn core_parts(
         facts: known.chain(enrolled.facts()).collect(),
         store: store.mesh.clone(),
         net: net.clone(),
-        counters,
-        conditions,
+        counters: told.counters.clone(),
+        conditions: told.conditions.clone(),
+        events: told.events.clone(),
+        seed: random()?,
+    })
+}
+
+pub(super) fn groups_parts(
+    enrolled: &Enrolled,
+    store: &Store,
+    net: &Net,
+    boot: BootId,
+    roster: watch::Receiver<Arc<Roster>>,
+    told: &Told,
+) -> Result<GroupsParts, PeerStartError> {
+    Ok(GroupsParts {
+        me: enrolled.identity.node(),
+        boot,
+        statement: enrolled.identity.statement().clone(),
+        log: store.sessions.clone(),
+        net: net.clone(),
+        roster,
+        counters: told.counters.clone(),
+        conditions: told.conditions.clone(),
         seed: random()?,
     })
 }

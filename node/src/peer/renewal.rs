@@ -26,7 +26,7 @@ use crate::identity::{
     renewal_due, retry_after,
 };
 use crate::net::{JoinError, Net, Protocol, RequestError, Trust};
-use crate::observe::{Condition, Conditions, EXPIRY_NOTICE_S, chain, wall};
+use crate::observe::{Condition, Conditions, EXPIRY_NOTICE_S, EventLog, Happening, chain, wall};
 use crate::store::{CommitError, Layout, MeshStore, file};
 
 /// The request of a member over its link.
@@ -56,6 +56,7 @@ pub(super) struct Renewals {
     pub(super) layout: Layout,
     pub(super) issuers: Issuers,
     pub(super) conditions: Conditions,
+    pub(super) events: EventLog,
     /// Why the last attempt failed, for people.
     pub(super) failure: watch::Sender<Option<String>>,
 }
@@ -169,7 +170,8 @@ impl Renewals {
             };
             match outcome {
                 Ok(member) => {
-                    tracing::info!(serial = member.serial(), until = %member.not_after(), "renewed this node's certificate");
+                    let (serial, until) = (member.serial(), member.not_after());
+                    self.events.record(Happening::CertificateRenewed { serial, until });
                     if was_over {
                         self.meet();
                     }
@@ -182,7 +184,7 @@ impl Renewals {
                     }
                     failures = failures.saturating_add(1);
                     let why = chain(&error);
-                    tracing::warn!(error = why, failures, "did not renew this node's certificate");
+                    self.events.record(Happening::CertificateNotRenewed { why: why.clone(), failures });
                     self.failure.send_replace(Some(why));
                     let wait = retry_after(&self.own.borrow(), wall().unix_seconds(), failures, draw());
                     due = Wall(wall().0.saturating_add(u64::try_from(wait.as_micros()).unwrap_or(u64::MAX)));

@@ -17,8 +17,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::addresses::{advertised, tell_relays};
+use super::chronicle::Chronicle;
 use super::issuers::Issuers;
-use super::parts::{about, core_parts, dial_known, random, trust, worker_threads};
+use super::parts::{Told, about, core_parts, dial_known, groups_parts, random, trust, worker_threads};
 use super::renewal::Renewals;
 use super::serve::{Founded, Rooms, serve};
 use super::timekeeping::Timekeeper;
@@ -30,9 +31,8 @@ use crate::core::{self, CoreHandle, CoreInbox, CoreStartError, CoreTask, Fate, M
 use crate::exec::{Keeper, KeeperParts, Library, Pool, PoolStartError, Shelf};
 use crate::identity::Enrolled;
 use crate::net::{Net, NetConfig, NetError, NetEvent, Socket, Trust};
-use crate::observe::{Conditions, Counters};
 use crate::route::Router;
-use crate::session::{Groups, GroupsParts, GroupsStartError, Sessions};
+use crate::session::{Groups, GroupsStartError, Sessions};
 use crate::store::{DataFolder, LoadError, Store};
 
 /// A running node.
@@ -157,29 +157,18 @@ impl Peer {
         let Opened { net, events, trust, stop } = opened;
         let listeners = Listeners::bind(config, &folder).await?;
         let started = Instant::now();
-        let (counters, conditions) = (Counters::default(), Conditions::default());
+        let told = Told::default();
         let mut tasks = JoinSet::new();
         let boot = BootId(random()?);
-        let (core, handle, inbox) =
-            CoreTask::new(core_parts(enrolled, &store, &net, boot, (counters.clone(), conditions.clone()))?)?;
+        let (core, handle, inbox) = CoreTask::new(core_parts(enrolled, &store, &net, boot, &told)?)?;
         let addresses = advertised(&config.advertise, net.local_addr());
         dial_known(&net, &store.mesh)?;
         tasks.spawn(named("the mesh core", core.run(stop.clone())));
-        let kept = Kept { handle: &handle, net: &net, store: &store, folder: &folder, conditions: &conditions };
+        let kept = Kept { handle: &handle, net: &net, store: &store, folder: &folder, told: &told };
         let Looked { own, renewal_failure, expelled } = kept.look_after_myself(enrolled, trust, &mut tasks, &stop)?;
 
-        let groups_parts = GroupsParts {
-            me: enrolled.identity.node(),
-            boot,
-            statement: enrolled.identity.statement().clone(),
-            log: store.sessions.clone(),
-            net: net.clone(),
-            roster: handle.rosters(),
-            counters: counters.clone(),
-            conditions: conditions.clone(),
-            seed: random()?,
-        };
-        let groups = Groups::new(groups_parts, stop.clone())?;
+        let groups = groups_parts(enrolled, &store, &net, boot, handle.rosters(), &told)?;
+        let groups = Groups::new(groups, stop.clone())?;
         tasks.spawn(named("the sessions", groups.clone().drive(handle.clone())));
         let sessions = Sessions::new(enrolled.identity.node(), groups.clone(), net.clone(), handle.views());
 
@@ -191,8 +180,9 @@ impl Peer {
             library: library.clone(),
             shelf: shelf.clone(),
             pool: pool.clone(),
-            conditions: conditions.clone(),
-            counters: counters.clone(),
+            conditions: told.conditions.clone(),
+            counters: told.counters.clone(),
+            events: told.events.clone(),
             limits: ExecLimits::default(),
         };
         tasks.spawn(named("the models", Keeper::new(keeper).run(stop.clone())));
@@ -207,8 +197,9 @@ impl Peer {
             store: store.mesh.clone(),
             root: enrolled.root.clone(),
             issuer: enrolled.issuer.clone().map(Arc::new),
-            counters,
-            conditions,
+            counters: told.counters,
+            conditions: told.conditions,
+            events: told.events,
             departure,
             own: own.clone(),
             renewal_failure,
@@ -280,11 +271,11 @@ struct Kept<'a> {
     net: &'a Net,
     store: &'a Store,
     folder: &'a DataFolder,
-    conditions: &'a Conditions,
+    told: &'a Told,
 }
 
 impl Kept<'_> {
-    /// Starts what keeps the node's certificate, its trust, its time and its address book.
+    /// Starts what keeps the node's certificate, its trust, its time, its address book and its chronicle.
     fn look_after_myself(
         &self,
         enrolled: &Enrolled,
@@ -310,7 +301,7 @@ impl Kept<'_> {
             own: current.clone(),
             rosters: self.handle.rosters(),
             skew_s: enrolled.root.skew_s(),
-            conditions: self.conditions.clone(),
+            conditions: self.told.conditions.clone(),
         };
         tasks.spawn(named("the timekeeping", timekeeper.run(stop.clone())));
         let renewals = Renewals {
@@ -324,10 +315,13 @@ impl Kept<'_> {
             store: self.store.mesh.clone(),
             layout: self.folder.layout().clone(),
             issuers: Issuers::of_kept(certificates.values(), &enrolled.root),
-            conditions: self.conditions.clone(),
+            conditions: self.told.conditions.clone(),
+            events: self.told.events.clone(),
             failure,
         };
         tasks.spawn(named("the renewal", renewals.run(stop.clone())));
+        let chronicle = Chronicle { net: self.net.clone(), views: self.handle.views(), told: self.told.clone() };
+        tasks.spawn(named("the chronicle", chronicle.run(stop.clone())));
         Ok(Looked { own: current, renewal_failure, expelled })
     }
 }

@@ -9,6 +9,7 @@ use super::named::named;
 use crate::admin::state::AdminState;
 use crate::admin::wire::{ForgetReport, ForgetRequest};
 use crate::api::Problem;
+use crate::observe::Happening;
 
 /// Forgets where a node was and that it was here. That it left or was put out stays known: else it could come back.
 pub(in crate::admin) async fn forget(
@@ -27,5 +28,6 @@ pub(in crate::admin) async fn forget(
     state.net.forget(node);
     let forgotten = state.forgotten.insert(node, &state.store).await;
     forgotten.map_err(|error| Problem::because(StatusCode::SERVICE_UNAVAILABLE, "storage", &error))?;
+    state.events.record(Happening::Forgotten { node });
     Ok(Json(ForgetReport { node: node.to_string() }))
 }

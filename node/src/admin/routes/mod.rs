@@ -21,6 +21,7 @@ use crate::core::CommandError;
 pub use invites::write_ticket;
 pub use models::DEPLOYMENT_HEADER;
 pub use ping::PING_PROTOCOL;
+pub use status::refusals;
 
 /// Why the core did not do what an operator asked; `refused` names a refusal.
 fn not_obeyed(refused: &'static str, error: &CommandError) -> Problem {

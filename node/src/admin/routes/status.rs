@@ -14,8 +14,8 @@ use crate::admin::wire::{
 use crate::core::{aggregators, member_counts, member_rows};
 use crate::exec::ShelfRow;
 use crate::identity::{issues, renewable_from};
-use crate::net::{LinkView, Relayed, Traffic};
-use crate::observe::ProcessStatus;
+use crate::net::{LinkView, Net, Relayed, Traffic};
+use crate::observe::{Counters, ProcessStatus};
 use crate::session::LocalSession;
 
 pub(in crate::admin) async fn status(State(state): State<AdminState>) -> Json<Status> {
@@ -50,7 +50,7 @@ pub(in crate::admin) async fn status(State(state): State<AdminState>) -> Json<St
         members: member_counts(&view),
         aggregators: aggregators(&view),
         revoked: u64::try_from(state.api.core.roster().revoked().nodes().count()).unwrap_or(u64::MAX),
-        refusals: refusals(&state),
+        refusals: refusals(&state.net, &state.counters),
         models: models.iter().map(local_model).collect(),
         emulation: state.net.emulation().map(emulation::report),
         memory_rss_bytes: process.memory_rss_bytes.unwrap_or(0),
@@ -94,10 +94,10 @@ fn reasons(view: &MeshView) -> Vec<String> {
     reasons
 }
 
-/// Connections refused by the network and statements refused above it.
-fn refusals(state: &AdminState) -> BTreeMap<String, u64> {
-    let mut refusals = state.counters.family("refusals");
-    for (reason, count) in state.net.refusals() {
+/// Connections refused by the network and statements refused above it, since the start, by reason.
+pub fn refusals(net: &Net, counters: &Counters) -> BTreeMap<String, u64> {
+    let mut refusals = counters.family("refusals");
+    for (reason, count) in net.refusals() {
         *refusals.entry(reason.to_owned()).or_default() += count;
     }
     refusals
