@@ -5,6 +5,7 @@ mod mesh {
     mod classes;
     mod domains;
     mod emulate;
+    mod events;
     mod failover;
     mod fleet;
     mod join;

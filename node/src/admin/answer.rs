@@ -103,16 +103,18 @@ pub enum ClientError {
 impl Answer {
     /// The body where the status is a success, else the refusal.
     pub fn body_or_refusal(&self, operation: &'static str) -> Result<&Bytes, ClientError> {
-        if (200..300).contains(&self.status) {
-            return Ok(&self.body);
-        }
+        if (200..300).contains(&self.status) { Ok(&self.body) } else { Err(self.refusal(operation)) }
+    }
+
+    /// The refusal in the body of an answer that is no success.
+    pub(super) fn refusal(&self, operation: &'static str) -> ClientError {
         let Problem { title, detail, remedy } = Problem::read(&self.body);
         let detail = match (title.as_str(), detail.as_str()) {
             ("", "") => format!("the node answered {} without a reason", self.status),
             ("", text) | (text, "") => text.to_owned(),
             (title, detail) => format!("{title}: {detail}"),
         };
-        Err(ClientError::Refused { operation, status: self.status, detail, remedy })
+        ClientError::Refused { operation, status: self.status, detail, remedy }
     }
 
     /// The body as `T` where the status is a success, else the refusal; an empty body reads as `null`.

@@ -13,7 +13,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::header::{CONTENT_TYPE, HOST};
-use hyper::{Method, Request};
+use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -22,6 +22,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinSet;
 
 use super::answer::{ANSWER_BYTES_MAX, Answer, ClientError, Door};
+use super::lines::Lines;
 
 /// Calls one node over either door.
 #[derive(Clone, Debug)]
@@ -36,6 +37,9 @@ pub struct AdminClient {
     socket: PathBuf,
     http: HttpClient,
 }
+
+/// An answer whose body is still to be read, and the task of its connection.
+type Opened = (Response<Incoming>, JoinSet<Result<(), hyper::Error>>);
 
 impl HttpClient {
     /// A client of a REST port; nothing is opened yet.
@@ -96,9 +100,31 @@ impl HttpClient {
             request = request.header(name, value);
         }
         let request = request.body(Full::new(body.into())).map_err(ClientError::Form)?;
-        tokio::time::timeout(self.patience, self.connect_and_exchange(request))
-            .await
-            .unwrap_or_else(|_elapsed| Err(ClientError::Late { door: self.door.clone(), patience: self.patience }))
+        self.in_time(async {
+            // The set ends the connection's task with this call, also when the call is cancelled.
+            let (response, _connection) = self.connect_and_send(request).await?;
+            self.whole(response).await
+        })
+        .await
+    }
+
+    /// `GET` of an answer that is read line by line; the limit on a call is for its beginning.
+    pub async fn lines(&self, operation: &'static str, path: &str) -> Result<Lines, ClientError> {
+        let request = Request::builder().uri(path).header(HOST, "localhost").body(Full::new(Bytes::new()));
+        let request = request.map_err(ClientError::Form)?;
+        self.in_time(async {
+            let (response, connection) = self.connect_and_send(request).await?;
+            if !response.status().is_success() {
+                return Err(self.whole(response).await?.refusal(operation));
+            }
+            Ok(Lines::new(self.door.clone(), response.into_body(), connection))
+        })
+        .await
+    }
+
+    async fn in_time<T>(&self, call: impl Future<Output = Result<T, ClientError>>) -> Result<T, ClientError> {
+        let late = || ClientError::Late { door: self.door.clone(), patience: self.patience };
+        tokio::time::timeout(self.patience, call).await.unwrap_or_else(|_elapsed| Err(late()))
     }
 
     async fn send<T: DeserializeOwned>(
@@ -112,7 +138,7 @@ impl HttpClient {
         self.exchange(method, path, &[], body).await?.json_or_refusal(operation)
     }
 
-    async fn connect_and_exchange(&self, request: Request<Full<Bytes>>) -> Result<Answer, ClientError> {
+    async fn connect_and_send(&self, request: Request<Full<Bytes>>) -> Result<Opened, ClientError> {
         let closed = |source: io::Error| match source.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
                 ClientError::NoNode { door: self.door.clone(), source }
@@ -120,22 +146,26 @@ impl HttpClient {
             _ => ClientError::Io { door: self.door.clone(), source },
         };
         match &self.door {
-            Door::Socket(path) => self.converse(UnixStream::connect(path).await.map_err(closed)?, request).await,
-            Door::Port(address) => self.converse(TcpStream::connect(address).await.map_err(closed)?, request).await,
+            Door::Socket(path) => self.send_over(UnixStream::connect(path).await.map_err(closed)?, request).await,
+            Door::Port(address) => self.send_over(TcpStream::connect(address).await.map_err(closed)?, request).await,
         }
     }
 
-    async fn converse<S>(&self, stream: S, request: Request<Full<Bytes>>) -> Result<Answer, ClientError>
+    async fn send_over<S>(&self, stream: S, request: Request<Full<Bytes>>) -> Result<Opened, ClientError>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let broken = |source| ClientError::Http { door: self.door.clone(), source };
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
-        // The set ends the connection's task with this call, also when the call is cancelled. What the connection
-        // itself reports reaches the sender as well.
+        // What the connection itself reports reaches the sender as well.
         let mut connections = JoinSet::new();
         connections.spawn(connection);
-        let (parts, body) = sender.send_request(request).await.map_err(broken)?.into_parts();
+        Ok((sender.send_request(request).await.map_err(broken)?, connections))
+    }
+
+    async fn whole(&self, response: Response<Incoming>) -> Result<Answer, ClientError> {
+        let broken = |source| ClientError::Http { door: self.door.clone(), source };
+        let (parts, body) = response.into_parts();
         let body = read_bounded(body).await?.map_err(broken)?;
         let headers = parts
             .headers
@@ -201,6 +231,11 @@ impl AdminClient {
         body: impl Into<Bytes>,
     ) -> Result<Answer, ClientError> {
         self.http.exchange(method, path, headers, body).await
+    }
+
+    /// See [`HttpClient::lines`].
+    pub async fn lines(&self, operation: &'static str, path: &str) -> Result<Lines, ClientError> {
+        self.http.lines(operation, path).await
     }
 }
 

@@ -12,7 +12,7 @@ use hedgerow_inference::artifact::BUNDLE_BYTES_MAX;
 use tokio::net::UnixListener;
 
 use super::routes::{
-    departure, emulation, forgotten, invites, models, ping, placement, policy, recovery, revocations, status,
+    departure, emulation, events, forgotten, invites, models, ping, placement, policy, recovery, revocations, status,
 };
 use super::state::AdminState;
 use crate::api;
@@ -22,6 +22,7 @@ pub fn admin_router(state: AdminState) -> Router {
     let own = Router::new()
         .route("/admin/v1/status", get(status::status))
         .route("/admin/v1/members", get(status::members))
+        .route("/admin/v1/events", get(events::events))
         .route("/admin/v1/sessions", get(status::sessions))
         .route("/admin/v1/ping", post(ping::ping))
         .route("/admin/v1/invites", post(invites::invite))

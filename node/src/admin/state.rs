@@ -10,6 +10,7 @@ use hedgerow_attest::peer_id::PeerId;
 use hedgerow_attest::region::Region;
 use hedgerow_attest::root::TrustRoot;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::departure::Departure;
 use super::forgotten::Forgotten;
@@ -41,6 +42,8 @@ pub struct AdminState {
     pub conditions: Conditions,
     /// What happened.
     pub events: EventLog,
+    /// Ends when the node takes no more requests: answers that go on for as long as it runs end with it.
+    pub serving: CancellationToken,
     /// Whether this node was told to leave.
     pub departure: Departure,
     /// This node's own certificate, whichever is the last.

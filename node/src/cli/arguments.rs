@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::emulate::EmulateArguments;
+use super::events::EventsArguments;
 use super::member_arguments::{
     ForgetArguments, InitArguments, InviteArguments, JoinArguments, LeaveArguments, RecoverArguments, RevokeArguments,
 };
@@ -44,6 +45,8 @@ pub(crate) enum Command {
     Members,
     /// Say what this node is and how it is
     Status,
+    /// Say what happened on this node, as it sees it, oldest first
+    Events(EventsArguments),
     /// Say which peers would answer for a model, best first, and why
     Nearest(NearestArguments),
     /// Reach a member by its id, or any address with a handshake

@@ -9,7 +9,7 @@ use clap::Parser;
 use super::arguments::{Cli, Command, ModelCommand, PlacementCommand, SessionCommand};
 use super::failure::{CliError, Exit};
 use super::{
-    apply, declare, doctor, emulate, forget, infer, init, invite, join, leave, members, model, nearest, ping,
+    apply, declare, doctor, emulate, events, forget, infer, init, invite, join, leave, members, model, nearest, ping,
     placement, recover, revoke, run, session, status,
 };
 use crate::admin::AdminClient;
@@ -46,6 +46,7 @@ async fn run_command(cli: Cli) -> Result<Exit, CliError> {
         Command::Invite(arguments) => invite::run(&client, &arguments, format).await,
         Command::Members => members::run(&client, format).await,
         Command::Status => status::run(&client, format).await,
+        Command::Events(arguments) => events::run(&client, &arguments, format).await,
         Command::Nearest(arguments) => nearest::run(&client, &arguments, format).await,
         Command::Ping(arguments) => ping::run(&client, &arguments, format).await,
         Command::Model(ModelCommand::Push(arguments)) => model::push(&client, &data, &arguments, format).await,

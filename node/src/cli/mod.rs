@@ -10,6 +10,7 @@ mod declare;
 mod doctor;
 mod emulate;
 mod entry;
+mod events;
 mod failure;
 mod forget;
 mod infer;

@@ -39,11 +39,16 @@ pub(super) fn print<T: Serialize>(
 
 /// Writes one block of text and a line end to standard output.
 pub(super) fn line(text: &str) -> Result<(), CliError> {
+    is_read(text).map(drop)
+}
+
+/// The same, and whether anybody reads on: the reader of a pipe may have seen enough.
+pub(super) fn is_read(text: &str) -> Result<bool, CliError> {
     let mut out = std::io::stdout().lock();
     match writeln!(out, "{text}").and_then(|()| out.flush()) {
-        // The reader of a pipe may have seen enough.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        other => other.map_err(CliError::Print),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(CliError::Print(error)),
     }
 }
 

@@ -188,7 +188,7 @@ impl Peer {
         tasks.spawn(named("the models", Keeper::new(keeper).run(stop.clone())));
         let router = Router::new(handle.views(), shelf.clone(), pool, net.clone());
 
-        let departure = Departure::none();
+        let (departure, serving) = (Departure::none(), CancellationToken::new());
         tasks.spawn(named("the departure", departure.clone().carry_out(handle.clone(), stop.clone())));
         let state = AdminState {
             api: ApiState { core: handle, shelf, router, sessions },
@@ -200,13 +200,13 @@ impl Peer {
             counters: told.counters,
             conditions: told.conditions,
             events: told.events,
+            serving: serving.clone(),
             departure,
             own: own.clone(),
             renewal_failure,
             forgotten: Forgotten::of_rows(store.mesh.rows()?),
             about: Arc::new(about(enrolled, &folder, listeners.rest_address, &addresses, started)),
         };
-        let serving = CancellationToken::new();
         let mut peer = Self { state, tasks, doors: JoinSet::new(), serving, stop, groups, store, folder, expelled };
         peer.serve(events, inbox, listeners, enrolled);
         let core = peer.state.api.core.clone();

@@ -70,11 +70,19 @@ pub(crate) async fn hedgerow(data: &Path, words: &[&str]) -> Ran {
     hedgerow_with(data, words, None).await
 }
 
+/// The same, not yet run.
+pub(crate) fn command(data: &Path, words: &[&str]) -> Command {
+    let mut command = Command::new(BINARY);
+    command.arg("--data").arg(data).args(words).stdin(Stdio::null()).kill_on_drop(true);
+    command
+}
+
 /// The same with a variable in its environment.
 pub(crate) async fn hedgerow_with(data: &Path, words: &[&str], variable: Option<(&str, &str)>) -> Ran {
-    let mut command = Command::new(BINARY);
-    command.arg("--data").arg(data).args(words).envs(variable).stdin(Stdio::null()).kill_on_drop(true);
-    let output = timeout(PATIENCE, command.output()).await.expect("it ends by itself").expect("it can be executed");
+    let output = timeout(PATIENCE, command(data, words).envs(variable).output())
+        .await
+        .expect("it ends by itself")
+        .expect("it can be executed");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Ran { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
 }

@@ -55,6 +55,9 @@ async fn a_mesh_outlives_its_certificates_without_losing_a_link() {
         assert!(!mesh.log(name).contains("closed a link"), "of a member that was renewed");
         assert_eq!(status.refusals.get("expired"), None);
     }
+    let events = mesh.run("b", &["events"]).await.ok();
+    let renewals = events.lines().filter(|line| line.contains("  certificate  -         renewed, serial ")).count();
+    assert!(renewals >= 4, "{events}");
     let doctor = mesh.run("b", &["doctor"]).await.ok();
     assert!(doctor.contains("ok    certificate: serial ") && doctor.contains("renews itself from"), "{doctor}");
 }
@@ -94,6 +97,9 @@ async fn a_node_whose_issuer_is_away_says_so_and_recovers_with_it() {
     assert_eq!(doctor.code, Some(1));
     let told = format!("is not renewed: cannot reach issuer {issuer}");
     assert!(doctor.stdout.contains(&told) && doctor.stdout.contains("see that it runs"), "{}", doctor.stdout);
+    let events = mesh.run("b", &["events"]).await.ok();
+    let told = format!("  certificate  -         not renewed: cannot reach issuer {issuer}");
+    assert!(events.contains(&told), "{events}");
     over(&b).await;
     until("it says that it has ended", async || {
         let reasons = mesh.status("b").await.reasons.join("; ");

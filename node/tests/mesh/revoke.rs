@@ -55,6 +55,11 @@ async fn a_node_that_was_off_when_it_was_revoked_is_told_why_when_it_comes_back(
     unseen(&mesh, &node, &["a", "b"]).await;
     mesh.run("a", &["forget", &other[..12]]).await.refused(1, &["it is a member", "next: have it leave"]);
     mesh.run("a", &["forget", &node[..12]]).await.ok();
+    let events = mesh.run("a", &["events"]).await.ok();
+    let short = &node[..8];
+    for line in [format!("  revoked      {short}  {REASON}\n"), format!("  forgotten    {short}  is shown no more\n")] {
+        assert!(events.contains(&line), "`{line}` is not in: {events}");
+    }
 
     mesh.run_again("c");
     mesh.ended("c").await;

@@ -2,6 +2,7 @@
 
 pub(super) mod departure;
 pub(super) mod emulation;
+pub(super) mod events;
 pub(super) mod forgotten;
 pub(super) mod invites;
 pub(super) mod models;

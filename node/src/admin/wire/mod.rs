@@ -4,6 +4,7 @@
 
 mod departure;
 mod emulation;
+mod event;
 mod model;
 mod policy;
 mod ranking;
@@ -13,6 +14,7 @@ mod status;
 
 pub use departure::{DepartureReport, DepartureRequest, DepartureState};
 pub use emulation::{Cut, EmulationReport, EmulationSettings, Firewall, Loss, Rule};
+pub use event::{EventKind, EventRow, LinkChange};
 pub use model::{ModelDetail, ModelPushed, ModelRow, ModelSignature, ModelVerified, Port, Publisher, Size};
 pub use policy::{
     DataClassRow, NodeClassReport, NodeClassRow, NodeClassShare, PlanReport, PlanRequest, PlannedClass, PlannedMove,
