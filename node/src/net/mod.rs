@@ -11,6 +11,7 @@ mod accept;
 mod allowance;
 mod bulk;
 mod certificate;
+mod check;
 mod close;
 mod ctl;
 mod dial;
@@ -35,6 +36,7 @@ mod trust;
 
 pub use bulk::{Fault, FetchError, GatherError, Gathered};
 pub use certificate::TlsIdentityError;
+pub use check::{CHECK_PROTOCOL, CheckAnswer, CheckError, LinkFigures, Path, check_question, read_check_question};
 pub use ctl::{BehaviourError, CtlError, GossipVerdict, PublishError, Verdict};
 pub use dial::{Answerer, DialError, DialReport};
 pub use emulation::{

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::parts::Told;
 use crate::admin::refusals;
-use crate::net::{LinkView, Net};
+use crate::net::{LinkFigures, LinkView, Net};
 use crate::observe::{Happening, LinkChange, LinkSeen};
 
 /// How often refusals are looked at, and links for another way.
@@ -66,7 +66,8 @@ impl Chronicle {
 
 /// What is told of a link.
 fn seen(link: &LinkView) -> LinkSeen {
-    LinkSeen { node: link.node, address: link.remote, path: "direct", rtt_us: link.rtt_us }
+    let path = LinkFigures::from(link).path.name();
+    LinkSeen { node: link.node, address: link.remote, path, rtt_us: link.rtt_us }
 }
 
 /// What became of links since `told`, which is brought up to date. One that was replaced is told as down, then up.
@@ -152,6 +153,8 @@ mod tests {
             peer,
             remote: SocketAddr::from(([192, 0, 2, 1], port)),
             rtt_us,
+            sent_packets: 0,
+            lost_packets: 0,
             dialled: true,
             epoch,
         };

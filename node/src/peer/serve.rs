@@ -29,8 +29,10 @@ use crate::identity::{
     Admission, Asker, JoinAnswer, KnownMember, ProvenRenewal, RenewalAnswer, RenewalRefusal, Standing, Surroundings,
     claimed_node,
 };
-use crate::net::{Lane, NetEvent, Protocol, RemoteError, Respond};
-use crate::observe::{Counters, wall};
+use crate::net::{
+    CHECK_PROTOCOL, CheckAnswer, Lane, Net, NetEvent, Protocol, RemoteError, Respond, read_check_question,
+};
+use crate::observe::{Counters, system, wall};
 use crate::route::{DESCRIBE_PROTOCOL, INFER_PROTOCOL, Router};
 use crate::session::{Groups, SESSION_PROTOCOL, SIZES_PROTOCOL, Sessions};
 
@@ -39,6 +41,7 @@ use crate::session::{Groups, SESSION_PROTOCOL, SIZES_PROTOCOL, Sessions};
 pub(super) struct Rooms {
     pub(super) inbox: CoreInbox,
     pub(super) core: CoreHandle,
+    pub(super) net: Net,
     pub(super) groups: Groups,
     pub(super) sessions: Sessions,
     pub(super) router: Router,
@@ -142,6 +145,7 @@ impl Rooms {
                 known if *known == SIZES_PROTOCOL => self.sessions.serve_sizes(body),
                 known if *known == ENVELOPE_PROTOCOL => self.envelope(body),
                 known if *known == PING_PROTOCOL => Ok(body.clone()),
+                known if *known == CHECK_PROTOCOL => self.check(body),
                 known if *known == RENEW_PROTOCOL => Ok(self.renew(Asker::Member(from), body).await),
                 unknown => {
                     tracing::debug!(protocol = unknown.name(), "a request of an unknown protocol");
@@ -154,6 +158,16 @@ impl Rooms {
             () = respond.abandoned() => return,
         };
         respond.send(answer);
+    }
+
+    /// This node's links and its clock, as whoever checks the network asks for them.
+    fn check(&self, body: &Bytes) -> Result<Bytes, RemoteError> {
+        read_check_question(body).map_err(|error| {
+            tracing::debug!(%error, "refused a question for the links");
+            RemoteError::Refused
+        })?;
+        let links = self.net.links();
+        Ok(CheckAnswer::of(&links, system()).encode())
     }
 
     fn envelope(&self, body: &Bytes) -> Result<Bytes, RemoteError> {

@@ -243,6 +243,7 @@ impl Peer {
         let rooms = Rooms {
             inbox,
             core: state.api.core.clone(),
+            net: state.net.clone(),
             groups: self.groups.clone(),
             sessions: state.api.sessions.clone(),
             router: state.api.router.clone(),

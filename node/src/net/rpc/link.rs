@@ -116,6 +116,10 @@ pub struct LinkView {
     pub relay: Option<NodeId>,
     /// Smoothed round trip, microseconds.
     pub rtt_us: u64,
+    /// Packets that this node sent on it.
+    pub sent_packets: u64,
+    /// Those of them that count as lost.
+    pub lost_packets: u64,
     /// Whether this node dialled.
     pub dialled: bool,
     /// Another number for each link to the member; the same where one only took the place of a duplicate.
@@ -124,12 +128,15 @@ pub struct LinkView {
 
 impl LinkView {
     pub(super) fn new(link: &Link, epoch: u32) -> Self {
+        let sent = link.connection.stats().path;
         Self {
             node: link.member.node(),
             peer: link.member.peer(),
             remote: link.remote(),
             relay: link.relay,
             rtt_us: link.rtt_us(),
+            sent_packets: sent.sent_packets,
+            lost_packets: sent.lost_packets,
             dialled: link.dialled,
             epoch,
         }
