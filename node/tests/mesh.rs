@@ -11,6 +11,7 @@ mod mesh {
     mod join;
     mod leave;
     mod models;
+    mod netcheck;
     mod recover;
     mod renewal;
     mod replicate;

@@ -1,6 +1,7 @@
 //! The operator's door: JSON over a unix socket in the data folder.
 
 mod answer;
+mod check;
 mod client;
 mod departure;
 mod forgotten;

@@ -12,7 +12,8 @@ use hedgerow_inference::artifact::BUNDLE_BYTES_MAX;
 use tokio::net::UnixListener;
 
 use super::routes::{
-    departure, emulation, events, forgotten, invites, models, ping, placement, policy, recovery, revocations, status,
+    departure, emulation, events, forgotten, invites, models, netcheck, ping, placement, policy, recovery, revocations,
+    status,
 };
 use super::state::AdminState;
 use crate::api;
@@ -24,6 +25,7 @@ pub fn admin_router(state: AdminState) -> Router {
         .route("/admin/v1/members", get(status::members))
         .route("/admin/v1/events", get(events::events))
         .route("/admin/v1/sessions", get(status::sessions))
+        .route("/admin/v1/netcheck", get(netcheck::check))
         .route("/admin/v1/ping", post(ping::ping))
         .route("/admin/v1/invites", post(invites::invite))
         .route("/admin/v1/models", get(models::list).post(models::push))

@@ -51,6 +51,8 @@ pub(crate) enum Command {
     Nearest(NearestArguments),
     /// Reach a member by its id, or any address with a handshake
     Ping(PingArguments),
+    /// Ask the members of this node's cell for their links and clocks, and say what is notable
+    Netcheck,
     /// Push, list, inspect and verify models
     #[command(subcommand)]
     Model(ModelCommand),

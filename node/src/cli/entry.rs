@@ -9,8 +9,8 @@ use clap::Parser;
 use super::arguments::{Cli, Command, ModelCommand, PlacementCommand, SessionCommand};
 use super::failure::{CliError, Exit};
 use super::{
-    apply, declare, doctor, emulate, events, forget, infer, init, invite, join, leave, members, model, nearest, ping,
-    placement, recover, revoke, run, session, status,
+    apply, declare, doctor, emulate, events, forget, infer, init, invite, join, leave, members, model, nearest,
+    netcheck, ping, placement, recover, revoke, run, session, status,
 };
 use crate::admin::AdminClient;
 use crate::config::default_data_dir;
@@ -49,6 +49,7 @@ async fn run_command(cli: Cli) -> Result<Exit, CliError> {
         Command::Events(arguments) => events::run(&client, &arguments, format).await,
         Command::Nearest(arguments) => nearest::run(&client, &arguments, format).await,
         Command::Ping(arguments) => ping::run(&client, &arguments, format).await,
+        Command::Netcheck => netcheck::run(&client, format).await,
         Command::Model(ModelCommand::Push(arguments)) => model::push(&client, &data, &arguments, format).await,
         Command::Model(ModelCommand::Ls) => model::list(&client, format).await,
         Command::Model(ModelCommand::Inspect(name)) => model::inspect(&client, &name.name, format).await,

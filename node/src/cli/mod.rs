@@ -24,6 +24,7 @@ mod member_arguments;
 mod members;
 mod model;
 mod nearest;
+mod netcheck;
 mod output;
 mod ping;
 mod placement;

@@ -7,6 +7,7 @@ pub(super) mod forgotten;
 pub(super) mod invites;
 pub(super) mod models;
 mod named;
+pub(super) mod netcheck;
 pub(super) mod ping;
 pub(super) mod placement;
 pub(super) mod policy;

@@ -6,6 +6,7 @@ mod departure;
 mod emulation;
 mod event;
 mod model;
+mod netcheck;
 mod policy;
 mod ranking;
 mod recovery;
@@ -16,6 +17,7 @@ pub use departure::{DepartureReport, DepartureRequest, DepartureState};
 pub use emulation::{Cut, EmulationReport, EmulationSettings, Firewall, Loss, Rule};
 pub use event::{EventKind, EventRow, LinkChange};
 pub use model::{ModelDetail, ModelPushed, ModelRow, ModelSignature, ModelVerified, Port, Publisher, Size};
+pub use netcheck::{LinkCheck, MemberCheck, NetcheckReport, Notable};
 pub use policy::{
     DataClassRow, NodeClassReport, NodeClassRow, NodeClassShare, PlanReport, PlanRequest, PlannedClass, PlannedMove,
     PlannedRefusal, PolicyAccepted, PolicyHead, PolicyReport,
