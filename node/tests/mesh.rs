@@ -13,6 +13,7 @@ mod mesh {
     mod models;
     mod netcheck;
     mod recover;
+    mod relay;
     mod renewal;
     mod replicate;
     mod restart;

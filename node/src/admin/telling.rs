@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::wire::{EventKind, EventRow, LinkChange};
+use super::wire::{EventKind, EventRow, LinkChange, LinkPath};
 use crate::observe::{self, Batch, EventLog, Happening, LinkSeen, Recorded, milliseconds, wall};
 
 /// One reader of the events.
@@ -126,8 +126,7 @@ fn told_of_link(change: observe::LinkChange, link: &LinkSeen) -> EventKind {
             observe::LinkChange::Moved => LinkChange::Moved,
             observe::LinkChange::Down => LinkChange::Down,
         },
-        address: link.address,
-        path: link.path.to_owned(),
+        path: LinkPath::of(link.address, link.relay),
         rtt_ms: milliseconds(link.rtt_us),
     }
 }

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::failure::{CliError, Exit};
-use super::output::{OutputFormat, is_read, milliseconds, short};
+use super::output::{OutputFormat, is_read, milliseconds, short, way};
 use crate::admin::wire::{EventKind, EventRow, LinkChange};
 use crate::admin::{AdminClient, ClientError};
 
@@ -70,8 +70,8 @@ fn told(what: &EventKind, id: impl Fn(&str) -> String) -> (&'static str, String,
         EventKind::Member { node, from, to } => {
             ("member", id(node), format!("{} -> {to}", from.as_deref().unwrap_or("unknown")))
         }
-        EventKind::Link { node, change, address, path, rtt_ms } => {
-            let at = format!("{path} {address}, {}", milliseconds(Some(*rtt_ms)));
+        EventKind::Link { node, change, path, rtt_ms } => {
+            let at = format!("{}, {}", way(path), milliseconds(Some(*rtt_ms)));
             let what = match change {
                 LinkChange::Up => format!("up, {at}"),
                 LinkChange::Moved => format!("moved to {at}"),
@@ -139,8 +139,8 @@ mod tests {
         let (node, cell) = ("n2abcdefghij", "c2abcdefghij");
         let link = |change: &str| {
             json!({
-                "kind": "link", "node": node, "change": change, "address": "192.0.2.1:4334", "path": "direct",
-                "rtt_ms": 0.314
+                "kind": "link", "node": node, "change": change, "rtt_ms": 0.314,
+                "path": { "kind": "direct", "address": "192.0.2.1:4334" }
             })
         };
         let lines = [
@@ -149,6 +149,9 @@ mod tests {
             link("up"),
             link("moved"),
             link("down"),
+            json!({
+                "kind": "link", "node": node, "change": "up", "path": { "kind": "relayed", "by": "r3abcdefghij" }, "rtt_ms": 41.0
+            }),
             json!({ "kind": "aggregator", "region": "eu", "cell": cell, "holder": node, "term": 5 }),
             json!({ "kind": "aggregator", "region": "eu", "cell": cell, "holder": null, "term": 5 }),
             json!({ "kind": "voters", "cell": cell, "epoch": 2, "voters": 3 }),
@@ -171,6 +174,7 @@ mod tests {
                 "04:05:06.789  link         n2abcdef  up, direct 192.0.2.1:4334, 0.31 ms",
                 "04:05:06.789  link         n2abcdef  moved to direct 192.0.2.1:4334, 0.31 ms",
                 "04:05:06.789  link         n2abcdef  down, was direct 192.0.2.1:4334, 0.31 ms",
+                "04:05:06.789  link         n2abcdef  up, relayed by r3abcdef, 41 ms",
                 "04:05:06.789  aggregator   c2abcdef  n2abcdef leads region eu in term 5",
                 "04:05:06.789  aggregator   c2abcdef  nobody leads region eu after term 5",
                 "04:05:06.789  voters       c2abcdef  3 voter(s), voter set 2",

@@ -6,9 +6,9 @@ use hedgerow_attest::id::NodeId;
 use hedgerow_protocol::link::relay_of;
 
 use super::failure::{CliError, Exit};
-use super::output::{OutputFormat, columns, milliseconds, print, short};
+use super::output::{OutputFormat, columns, milliseconds, print, short, way};
 use crate::admin::AdminClient;
-use crate::admin::wire::{LinkPath, MemberRow};
+use crate::admin::wire::MemberRow;
 
 /// Lists the members.
 pub(super) async fn run(client: &AdminClient, format: OutputFormat) -> Result<Exit, CliError> {
@@ -47,7 +47,7 @@ fn row(member: &MemberRow, wide: bool) -> Vec<String> {
         let addresses: Vec<_> = member.addresses.iter().map(place).collect();
         let cell = member.cell.as_deref().map_or_else(|| "-".to_owned(), short);
         let domain = member.domain.clone().unwrap_or_else(|| "-".to_owned());
-        row.push(path(member.path.as_ref()));
+        row.push(member.path.as_ref().map_or_else(|| "-".to_owned(), way));
         row.extend([member.class.clone(), domain, member.incarnation.to_string(), cell, list(&addresses)]);
     }
     row
@@ -59,14 +59,6 @@ fn place(address: &SocketAddr) -> String {
     let mut start = [0; 32];
     start[..8].copy_from_slice(&relay.to_be_bytes());
     format!("at relay {}", short(&NodeId::from_bytes(start).to_string()))
-}
-
-fn path(path: Option<&LinkPath>) -> String {
-    match path {
-        Some(LinkPath::Direct { address }) => format!("direct, {address}"),
-        Some(LinkPath::Relayed { by }) => format!("relayed by {}", short(by)),
-        None => "-".to_owned(),
-    }
 }
 
 fn heard(ms_ago: Option<u64>) -> String {
@@ -82,6 +74,7 @@ mod tests {
     use hedgerow_protocol::link::through;
 
     use super::*;
+    use crate::admin::wire::LinkPath;
 
     #[test]
     fn the_table_shortens_ids_and_names_the_aggregator() {

@@ -7,6 +7,7 @@ use comfy_table::{Table, presets};
 use serde::Serialize;
 
 use super::failure::CliError;
+use crate::admin::wire::LinkPath;
 
 /// The forms of an answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -73,6 +74,15 @@ pub(super) fn counted(count: usize, noun: &str) -> String {
 /// The first characters of an id: enough for people, and for `hedgerow ping`.
 pub(super) fn short(id: &str) -> String {
     id.chars().take(8).collect()
+}
+
+/// The way on which a link runs.
+pub(super) fn way(path: &LinkPath) -> String {
+    match path {
+        LinkPath::Direct { address } => format!("direct {address}"),
+        LinkPath::Relayed { by } => format!("relayed by {}", short(by)),
+        LinkPath::Unknown => "other".to_owned(),
+    }
 }
 
 /// Milliseconds with the precision that a person reads, `-` where nothing was measured.

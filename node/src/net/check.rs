@@ -102,7 +102,7 @@ impl From<&LinkView> for LinkFigures {
             rtt_us: link.rtt_us,
             sent_packets: link.sent_packets,
             lost_packets: link.lost_packets,
-            path: Path::Direct,
+            path: if link.relay.is_some() { Path::Relayed } else { Path::Direct },
         }
     }
 }

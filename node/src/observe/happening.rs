@@ -95,8 +95,8 @@ pub struct LinkSeen {
     pub node: NodeId,
     /// Where that is.
     pub address: SocketAddr,
-    /// The kind of way, in one word.
-    pub path: &'static str,
+    /// The member through which it runs, if it is not direct.
+    pub relay: Option<NodeId>,
     /// Smoothed round trip, microseconds.
     pub rtt_us: u64,
 }

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::parts::Told;
 use crate::admin::refusals;
-use crate::net::{LinkFigures, LinkView, Net};
+use crate::net::{LinkView, Net};
 use crate::observe::{Happening, LinkChange, LinkSeen};
 
 /// How often refusals are looked at, and links for another way.
@@ -66,8 +66,7 @@ impl Chronicle {
 
 /// What is told of a link.
 fn seen(link: &LinkView) -> LinkSeen {
-    let path = LinkFigures::from(link).path.name();
-    LinkSeen { node: link.node, address: link.remote, path, rtt_us: link.rtt_us }
+    LinkSeen { node: link.node, address: link.remote, relay: link.relay, rtt_us: link.rtt_us }
 }
 
 /// What became of links since `told`, which is brought up to date. One that was replaced is told as down, then up.
@@ -85,7 +84,7 @@ fn link_news(told: &mut BTreeMap<NodeId, LinkView>, live: Vec<LinkView>) -> Vec<
         let now = seen(link);
         match before {
             None => tell(LinkChange::Up, link),
-            Some(before) if (before.address, before.path) != (now.address, now.path) => tell(LinkChange::Moved, link),
+            Some(before) if (before.address, before.relay) != (now.address, now.relay) => tell(LinkChange::Moved, link),
             Some(_) => {}
         }
     }
@@ -152,6 +151,7 @@ mod tests {
             node: node(number),
             peer,
             remote: SocketAddr::from(([192, 0, 2, 1], port)),
+            relay: None,
             rtt_us,
             sent_packets: 0,
             lost_packets: 0,

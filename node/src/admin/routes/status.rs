@@ -14,7 +14,7 @@ use crate::admin::wire::{
 use crate::core::{aggregators, member_counts, member_rows};
 use crate::exec::ShelfRow;
 use crate::identity::{issues, renewable_from};
-use crate::net::{LinkView, Net, Relayed, Traffic};
+use crate::net::{Net, Relayed, Traffic};
 use crate::observe::{Counters, ProcessStatus};
 use crate::session::LocalSession;
 
@@ -116,18 +116,11 @@ pub(super) fn local_model(row: &ShelfRow) -> LocalModel {
 pub(in crate::admin) async fn members(State(state): State<AdminState>) -> Json<Vec<MemberRow>> {
     let mut rows = member_rows(&state.forgotten.hide(&state.api.core.view()), &state.api.core.roster());
     let paths: BTreeMap<String, LinkPath> =
-        state.net.links().iter().map(|link| (link.node.to_string(), path(link))).collect();
+        state.net.links().iter().map(|link| (link.node.to_string(), LinkPath::of(link.remote, link.relay))).collect();
     for row in &mut rows {
         row.path = paths.get(&row.node).cloned();
     }
     Json(rows)
-}
-
-fn path(link: &LinkView) -> LinkPath {
-    match link.relay {
-        Some(relay) => LinkPath::Relayed { by: relay.to_string() },
-        None => LinkPath::Direct { address: link.remote },
-    }
 }
 
 pub(in crate::admin) async fn sessions(State(state): State<AdminState>) -> Json<Vec<LocalSession>> {

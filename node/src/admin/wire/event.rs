@@ -1,8 +1,8 @@
 //! What happened on a node.
 
-use std::net::SocketAddr;
-
 use serde::{Deserialize, Serialize};
+
+use super::status::LinkPath;
 
 /// One line of `GET /admin/v1/events`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,10 +35,8 @@ pub enum EventKind {
         node: String,
         /// What became of it.
         change: LinkChange,
-        /// Where that member is.
-        address: SocketAddr,
-        /// The kind of way: one word such as `direct`.
-        path: String,
+        /// On which way it runs.
+        path: LinkPath,
         /// Smoothed round trip.
         rtt_ms: f64,
     },
@@ -162,14 +160,13 @@ mod tests {
             what: EventKind::Link {
                 node: "abc".to_owned(),
                 change: LinkChange::Up,
-                address: "192.0.2.1:4334".parse().unwrap(),
-                path: "direct".to_owned(),
+                path: LinkPath::Direct { address: "192.0.2.1:4334".parse().unwrap() },
                 rtt_ms: 0.5,
             },
         };
         let text = concat!(
             r#"{"seq":7,"at":"2031-02-03T04:05:06.789Z","kind":"link","node":"abc","change":"up","#,
-            r#""address":"192.0.2.1:4334","path":"direct","rtt_ms":0.5}"#
+            r#""path":{"kind":"direct","address":"192.0.2.1:4334"},"rtt_ms":0.5}"#
         );
         assert_eq!(serde_json::to_string(&link).unwrap(), text);
         assert_eq!(serde_json::from_str::<EventRow>(text).unwrap(), link);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use hedgerow_attest::id::NodeId;
 use serde::{Deserialize, Serialize};
 
 use super::emulation::EmulationReport;
@@ -86,6 +87,16 @@ pub enum LinkPath {
         /// `NodeId` of that one.
         by: String,
     },
+    /// A kind of way of a later version.
+    #[serde(other)]
+    Unknown,
+}
+
+impl LinkPath {
+    /// The way to an address, or through a relay.
+    pub(crate) fn of(address: SocketAddr, relay: Option<NodeId>) -> Self {
+        relay.map_or(Self::Direct { address }, |relay| Self::Relayed { by: relay.to_string() })
+    }
 }
 
 /// By which certificate a node is a member, and whether it will go on being one.
