@@ -1,13 +1,11 @@
 //! Which connection is the link: the rule that both ends follow, and the end of one.
 
 use super::interface::{CloseReason, Connected, ConnectionId, Ended, LinkOutput, Urgency};
-use super::limits::MEET_MIN;
 use super::links::{Links, Step, close};
 use super::peer::{Connection, Dialling};
 use super::relayed::Address;
 use std::fmt::Debug;
 use std::hash::Hash;
-use std::time::Duration;
 
 impl<K: Copy + Ord + Debug + Hash, A: Address> Links<K, A> {
     pub(super) fn accepted(&mut self, cx: Step<'_, '_, K, A>, peer: K, connected: Connected<A>) {
@@ -15,7 +13,10 @@ impl<K: Copy + Ord + Debug + Hash, A: Address> Links<K, A> {
         let Some(known) = self.entry(cx, peer) else {
             return close(cx, peer, connected.connection, CloseReason::Unwelcome);
         };
-        known.addresses.worked(connected.address);
+        // Whoever dials through a relay need not wait there.
+        if !connected.address.is_relayed() {
+            known.addresses.worked(connected.address);
+        }
         self.adopt(cx, peer, Connection { connected, dialled: false });
         // Only the side whose dial would lose tries no further: if both did, none would be left. What it has begun may have been
         // accepted already, and ends like any other that is one too many.
@@ -60,7 +61,7 @@ impl<K: Copy + Ord + Debug + Hash, A: Address> Links<K, A> {
                 None
             }
         };
-        known.plan_upgrade(now, Duration::ZERO);
+        known.plan_upgrade(now);
         let deadline = known.deadline();
         surplus.into_iter().for_each(|surplus| close(cx, peer, surplus.connected.connection, CloseReason::Duplicate));
         deadline.into_iter().for_each(|deadline| self.due(deadline));
@@ -75,7 +76,7 @@ impl<K: Copy + Ord + Debug + Hash, A: Address> Links<K, A> {
         }
         known.acknowledged_by = None;
         known.fall_back(lower);
-        known.plan_upgrade(cx.now, MEET_MIN);
+        known.plan_upgrade(cx.now);
         let (link, deadline) = (known.link, known.deadline());
         match link {
             Some(link) => cx.out.push(LinkOutput::Moved { peer, connection: link.connected.connection }),
@@ -84,7 +85,7 @@ impl<K: Copy + Ord + Debug + Hash, A: Address> Links<K, A> {
         deadline.into_iter().for_each(|deadline| self.due(deadline));
     }
 
-    /// What was sent over the link is not acknowledged. A connection beside it is younger than that, and is the link from here on;
+    /// What was sent over the link is not acknowledged. A connection beside it, if there is one, is the link from here on;
     /// without one another way is tried, since whoever sent something wants a link.
     pub(super) fn give_up(&mut self, cx: Step<'_, '_, K, A>, peer: K) {
         self.last_epoch = self.last_epoch.wrapping_add(1);
@@ -94,7 +95,7 @@ impl<K: Copy + Ord + Debug + Hash, A: Address> Links<K, A> {
         let Some(link) = known.link.take() else { return };
         known.addresses.failed(link.connected.address);
         known.fall_back(lower);
-        known.plan_upgrade(cx.now, MEET_MIN);
+        known.plan_upgrade(cx.now);
         cx.out.push(LinkOutput::Down { peer, why: Ended::Unacknowledged });
         close(cx, peer, link.connected.connection, CloseReason::Unacknowledged);
         match known.link {
@@ -110,7 +111,8 @@ impl<K: Copy + Ord + Debug + Hash, A: Address> Links<K, A> {
     pub(super) fn end(&mut self, cx: Step<'_, '_, K, A>, peer: K) {
         let Some(known) = self.peer_mut(&peer) else { return };
         let (link, others) = (known.link.take(), std::mem::take(&mut known.others));
-        (known.acknowledged_by, known.upgrade) = (None, None);
+        known.acknowledged_by = None;
+        known.plan_upgrade(cx.now);
         if link.is_some() {
             cx.out.push(LinkOutput::Down { peer, why: Ended::HungUp });
         }

@@ -79,10 +79,15 @@ impl<K: Copy + Ord + Debug + Hash, A: Address> Links<K, A> {
         known.addresses.failed(address);
         match known.round().map(|round| round.next()) {
             Some(Next::Attempt) => self.attempt(cx, peer),
-            // The peer dialled meanwhile.
+            // The peer dialled meanwhile, or was not met where its link is relayed.
             Some(Next::Failed) if known.link.is_some() => {
                 self.end_round(cx, peer);
                 self.begin_waiting(cx);
+            }
+            // The relayed link ended while both tried to meet: whoever waits for one waits for a round that tries everything.
+            Some(Next::Failed) if known.round().is_some_and(|round| round.is_meeting) => {
+                self.end_round(cx, peer);
+                self.want(cx, peer, Urgency::Request);
             }
             Some(Next::Failed) => {
                 let retry_in = known.back_off(cx.now, cx.rng.next_u64());
@@ -102,6 +107,10 @@ impl<K: Copy + Ord + Debug + Hash, A: Address> Links<K, A> {
                 self.adopt(cx, peer, Connection { connected, dialled: true });
             }
             Some(None) => self.adopt(cx, peer, Connection { connected, dialled: true }),
+            // Both ends prefer it.
+            Some(Some(link)) if link.is_relayed() && !connected.address.is_relayed() => {
+                self.adopt(cx, peer, Connection { connected, dialled: true });
+            }
             Some(Some(_)) | None => close(cx, peer, connected.connection, CloseReason::Duplicate),
         }
     }
@@ -111,7 +120,8 @@ impl<K: Copy + Ord + Debug + Hash, A: Address> Links<K, A> {
         let known = self.peer_mut(&peer)?;
         match std::mem::replace(&mut known.dialling, Dialling::No) {
             Dialling::Round(round) => {
-                self.rounds -= 1;
+                let count = if round.is_meeting { &mut self.meetings } else { &mut self.rounds };
+                *count -= 1;
                 Some(round)
             }
             Dialling::No | Dialling::Queued(_) => None,

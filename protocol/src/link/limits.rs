@@ -35,6 +35,12 @@ pub(super) const MEET_MIN: Duration = Duration::from_secs(2);
 /// Longest wait of that kind: some translator between the two gives each flow a port of its own, and a path may change.
 pub(super) const MEET_MAX: Duration = Duration::from_secs(300);
 
+/// Meetings under way at once; they are no rounds of dials that somebody waits for.
+pub(super) const MEETINGS_MAX: usize = 8;
+
+/// A direct link that lasted for so long is one: should it break, the ends meet again at once.
+pub(super) const SETTLED: Duration = Duration::from_secs(60);
+
 /// How long what was sent may be unacknowledged, beyond a round trip. QUIC repeats it several times meanwhile: with a fifth of
 /// all packets lost each way, one link in some hundreds is ended without cause, and made again. With neighbours that ask each
 /// other every second a dead direction is noticed in less than three.

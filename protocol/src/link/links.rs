@@ -25,6 +25,8 @@ pub struct Links<K, A> {
     pub(super) last_epoch: u32,
     /// Rounds under way.
     pub(super) rounds: usize,
+    /// Meetings under way, which are no rounds that somebody waits for.
+    pub(super) meetings: usize,
     /// Who waits for a round, those first that a request waits for. A name may stand here that does not wait any more.
     pub(super) urgent: VecDeque<K>,
     pub(super) upkeep: VecDeque<K>,
@@ -38,7 +40,17 @@ impl<K: Copy + Ord + Debug + Hash, A: Address> Links<K, A> {
     /// A node without links.
     pub fn new(me: K) -> Self {
         let (urgent, upkeep) = (VecDeque::new(), VecDeque::new());
-        Self { me, peers: Vec::new(), last_attempt: 0, last_epoch: 0, rounds: 0, urgent, upkeep, deadline: None }
+        Self {
+            me,
+            peers: Vec::new(),
+            last_attempt: 0,
+            last_epoch: 0,
+            rounds: 0,
+            meetings: 0,
+            urgent,
+            upkeep,
+            deadline: None,
+        }
     }
 
     /// How it stands with a peer.

@@ -46,6 +46,8 @@ pub(super) enum Dialling<A> {
 /// Attempts at all addresses.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Round<A> {
+    /// Both ends of a relayed link dial each other: nobody waits for it.
+    pub(super) is_meeting: bool,
     /// Those that were not tried yet, in order.
     waiting: VecDeque<A>,
     running: Vec<(AttemptId, A)>,
@@ -145,7 +147,7 @@ impl<A: Address> Peer<A> {
             Dialling::No | Dialling::Queued(_) => None,
         };
         let drained = self.others.iter().map(|other| other.1).min();
-        let upgrade = self.upgrade.as_ref().map(|upgrade| upgrade.at);
+        let upgrade = self.upgrade.as_ref().and_then(|upgrade| upgrade.due());
         [attempt, drained, self.acknowledged_by, upgrade].into_iter().flatten().min()
     }
 
@@ -162,7 +164,12 @@ impl<A: Address> Peer<A> {
 
 impl<A: Copy + Eq> Round<A> {
     pub(super) fn new(addresses: impl Iterator<Item = A>) -> Self {
-        Self { waiting: addresses.collect(), running: Vec::new(), next_at: Mono(0) }
+        Self { is_meeting: false, waiting: addresses.collect(), running: Vec::new(), next_at: Mono(0) }
+    }
+
+    /// A round of both ends.
+    pub(super) fn meeting(addresses: impl Iterator<Item = A>) -> Self {
+        Self { is_meeting: true, ..Self::new(addresses) }
     }
 
     /// When the next address is tried; nothing where none is left.

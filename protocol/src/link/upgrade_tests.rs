@@ -1,7 +1,9 @@
 //! Relayed links, step by step.
 
 use super::super::interface::{AttemptId, CloseReason, ConnectionId, Ended, LinkInput, Urgency};
-use super::super::limits::{ADDRESSES_MAX, MEET_MAX, MEET_MIN, PATIENCE, RELAYED_DRAIN, STAGGER};
+use super::super::limits::{
+    ADDRESSES_MAX, MEET_MAX, MEET_MIN, MEETINGS_MAX, PATIENCE, RELAYED_DRAIN, ROUNDS_MAX, SETTLED, STAGGER,
+};
 use super::super::links_tests::{Bench, Out, RELAYED, close, connected, dial};
 use std::time::Duration;
 
@@ -109,9 +111,10 @@ fn when_the_direct_connection_breaks_the_relayed_one_is_the_link_again() {
     let mut bench = relayed();
     accepted(&mut bench, 5, 77);
     assert!(!bench.links.runs_through_a_relay(&2));
+    assert_eq!(bench.after(SETTLED), []);
     let moved = bench.step(LinkInput::Closed { peer: 2, connection: ConnectionId(5) });
     assert_eq!(moved, [Out::Moved { peer: 2, connection: ConnectionId(1) }]);
-    assert_eq!(bench.after(MEET_MIN), [ask()]);
+    assert_eq!(bench.after(Duration::ZERO), [ask()], "it had lasted");
 
     accepted(&mut bench, 6, 77);
     bench.links.sent(&2, ConnectionId(6), bench.now, Duration::ZERO);
@@ -121,7 +124,56 @@ fn when_the_direct_connection_breaks_the_relayed_one_is_the_link_again() {
         Out::Up { peer: 2, connection: ConnectionId(1) },
     ];
     assert_eq!(bench.after(PATIENCE), expected);
-    assert_eq!(bench.after(MEET_MIN), [ask()]);
+    assert_eq!(bench.after(MEET_MIN * 2 - Duration::from_millis(1)), [], "it had not");
+    assert_eq!(bench.after(Duration::from_millis(1)), [ask()]);
+}
+
+#[test]
+fn a_direct_way_that_never_lasts_is_tried_ever_more_rarely() {
+    let mut bench = relayed();
+    assert_eq!(bench.after(Duration::ZERO), [ask()]);
+    let mut wait = MEET_MIN;
+    for connection in 10..20 {
+        accepted(&mut bench, connection, 77);
+        bench.step(LinkInput::Closed { peer: 2, connection: ConnectionId(connection) });
+        wait = (wait * 2).min(MEET_MAX);
+        assert_eq!(bench.after(wait - Duration::from_millis(1)), [], "{wait:?}");
+        assert_eq!(bench.after(Duration::from_millis(1)), [ask()]);
+    }
+}
+
+#[test]
+fn when_the_relayed_link_ends_in_a_meeting_all_other_ways_are_tried() {
+    let mut bench = relayed();
+    assert_eq!(meet(&mut bench, &[20]), [dial(2, 3, 20)]);
+    let down = bench.step(LinkInput::Closed { peer: 2, connection: ConnectionId(1) });
+    assert_eq!(down, [Out::Down { peer: 2, why: Ended::Closed }]);
+    assert_eq!(bench.want(2), [], "it is being dialled");
+    assert_eq!(bench.failed(2, 3), [dial(2, 4, 10)], "and what waits is not told that it failed");
+    assert_eq!(bench.failed(2, 4), [dial(2, 5, RELAY)]);
+}
+
+#[test]
+fn meetings_are_few_and_take_no_place_of_other_rounds() {
+    let mut bench = Bench::new(1);
+    for peer in 10..10 + u32::try_from(MEETINGS_MAX).unwrap() + 1 {
+        bench.step(LinkInput::Accepted { peer, connected: connected(u64::from(peer), 1, RELAY) });
+        let dialled = bench.step(LinkInput::Meet { peer, addresses: vec![20, 20, 20] });
+        let expected = usize::from(peer < 10 + u32::try_from(MEETINGS_MAX).unwrap());
+        assert_eq!(dialled.len(), expected, "the same address once");
+    }
+    for peer in 100..100 + u32::try_from(ROUNDS_MAX).unwrap() {
+        bench.learn(peer, &[10]);
+        assert_eq!(bench.want(peer).len(), 1);
+    }
+}
+
+#[test]
+fn a_direct_attempt_that_came_all_the_same_is_better_than_the_relayed_link() {
+    let mut bench = relayed();
+    let outcome = Ok(connected(5, 1, 10));
+    let moved = bench.step(LinkInput::Attempted { peer: 2, attempt: AttemptId(1), outcome });
+    assert_eq!(moved, [Out::Moved { peer: 2, connection: ConnectionId(5) }]);
 }
 
 #[test]
