@@ -2,10 +2,11 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use quinn::{ConnectionError, Endpoint, Incoming, ServerConfig, TransportConfig};
 use tokio::sync::{Semaphore, mpsc};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use super::allowance::Allowance;
 use super::bulk::BulkServer;
@@ -15,7 +16,8 @@ use super::dial::{alert, greet};
 use super::join::JoinServer;
 use super::lane::LinkLane;
 use super::limits::{
-    HANDSHAKE_TIMEOUT, PENDING_MAX, PENDING_RETRY, REFUSED_BURST, REFUSED_REFILL, REFUSED_SOURCES_MAX,
+    HANDSHAKE_BURST, HANDSHAKE_TIMEOUT, HANDSHAKES_PER_S, PENDING_MAX, PENDING_RETRY, REFUSED_BURST, REFUSED_REFILL,
+    REFUSED_SOURCES_MAX,
 };
 use super::quic::Settings;
 use super::refusal::{Refusal, Refusals};
@@ -43,6 +45,27 @@ pub(super) struct Acceptor {
     pub(super) failed: Arc<Mutex<Allowance<SocketAddr>>>,
 }
 
+/// When handshakes are begun: some at once, and then one after the other.
+#[derive(Debug)]
+struct Pace {
+    /// When the next one is, if none was early.
+    next: Instant,
+}
+
+impl Pace {
+    fn new(now: Instant) -> Self {
+        Self { next: now }
+    }
+
+    /// When it is the turn of one that comes now.
+    fn turn(&mut self, now: Instant) -> Instant {
+        let gap = Duration::from_secs(1) / HANDSHAKES_PER_S;
+        let turn = self.next.max(now);
+        self.next = turn + gap;
+        turn.checked_sub(gap * HANDSHAKE_BURST).map_or(now, |early| early.max(now))
+    }
+}
+
 /// Handshakes that may fail.
 pub(super) fn failures() -> Arc<Mutex<Allowance<SocketAddr>>> {
     Arc::new(Mutex::new(Allowance::new(REFUSED_BURST, REFUSED_REFILL, REFUSED_SOURCES_MAX)))
@@ -63,6 +86,7 @@ impl Acceptor {
     /// Accepts until the endpoint closes.
     pub(super) async fn run(self, endpoint: Endpoint) {
         let pending = Arc::new(Semaphore::new(PENDING_MAX));
+        let mut pace = Pace::new(Instant::now());
         while let Some(incoming) = endpoint.accept().await {
             // Before any cryptography, and without an answer: a flood gets back less than it sends.
             if self.failed().is_spent(&source(incoming.remote_address()), Instant::now()) {
@@ -82,6 +106,8 @@ impl Acceptor {
                 incoming.refuse();
                 continue;
             };
+            // Links of members go on meanwhile: a flood of callers may not take the processor from them.
+            sleep_until(pace.turn(Instant::now())).await;
             let acceptor = self.clone();
             self.tasks.spawn(async move {
                 let admitted = acceptor.admit(incoming).await;
@@ -181,3 +207,21 @@ pub(super) fn server_config(door: &Arc<Door>, transport: Arc<TransportConfig>) -
 
 /// First flights that may wait for their handshake, bytes in all.
 const INCOMING_BUFFER_BYTES: u64 = 4 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_is_begun_at_once_and_then_one_after_the_other() {
+        let start = Instant::now();
+        let mut pace = Pace::new(start);
+        let turns = |pace: &mut Pace, now, count| (0..count).map(|_| pace.turn(now)).collect::<Vec<_>>();
+        assert!(turns(&mut pace, start, HANDSHAKE_BURST + 1).iter().all(|turn| *turn == start));
+        let waits = turns(&mut pace, start, HANDSHAKES_PER_S);
+        assert!(waits.is_sorted() && waits[HANDSHAKES_PER_S as usize - 1] == start + Duration::from_secs(1));
+        let later = start + Duration::from_secs(60);
+        assert!(turns(&mut pace, later, HANDSHAKE_BURST + 1).iter().all(|turn| *turn == later));
+        assert!(pace.turn(later) > later);
+    }
+}

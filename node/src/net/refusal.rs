@@ -95,11 +95,15 @@ impl Refusal {
             | Self::BadSignature
             | Self::Revoked
             | Self::WrongPeer
-            | Self::BadAlpn
             | Self::Malformed => true,
-            Self::NoRoot | Self::Timeout | Self::RateLimited | Self::Overloaded | Self::ByPeer | Self::Transport => {
-                false
-            }
+            // An unknown ALPN is seen in the first packet, which anybody can send in another's name.
+            Self::BadAlpn
+            | Self::NoRoot
+            | Self::Timeout
+            | Self::RateLimited
+            | Self::Overloaded
+            | Self::ByPeer
+            | Self::Transport => false,
         }
     }
 
