@@ -10,6 +10,7 @@ pub mod content;
 pub mod core;
 pub mod demo;
 pub mod exec;
+pub mod hostile;
 pub mod identity;
 pub mod net;
 pub mod observe;

@@ -1,4 +1,4 @@
-//! A crate depends on those below it: attest, protocol, then crdt and inference side by side, node, testnet.
+//! A crate depends on those below it: attest, protocol, then crdt and inference side by side, node, then testnet and fuzz.
 
 use cargo_metadata::MetadataCommand;
 
@@ -57,7 +57,7 @@ fn height(package: &str) -> Option<u8> {
         "hedgerow-protocol" => Some(1),
         "hedgerow-crdt" | "hedgerow-inference" => Some(2),
         "hedgerow" => Some(3),
-        "hedgerow-testnet" => Some(4),
+        "hedgerow-testnet" | "hedgerow-fuzz" => Some(4),
         _ => None,
     }
 }
