@@ -11,13 +11,14 @@ use hedgerow_attest::id::NodeId;
 use hedgerow_attest::member::Member;
 use hedgerow_attest::peer_id::PeerId;
 use hedgerow_protocol::link::{Candidate, Origin};
-use quinn::{AsyncUdpSocket, Endpoint, TokioRuntime};
+use quinn::{Endpoint, TokioRuntime};
 use tokio::sync::{mpsc, watch};
 
 use super::accept::{Acceptor, failures, server_config};
 use super::bulk::{BulkServer, FetchError, GatherError, Gathered};
 use super::certificate::TlsIdentityError;
 use super::close::Close;
+use super::config::{NetConfig, Socket};
 use super::ctl::{Ctl, CtlError, PublishError};
 use super::dial::{DialReport, Dialer};
 use super::emulation::{Emulation, release};
@@ -27,38 +28,14 @@ use super::lane::Lane;
 use super::limits::EVENT_QUEUE;
 use super::quic::Settings;
 use super::refusal::Refusals;
-use super::relay::{Reached, RelayServer, Relayed, Relaying, Relays, Ways, wait_at_relays};
+use super::relay::{Reached, RelayServer, Relayed, Relays, Ways, wait_at_relays};
 use super::reset::endpoint_config;
 use super::rpc::{Dropped, LinkError, LinkView, Links, Protocol, RequestError, SendError};
 use super::socket::{MeshSocket, Traffic, bind};
 use super::tasks::Tasks;
 use super::tls::{Door, TlsConfigError};
-use super::trust::{Gate, Trust};
+use super::trust::Gate;
 use crate::content::Sink;
-
-/// How to start the network.
-#[derive(Clone, Debug)]
-pub struct NetConfig {
-    /// The one UDP socket.
-    pub socket: Socket,
-    /// Identity and trust; a change takes effect with the next handshake.
-    pub trust: watch::Receiver<Arc<Trust>>,
-    /// Whether [`Net::emulation`] can be set. Off, no packet is looked at.
-    pub emulate: bool,
-    /// Whether this node relays for members that cannot dial each other.
-    pub relaying: Relaying,
-    /// Gossip topics taken from the start; at most [`super::limits::TOPICS_MAX`].
-    pub topics: Vec<String>,
-}
-
-/// The socket under a network.
-#[derive(Clone, Debug)]
-pub enum Socket {
-    /// One of the kernel's, bound here; port 0 picks a free one.
-    Bind(SocketAddr),
-    /// Another, such as one of a [`fabric`](super::fabric).
-    Given(Arc<dyn AsyncUdpSocket>),
-}
 
 /// Why the network did not start; nothing is left running.
 #[derive(Debug, thiserror::Error)]
@@ -382,6 +359,10 @@ impl Net {
     /// connection has drained, which takes a few round trips.
     pub async fn shutdown(&self) {
         let endpoint = &self.0.dialer.endpoint;
+        if self.0.links.close_relayed() {
+            // What says so travels over the connections to relays, which close next.
+            tokio::time::sleep(RELAYED_CLOSE_PATIENCE).await;
+        }
         endpoint.close(Close::Shutdown.code(), Close::Shutdown.reason().as_bytes());
         // The close must leave through the emulation's queue before that task stops.
         if tokio::time::timeout(DRAIN_PATIENCE, endpoint.wait_idle()).await.is_err() {
@@ -391,6 +372,8 @@ impl Net {
     }
 }
 
+/// How long the closes of relayed connections take to leave this process.
+const RELAYED_CLOSE_PATIENCE: Duration = Duration::from_millis(50);
 /// How long a shutdown lets closes leave and be answered. A handshake under way would drain for seconds.
 const DRAIN_PATIENCE: Duration = Duration::from_millis(500);
 /// How long it then waits for tasks to end.

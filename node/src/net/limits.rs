@@ -58,6 +58,10 @@ pub const RELAY_INBOUND_BYTES_MAX: usize = 1 << 20;
 pub const RELAY_STREAMS: usize = 16;
 /// Handshakes in progress before unvalidated callers must prove their address with a retry.
 pub const PENDING_RETRY: usize = 16;
+/// Handshakes that are begun each second, beyond [`HANDSHAKE_BURST`]: a third of one core, whoever calls. More wait for their turn.
+pub const HANDSHAKES_PER_S: u32 = 200;
+/// Handshakes that are begun at once.
+pub const HANDSHAKE_BURST: u32 = 32;
 /// Handshakes in progress before callers are turned away.
 pub const PENDING_MAX: usize = 256;
 /// Connections of the libp2p swarm.

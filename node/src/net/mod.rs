@@ -13,11 +13,13 @@ mod bulk;
 mod certificate;
 mod check;
 mod close;
+mod config;
 mod ctl;
 mod dial;
 mod emulation;
 mod event;
 mod handle;
+mod hostile;
 mod join;
 mod lane;
 pub mod limits;
@@ -37,6 +39,7 @@ mod trust;
 pub use bulk::{Fault, FetchError, GatherError, Gathered};
 pub use certificate::TlsIdentityError;
 pub use check::{CHECK_PROTOCOL, CheckAnswer, CheckError, LinkFigures, Path, check_question, read_check_question};
+pub use config::{NetConfig, Socket};
 pub use ctl::{BehaviourError, CtlError, GossipVerdict, PublishError, Verdict};
 pub use dial::{Answerer, DialError, DialReport};
 pub use emulation::{
@@ -44,7 +47,11 @@ pub use emulation::{
     fabric,
 };
 pub use event::{NetEvent, Respond};
-pub use handle::{Net, NetConfig, NetError, Socket};
+pub use handle::{Net, NetError};
+pub(crate) use hostile::{
+    takes_answer, takes_bulk_answer, takes_bulk_ask, takes_messages, takes_places, takes_relay_frame, takes_request,
+    takes_tls_certificate,
+};
 pub use join::JoinError;
 pub use lane::{Lane, LinkLane};
 pub use quic::transport_settings;

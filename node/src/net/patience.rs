@@ -8,35 +8,40 @@ use tokio::time::Instant;
 
 /// The members that were dialled beside the link that there is, and when each may be dialled again.
 #[derive(Debug)]
-pub(super) struct Patience<K> {
+pub(super) struct Patience<K, L> {
     first: Duration,
     most: Duration,
-    waits: BTreeMap<K, Wait>,
+    waits: BTreeMap<K, Wait<L>>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Wait {
+struct Wait<L> {
     /// Beside another link everything begins anew.
-    epoch: u32,
+    link: L,
     until: Instant,
     next: Duration,
 }
 
-impl<K: Copy + Ord> Patience<K> {
+impl<K: Copy + Ord, L: Copy + PartialEq> Patience<K, L> {
     /// The first wait, and the one up to which it is doubled.
     pub(super) fn new(first: Duration, most: Duration) -> Self {
         Self { first, most, waits: BTreeMap::new() }
     }
 
-    /// Whether a member may be dialled beside the link of that epoch; it then counts as dialled.
-    pub(super) fn allows(&mut self, peer: K, epoch: u32, now: Instant) -> bool {
-        let before = self.waits.get(&peer).filter(|wait| wait.epoch == epoch).copied();
+    /// Whether a member may be dialled beside that link; it then counts as dialled.
+    pub(super) fn allows(&mut self, peer: K, link: L, now: Instant) -> bool {
+        let before = self.waits.get(&peer).filter(|wait| wait.link == link).copied();
         if before.is_some_and(|wait| now < wait.until) {
             return false;
         }
         let wait = before.map_or(self.first, |wait| wait.next);
-        self.waits.insert(peer, Wait { epoch, until: now + wait, next: (wait * 2).min(self.most) });
+        self.waits.insert(peer, Wait { link, until: now + wait, next: (wait * 2).min(self.most) });
         true
+    }
+
+    /// Whether a member was dialled before.
+    pub(super) fn knows(&self, peer: &K) -> bool {
+        self.waits.contains_key(peer)
     }
 
     /// Forgets those to whom there is no link.

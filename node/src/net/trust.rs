@@ -9,8 +9,10 @@ use hedgerow_attest::membership::Certificate;
 use hedgerow_attest::revoked::Revoked;
 use hedgerow_attest::root::TrustRoot;
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use super::certificate::{Presented, TlsIdentity, TlsIdentityError};
+use super::limits::LINK_SAMPLE_PERIOD;
 use super::refusal::Refusal;
 use crate::observe::wall;
 
@@ -100,6 +102,16 @@ impl Gate {
     pub(super) fn new(trust: watch::Receiver<Arc<Trust>>) -> Result<Self, TlsIdentityError> {
         let standing = Standing::new(trust.borrow().clone())?;
         Ok(Self { trust, standing: Mutex::new(Arc::new(standing)) })
+    }
+
+    /// Ends when a member is admitted no more by the certificate that it showed: they end without a change of trust.
+    pub(super) async fn unwelcome(&self, member: &Member) {
+        let mut changes = self.changes();
+        while self.standing().trust.still_admits(member).is_ok() {
+            if timeout(LINK_SAMPLE_PERIOD, changes.changed()).await.is_ok() {
+                tracing::trace!("trust changed");
+            }
+        }
     }
 
     /// The standing of this moment; a changed trust gets its certificate here, at the first use.

@@ -1,6 +1,7 @@
 //! Where others may reach the mesh socket, as far as this machine can tell.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use hedgerow_attest::id::NodeId;
 use hedgerow_protocol::core::Command;
@@ -49,6 +50,9 @@ fn of_interfaces(interfaces: impl Iterator<Item = (String, IpAddr)>, port: u16) 
     addresses
 }
 
+/// A core that could not be told is told again.
+const TELL_AGAIN: Duration = Duration::from_secs(10);
+
 /// Has this node's record say at which relays others find it, whenever they change, until `stop`.
 pub(super) async fn tell_relays(core: CoreHandle, net: Net, own: Vec<SocketAddr>, stop: CancellationToken) {
     net.advertise(&own);
@@ -65,6 +69,7 @@ pub(super) async fn tell_relays(core: CoreHandle, net: Net, own: Vec<SocketAddr>
         tokio::select! {
             () = stop.cancelled() => return,
             changed = relays.changed() => if changed.is_err() { return },
+            () = tokio::time::sleep(TELL_AGAIN) => {}
         }
     }
 }

@@ -9,6 +9,7 @@ use hedgerow_attest::member::Member;
 use hedgerow_attest::membership::Certificate;
 use hedgerow_attest::peer_id::PeerId;
 use hedgerow_attest::root::TrustRoot;
+use hedgerow_protocol::link::Address as _;
 use hedgerow_protocol::roster::Roster;
 
 use crate::core::CoreHandle;
@@ -74,7 +75,8 @@ impl Issuers {
         addresses.extend(contact);
         let mut seen = Vec::new();
         addresses.retain(|address| {
-            let is_new = !seen.contains(address);
+            // The join lane is dialled, and not through relays.
+            let is_new = !seen.contains(address) && !address.is_relayed();
             seen.push(*address);
             is_new
         });

@@ -66,7 +66,7 @@ pub(super) fn encode<T: Serialize>(value: &T) -> Vec<u8> {
 }
 
 /// Reads the form on the wire; `None` where it is not one that this release knows. The frame's bound is the transport's.
-pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
     let (&version, body) = bytes.split_first()?;
     match postcard::take_from_bytes(body) {
         Ok((value, [])) if version == VERSION => Some(value),

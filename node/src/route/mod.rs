@@ -7,5 +7,6 @@ mod router;
 pub use call::{InferCall, InferReply, RefusalKind};
 pub use router::{DESCRIBE_PROTOCOL, INFER_PROTOCOL, InferAnswer, InferError, InferRequest, Router};
 
+pub(crate) use call::decode;
 pub(crate) use hedge::{Ask, hedged, patience};
 pub(crate) use router::told;

@@ -78,7 +78,7 @@ impl SessionCall {
     }
 
     /// Reads the form on the wire.
-    pub(super) fn from_bytes(bytes: &[u8]) -> Result<Self, CallError> {
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, CallError> {
         if bytes.len() > CALL_BYTES_MAX {
             return Err(CallError::TooLong { bytes: bytes.len() });
         }

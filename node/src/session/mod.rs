@@ -15,4 +15,5 @@ pub use call::{CallError, SessionCall};
 pub use groups::{Groups, GroupsParts, GroupsStartError};
 pub use local::LocalSession;
 pub use sessions::{ReadRequest, SESSION_PROTOCOL, SessionError, Sessions, WriteRequest};
+pub(crate) use sizes::takes as takes_sizes;
 pub use sizes::{GroupBytes, SIZES_PROTOCOL};

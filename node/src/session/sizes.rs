@@ -71,6 +71,11 @@ pub(super) fn encode(rows: GroupBytes) -> Bytes {
     Bytes::from(postcard::to_stdvec(&Answer { rows }).expect("postcard writes rows into memory"))
 }
 
+/// Whether bytes are an answer.
+pub(crate) fn takes(body: &[u8]) -> bool {
+    decode(body).is_ok()
+}
+
 fn decode(body: &[u8]) -> Result<GroupBytes, postcard::Error> {
     let Answer { rows } = postcard::from_bytes(body)?;
     Ok(rows.into_iter().map(|(class, prefix, bytes)| ((class, prefix), bytes)).collect())

@@ -7,6 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use bytes::Bytes;
 use hedgerow_attest::id::NodeId;
+use hedgerow_protocol::link::Address as _;
 use serde::Deserialize;
 
 use crate::admin::state::AdminState;
@@ -57,7 +58,11 @@ fn member(state: &AdminState, target: &str) -> Result<NodeId, Problem> {
 async fn ping_member(state: &AdminState, target: &str) -> Result<PingReport, Problem> {
     let node = member(state, target)?;
     let view = state.api.core.view();
-    let address = view.members.get(&node).and_then(|member| member.addresses.first()).map(ToString::to_string);
+    let address = view
+        .members
+        .get(&node)
+        .and_then(|member| member.addresses.iter().find(|address| !address.is_relayed()))
+        .map(ToString::to_string);
     let asked = PingReport { node: Some(node.to_string()), address, ..PingReport::default() };
     if node == view.me {
         return Ok(PingReport { reached: true, rtt_ms: Some(0.0), ..asked });
@@ -93,7 +98,6 @@ fn remedy(error: &DialError) -> &'static str {
         DialError::Timeout => "see that a node runs there and that UDP reaches it",
         DialError::RefusedByUs { .. } => "another mesh, or an expired or revoked member, answers there",
         DialError::RefusedByPeer { .. } => "compare the mesh on both sides with `hedgerow status`",
-        DialError::Relay(_) => "the node or its relay is away; `hedgerow members -o wide` says where it waits",
-        DialError::Broken(_) | DialError::Address(_) | DialError::Tls(_) => "see this node's log",
+        DialError::Broken(_) | DialError::Relay(_) | DialError::Address(_) | DialError::Tls(_) => "see this node's log",
     }
 }

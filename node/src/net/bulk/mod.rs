@@ -17,3 +17,4 @@ pub use schedule::Fault;
 pub(super) use serve::BulkServer;
 pub use whole::FetchError;
 pub(super) use whole::fetch;
+pub(super) use wire::{Answer, Ask};

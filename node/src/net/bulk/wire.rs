@@ -8,7 +8,7 @@ use crate::net::rpc::FrameError;
 
 /// What is asked for on one stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ask {
+pub(in crate::net) enum Ask {
     /// Small content of at most `max_bytes`, in one piece and without a proof.
     Whole { digest: Sha256Digest, max_bytes: u64 },
     /// A range of content with its proof.
@@ -31,7 +31,7 @@ impl Ask {
         frame
     }
 
-    pub(super) async fn read<R: AsyncRead + Unpin>(stream: &mut R) -> Result<Self, FrameError> {
+    pub(in crate::net) async fn read<R: AsyncRead + Unpin>(stream: &mut R) -> Result<Self, FrameError> {
         version(stream).await?;
         let kind = stream.read_u8().await?;
         let mut digest = [0; 32];
@@ -54,7 +54,7 @@ impl Ask {
 
 /// What stands before what was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(in crate::net) enum Answer {
     /// The content has so many bytes; what was asked for of it follows.
     Found { length: u64 },
     /// The node does not hold it.
@@ -83,7 +83,7 @@ impl Answer {
         frame
     }
 
-    pub(super) async fn read<R: AsyncRead + Unpin>(stream: &mut R) -> Result<Self, FrameError> {
+    pub(in crate::net) async fn read<R: AsyncRead + Unpin>(stream: &mut R) -> Result<Self, FrameError> {
         version(stream).await?;
         let status = stream.read_u8().await?;
         let length = stream.read_u64_le().await?;

@@ -22,7 +22,9 @@ use super::transport::{CtlTransport, Inbound, Proven, libp2p_peer, locked, multi
 use super::verdict::{GossipVerdict, Verdict};
 use crate::net::dial::Dialer;
 use crate::net::event::NetEvent;
-use crate::net::limits::{CTL_REDIAL_MAX, CTL_REDIAL_MIN, LINK_SAMPLE_PERIOD, PUBLISH_BYTES_MAX, TOPICS_MAX};
+use crate::net::limits::{
+    CTL_CONNECTIONS_MAX, CTL_REDIAL_MAX, CTL_REDIAL_MIN, LINK_SAMPLE_PERIOD, PUBLISH_BYTES_MAX, TOPICS_MAX,
+};
 use crate::net::patience::Patience;
 use crate::net::rpc::{LinkView, Links};
 use crate::net::tasks::Tasks;
@@ -165,7 +167,7 @@ struct Task {
     /// The links beside which there are connections, by their epochs and the relays that they run through.
     followed: BTreeMap<PeerId, (u32, Option<NodeId>)>,
     /// The swarm of a member may be full, and every dial costs both ends a handshake.
-    patience: Patience<PeerId>,
+    patience: Patience<PeerId, (u32, Option<NodeId>)>,
     /// Envelopes published when nobody listened; sent again when somebody subscribes.
     unheard: VecDeque<(IdentTopic, Bytes)>,
 }
@@ -309,10 +311,14 @@ impl Task {
             }
         }
         self.patience.retain(|peer| links.contains_key(peer));
-        let now = Instant::now();
+        let (now, is_full) = (Instant::now(), self.followed.len() >= CTL_CONNECTIONS_MAX as usize);
         for (peer, link) in links {
+            // What this swarm itself would turn away is not worth a handshake.
+            if is_full {
+                break;
+            }
             let wants = link.node >= me && !self.swarm.is_connected(&peer);
-            if !wants || !self.patience.allows(peer, link.epoch, now) {
+            if !wants || !self.patience.allows(peer, (link.epoch, link.relay), now) {
                 continue;
             }
             let dial = DialOpts::peer_id(peer)

@@ -5,28 +5,29 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use hedgerow_attest::id::NodeId;
+use hedgerow_attest::member::Member;
 use tokio::sync::{broadcast, watch};
 use tokio::time::{Instant, timeout};
 
 use super::frame::{Frame, places_bytes, read_places};
 use super::post::{Post, frames};
-use super::ways::Ways;
+use super::ways::{Ways, is_place};
 use crate::net::close::Close;
 use crate::net::dial::{DialError, Dialer};
 use crate::net::lane::LinkLane;
-use crate::net::limits::{DIAL_TIMEOUT, RELAY_IDLE, RELAYS_MAX, RELAYS_WAITED_AT};
+use crate::net::limits::{DIAL_TIMEOUT, RELAY_IDLE, RELAYS_MAX};
 use crate::net::tasks::Tasks;
 use crate::net::tls::Expected;
 
 /// Why there is no way through a relay.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum RelayError {
     /// Its address names a relay of which this node knows nothing.
     #[error("the relay is not known here")]
     Unknown,
     /// The relay could not be reached.
     #[error("dial the relay")]
-    Dial(#[source] Box<DialError>),
+    Dial(#[source] Arc<DialError>),
     /// The relay relays for nobody, or for nobody more.
     #[error("the relay has no place for this node")]
     Refused,
@@ -36,6 +37,9 @@ pub enum RelayError {
     /// This node has connections to as many relays as it may.
     #[error("connections to {RELAYS_MAX} relays are the most")]
     Full,
+    /// The connection to the relay ended.
+    #[error("the connection to the relay ended")]
+    Ended,
 }
 
 /// The relays of this node; clones share them.
@@ -46,19 +50,22 @@ pub(in crate::net) struct Relays(Arc<Inner>);
 struct Inner {
     ways: Arc<Ways>,
     tasks: Tasks,
-    ties: Mutex<BTreeMap<NodeId, Arc<Tie>>>,
+    ties: Mutex<BTreeMap<NodeId, watch::Receiver<Tie>>>,
     /// Where others can find this node.
     waits_at: watch::Sender<Vec<NodeId>>,
     /// A relay says that a peer is not there.
     absent: broadcast::Sender<(NodeId, NodeId)>,
 }
 
-/// A connection to one relay, which whoever comes first makes.
-#[derive(Debug, Default)]
-struct Tie {
-    post: tokio::sync::Mutex<Option<Post>>,
-    /// Where the relay sees this node.
-    seen: Mutex<Option<SocketAddr>>,
+/// A connection to one relay. A task of its own makes it, and keeps it to its end, whoever gives up waiting for it.
+#[derive(Clone, Debug)]
+enum Tie {
+    Made {
+        /// Where the relay sees this node.
+        seen: SocketAddr,
+    },
+    Making,
+    Failed(RelayError),
 }
 
 /// Tells when a relay says that a peer is not there.
@@ -95,10 +102,17 @@ impl Relays {
         self.0.ways.relay(place)
     }
 
-    /// Where this node's relays see it.
+    /// Where relays see this node, each place once.
     pub(in crate::net) fn seen(&self) -> Vec<SocketAddr> {
-        let ties: Vec<_> = self.ties().values().cloned().collect();
-        ties.iter().filter_map(|tie| *tie.seen.lock().expect("no holder of the lock panics")).collect()
+        let mut seen = Vec::new();
+        for tie in self.ties().values() {
+            if let Tie::Made { seen: place } = *tie.borrow()
+                && !seen.contains(&place)
+            {
+                seen.push(place);
+            }
+        }
+        seen
     }
 
     pub(in crate::net) fn absences(&self) -> Absences {
@@ -113,8 +127,8 @@ impl Relays {
         addresses: &[SocketAddr],
         peer: NodeId,
     ) -> Result<SocketAddr, RelayError> {
-        self.connect(dialer, relay, addresses).await?;
-        self.0.ways.place(relay, peer).ok_or(RelayError::Refused)
+        self.connect(dialer, relay, addresses, RELAYS_MAX).await?;
+        self.0.ways.place(relay, peer).ok_or(RelayError::Ended)
     }
 
     /// Lets others find this node at a relay.
@@ -124,18 +138,17 @@ impl Relays {
         relay: NodeId,
         addresses: &[SocketAddr],
     ) -> Result<(), RelayError> {
-        self.connect(dialer, relay, addresses).await?;
-        self.0.waits_at.send_modify(|waits_at| {
-            if !waits_at.contains(&relay) {
+        // Those through which others are reached leave room for those at which this node waits.
+        self.connect(dialer, relay, addresses, usize::MAX).await?;
+        self.0.waits_at.send_if_modified(|waits_at| {
+            let is_news = !waits_at.contains(&relay);
+            if is_news {
                 waits_at.push(relay);
             }
+            is_news
         });
-        Ok(())
-    }
-
-    /// Whether others can find this node at as many relays as they should.
-    pub(super) fn waits_at_enough(&self) -> bool {
-        self.0.waits_at.borrow().len() >= RELAYS_WAITED_AT
+        // It may have ended meanwhile, and then takes no entry away that was not there yet.
+        if self.ties().contains_key(&relay) { Ok(()) } else { self.waits_no_more(relay) }
     }
 
     /// Others reach this node by themselves.
@@ -153,51 +166,72 @@ impl Relays {
         }
     }
 
-    async fn connect(&self, dialer: &Dialer, relay: NodeId, addresses: &[SocketAddr]) -> Result<(), RelayError> {
-        let tie = self.tie(relay)?;
-        let mut post = tie.post.lock().await;
-        if post.as_ref().is_some_and(|post| post.connection.close_reason().is_none()) {
-            return Ok(());
-        }
-        let made = self.make(dialer, relay, addresses, &tie).await;
-        if made.is_err() {
-            // Nobody else has it: the map has no room for relays that are not there.
-            self.ties().retain(|node, known| *node != relay || !Arc::ptr_eq(known, &tie));
-        }
-        *post = Some(made?);
-        Ok(())
+    fn waits_no_more(&self, relay: NodeId) -> Result<(), RelayError> {
+        self.0.waits_at.send_if_modified(|waits_at| {
+            let before = waits_at.len();
+            waits_at.retain(|node| *node != relay);
+            waits_at.len() != before
+        });
+        Err(RelayError::Ended)
     }
 
-    fn tie(&self, relay: NodeId) -> Result<Arc<Tie>, RelayError> {
-        let mut ties = self.ties();
-        if ties.len() >= RELAYS_MAX && !ties.contains_key(&relay) {
-            return Err(RelayError::Full);
-        }
-        Ok(ties.entry(relay).or_default().clone())
-    }
-
-    async fn make(
+    /// Waits for the connection to a relay, made if there is none and no more than `most`. All who wait share its outcome.
+    async fn connect(
         &self,
         dialer: &Dialer,
         relay: NodeId,
         addresses: &[SocketAddr],
-        tie: &Arc<Tie>,
-    ) -> Result<Post, RelayError> {
+        most: usize,
+    ) -> Result<(), RelayError> {
+        let mut tie = self.tie(dialer, relay, addresses, most)?;
+        let made = tie.wait_for(|tie| !matches!(tie, Tie::Making)).await;
+        match made.as_deref() {
+            Ok(Tie::Failed(error)) => Err(error.clone()),
+            Ok(Tie::Made { .. }) => Ok(()),
+            Ok(Tie::Making) | Err(_) => Err(RelayError::Ended),
+        }
+    }
+
+    fn tie(
+        &self,
+        dialer: &Dialer,
+        relay: NodeId,
+        addresses: &[SocketAddr],
+        most: usize,
+    ) -> Result<watch::Receiver<Tie>, RelayError> {
+        let mut ties = self.ties();
+        if let Some(tie) = ties.get(&relay) {
+            return Ok(tie.clone());
+        }
+        if ties.len() >= most {
+            return Err(RelayError::Full);
+        }
+        // A place would make the way to the relay one through a relay.
+        let addresses: Vec<_> = addresses.iter().copied().filter(|address| !is_place(address)).collect();
         if addresses.is_empty() {
             return Err(RelayError::Unknown);
         }
-        let dialled = dialer.dial_any(addresses, LinkLane::Relay, Expected::Node(relay)).await;
-        let connection = dialled.map_err(|error| RelayError::Dial(Box::new(error)))?.connection;
-        let seen = timeout(DIAL_TIMEOUT, welcome(&connection)).await.ok().flatten().ok_or(RelayError::Refused)?;
-        tracing::debug!(relay = %relay.short(), %seen, "connected to a relay");
-        *tie.seen.lock().expect("no holder of the lock panics") = Some(seen);
-        let post = Post::new(connection, &self.0.tasks);
-        self.0.ways.add_relay(relay, post.clone());
-        self.0.tasks.spawn(self.clone().take_frames(relay, tie.clone(), post.clone()));
-        Ok(post)
+        let (told, tie) = watch::channel(Tie::Making);
+        ties.insert(relay, tie.clone());
+        self.0.tasks.spawn(self.clone().keep(dialer.clone(), relay, addresses, told));
+        Ok(tie)
     }
 
-    async fn take_frames(self, relay: NodeId, tie: Arc<Tie>, post: Post) {
+    /// Makes a connection to a relay and keeps it to its end. Its entry in the map is this task's, from its start to its end.
+    async fn keep(self, dialer: Dialer, relay: NodeId, addresses: Vec<SocketAddr>, told: watch::Sender<Tie>) {
+        let made = make(&dialer, relay, &addresses).await;
+        let (connection, member, seen) = match made {
+            Ok(made) => made,
+            Err(error) => {
+                self.ties().remove(&relay);
+                told.send_replace(Tie::Failed(error));
+                return;
+            }
+        };
+        tracing::debug!(relay = %relay.short(), %seen, "connected to a relay");
+        let post = Post::new(connection, &self.0.tasks);
+        self.0.ways.add_relay(relay, post.clone());
+        told.send_replace(Tie::Made { seen });
         let take = |frame| match frame {
             Frame::Carry { node, datagram } => self.0.ways.deliver(relay, node, datagram),
             Frame::Absent { node } => {
@@ -206,20 +240,36 @@ impl Relays {
                 }
             }
         };
-        let ended = frames(&post.connection, take).await;
-        tracing::debug!(relay = %relay.short(), %ended, "a connection to a relay ended");
+        tokio::select! {
+            ended = frames(&post.connection, take) => {
+                tracing::debug!(relay = %relay.short(), %ended, "a connection to a relay ended");
+            }
+            // Others will have nothing of a relay that is a member no more, and do not find this node there.
+            () = dialer.gate.unwelcome(&member) => Close::Trust.close(&post.connection),
+        }
         self.0.ways.remove_relay(relay, &post);
-        self.ties().retain(|node, known| *node != relay || !Arc::ptr_eq(known, &tie));
-        self.0.waits_at.send_if_modified(|waits_at| {
-            let before = waits_at.len();
-            waits_at.retain(|node| *node != relay);
-            waits_at.len() != before
-        });
+        self.ties().remove(&relay);
+        if self.waits_no_more(relay).is_err() {
+            tracing::trace!("others do not find this node there any more");
+        }
     }
 
-    fn ties(&self) -> MutexGuard<'_, BTreeMap<NodeId, Arc<Tie>>> {
+    fn ties(&self) -> MutexGuard<'_, BTreeMap<NodeId, watch::Receiver<Tie>>> {
         self.0.ties.lock().expect("no holder of the lock panics")
     }
+}
+
+/// A connection to a relay, by which certificate it is a member, and where it sees this node.
+async fn make(
+    dialer: &Dialer,
+    relay: NodeId,
+    addresses: &[SocketAddr],
+) -> Result<(quinn::Connection, Member, SocketAddr), RelayError> {
+    let dialled = dialer.dial_any(addresses, LinkLane::Relay, Expected::Node(relay)).await;
+    let dialled = dialled.map_err(|error| RelayError::Dial(Arc::new(error)))?;
+    let member = dialled.peer.member.expect("a dial of this lane judges the membership");
+    let seen = timeout(DIAL_TIMEOUT, welcome(&dialled.connection)).await.ok().flatten();
+    Ok((dialled.connection, member, seen.ok_or(RelayError::Refused)?))
 }
 
 /// Where a relay sees this node: the first that it says, on a stream of its own.

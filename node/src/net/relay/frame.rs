@@ -5,9 +5,11 @@ use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
 use bytes::{BufMut as _, Bytes, BytesMut};
 use hedgerow_attest::id::NodeId;
 
+use super::ways::is_place;
+
 /// One frame: a QUIC datagram, or a stream of its own where it is too long for one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Frame {
+pub(in crate::net) enum Frame {
     /// A datagram to a member, or from one.
     Carry {
         /// To the relay: for whom; from the relay: from whom.
@@ -40,7 +42,7 @@ impl Frame {
     }
 
     /// `None` for what no version 1 sends.
-    pub(super) fn parse(mut bytes: Bytes) -> Option<Self> {
+    pub(in crate::net) fn parse(mut bytes: Bytes) -> Option<Self> {
         let head = bytes.get(..HEAD_BYTES)?;
         let (kind, node) = head.split_first()?;
         let (kind, node) = (*kind, NodeId::from_bytes(node.try_into().ok()?));
@@ -93,7 +95,9 @@ pub(in crate::net) fn read_places(bytes: &[u8]) -> Option<Vec<SocketAddr>> {
         let (ip, port) = bytes.split_first_chunk::<16>()?;
         let port = u16::from_le_bytes(port.try_into().ok()?);
         let place = SocketAddrV6::new(Ipv6Addr::from_octets(*ip), port, 0, 0);
-        Some(SocketAddr::new(place.ip().to_canonical(), port))
+        let place = SocketAddr::new(place.ip().to_canonical(), port);
+        // Another node's word for somebody at a relay means nothing here.
+        (!is_place(&place)).then_some(place)
     };
     let (places, _none) = rest.as_chunks::<PLACE_BYTES>();
     places.iter().map(place).collect()
@@ -142,7 +146,8 @@ mod tests {
         assert_eq!(read_places(&write_places(&[])), Some(vec![]));
         let many = vec![places[0]; 20];
         assert_eq!(read_places(&write_places(&many)), Some(many[..PLACES_MAX].to_vec()));
-        let bad = [vec![], vec![1], vec![1, 1], vec![2, 0], vec![1, 9], [&bytes[..], &[0]].concat()];
+        let own = write_places(&["240.0.0.1:1".parse().unwrap()]).to_vec();
+        let bad = [vec![], vec![1], vec![1, 1], vec![2, 0], vec![1, 9], [&bytes[..], &[0]].concat(), own];
         for bytes in bad {
             assert_eq!(read_places(&bytes), None, "{bytes:?}");
         }

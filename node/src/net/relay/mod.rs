@@ -18,7 +18,7 @@ mod ways;
 
 pub use client::RelayError;
 pub(super) use client::Relays;
-pub(super) use frame::{read_places, write_places};
+pub(super) use frame::{Frame, read_places, write_places};
 pub(super) use reached::Reached;
 pub(super) use serve::RelayServer;
 pub use serve::{ParseRelayingError, Relayed, Relaying};

@@ -1,19 +1,25 @@
 //! Ports for the peers at one relay.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use hedgerow_attest::id::NodeId;
 
 use crate::net::limits::RELAY_PLACES_MAX;
 
-/// Each peer has a port of its own. The one that was given a port longest ago makes room: a relay may invent peers.
+/// Each peer has a port of its own. The one that was sent something longest ago makes room: a relay may invent peers.
 #[derive(Debug, Default)]
 pub(super) struct Ports {
     ports: BTreeMap<NodeId, u16>,
-    peers: BTreeMap<u16, NodeId>,
-    /// Ports in the order in which they were given.
-    order: VecDeque<u16>,
+    peers: BTreeMap<u16, Peer>,
     last: u16,
+    /// Counts uses.
+    uses: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Peer {
+    node: NodeId,
+    used: u64,
 }
 
 impl Ports {
@@ -22,10 +28,11 @@ impl Ports {
         if let Some(port) = self.ports.get(&peer) {
             return *port;
         }
-        if self.order.len() >= RELAY_PLACES_MAX
-            && let Some(oldest) = self.order.pop_front().and_then(|port| self.peers.remove(&port))
-        {
-            self.ports.remove(&oldest);
+        if self.peers.len() >= RELAY_PLACES_MAX {
+            let oldest = self.peers.iter().min_by_key(|(_, peer)| peer.used).map(|(port, _)| *port);
+            if let Some(oldest) = oldest.and_then(|port| self.peers.remove(&port)) {
+                self.ports.remove(&oldest.node);
+            }
         }
         loop {
             // 0 is no port.
@@ -34,15 +41,18 @@ impl Ports {
                 break;
             }
         }
+        self.uses += 1;
         self.ports.insert(peer, self.last);
-        self.peers.insert(self.last, peer);
-        self.order.push_back(self.last);
+        self.peers.insert(self.last, Peer { node: peer, used: self.uses });
         self.last
     }
 
-    /// Whose port that is.
-    pub(super) fn peer(&self, port: u16) -> Option<NodeId> {
-        self.peers.get(&port).copied()
+    /// Whose port that is; something is sent there.
+    pub(super) fn use_port(&mut self, port: u16) -> Option<NodeId> {
+        self.uses += 1;
+        let peer = self.peers.get_mut(&port)?;
+        peer.used = self.uses;
+        Some(peer.node)
     }
 }
 
@@ -57,26 +67,24 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_keeps_its_port_until_many_came_after_it() {
+    fn a_peer_keeps_its_port_for_as_long_as_it_is_used() {
         let mut ports = Ports::default();
-        let first = ports.of(node(0));
-        for number in 1..u32::try_from(RELAY_PLACES_MAX).unwrap() {
+        let [first, second] = [0, 1].map(|number| ports.of(node(number)));
+        for number in 2..10 * u32::try_from(RELAY_PLACES_MAX).unwrap() {
+            assert_eq!(ports.use_port(first), Some(node(0)));
             ports.of(node(number));
         }
-        assert_eq!((ports.of(node(0)), ports.peer(first)), (first, Some(node(0))));
-        let next = ports.of(node(1_000_000));
-        assert_ne!(next, first);
-        assert_eq!((ports.peer(first), ports.peer(next)), (None, Some(node(1_000_000))));
-        assert_ne!(ports.of(node(0)), first, "it is given another");
+        assert_eq!((ports.of(node(0)), ports.use_port(second)), (first, None));
+        assert_ne!(ports.of(node(1)), second, "it is given another");
     }
 
     #[test]
     fn no_port_is_given_twice_when_they_come_round() {
         let mut ports = Ports::default();
-        for number in 0..200_000 {
+        for number in 0..100_000 {
             let port = ports.of(node(number));
-            assert!(port > 0 && ports.peer(port) == Some(node(number)), "{number}");
+            assert!(port > 0 && ports.use_port(port) == Some(node(number)), "{number}");
         }
-        assert_eq!((ports.ports.len(), ports.peers.len(), ports.order.len()), [RELAY_PLACES_MAX; 3].into());
+        assert_eq!((ports.ports.len(), ports.peers.len()), (RELAY_PLACES_MAX, RELAY_PLACES_MAX));
     }
 }

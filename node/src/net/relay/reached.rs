@@ -23,7 +23,7 @@ pub(in crate::net) struct Reached(Arc<Mutex<Evidence>>);
 struct Evidence {
     /// Where this node says that it is.
     own: Vec<SocketAddr>,
-    /// To whom it sent something first, and when last.
+    /// To whom it sent something, and when last.
     sent: BTreeMap<Whom, Instant>,
     /// From where it was reached by itself, and when last.
     from: BTreeMap<Network, Instant>,
@@ -43,12 +43,20 @@ enum Network {
     Loopback(u16),
     /// Addresses with these first bits, which other networks may use, too, or this node's own.
     Local(IpAddr),
-    /// Anywhere else.
-    World,
+    /// Anywhere else, over IPv4 or IPv6.
+    World(Family),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Family {
+    V4,
+    V6,
 }
 
 /// For how long what was seen counts: networks change.
 const COUNTS_FOR: Duration = Duration::from_secs(24 * 3_600);
+/// For how long something that was sent may let in others: twice what translators are asked to hold (RFC 4787, REQ-5).
+const LETS_IN_FOR: Duration = Duration::from_secs(600);
 /// Entries of each kind.
 const ENTRIES_MAX: usize = 1_024;
 
@@ -67,7 +75,8 @@ impl Reached {
         self.lock().own.clone()
     }
 
-    /// This node is about to send something there.
+    /// This node sends something there, has a connection with it, or did before it was started: something on the way may let in
+    /// what comes from there.
     pub(in crate::net) fn sends(&self, to: SocketAddr, now: Instant) {
         note(&mut self.lock().sent, whom(to), now);
     }
@@ -78,24 +87,36 @@ impl Reached {
             return;
         }
         let mut evidence = self.lock();
-        let is_answer = evidence.sent.get(&whom(from)).is_some_and(|sent| now.duration_since(*sent) < COUNTS_FOR);
+        let is_answer = evidence.sent.get(&whom(from)).is_some_and(|sent| now.duration_since(*sent) < LETS_IN_FOR);
         if !is_answer {
             let network = evidence.network(from);
             note(&mut evidence.from, network, now);
         }
     }
 
-    /// Whether two who cannot reach each other may both reach this node: it was reached from the world, or from two networks.
+    /// Whether two who cannot reach each other may both reach this node: it was reached from the world, or from two networks of
+    /// one family; neighbours have addresses of both.
     pub(in crate::net) fn may_relay(&self, now: Instant) -> bool {
         let from = self.lock().recent(now);
-        from.contains(&Network::World) || from.len() >= 2
+        let count = |is: fn(&Network) -> bool| from.iter().filter(|network| is(network)).count();
+        let is_v4 = |network: &Network| matches!(network, Network::Local(IpAddr::V4(_)) | Network::Loopback(_));
+        let is_v6 = |network: &Network| matches!(network, Network::Local(IpAddr::V6(_)) | Network::Loopback(_));
+        count(|network| matches!(network, Network::World(_))) > 0 || count(is_v4).max(count(is_v6)) >= 2
     }
 
-    /// Whether somebody may not reach this node: it was reached by its own network at most.
+    /// Whether somebody may not reach this node: the world did not, or not where this node says that it is. A translator that
+    /// lets in everybody does so at an address that nobody else knows.
     pub(in crate::net) fn needs_relay(&self, now: Instant) -> bool {
-        let from = self.lock().recent(now);
-        let here = from.iter().filter(|network| matches!(network, Network::Loopback(_))).count();
-        !from.contains(&Network::World) && here < 2
+        let evidence = self.lock();
+        let from = evidence.recent(now);
+        if !evidence.own.is_empty() && evidence.own.iter().all(|own| own.ip().is_loopback()) {
+            return from.len() < 2;
+        }
+        let is_told = |family| {
+            let of_it = |own: &&SocketAddr| family_of(own.ip()) == family;
+            evidence.own.iter().filter(of_it).any(|own| is_global(own.ip()))
+        };
+        !from.iter().any(|network| matches!(network, Network::World(family) if is_told(*family)))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Evidence> {
@@ -109,8 +130,8 @@ impl Evidence {
         let own = |own: &SocketAddr| subnet(own.ip()) == subnet(from.ip());
         match from.ip() {
             ip if ip.is_loopback() => Network::Loopback(from.port()),
-            ip if is_private(ip) || self.own.iter().any(own) => Network::Local(subnet(ip)),
-            _ => Network::World,
+            ip if !is_global(ip) || self.own.iter().any(own) => Network::Local(subnet(ip)),
+            ip => Network::World(family_of(ip)),
         }
     }
 
@@ -134,6 +155,10 @@ fn whom(address: SocketAddr) -> Whom {
     if address.ip().is_loopback() { Whom::Socket(address) } else { Whom::Host(address.ip()) }
 }
 
+fn family_of(ip: IpAddr) -> Family {
+    if ip.to_canonical().is_ipv4() { Family::V4 } else { Family::V6 }
+}
+
 /// The usual size of one network: 24 bits of IPv4, 64 of IPv6.
 fn subnet(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
@@ -142,14 +167,16 @@ fn subnet(ip: IpAddr) -> IpAddr {
     }
 }
 
-/// Addresses that are not the world's: RFC 1918, 3927, 6598 (shared by carriers), 4193 and 4291 (link-local).
-fn is_private(ip: IpAddr) -> bool {
-    match ip {
+/// Whether an address may be the world's: none of RFC 1918, 3927, 6598 (shared by carriers), 4193 and 4291 (link-local), nor this
+/// machine's.
+pub(super) fn is_global(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
         IpAddr::V4(ip) => {
             let [first, second, ..] = ip.octets();
-            ip.is_private() || ip.is_link_local() || (first == 100 && second & 0xc0 == 64)
+            let is_shared = first == 100 && second & 0xc0 == 64;
+            !(ip.is_private() || ip.is_link_local() || ip.is_loopback() || is_shared)
         }
-        IpAddr::V6(ip) => ip.is_unique_local() || ip.is_unicast_link_local(),
+        IpAddr::V6(ip) => !(ip.is_unique_local() || ip.is_unicast_link_local() || ip.is_loopback()),
     }
 }
 
@@ -182,13 +209,21 @@ mod tests {
 
     #[test]
     fn answers_prove_nothing_and_a_stranger_from_the_world_everything() {
-        let mut bench = Bench::at(&["192.168.1.5:4334"]);
+        let mut bench = Bench::at(&["203.0.113.5:4334"]);
         bench.reached.sends("198.51.100.7:4334".parse().unwrap(), bench.now);
         assert_eq!(bench.from("198.51.100.7:9999"), (false, true), "a translator may let in all of a host");
         assert_eq!(bench.from("240.0.0.1:1"), (false, true), "through a relay");
-        assert_eq!(bench.from("203.0.113.9:4334"), (true, false));
+        bench.now += LETS_IN_FOR;
+        assert_eq!(bench.from("198.51.100.7:9999"), (true, false), "nothing lets it in any more");
         bench.now += COUNTS_FOR;
         assert_eq!(bench.judged(), (false, true), "that was a day ago");
+    }
+
+    #[test]
+    fn an_address_that_others_do_not_know_is_of_no_use_to_them() {
+        let bench = Bench::at(&["192.168.1.5:4334", "[2001:db8:1::5]:4334"]);
+        assert_eq!(bench.from("198.51.100.7:4334"), (true, true), "it says none of IPv4");
+        assert_eq!(bench.from("[2001:db8:2::6]:4334"), (true, false));
     }
 
     #[test]
@@ -196,8 +231,8 @@ mod tests {
         let bench = Bench::at(&["192.168.1.5:4334", "[2001:db8:1::5]:4334"]);
         assert_eq!(bench.from("192.168.1.6:4334"), (false, true));
         assert_eq!(bench.from("192.168.1.7:4334"), (false, true));
-        assert_eq!(bench.from("[2001:db8:1::6]:4334"), (true, true), "a second network, which is its own");
-        assert_eq!(bench.from("[2001:db8:2::6]:4334"), (true, false));
+        assert_eq!(bench.from("[2001:db8:1::6]:4334"), (false, true), "the same network, by its other name");
+        assert_eq!(bench.from("10.1.1.1:4334"), (true, true));
     }
 
     #[test]
@@ -217,6 +252,8 @@ mod tests {
         assert_eq!(bench.from("127.0.0.1:5002"), (false, true));
         assert_eq!(bench.from("[::ffff:127.0.0.1]:5002"), (false, true), "the same");
         assert_eq!(bench.from("127.0.0.1:5003"), (true, false));
+        bench.reached.set_own(&["127.0.0.1:5000".parse().unwrap(), "192.168.1.5:5000".parse().unwrap()]);
+        assert_eq!([bench.from("127.0.0.1:5002"), bench.from("127.0.0.1:5003")], [(false, true), (true, true)]);
     }
 
     #[test]

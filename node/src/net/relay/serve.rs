@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
 
 use hedgerow_attest::id::NodeId;
 use hedgerow_attest::member::Member;
@@ -17,7 +16,7 @@ use super::quota::Quota;
 use super::reached::Reached;
 use super::ways::is_place;
 use crate::net::close::Close;
-use crate::net::limits::{FRAME_TIMEOUT, LINK_SAMPLE_PERIOD, RELAY_BURST_BYTES, RELAY_BYTES_PER_S, RELAY_MEMBERS_MAX};
+use crate::net::limits::{FRAME_TIMEOUT, RELAY_BURST_BYTES, RELAY_BYTES_PER_S, RELAY_MEMBERS_MAX};
 use crate::net::quic::serve_relay;
 use crate::net::rpc::Links;
 use crate::net::tasks::Tasks;
@@ -114,6 +113,10 @@ impl RelayServer {
             return Close::NotARelay.close(&connection);
         }
         serve_relay(&connection);
+        // First of all, before anybody else's frame has a stream.
+        if welcome(&connection, seen).await.is_none() {
+            return;
+        }
         let post = Post::new(connection, &self.0.tasks);
         if !self.admit(node, post.clone()) {
             return Close::Overloaded.close(&post.connection);
@@ -121,16 +124,10 @@ impl RelayServer {
         // A way through this node to the member is a way to the member.
         self.0.links.learn(node, Origin::Seen, &[seen]);
         tracing::debug!(node = %node.short(), %seen, "relays for a member");
-        let ended = async {
-            if welcome(&post.connection, seen).await.is_none() {
-                return;
-            }
-            let mut quota = Quota::new(RELAY_BYTES_PER_S, RELAY_BURST_BYTES, Instant::now());
-            frames(&post.connection, |frame| self.pass_on(node, frame, &post, &mut quota)).await;
-        };
+        let mut quota = Quota::new(RELAY_BYTES_PER_S, RELAY_BURST_BYTES, Instant::now());
         tokio::select! {
-            () = ended => {}
-            () = self.unwelcome(&member) => Close::Trust.close(&post.connection),
+            _ = frames(&post.connection, |frame| self.pass_on(node, frame, &post, &mut quota)) => {}
+            () = self.0.gate.unwelcome(&member) => Close::Trust.close(&post.connection),
         }
         self.dismiss(node, &post);
     }
@@ -173,26 +170,10 @@ impl RelayServer {
         }
     }
 
-    /// Ends when the member is admitted no more.
-    async fn unwelcome(&self, member: &Member) {
-        let mut changes = self.0.gate.changes();
-        loop {
-            if self.0.gate.standing().trust.still_admits(member).is_err() {
-                return;
-            }
-            if timeout(LOOK_AGAIN, changes.changed()).await.is_ok() {
-                tracing::trace!("trust changed");
-            }
-        }
-    }
-
     fn members(&self) -> MutexGuard<'_, BTreeMap<NodeId, Post>> {
         self.0.members.lock().expect("no holder of the lock panics")
     }
 }
-
-/// Certificates end without a change of trust.
-const LOOK_AGAIN: Duration = LINK_SAMPLE_PERIOD;
 
 /// Tells a member where it is seen, which others may need to meet it.
 async fn welcome(connection: &quinn::Connection, seen: std::net::SocketAddr) -> Option<()> {

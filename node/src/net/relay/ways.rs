@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::frame::carry;
 use super::ports::Ports;
 use super::post::Post;
-use crate::net::limits::RELAY_INBOUND_BYTES_MAX;
+use crate::net::limits::{RELAY_INBOUND_BYTES_MAX, RELAYS_MAX};
 
 /// The relays that this node has connections to, and the peers there.
 ///
@@ -53,12 +53,37 @@ fn place(number: u32, port: u16) -> SocketAddr {
 
 const RESERVED: u8 = 240;
 const NUMBERS: u32 = 1 << 24;
+/// What a datagram takes that waits, beside its bytes.
+const OVERHEAD_BYTES: usize = 64;
 
+impl Relays {
+    /// The number of a relay, another if it has none; of those without a connection the one that was used longest ago makes room.
+    fn number_of(&mut self, node: NodeId) -> u32 {
+        if let Some((number, _)) = self.by_number.iter().find(|(_, at)| at.node == node) {
+            return *number;
+        }
+        if self.by_number.len() >= 2 * RELAYS_MAX {
+            let gone = self.by_number.iter().filter(|(_, at)| at.post.is_none());
+            let oldest = gone.min_by_key(|(_, at)| at.used).map(|(number, _)| *number);
+            oldest.and_then(|oldest| self.by_number.remove(&oldest));
+        }
+        loop {
+            self.last_number = (self.last_number + 1) % NUMBERS;
+            if !self.by_number.contains_key(&self.last_number) {
+                return self.last_number;
+            }
+        }
+    }
+}
+
+/// A relay that this node has a connection to, or had: its number and the ports of the peers there stay, so that their
+/// connections outlive the one to the relay.
 #[derive(Debug)]
 struct AtRelay {
     node: NodeId,
-    post: Post,
+    post: Option<Post>,
     ports: Ports,
+    /// When something was sent there last.
     used: Instant,
 }
 
@@ -73,32 +98,25 @@ struct Inbound {
 impl Ways {
     /// There is a connection to a relay.
     pub(super) fn add_relay(&self, node: NodeId, post: Post) {
-        let relay = AtRelay { node, post, ports: Ports::default(), used: Instant::now() };
         let mut relays = self.relays();
-        relays.by_number.retain(|_, known| known.node != node);
-        let mut number = relays.last_number;
-        loop {
-            number = (number + 1) % NUMBERS;
-            if !relays.by_number.contains_key(&number) {
-                break;
-            }
-        }
-        relays.last_number = number;
-        relays.by_number.insert(number, relay);
+        let (number, now) = (relays.number_of(node), Instant::now());
+        let at = relays.by_number.entry(number);
+        let at = at.or_insert_with(|| AtRelay { node, post: None, ports: Ports::default(), used: now });
+        (at.post, at.used) = (Some(post), now);
     }
 
     /// That connection to a relay has ended.
     pub(super) fn remove_relay(&self, node: NodeId, post: &Post) {
-        let mut relays = self.relays();
         let ended = post.connection.stable_id();
-        relays.by_number.retain(|_, known| known.node != node || known.post.connection.stable_id() != ended);
+        for at in self.relays().by_number.values_mut().filter(|at| at.node == node) {
+            at.post = at.post.take().filter(|known| known.connection.stable_id() != ended);
+        }
     }
 
     /// Where a peer is for the endpoint; nothing without a connection to the relay.
     pub(super) fn place(&self, relay: NodeId, peer: NodeId) -> Option<SocketAddr> {
         let mut relays = self.relays();
         let (number, at) = relays.by_number.iter_mut().find(|(_, at)| at.node == relay)?;
-        at.used = Instant::now();
         Some(place(*number, at.ports.of(peer)))
     }
 
@@ -111,7 +129,7 @@ impl Ways {
     pub(super) fn idle_since(&self, since: Instant) -> Vec<(NodeId, Post)> {
         let relays = self.relays();
         let idle = relays.by_number.values().filter(|at| at.used <= since);
-        idle.map(|at| (at.node, at.post.clone())).collect()
+        idle.filter_map(|at| Some((at.node, at.post.clone()?))).collect()
     }
 
     /// Posts what the endpoint sends to a place; what is for none is lost, as on a network.
@@ -128,19 +146,20 @@ impl Ways {
     fn way(&self, place: &SocketAddr) -> Option<(Post, NodeId)> {
         let mut relays = self.relays();
         let at = relays.by_number.get_mut(&relay_number(place)?)?;
-        let peer = at.ports.peer(place.port())?;
+        let peer = at.ports.use_port(place.port())?;
         at.used = Instant::now();
-        Some((at.post.clone(), peer))
+        Some((at.post.clone()?, peer))
     }
 
     /// Something came from a peer through a relay.
     pub(super) fn deliver(&self, relay: NodeId, from: NodeId, datagram: Bytes) {
         let Some(place) = self.place(relay, from) else { return };
         let mut inbound = self.inbound();
-        if inbound.bytes.saturating_add(datagram.len()) > RELAY_INBOUND_BYTES_MAX {
+        let bytes = datagram.len() + OVERHEAD_BYTES;
+        if inbound.bytes.saturating_add(bytes) > RELAY_INBOUND_BYTES_MAX {
             return;
         }
-        inbound.bytes += datagram.len();
+        inbound.bytes += bytes;
         inbound.queue.push_back((place, datagram));
         if let Some(waker) = inbound.waker.take() {
             waker.wake();
@@ -160,7 +179,7 @@ impl Ways {
         let mut filled = 0;
         for (buf, meta) in bufs.iter_mut().zip(meta.iter_mut()) {
             let Some((place, datagram)) = inbound.queue.pop_front() else { break };
-            inbound.bytes -= datagram.len();
+            inbound.bytes -= datagram.len() + OVERHEAD_BYTES;
             // One that is longer than any buffer of the endpoint is none of its datagrams.
             let length = if datagram.len() <= buf.len() { datagram.len() } else { 0 };
             buf[..length].copy_from_slice(&datagram[..length]);

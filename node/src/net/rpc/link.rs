@@ -33,7 +33,12 @@ pub(super) struct Link {
     pub(super) progress: Mutex<Progress>,
     /// When a request or a message of a session travelled last, in either direction.
     worked: Mutex<Instant>,
+    /// When the peer asked to meet last.
+    met: Mutex<Option<Instant>>,
 }
+
+/// A peer asks no sooner: its own wait is longer.
+const MEET_GAP: Duration = Duration::from_millis(1_500);
 
 /// For so long after the last work a link counts as needed.
 const NEEDED: Duration = Duration::from_secs(60);
@@ -43,7 +48,19 @@ impl Link {
         let Made { connection, member, relay } = made;
         let serving = Arc::new(Semaphore::new(REQUESTS_PER_PEER));
         let (progress, worked) = (Mutex::default(), Mutex::new(Instant::now()));
-        Arc::new(Self { id, connection, member, renewed: Mutex::default(), dialled, relay, serving, progress, worked })
+        let met = Mutex::default();
+        Arc::new(Self {
+            id,
+            connection,
+            member,
+            renewed: Mutex::default(),
+            dialled,
+            relay,
+            serving,
+            progress,
+            worked,
+            met,
+        })
     }
 
     /// By which certificate the link stands: the last one of the member that is known.
@@ -59,6 +76,16 @@ impl Link {
         if member.supersedes(&standing) && member.peer() == standing.peer() {
             *self.renewed.lock().expect("no holder of the lock panics") = Some(member.clone());
         }
+    }
+
+    /// Whether the peer may be met: whoever asks for it has addresses dialled that it names.
+    pub(super) fn may_meet(&self) -> bool {
+        let mut met = self.met.lock().expect("no holder of the lock panics");
+        let may = met.is_none_or(|met| met.elapsed() >= MEET_GAP);
+        if may {
+            *met = Some(Instant::now());
+        }
+        may
     }
 
     /// Something travels that somebody waits for, beyond what keeps the mesh together.

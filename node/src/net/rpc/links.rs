@@ -24,7 +24,7 @@ use crate::net::close::Close;
 use crate::net::dial::{DialError, Dialer};
 use crate::net::event::NetEvent;
 use crate::net::limits::SERVED_BODY_BYTES_MAX;
-use crate::net::relay::Relays;
+use crate::net::relay::{Relays, is_place};
 use crate::net::socket::canonical;
 use crate::net::tasks::{Tasks, until};
 
@@ -92,11 +92,15 @@ impl Links {
     }
 
     pub(in crate::net) fn learn(&self, peer: NodeId, origin: Origin, addresses: &[SocketAddr]) {
-        let addresses = addresses.iter().copied().map(canonical).collect();
+        // A place is this node's own word for somebody at a relay: from others it means nothing.
+        let addresses = addresses.iter().copied().map(canonical).filter(|address| !is_place(address)).collect();
         self.step(LinkInput::Learn { peer, origin, addresses });
     }
 
-    pub(in crate::net) fn recall(&self, peer: NodeId, known: Vec<Candidate<SocketAddr>>) {
+    pub(in crate::net) fn recall(&self, peer: NodeId, mut known: Vec<Candidate<SocketAddr>>) {
+        known.retain(|known| !is_place(&known.address));
+        // Something on the way may let them in that remembers the last run of this node.
+        known.iter().for_each(|known| self.dialer().reached.sends(known.address, Instant::now()));
         self.step(LinkInput::Recall { peer, known });
     }
 
@@ -176,8 +180,7 @@ impl Links {
     pub(in crate::net) fn adopt_inbound(&self, connection: quinn::Connection, presented: &Presented, member: Member) {
         let peer = member.node();
         let life = life(presented);
-        let relay = self.0.relays.relay(&connection.remote_address());
-        let made = Made { connection, member, relay };
+        let Some(made) = self.made(connection, member) else { return };
         let link = self.table(|table, _| table.number(|id| Link::new(id, made, false)));
         let connected = Connected { connection: link.id, life, address: link.place() };
         self.step(LinkInput::Accepted { peer, connected });
@@ -300,8 +303,7 @@ impl Links {
                 Ok(dialled) => {
                     let life = life(&dialled.peer.presented);
                     let member = dialled.peer.member.expect("a dial of this lane judges the membership");
-                    let relay = links.relays().relay(&dialled.connection.remote_address());
-                    Ok((Made { connection: dialled.connection, member, relay }, life))
+                    links.made(dialled.connection, member).map(|made| (made, life)).ok_or(DialFailure::Broken)
                 }
                 Err(error) => Err(links.note_failure(peer, address, error)),
             };

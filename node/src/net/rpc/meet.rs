@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hedgerow_protocol::link::LinkInput;
+use hedgerow_protocol::link::{Address as _, LinkInput};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::frame::{Protocol, RemoteError};
@@ -13,6 +13,9 @@ use super::links::Links;
 use super::request::exchange;
 use crate::net::limits::MEET_TIMEOUT;
 use crate::net::relay::{read_places, write_places};
+
+/// Places that relays tell, of those that are told to a peer: several mean a port for each flow, and none of them is worth much.
+const SEEN_MOST: usize = 3;
 
 /// Body and answer are places. The asker dials when it has the answer, the other half a round trip after it gave it.
 pub(super) const MEET: Protocol = Protocol::new("link/meet/1");
@@ -37,6 +40,9 @@ impl Links {
     /// Answers a request to meet.
     pub(super) fn agree_to_meet(&self, link: &Arc<Link>, body: &[u8]) -> Result<Bytes, RemoteError> {
         let addresses = read_places(body).ok_or(RemoteError::Refused)?;
+        if !link.may_meet() {
+            return Err(RemoteError::Overloaded);
+        }
         let (links, peer, travels) = (self.clone(), link.member.node(), link.connection.rtt() / 2);
         self.tasks().spawn(async move {
             sleep(travels.min(MEET_TIMEOUT)).await;
@@ -48,11 +54,10 @@ impl Links {
     /// Where this node may be seen: as its relays see it, then by its own word.
     fn places(&self) -> Vec<SocketAddr> {
         let mut places = self.relays().seen();
-        for own in self.dialer().reached.own() {
-            if !places.contains(&own) {
-                places.push(own);
-            }
-        }
+        places.truncate(SEEN_MOST);
+        let own = self.dialer().reached.own();
+        places.extend(own.into_iter().filter(|own| !own.is_relayed() && !own.ip().is_loopback()));
+        places.dedup();
         places
     }
 }

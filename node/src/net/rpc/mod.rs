@@ -17,7 +17,9 @@ mod table;
 mod way;
 
 pub use frame::{FrameError, Protocol, RemoteError};
-pub(super) use frame::{read_block, write_block};
+pub(super) use frame::{
+    read_answer, read_block, read_body, read_message, read_request_head, read_stream_head, write_block,
+};
 pub use link::LinkView;
 pub use link_error::{DialsFailed, LinkError};
 pub(super) use links::Links;

@@ -4,14 +4,17 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use hedgerow_attest::id::NodeId;
+use hedgerow_attest::member::Member;
 use hedgerow_protocol::link::{Address as _, relay_of};
 
+use super::link::Made;
 use super::link_error::LinkError;
 use super::links::Links;
+use crate::net::close::Close;
 use crate::net::dial::{DialError, Dialled};
 use crate::net::lane::LinkLane;
 use crate::net::refusal::Refusal;
-use crate::net::relay::RelayError;
+use crate::net::relay::{RelayError, is_place};
 use crate::net::tls::Expected;
 
 /// Why there is no connection beside a link.
@@ -54,6 +57,25 @@ impl Links {
         let link = self.link_within(peer, LINK_TIMEOUT).await.map_err(BesideError::Link)?;
         let dialled = self.dialer().dial(link.remote(), lane, Expected::Node(peer)).await;
         dialled.map_err(BesideError::Dial)
+    }
+
+    /// A connection with the way on which it was made; it is closed if that has ended meanwhile.
+    pub(super) fn made(&self, connection: quinn::Connection, member: Member) -> Option<Made> {
+        let remote = connection.remote_address();
+        let relay = self.relays().relay(&remote);
+        if is_place(&remote) && relay.is_none() {
+            Close::Done.close(&connection);
+            return None;
+        }
+        Some(Made { connection, member, relay })
+    }
+
+    /// Closes all relayed links, because this node stops; whether there were any.
+    pub(in crate::net) fn close_relayed(&self) -> bool {
+        let relayed: Vec<_> =
+            self.table(|table, _| table.all_open()).into_iter().filter(|link| link.relay().is_some()).collect();
+        relayed.iter().for_each(|link| Close::Shutdown.close(&link.connection));
+        !relayed.is_empty()
     }
 
     /// Where a member may be dialled without a relay, best first.
