@@ -93,6 +93,9 @@ pub(crate) struct Shape {
     /// Over how many regions they are spread in order: r1, r2 and so on
     #[arg(long, default_value_t = 2)]
     pub(crate) regions: u16,
+    /// Over how many networks they are spread in turn, with n1 alone in all of them: compose only
+    #[arg(long)]
+    pub(crate) networks: Option<u16>,
 }
 
 /// `up`
@@ -163,7 +166,10 @@ impl From<FirewallKind> for Firewall {
 impl Shape {
     /// The plan, if there is one of this shape.
     pub(crate) const fn plan(self) -> Result<Plan, PlanError> {
-        Plan::new(self.nodes, self.regions)
+        match (Plan::new(self.nodes, self.regions), self.networks) {
+            (Ok(plan), Some(networks)) => plan.over(networks),
+            (plan, _) => plan,
+        }
     }
 }
 
@@ -179,6 +185,9 @@ impl UpArguments {
         flag("--backend", backend.into());
         flag("--nodes", self.shape.nodes.to_string().into());
         flag("--regions", self.shape.regions.to_string().into());
+        if let Some(networks) = self.shape.networks {
+            flag("--networks", networks.to_string().into());
+        }
         flag("--for", format!("{}s", self.life.as_secs()).into());
         flag("--ready-within", format!("{}s", self.ready_within.as_secs()).into());
         if let Some(port_base) = self.port_base {
@@ -211,7 +220,7 @@ mod tests {
 
     #[test]
     fn a_supervisor_gets_the_words_of_its_up() {
-        let typed = "t up --backend compose --nodes 7 --regions 3 --for 1h30m --port-base 2000 --node-program /bin/x";
+        let typed = "t up --backend compose --nodes 7 --regions 3 --networks 2 --for 1h30m --port-base 2000 --node-program /bin/x";
         let Command::Up(up) = Cli::parse_from(typed.split(' ')).command else { panic!("not up") };
         let handed_on = [vec!["t".into(), SUPERVISE_WORD.into()], up.words()].concat();
         let Command::Supervise(again) = Cli::parse_from(handed_on).command else { panic!("not supervise") };

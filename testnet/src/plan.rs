@@ -18,6 +18,7 @@ pub(crate) enum BackendKind {
 pub(crate) struct Plan {
     nodes: u16,
     regions: u16,
+    networks: Option<u16>,
 }
 
 /// A node of a plan.
@@ -29,6 +30,8 @@ pub(crate) struct PlannedNode {
     pub(crate) name: String,
     /// The number of its region, from 1.
     pub(crate) region: u16,
+    /// The number of the one network that it is in, from 1, where the nodes are in several and only the founder is in all.
+    pub(crate) network: Option<u16>,
 }
 
 /// Why there is no such mesh.
@@ -48,6 +51,14 @@ pub(crate) enum PlanError {
         /// Nodes asked for.
         nodes: u16,
     },
+    /// Networks that nobody but the founder is in, or more than there is room for.
+    #[error("plan {networks} networks of {nodes} nodes: ask for 1 to {}", (nodes - 1).clamp(1, REGIONS_MAX))]
+    Networks {
+        /// Networks asked for.
+        networks: u16,
+        /// Nodes asked for.
+        nodes: u16,
+    },
 }
 
 impl Plan {
@@ -59,7 +70,20 @@ impl Plan {
         if regions == 0 || regions > nodes || regions > REGIONS_MAX {
             return Err(PlanError::Regions { regions, nodes });
         }
-        Ok(Self { nodes, regions })
+        Ok(Self { nodes, regions, networks: None })
+    }
+
+    /// The same with the nodes in so many networks in turn, and the founder in all of them.
+    pub(crate) const fn over(self, networks: u16) -> Result<Self, PlanError> {
+        if networks == 0 || networks >= self.nodes || networks > REGIONS_MAX {
+            return Err(PlanError::Networks { networks, nodes: self.nodes });
+        }
+        Ok(Self { networks: Some(networks), ..self })
+    }
+
+    /// The networks' numbers in order; nothing where one network has all nodes.
+    pub(crate) fn networks(self) -> Option<impl Iterator<Item = u16>> {
+        self.networks.map(|networks| 1..=networks)
     }
 
     /// How many nodes there are.
@@ -78,6 +102,7 @@ impl Plan {
             number,
             name: format!("n{number}"),
             region: (number - 1) * self.regions / self.nodes + 1,
+            network: self.networks.map(|networks| (number - 1) % networks + 1),
         })
     }
 
@@ -138,6 +163,16 @@ mod tests {
             let largest = plan.regions().map(|region| plan.nodes().filter(|node| node.region == region).count()).max();
             assert_eq!(largest, Some(usize::from(plan.ticket_uses())), "{nodes} nodes, {regions} regions");
         }
+    }
+
+    #[test]
+    fn networks_get_the_nodes_in_turn() {
+        let plan = Plan::new(5, 1).and_then(|plan| plan.over(2)).expect("a plan");
+        let networks: Vec<_> = plan.nodes().map(|node| node.network).collect();
+        assert_eq!(networks, [1, 2, 1, 2, 1].map(Some));
+        assert_eq!(Plan::new(3, 1).map(|plan| plan.over(3)), Ok(Err(PlanError::Networks { networks: 3, nodes: 3 })));
+        let error = PlanError::Networks { networks: 3, nodes: 3 };
+        assert_eq!(error.to_string(), "plan 3 networks of 3 nodes: ask for 1 to 2");
     }
 
     #[test]

@@ -20,6 +20,9 @@ use crate::supervisor::{ControlError, FolderError, Reply, Request, StateFolder, 
 /// Returns when the mesh is ready; takes it down again when it does not become so, or on Ctrl-C.
 pub(crate) async fn up(arguments: &UpArguments, folder: &StateFolder) -> anyhow::Result<()> {
     let plan = arguments.shape.plan()?;
+    if arguments.backend == BackendKind::Local && plan.networks().is_some() {
+        bail!("put local nodes into networks: this machine has one; say `--backend compose`");
+    }
     match ask(&folder.socket(), &Request::Status).await {
         Err(ControlError::NotUp { .. }) => {}
         Err(error) => return Err(error.into()),

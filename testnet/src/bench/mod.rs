@@ -15,6 +15,8 @@ mod requests;
 mod strangers;
 mod walled;
 
+use std::net::SocketAddr;
+
 use clap::{Args, Subcommand};
 
 use crate::arguments::Format;
@@ -25,6 +27,12 @@ use figure::Figures;
 pub(crate) enum BenchCommand {
     /// Requests, transfers, dead links, memory and idle work of the network of a node
     Network(NetworkArguments),
+    /// The strangers of `bench network`, which dial that address
+    #[command(hide = true)]
+    Strangers {
+        /// Of the node
+        address: SocketAddr,
+    },
 }
 
 /// `bench network`
@@ -40,7 +48,13 @@ pub(crate) struct NetworkArguments {
 
 /// Measures, and returns what is to be printed and whether every goal was reached.
 pub(crate) async fn bench(command: BenchCommand) -> anyhow::Result<(String, bool)> {
-    let BenchCommand::Network(arguments) = command;
+    let arguments = match command {
+        BenchCommand::Network(arguments) => arguments,
+        BenchCommand::Strangers { address } => {
+            strangers::dial(address).await?;
+            return Ok((String::new(), true));
+        }
+    };
     let wanted = |kind: &str| arguments.only.as_deref().is_none_or(|only| only == kind);
     let mut figures = Figures::default();
     if wanted("requests") {

@@ -1,11 +1,13 @@
-//! Fifty without a membership who dial all the time.
+//! Fifty without a membership who dial all the time, in a process of their own.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use bytes::Bytes;
 use hedgerow::net::Rule;
+use tokio::process::Command;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
@@ -29,24 +31,16 @@ pub(super) async fn measure(figures: &mut Figures) -> anyhow::Result<()> {
         let emulation = one.net.emulation().context("emulate a delay")?;
         emulation.set(&[Rule { delay_ms: ONE_WAY_MS, ..Rule::towards(other.net.local_addr()) }])?;
     }
-    let strangers: Vec<_> = (0..STRANGERS).map(|number| members.stranger(1_000 + number)).collect::<Result<_, _>>()?;
     let mut alone = ask(&asker, &node).await?;
     let before = (resident_bytes()?, node.net.refusals());
     stage.send_replace(Stage::Flood);
-    let mut dialling = JoinSet::new();
-    let address = node.net.local_addr();
-    for stranger in strangers {
-        dialling.spawn(async move {
-            let until = Instant::now() + FLOOD;
-            while Instant::now() < until {
-                stranger.net.dial(address).await;
-            }
-        });
-    }
+    let program = std::env::current_exe().context("find this program")?;
+    let mut strangers = Command::new(program);
+    strangers.args(["bench", "strangers", &node.net.local_addr().to_string()]).kill_on_drop(true);
+    let mut strangers = strangers.spawn().context("start the strangers")?;
     let mut beside = ask(&asker, &node).await?;
-    while let Some(ended) = dialling.join_next().await {
-        ended.context("dial all the time")?;
-    }
+    let ended = strangers.wait().await.context("wait for the strangers")?;
+    anyhow::ensure!(ended.success(), "have strangers dial to their end");
     stage.send_replace(Stage::Over);
     let grown = (resident_bytes()? - before.0) / f64::from(1 << 20);
     let counted = |reason: &str| {
@@ -63,7 +57,26 @@ pub(super) async fn measure(figures: &mut Figures) -> anyhow::Result<()> {
     let p99 = [quantile(&mut alone, 0.99), quantile(&mut beside, 0.99)];
     let from = format!("{:.1} beside {:.1} ms without strangers", p99[1], p99[0]);
     figures.add("request of a member meanwhile, 40 ms, p99, times one without", Some(1.2), p99[1] / p99[0], from);
-    figures.add("memory meanwhile, MiB more", Some(5.0), grown, "of the whole process, strangers among it".to_owned());
+    figures.add("memory meanwhile, MiB more", Some(5.0), grown, "of the process of the node and the member".to_owned());
+    Ok(())
+}
+
+/// The process of the strangers.
+pub(super) async fn dial(address: SocketAddr) -> anyhow::Result<()> {
+    let members = Members::new()?;
+    let strangers: Vec<_> = (0..STRANGERS).map(|number| members.stranger(1_000 + number)).collect::<Result<_, _>>()?;
+    let mut dialling = JoinSet::new();
+    for stranger in strangers {
+        dialling.spawn(async move {
+            let until = Instant::now() + FLOOD;
+            while Instant::now() < until {
+                stranger.net.dial(address).await;
+            }
+        });
+    }
+    while let Some(ended) = dialling.join_next().await {
+        ended.context("dial all the time")?;
+    }
     Ok(())
 }
 

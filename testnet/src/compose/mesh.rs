@@ -97,7 +97,7 @@ impl ComposeMesh {
 
     /// All links clear: a node sends from either of its addresses.
     pub(crate) fn links(&self) -> Links {
-        Links::new(self.plan, |node| mesh_addresses(node).map(Into::into).to_vec())
+        Links::new(self.plan, |node| mesh_addresses(self.plan, node).into_iter().map(Into::into).collect())
     }
 
     /// The names of those that run.

@@ -23,10 +23,19 @@ pub(crate) fn render(plan: Plan, port_base: u16) -> String {
         file.push_str(&service(plan, &node, port_base));
     }
     file.push_str("\nnetworks:\n");
-    file.push_str("  # All nodes are in this one, so that the regions reach each other; disconnect it to part them.\n");
-    file.push_str(&network("backbone", BACKBONE));
-    for region in plan.regions() {
-        file.push_str(&network(&region_name(region), region));
+    if let Some(networks) = plan.networks() {
+        file.push_str("  # n1 alone is in all of them: the others reach each other through it.\n");
+        for number in networks {
+            file.push_str(&network(&network_name(number), number));
+        }
+    } else {
+        file.push_str(
+            "  # All nodes are in this one, so that the regions reach each other; disconnect it to part them.\n",
+        );
+        file.push_str(&network("backbone", BACKBONE));
+        for region in plan.regions() {
+            file.push_str(&network(&region_name(region), region));
+        }
     }
     file.push_str("\nvolumes:\n  tickets:\n");
     for node in plan.nodes() {
@@ -35,14 +44,29 @@ pub(crate) fn render(plan: Plan, port_base: u16) -> String {
     file
 }
 
-/// Where the mesh socket of a node is, in its region and on the backbone.
-pub(super) fn mesh_addresses(node: &PlannedNode) -> [SocketAddrV4; 2] {
+/// Where the mesh socket of a node is.
+pub(super) fn mesh_addresses(plan: Plan, node: &PlannedNode) -> Vec<SocketAddrV4> {
+    attachments(plan, node).into_iter().map(|(_, address)| address).collect()
+}
+
+/// The networks that a node is in, and where in them its mesh socket is: its region's and the backbone, or those of a plan with
+/// networks of its own.
+fn attachments(plan: Plan, node: &PlannedNode) -> Vec<(String, SocketAddrV4)> {
     let last = u8::try_from(10 + node.number).expect("a plan has at most 60 nodes");
     let [first, second] = SUBNETS;
-    [node.region, BACKBONE].map(|network| {
-        let network = u8::try_from(network).expect("a plan has at most 16 regions");
-        SocketAddrV4::new(Ipv4Addr::new(first, second, network, last), MESH_PORT)
-    })
+    let at = |name: String, third_byte: u16| {
+        let third_byte = u8::try_from(third_byte).expect("a plan has at most 16 regions or networks");
+        (name, SocketAddrV4::new(Ipv4Addr::new(first, second, third_byte, last), MESH_PORT))
+    };
+    match (plan.networks(), node.network) {
+        (Some(all), _) if node.is_founder() => all.map(|number| at(network_name(number), number)).collect(),
+        (_, Some(number)) => vec![at(network_name(number), number)],
+        (_, None) => vec![at(region_name(node.region), node.region), at("backbone".to_owned(), BACKBONE)],
+    }
+}
+
+fn network_name(number: u16) -> String {
+    format!("net{number}")
 }
 
 fn header(plan: Plan) -> String {
@@ -57,7 +81,7 @@ fn header(plan: Plan) -> String {
 
 fn service(plan: Plan, node: &PlannedNode, port_base: u16) -> String {
     let region = region_name(node.region);
-    let [near, far] = mesh_addresses(node);
+    let attachments = attachments(plan, node);
     let mut words = vec!["run".to_owned(), "--region".to_owned(), region.clone(), "--emulate".to_owned()];
     if node.is_founder() {
         words.extend(["--init".to_owned(), "--uses".to_owned(), plan.ticket_uses().to_string()]);
@@ -68,7 +92,7 @@ fn service(plan: Plan, node: &PlannedNode, port_base: u16) -> String {
     } else {
         words.extend(["--ticket-file".to_owned(), format!("/tickets/{region}")]);
     }
-    for address in [near, far] {
+    for (_, address) in &attachments {
         words.extend(["--advertise".to_owned(), address.to_string()]);
     }
     words.extend(["--rest".to_owned(), format!("0.0.0.0:{REST_PORT}"), "--open-rest".to_owned()]);
@@ -80,8 +104,9 @@ fn service(plan: Plan, node: &PlannedNode, port_base: u16) -> String {
     line(&mut text, format_args!("    <<: *node"));
     line(&mut text, format_args!("    command: [{}]", words.join(", ")));
     line(&mut text, format_args!("    networks:"));
-    line(&mut text, format_args!("      {region}: {{ipv4_address: {}}}", near.ip()));
-    line(&mut text, format_args!("      backbone: {{ipv4_address: {}}}", far.ip()));
+    for (network, address) in &attachments {
+        line(&mut text, format_args!("      {network}: {{ipv4_address: {}}}", address.ip()));
+    }
     line(&mut text, format_args!("    ports: [\"127.0.0.1:{}:{REST_PORT}\"]", node.port(port_base)));
     line(&mut text, format_args!("    volumes: [\"{}:/data\", \"{tickets}\"]", node.name));
     text
@@ -150,6 +175,23 @@ mod tests {
         for region in ["r2", "r3"] {
             assert!(file.contains(&format!("\"--ticket-file\", \"/tickets/{region}\"")), "{file}");
         }
+    }
+
+    #[test]
+    fn of_several_networks_the_founder_is_in_all_and_others_in_one() {
+        let plan = Plan::new(5, 2).and_then(|plan| plan.over(2)).expect("a plan");
+        let addresses: Vec<Vec<String>> =
+            plan.nodes().map(|node| mesh_addresses(plan, &node).iter().map(ToString::to_string).collect()).collect();
+        let expected = [
+            &["10.144.1.11:4334", "10.144.2.11:4334"][..],
+            &["10.144.2.12:4334"],
+            &["10.144.1.13:4334"],
+            &["10.144.2.14:4334"],
+            &["10.144.1.15:4334"],
+        ];
+        assert_eq!(addresses, expected);
+        let file = render(plan, PORT_BASE);
+        assert!(!file.contains("backbone") && file.matches("ipv4_address").count() == 6, "{file}");
     }
 
     #[test]
