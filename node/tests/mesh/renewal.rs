@@ -58,7 +58,12 @@ async fn a_mesh_outlives_its_certificates_without_losing_a_link() {
     let events = mesh.run("b", &["events"]).await.ok();
     let renewals = events.lines().filter(|line| line.contains("  certificate  -         renewed, serial ")).count();
     assert!(renewals >= 4, "{events}");
-    let doctor = mesh.run("b", &["doctor"]).await.ok();
+    // A lease may lapse for a moment on a busy machine, and doctor says so.
+    let doctor = until("doctor finds nothing wrong", async || {
+        let ran = mesh.run("b", &["doctor"]).await;
+        (ran.code == Some(0)).then_some(ran.stdout)
+    })
+    .await;
     assert!(doctor.contains("ok    certificate: serial ") && doctor.contains("renews itself from"), "{doctor}");
 }
 
