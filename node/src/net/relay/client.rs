@@ -147,8 +147,12 @@ impl Relays {
             }
             is_news
         });
-        // It may have ended meanwhile, and then takes no entry away that was not there yet.
-        if self.ties().contains_key(&relay) { Ok(()) } else { self.waits_no_more(relay) }
+        // It may have ended meanwhile, and then took no entry away that was not there yet.
+        if !self.ties().contains_key(&relay) {
+            self.wait_no_more_at(relay);
+            return Err(RelayError::Ended);
+        }
+        Ok(())
     }
 
     /// Others reach this node by themselves.
@@ -166,13 +170,12 @@ impl Relays {
         }
     }
 
-    fn waits_no_more(&self, relay: NodeId) -> Result<(), RelayError> {
+    fn wait_no_more_at(&self, relay: NodeId) {
         self.0.waits_at.send_if_modified(|waits_at| {
             let before = waits_at.len();
             waits_at.retain(|node| *node != relay);
             waits_at.len() != before
         });
-        Err(RelayError::Ended)
     }
 
     /// Waits for the connection to a relay, made if there is none and no more than `most`. All who wait share its outcome.
@@ -249,9 +252,7 @@ impl Relays {
         }
         self.0.ways.remove_relay(relay, &post);
         self.ties().remove(&relay);
-        if self.waits_no_more(relay).is_err() {
-            tracing::trace!("others do not find this node there any more");
-        }
+        self.wait_no_more_at(relay);
     }
 
     fn ties(&self) -> MutexGuard<'_, BTreeMap<NodeId, watch::Receiver<Tie>>> {

@@ -49,16 +49,23 @@ async fn write_long(
             () = stop.cancelled() => return,
         };
         let Some(frame) = frame else { return };
-        let write = async {
-            let mut stream = connection.open_uni().await.ok()?;
-            // Dropping the stream finishes it.
-            stream.write_all(&frame).await.ok()
-        };
         // A peer that takes no streams loses what is meant for it.
-        if timeout(FRAME_TIMEOUT, write).await.is_err() {
+        if !write_stream(&connection, &frame).await {
             tracing::debug!("a relay connection takes no streams");
         }
     }
+}
+
+/// Writes bytes on a stream of their own; whether they were taken.
+pub(super) async fn write_stream(connection: &Connection, bytes: &[u8]) -> bool {
+    let write = async {
+        match connection.open_uni().await {
+            // Dropping the stream finishes it.
+            Ok(mut stream) => stream.write_all(bytes).await.is_ok(),
+            Err(_ended) => false,
+        }
+    };
+    timeout(FRAME_TIMEOUT, write).await.unwrap_or(false)
 }
 
 /// Hands every frame that arrives to `take`, until the connection ends.

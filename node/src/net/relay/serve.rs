@@ -8,15 +8,15 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use hedgerow_attest::id::NodeId;
 use hedgerow_attest::member::Member;
 use hedgerow_protocol::link::Origin;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::frame::{Frame, HEAD_BYTES, write_places};
-use super::post::{Post, frames};
+use super::post::{Post, frames, write_stream};
 use super::quota::Quota;
 use super::reached::Reached;
 use super::ways::is_place;
 use crate::net::close::Close;
-use crate::net::limits::{FRAME_TIMEOUT, RELAY_BURST_BYTES, RELAY_BYTES_PER_S, RELAY_MEMBERS_MAX};
+use crate::net::limits::{RELAY_BURST_BYTES, RELAY_BYTES_PER_S, RELAY_MEMBERS_MAX};
 use crate::net::quic::serve_relay;
 use crate::net::rpc::Links;
 use crate::net::tasks::Tasks;
@@ -113,8 +113,8 @@ impl RelayServer {
             return Close::NotARelay.close(&connection);
         }
         serve_relay(&connection);
-        // First of all, before anybody else's frame has a stream.
-        if welcome(&connection, seen).await.is_none() {
+        // Where it is seen, which others may need to meet it: first of all, before anybody else's frame has a stream.
+        if !write_stream(&connection, &write_places(&[seen])).await {
             return;
         }
         let post = Post::new(connection, &self.0.tasks);
@@ -173,14 +173,4 @@ impl RelayServer {
     fn members(&self) -> MutexGuard<'_, BTreeMap<NodeId, Post>> {
         self.0.members.lock().expect("no holder of the lock panics")
     }
-}
-
-/// Tells a member where it is seen, which others may need to meet it.
-async fn welcome(connection: &quinn::Connection, seen: std::net::SocketAddr) -> Option<()> {
-    let write = async {
-        let mut stream = connection.open_uni().await.ok()?;
-        // Dropping the stream finishes it.
-        stream.write_all(&write_places(&[seen])).await.ok()
-    };
-    timeout(FRAME_TIMEOUT, write).await.ok().flatten()
 }

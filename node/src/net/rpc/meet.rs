@@ -55,9 +55,11 @@ impl Links {
     fn places(&self) -> Vec<SocketAddr> {
         let mut places = self.relays().seen();
         places.truncate(SEEN_MOST);
-        let own = self.dialer().reached.own();
-        places.extend(own.into_iter().filter(|own| !own.is_relayed() && !own.ip().is_loopback()));
-        places.dedup();
+        for own in self.dialer().reached.own() {
+            if !own.is_relayed() && !own.ip().is_loopback() && !places.contains(&own) {
+                places.push(own);
+            }
+        }
         places
     }
 }
