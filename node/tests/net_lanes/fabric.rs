@@ -5,13 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hedgerow::content::{Content, MemorySink};
 use hedgerow::net::fabric::{Fabric, FabricSocket, Nat};
 use hedgerow::net::{DialError, Firewall, NetEvent, PathSettings, Protocol, RequestError, Verdict};
-use hedgerow_attest::digest::Blake3Digest;
 use tokio::time::Instant;
 
-use super::support::{Mesh, Node, PATIENCE, TOPIC, eventually};
+use super::support::{Mesh, Node, PATIENCE, TOPIC, bring, eventually};
 
 const ASK: Protocol = Protocol::new("ask/1");
 
@@ -131,10 +129,7 @@ async fn content_moves_at_the_rate_of_its_path() {
     let from = b.id;
     let (_net, _serving) = b.serve(CONTENT);
     let start = Instant::now();
-    let named = Content::new(Blake3Digest::of(CONTENT), CONTENT.len() as u64).unwrap();
-    let sink = Arc::new(MemorySink::new(named));
-    a.net.gather(&[from], sink.clone()).await.unwrap();
-    assert_eq!(sink.take(), CONTENT);
+    bring(&a.net, from, CONTENT).await;
     // 32 Mbit at 20 Mbit/s take 1.6 s; a handshake, headers and the start of a connection come on top.
     let took = start.elapsed().as_secs_f64();
     assert!((1.6..2.4).contains(&took), "{took} s");

@@ -5,16 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hedgerow::content::{Content, MemorySink};
 use hedgerow::net::fabric::{Fabric, FabricSocket, Nat};
 use hedgerow::net::limits::{RELAY_BURST_BYTES, RELAY_BYTES_PER_S};
 use hedgerow::net::{DialError, Firewall, LinkError, Net, NetEvent, PathSettings, Protocol, RelayError, RequestError};
-use hedgerow_attest::digest::Blake3Digest;
 use hedgerow_attest::id::NodeId;
 use hedgerow_protocol::link::{Origin, through};
 use tokio::time::Instant;
 
-use super::support::{Mesh, Node, PATIENCE, eventually, never};
+use super::support::{Mesh, Node, PATIENCE, bring, eventually, never};
 
 const ASK: Protocol = Protocol::new("ask/1");
 
@@ -147,10 +145,7 @@ async fn where_each_flow_has_a_port_of_its_own_everything_goes_through_the_relay
     let (from, relay) = (b.id, world.relay.id);
     let (_net, _serving) = b.serve(CONTENT);
     let start = Instant::now();
-    let named = Content::new(Blake3Digest::of(CONTENT), CONTENT.len() as u64).unwrap();
-    let sink = Arc::new(MemorySink::new(named));
-    a.net.gather(&[from], sink.clone()).await.unwrap();
-    assert_eq!(sink.take(), CONTENT);
+    bring(&a.net, from, CONTENT).await;
     let took = start.elapsed().as_secs_f64();
     let least = (CONTENT.len() as u64 - RELAY_BURST_BYTES) as f64 / RELAY_BYTES_PER_S as f64;
     assert!((least..least * 3.0).contains(&took), "{took} s, at least {least}");

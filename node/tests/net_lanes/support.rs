@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use hedgerow::content::{Held, Holding, Outboard};
+use hedgerow::content::{Content, Held, Holding, MemorySink, Outboard};
 use hedgerow::net::fabric::FabricSocket;
 use hedgerow::net::{Net, NetConfig, NetError, NetEvent, Relaying, Socket, Trust};
+use hedgerow_attest::digest::Blake3Digest;
 use hedgerow_attest::id::NodeId;
 use hedgerow_attest::member::Member;
 use hedgerow_attest::membership::Certificate;
@@ -217,6 +218,14 @@ pub(crate) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
         }
     };
     assert!(tokio::time::timeout(PATIENCE, look).await.is_ok(), "never came true: {what}");
+}
+
+/// Brings content from a node; panics unless all of it comes.
+pub(crate) async fn bring(net: &Net, from: NodeId, content: &[u8]) {
+    let named = Content::new(Blake3Digest::of(content), content.len() as u64).expect("it is small");
+    let sink = Arc::new(MemorySink::new(named));
+    net.gather(&[from], sink.clone()).await.expect("it comes");
+    assert!(sink.take() == content, "other bytes came");
 }
 
 /// Looks for as long as that, and panics with `what` if it holds at any time. For tests that own the clock.
