@@ -8,6 +8,7 @@ mod mesh {
     mod events;
     mod failover;
     mod fleet;
+    mod issuer;
     mod join;
     mod leave;
     mod models;

@@ -17,6 +17,6 @@ pub use client::{AdminClient, HttpClient, SOCKET_NAME};
 pub use departure::Departure;
 pub use forgotten::Forgotten;
 pub use lines::Lines;
-pub use routes::{DEPLOYMENT_HEADER, PING_PROTOCOL, refusals, write_ticket};
+pub use routes::{APPOINT_PROTOCOL, DEPLOYMENT_HEADER, Invited, PING_PROTOCOL, refusals, write_ticket};
 pub use server::{admin_router, bind};
 pub use state::{About, AdminState};

@@ -12,8 +12,8 @@ use hedgerow_inference::artifact::BUNDLE_BYTES_MAX;
 use tokio::net::UnixListener;
 
 use super::routes::{
-    departure, emulation, events, forgotten, invites, models, netcheck, ping, placement, policy, recovery, revocations,
-    status,
+    departure, emulation, events, forgotten, invites, issuers, models, netcheck, ping, placement, policy, recovery,
+    revocations, status,
 };
 use super::state::AdminState;
 use crate::api;
@@ -28,6 +28,8 @@ pub fn admin_router(state: AdminState) -> Router {
         .route("/admin/v1/netcheck", get(netcheck::check))
         .route("/admin/v1/ping", post(ping::ping))
         .route("/admin/v1/invites", post(invites::invite))
+        .route("/admin/v1/issuers", get(issuers::list).post(issuers::appoint))
+        .route("/admin/v1/issuers/{target}", get(issuers::draft))
         .route("/admin/v1/models", get(models::list).post(models::push))
         .route("/admin/v1/models/{name}", get(models::inspect))
         .route("/admin/v1/models/{name}/verification", get(models::verify))

@@ -16,7 +16,7 @@ use super::departure::Departure;
 use super::forgotten::Forgotten;
 use crate::api::ApiState;
 use crate::exec::Library;
-use crate::identity::Issuer;
+use crate::identity::Appointments;
 use crate::net::Net;
 use crate::observe::{Conditions, Counters, EventLog};
 use crate::store::MeshStore;
@@ -34,8 +34,8 @@ pub struct AdminState {
     pub store: MeshStore,
     /// The root of the mesh.
     pub root: Arc<TrustRoot>,
-    /// The right to issue, where this node has it.
-    pub issuer: Option<Arc<Issuer>>,
+    /// What gives this node the right to issue, and has it.
+    pub appointments: Arc<Appointments>,
     /// What was refused, by reason.
     pub counters: Counters,
     /// What is wrong with the node while it goes on.

@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::emulate::EmulateArguments;
 use super::events::EventsArguments;
+use super::issuer::IssuerCommand;
 use super::member_arguments::{
     ForgetArguments, InitArguments, InviteArguments, JoinArguments, LeaveArguments, RecoverArguments, RevokeArguments,
 };
@@ -39,6 +40,9 @@ pub(crate) enum Command {
     Run(Box<RunArguments>),
     /// Print a ticket with which another machine can join
     Invite(InviteArguments),
+    /// List the nodes that may issue certificates, or let another one
+    #[command(subcommand)]
+    Issuer(IssuerCommand),
     /// Join a mesh with a ticket; `hedgerow run` afterwards needs none
     Join(JoinArguments),
     /// List the members of the mesh as this node sees them

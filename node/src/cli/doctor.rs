@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::failure::{CliError, Exit, JOIN_AFRESH};
 use super::output::{OutputFormat, print};
-use crate::admin::wire::{CertificateReport, NodeState, Status};
+use crate::admin::wire::{CertificateReport, IssuingReport, NodeState, RightState, Status};
 use crate::admin::{AdminClient, ClientError};
 use crate::config::ArtifactLimits;
 use crate::identity::Enrolled;
@@ -20,10 +20,20 @@ use crate::store::{DataFolder, Layout, Store};
 #[derive(Debug, Serialize)]
 struct Finding {
     what: &'static str,
-    ok: bool,
+    verdict: Verdict,
     seen: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     remedy: Option<String>,
+}
+
+/// What is made of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Verdict {
+    Ok,
+    /// Nothing is wrong yet.
+    Warn,
+    Fail,
 }
 
 /// Looks at the folder, the membership and the running node; exit code 1 where something is wrong.
@@ -38,7 +48,8 @@ pub(super) async fn run(client: &AdminClient, data: &Path, format: OutputFormat)
         }
     }
     print(format, &findings, |findings, _| told(findings))?;
-    Ok(if findings.iter().all(|finding| finding.ok) { Exit::Ok } else { Exit::Failed })
+    let failed = findings.iter().any(|finding| finding.verdict == Verdict::Fail);
+    Ok(if failed { Exit::Failed } else { Exit::Ok })
 }
 
 fn folder(data: &Path) -> Finding {
@@ -70,7 +81,7 @@ fn clock(layout: &Layout, now: UnixSeconds) -> Finding {
         ),
         Ok(_) => good(what, now.to_string()),
         // It names its remedy itself.
-        Err(error) => Finding { what, ok: false, seen: cannot(&error), remedy: None },
+        Err(error) => Finding { what, verdict: Verdict::Fail, seen: cannot(&error), remedy: None },
     }
 }
 
@@ -90,7 +101,7 @@ fn membership(data: &Path) -> (Finding, bool) {
             (finding, true)
         }
         // The errors of this room name their remedies themselves.
-        Err(error) => (Finding { what, ok: false, seen: cannot(&error), remedy: None }, false),
+        Err(error) => (Finding { what, verdict: Verdict::Fail, seen: cannot(&error), remedy: None }, false),
     }
 }
 
@@ -102,10 +113,40 @@ fn certificate(report: &CertificateReport) -> Finding {
         // The failure names its remedy itself.
         Some(why) => {
             let seen = format!("serial {serial}, until {not_after}, is not renewed: cannot {why}");
-            Finding { what, ok: false, seen, remedy: None }
+            Finding { what, verdict: Verdict::Fail, seen, remedy: None }
         }
         None => good(what, format!("serial {serial}, until {not_after}, renews itself from {renews_from} on")),
     }
+}
+
+/// A mesh whose only issuer is away admits nobody, and its members end with their certificates.
+fn issuers(count: u64) -> Finding {
+    let what = "issuers";
+    match count {
+        0 => {
+            bad(what, "none is known here".to_owned(), "see that one runs and that UDP reaches it: `hedgerow members`")
+        }
+        1 => Finding {
+            what,
+            verdict: Verdict::Warn,
+            seen: "one alone: while it is away nobody joins, and no certificate is renewed".to_owned(),
+            remedy: Some("let another member issue: `hedgerow issuer add NODE`, with an operator's key".to_owned()),
+        },
+        _ => good(what, format!("{count} may admit and renew")),
+    }
+}
+
+/// Only operators lengthen a right to issue.
+fn issuing(report: &IssuingReport) -> Finding {
+    let what = "right to issue";
+    let verdict = match report.state {
+        RightState::Holds | RightState::Unknown => return good(what, format!("until {}", report.until)),
+        RightState::EndsSoon => Verdict::Warn,
+        RightState::Ended => Verdict::Fail,
+    };
+    let seen = if verdict == Verdict::Fail { "ended" } else { "ends soon," };
+    let remedy = "an operator gives it again: `hedgerow issuer add` and the id of this node";
+    Finding { what, verdict, seen: format!("{seen} {}", report.until), remedy: Some(remedy.to_owned()) }
 }
 
 async fn node(client: &AdminClient, data: &Path) -> Vec<Finding> {
@@ -122,7 +163,11 @@ async fn node(client: &AdminClient, data: &Path) -> Vec<Finding> {
             bad("node", format!("{other:?}: {}", status.reasons.join("; ")).to_lowercase(), "wait, or see its log")
         }
     }];
-    findings.extend(status.certificate.as_ref().map(certificate));
+    if let Some(report) = &status.certificate {
+        findings.push(certificate(report));
+        findings.push(issuers(report.issuers));
+    }
+    findings.extend(status.issuing.as_ref().map(issuing));
     let others = status.members.total.saturating_sub(1);
     let heard = status.members.alive.saturating_sub(1);
     findings.push(if others > 0 && heard == 0 {
@@ -158,7 +203,7 @@ async fn absence(data: &Path, unheard: &ClientError) -> Finding {
         }
         Ok(Fate::Stays) => bad("node", cannot(unheard), "start it with `hedgerow run`"),
         // `hedgerow run` would meet the same; it names its remedy itself.
-        Err(error) => Finding { what: "node", ok: false, seen: cannot(error.as_ref()), remedy: None },
+        Err(error) => Finding { what: "node", verdict: Verdict::Fail, seen: cannot(error.as_ref()), remedy: None },
     }
 }
 
@@ -184,17 +229,22 @@ fn cannot(error: &dyn std::error::Error) -> String {
 }
 
 fn good(what: &'static str, seen: String) -> Finding {
-    Finding { what, ok: true, seen, remedy: None }
+    Finding { what, verdict: Verdict::Ok, seen, remedy: None }
 }
 
 fn bad(what: &'static str, seen: String, remedy: &str) -> Finding {
-    Finding { what, ok: false, seen, remedy: Some(remedy.to_owned()) }
+    Finding { what, verdict: Verdict::Fail, seen, remedy: Some(remedy.to_owned()) }
 }
 
 fn told(findings: &[Finding]) -> String {
     let mut lines = Vec::new();
     for finding in findings {
-        lines.push(format!("{}  {}: {}", if finding.ok { "ok  " } else { "FAIL" }, finding.what, finding.seen));
+        let verdict = match finding.verdict {
+            Verdict::Ok => "ok  ",
+            Verdict::Warn => "warn",
+            Verdict::Fail => "FAIL",
+        };
+        lines.push(format!("{verdict}  {}: {}", finding.what, finding.seen));
         if let Some(remedy) = &finding.remedy {
             lines.push(format!("      next: {remedy}"));
         }
@@ -245,7 +295,27 @@ mod tests {
             )
         );
         layout.write_clock(now.plus_s(5)).unwrap();
-        assert!(clock(&layout, now).ok, "as much is set");
+        assert_eq!(clock(&layout, now).verdict, Verdict::Ok, "as much is set");
+    }
+
+    #[test]
+    fn a_mesh_that_hangs_on_one_issuer_or_on_a_right_that_ends_is_warned_of() {
+        let report = |state| IssuingReport { until: "2031-02-01T00:00:00Z".to_owned(), state };
+        assert_eq!(
+            told(&[
+                issuers(1),
+                issuers(2),
+                issuing(&report(RightState::EndsSoon)),
+                issuing(&report(RightState::Ended))
+            ]),
+            "warn  issuers: one alone: while it is away nobody joins, and no certificate is renewed\n      \
+             next: let another member issue: `hedgerow issuer add NODE`, with an operator's key\n\
+             ok    issuers: 2 may admit and renew\n\
+             warn  right to issue: ends soon, 2031-02-01T00:00:00Z\n      \
+             next: an operator gives it again: `hedgerow issuer add` and the id of this node\n\
+             FAIL  right to issue: ended 2031-02-01T00:00:00Z\n      \
+             next: an operator gives it again: `hedgerow issuer add` and the id of this node"
+        );
     }
 
     #[test]

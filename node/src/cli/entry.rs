@@ -8,8 +8,9 @@ use clap::Parser;
 
 use super::arguments::{Cli, Command, ModelCommand, PlacementCommand, SessionCommand};
 use super::failure::{CliError, Exit};
+use super::issuer::IssuerCommand;
 use super::{
-    apply, declare, doctor, emulate, events, forget, infer, init, invite, join, leave, members, model, nearest,
+    apply, declare, doctor, emulate, events, forget, infer, init, invite, issuer, join, leave, members, model, nearest,
     netcheck, ping, placement, recover, revoke, run, session, status,
 };
 use crate::admin::AdminClient;
@@ -44,6 +45,8 @@ async fn run_command(cli: Cli) -> Result<Exit, CliError> {
         Command::Join(arguments) => join::run(&data, &arguments).await,
         Command::Demo(arguments) => demo::run(&arguments).await,
         Command::Invite(arguments) => invite::run(&client, &arguments, format).await,
+        Command::Issuer(IssuerCommand::Add(arguments)) => issuer::add(&client, &data, &arguments, format).await,
+        Command::Issuer(IssuerCommand::Ls) => issuer::list(&client, format).await,
         Command::Members => members::run(&client, format).await,
         Command::Status => status::run(&client, format).await,
         Command::Events(arguments) => events::run(&client, &arguments, format).await,

@@ -18,6 +18,7 @@ pub(super) async fn run(
         "uses": arguments.uses,
         "region": arguments.region,
         "domain": arguments.domain,
+        "roles": arguments.roles,
     });
     let answer: Value = client.post("make a ticket", "/admin/v1/invites", &body).await?;
     match (format, answer.get("ticket").and_then(Value::as_str)) {

@@ -36,6 +36,9 @@ pub(crate) struct InviteArguments {
     /// What they would fail together with, such as a rack or a site: copies are kept apart
     #[arg(long, value_name = "NAME")]
     pub(crate) domain: Option<String>,
+    /// What they may be asked to do: voter (order the cell), replica (hold sessions), worker (run models) [default: all]
+    #[arg(long, value_name = "ROLE", value_delimiter = ',')]
+    pub(crate) roles: Option<Vec<String>>,
 }
 
 /// `hedgerow join`

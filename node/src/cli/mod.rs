@@ -16,6 +16,7 @@ mod forget;
 mod infer;
 mod init;
 mod invite;
+mod issuer;
 mod join;
 mod key;
 mod leave;

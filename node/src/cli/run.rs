@@ -5,6 +5,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use hedgerow_attest::membership::Roles;
 use hedgerow_attest::region::Region;
 
 use super::arguments::RunArguments;
@@ -12,7 +13,7 @@ use super::failure::{CliError, Exit};
 use super::init::{found_mesh, open_folder};
 use super::join::{decode, read_bounded, redeem};
 use super::output::line;
-use crate::admin::write_ticket;
+use crate::admin::{Invited, write_ticket};
 use crate::config::{Config, Flags};
 use crate::identity::{Enrolled, MEMBERSHIP_S};
 use crate::observe::{chain, raise_floor, start_logs, wall};
@@ -157,7 +158,9 @@ async fn write_ticket_file(peer: &Peer, spec: &str, uses: u32) -> Result<(), Cli
         }
         None => (peer.state().about.region.clone(), PathBuf::from(spec)),
     };
-    let ticket = write_ticket(peer.state(), region, None, TICKET_TTL_S, uses)
+    let not_after = wall().unix_seconds().plus_s(TICKET_TTL_S);
+    let invited = Invited { region, roles: Roles::all(), domain: None, uses, not_after };
+    let ticket = write_ticket(peer.state(), invited)
         .await
         .map_err(|problem| CliError::local("write a ticket", anyhow::anyhow!(problem.detail), problem.remedy))?;
     let failed = |source: std::io::Error| {

@@ -20,19 +20,20 @@ use hedgerow_protocol::roster::Roster;
 use tokio::sync::watch;
 
 use super::answer::{GENESES_MAX, JoinAnswer, KNOWN_MEMBERS_MAX, KnownMember, Welcome};
+use super::appointment::Issuing;
 use super::issuer::{CertificateTerms, Issuer};
 use super::refusal::JoinRefusal;
 use super::request::JoinRequest;
 use crate::store::{CommitError, Invite, Layout, LoadError, MeshStore, RedeemRefusal, file};
 
-/// Admits nodes in the name of one issuer.
+/// Admits nodes in the name of this one, while it may issue.
 #[derive(Debug, Clone)]
 pub struct Admission {
-    issuer: Issuer,
+    issuing: Issuing,
     /// The issuer's own membership, by which others check what it signs. It renews itself.
     own: watch::Receiver<Member>,
     /// `root.json`, byte for byte.
-    root: Vec<u8>,
+    root: Arc<[u8]>,
     store: MeshStore,
     layout: Layout,
 }
@@ -60,14 +61,20 @@ pub struct Admitted {
 }
 
 impl Admission {
-    /// An admission by this issuer, whose certificate is `own` and whose root file is `root`.
-    pub fn new(issuer: Issuer, own: watch::Receiver<Member>, root: Vec<u8>, store: MeshStore, layout: Layout) -> Self {
-        Self { issuer, own, root, store, layout }
+    /// An admission by this node, whose certificate is `own` and whose root file is `root`.
+    pub fn new(
+        issuing: Issuing,
+        own: watch::Receiver<Member>,
+        root: Arc<[u8]>,
+        store: MeshStore,
+        layout: Layout,
+    ) -> Self {
+        Self { issuing, own, root, store, layout }
     }
 
-    /// The right by which it admits.
-    pub(super) fn issuer(&self) -> &Issuer {
-        &self.issuer
+    /// The right by which it admits, where it has one.
+    pub(super) fn issuer(&self) -> Option<Arc<Issuer>> {
+        self.issuing.borrow().clone()
     }
 
     /// Where it keeps what it gave out.
@@ -105,8 +112,9 @@ impl Admission {
         roster: &Roster,
         now: UnixSeconds,
     ) -> Result<(Member, Option<Birth>, Option<Signed<Genesis>>), JoinRefusal> {
+        let issuer = self.issuer().ok_or(JoinRefusal::NotIssuing)?;
         let request = JoinRequest::decode(body)?;
-        let (node, invite) = self.check(&request, transport, exporter, now).await?;
+        let (node, invite) = self.check(&request, transport, exporter, issuer.root().skew_s(), now).await?;
         if let Some(revocation) = roster.revocation_of(&node).and_then(VerifiedFact::revoked) {
             return Err(JoinRefusal::Revoked { reason: revocation.reason().clone() });
         }
@@ -118,11 +126,11 @@ impl Admission {
             roles: invite.roles,
             domain: invite.domain.as_ref(),
         };
-        let member = self.issuer.issue(&request.identity, terms, redemption.serial, now).map_err(|error| {
+        let member = issuer.issue(&request.identity, terms, redemption.serial, now).map_err(|error| {
             tracing::warn!(%error, %node, "could not issue a certificate");
             JoinRefusal::NotIssuing
         })?;
-        let (birth, genesis) = self.birth(&member).await?;
+        let (birth, genesis) = self.birth(&issuer, &member).await?;
         let kept = self.store.put_certificate(node, member.certificate().to_bytes()).await.await;
         kept.map_err(|error| not_kept(&error))?;
         tracing::info!(%node, region = %member.region(), uses_left = redemption.uses_left, "admitted a node");
@@ -135,6 +143,7 @@ impl Admission {
         request: &JoinRequest,
         transport: &PublicKey,
         exporter: &[u8; 32],
+        skew_s: u64,
         now: UnixSeconds,
     ) -> Result<(NodeId, Invite), JoinRefusal> {
         let identity = Identity::verify(&request.identity).map_err(|error| {
@@ -151,7 +160,7 @@ impl Admission {
         if !invite.secret.admits(exporter, request.invite, &request.proof) {
             return Err(JoinRefusal::BadProof);
         }
-        if request.at.0.abs_diff(now.0) > self.issuer.root().skew_s() {
+        if request.at.0.abs_diff(now.0) > skew_s {
             return Err(JoinRefusal::ClockSkew { issuer: now, joining: request.at });
         }
         if invite.region != request.region {
@@ -162,11 +171,15 @@ impl Admission {
 
     /// The genesis of the member's region, if this issuer is the one that signs it. The first member that is admitted to a
     /// region is its cell's first voter; the file, which only one of two racing admissions makes, decides which that is.
-    async fn birth(&self, member: &Member) -> Result<(Option<Birth>, Option<Signed<Genesis>>), JoinRefusal> {
-        if !self.issuer.founds(member.region()) {
+    async fn birth(
+        &self,
+        issuer: &Issuer,
+        member: &Member,
+    ) -> Result<(Option<Birth>, Option<Signed<Genesis>>), JoinRefusal> {
+        if !issuer.founds(member.region()) {
             return Ok((None, None));
         }
-        let fresh = self.issuer.genesis(member).map_err(|error| {
+        let fresh = issuer.genesis(member).map_err(|error| {
             tracing::warn!(%error, "could not sign a genesis");
             JoinRefusal::NotIssuing
         })?;
@@ -190,7 +203,7 @@ impl Admission {
                 JoinRefusal::Unavailable
             })?,
         };
-        let birth = Birth::open(&genesis, self.issuer.root(), &self.own.borrow().clone()).map_err(|error| {
+        let birth = Birth::open(&genesis, issuer.root(), &self.own.borrow().clone()).map_err(|error| {
             tracing::error!(%error, "a genesis of our own does not verify");
             JoinRefusal::Unavailable
         })?;
@@ -211,7 +224,7 @@ impl Admission {
         members.truncate(KNOWN_MEMBERS_MAX);
         let others = geneses.into_iter().filter(|genesis| Some(genesis) != own);
         let geneses = own.cloned().into_iter().chain(others).take(GENESES_MAX).collect();
-        Welcome { root: self.root.clone(), certificate: member.certificate().clone(), geneses, policy, members }
+        Welcome { root: self.root.to_vec(), certificate: member.certificate().clone(), geneses, policy, members }
     }
 }
 

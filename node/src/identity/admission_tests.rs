@@ -119,15 +119,11 @@ async fn a_store_that_fails_admits_nobody() {
     let mesh = founded();
     let disk = crate::store::testing::Disk::default();
     let (store, _thread) = crate::store::testing::mesh_store(&disk);
-    let door = Door { mesh: &mesh, admission: door_admission(&mesh, &store), store };
+    let door = Door { mesh: &mesh, admission: mesh.admission(store.clone()), store };
     let ticket: Ticket = door.ticket("eu", 1).await;
     let (_folder, node) = identity();
     disk.fail();
     assert_eq!(refusal(&door, &door.request(&ticket, &node), &node, NOW).await, JoinRefusal::Unavailable);
-}
-
-fn door_admission(mesh: &super::super::testing::FoundedMesh, store: &MeshStore) -> Admission {
-    super::super::Enrolled::load(mesh.layout(), NOW).unwrap().admission(store.clone(), mesh.own()).unwrap()
 }
 
 async fn refusal(door: &Door<'_>, request: &JoinRequest, node: &NodeIdentity, now: UnixSeconds) -> JoinRefusal {

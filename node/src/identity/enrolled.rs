@@ -18,6 +18,7 @@ use hedgerow_protocol::placement::Policy;
 use tokio::sync::watch;
 
 use super::admission::{Admission, GENESIS_FILE_BYTES_MAX};
+use super::appointment::{Appointments, Issuing};
 use super::issuer::{Issuer, IssuerError};
 use super::keys::{NodeIdentity, NodeIdentityError};
 use crate::store::{GENESIS_PREFIX, GENESIS_SUFFIX, Layout, MeshStore, file};
@@ -35,9 +36,9 @@ pub struct Enrolled {
     pub geneses: Vec<Signed<Genesis>>,
     /// The policy with which it joined or founded, unverified likewise.
     pub policy: Option<Endorsed<Policy>>,
-    /// The right to issue, where the node has it.
+    /// The right to issue, where the node has it; it may have ended.
     pub issuer: Option<Issuer>,
-    root_json: Vec<u8>,
+    root_json: Arc<[u8]>,
     layout: Layout,
 }
 
@@ -106,7 +107,16 @@ impl Enrolled {
         let policy = policy.map(|bytes| Endorsed::from_bytes(&bytes).map_err(malformed(&path))).transpose()?;
         let issuer = issuer(layout, &identity, &root, now)?;
         let geneses = geneses(layout)?;
-        Ok(Self { identity, root, member, geneses, policy, issuer, root_json, layout: layout.clone() })
+        Ok(Self {
+            identity,
+            root,
+            member,
+            geneses,
+            policy,
+            issuer,
+            root_json: root_json.into(),
+            layout: layout.clone(),
+        })
     }
 
     /// What the mesh core is told at its start beside its own rows, in an order in which each can be checked.
@@ -117,10 +127,14 @@ impl Enrolled {
         std::iter::once(member).chain(geneses).chain(policy).collect()
     }
 
-    /// The node's admission of others, where it may issue; `own` has its own certificate, whichever is the last.
-    pub fn admission(&self, store: MeshStore, own: watch::Receiver<Member>) -> Option<Admission> {
-        let issuer = self.issuer.clone()?;
-        Some(Admission::new(issuer, own, self.root_json.clone(), store, self.layout.clone()))
+    /// The node's admission of others, while it may issue; `own` has its own certificate, whichever is the last.
+    pub fn admission(&self, issuing: Issuing, store: MeshStore, own: watch::Receiver<Member>) -> Admission {
+        Admission::new(issuing, own, Arc::clone(&self.root_json), store, self.layout.clone())
+    }
+
+    /// What gives the node the right to issue while it runs.
+    pub fn appointments(&self, own: watch::Receiver<Member>) -> Appointments {
+        Appointments::new(self, self.layout.clone(), own)
     }
 }
 
@@ -132,8 +146,10 @@ fn issuer(
 ) -> Result<Option<Issuer>, EnrolledError> {
     let path = layout.delegation();
     let Some(bytes) = read(&path, Delegation::PAYLOAD_MAX + ENDORSED_OVERHEAD)? else { return Ok(None) };
-    let delegation = Endorsed::from_bytes(&bytes).map_err(malformed(&path))?;
-    let issuer = Issuer::open(identity.clone(), Arc::clone(root), delegation, now);
+    let delegation: Endorsed<Delegation> = Endorsed::from_bytes(&bytes).map_err(malformed(&path))?;
+    // One that has ended stops no node: operators give it again while it runs.
+    let held = delegation.peek().map_or(now, |delegation| now.min(delegation.not_after));
+    let issuer = Issuer::open(identity.clone(), Arc::clone(root), delegation, held);
     issuer.map(Some).map_err(EnrolledError::Issuer)
 }
 

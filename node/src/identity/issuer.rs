@@ -75,6 +75,9 @@ pub enum IssuerError {
         /// To whom it is.
         delegated: NodeId,
     },
+    /// The delegation is to other keys of this node than it has: they were restored from different backups.
+    #[error("issue: the delegation is to another statement key than this node's; restore identity.key from its backup")]
+    OtherKey,
     /// What would be issued does not verify: the member's keys are wrong, or the delegation ends.
     #[error("issue a certificate that holds")]
     Certificate(#[source] MembershipError),
@@ -102,6 +105,9 @@ impl Issuer {
         let delegation = Delegation::open(&endorsed, &root, now, root.skew_s()).map_err(IssuerError::Delegation)?;
         if delegation.issuer != identity.node() {
             return Err(IssuerError::OtherIssuer { delegated: delegation.issuer });
+        }
+        if delegation.statement != identity.statement().public() {
+            return Err(IssuerError::OtherKey);
         }
         Ok(Self { identity, root, endorsed, delegation })
     }
@@ -206,6 +212,16 @@ impl Issuer {
     /// Whether the root names this node for the cells of a region.
     pub fn founds(&self, region: &Region) -> bool {
         self.root.genesis_issuer(region) == self.identity.node()
+    }
+
+    /// Last second of the right to issue.
+    pub fn until(&self) -> UnixSeconds {
+        self.delegation.not_after
+    }
+
+    /// Seconds from the beginning of that right to its end.
+    pub fn life_s(&self) -> u64 {
+        self.delegation.not_after.0.saturating_sub(self.delegation.not_before.0)
     }
 
     /// The root under which it issues.

@@ -2,6 +2,7 @@
 //!
 //! - A node's own keys: [`NodeIdentity`]. Any node has them, member or not.
 //! - A mesh begins with [`found`], which makes the root of trust and this node its first member and issuer.
+//! - Operators give a running node the right to issue by [`Appointments`].
 //! - [`Issuer`] writes tickets, certificates and geneses; [`Admission`] redeems what a ticket promised, and renews.
 //! - A member renews its certificate with a [`RenewalRequest`], and with a [`ProvenRenewal`] once it has ended.
 //! - A joining node sends a [`JoinRequest`] and makes an [`Enrolment`] of the answer.
@@ -9,6 +10,7 @@
 
 mod admission;
 mod answer;
+mod appointment;
 mod enrolled;
 mod enrolment;
 mod founding;
@@ -25,6 +27,7 @@ mod timetable;
 
 pub use admission::{Admission, Admitted, Surroundings};
 pub use answer::{ANSWER_BYTES_MAX, AnswerError, JoinAnswer, KNOWN_MEMBERS_MAX, KnownMember, Welcome};
+pub use appointment::{AppointmentAnswer, AppointmentRefusal, Appointments, Issuing, delegations_to, right_ends_soon};
 pub use enrolled::{Enrolled, EnrolledError};
 pub use enrolment::{Enrolment, EnrolmentError};
 pub use founding::{FoundError, Founded, Founding, MEMBERSHIP_S, found};

@@ -5,9 +5,11 @@ use hedgerow_attest::key::PublicKey;
 use hedgerow_attest::member::{Member, RenewalClaim};
 use hedgerow_attest::membership::Certificate;
 use hedgerow_attest::peer_id::PeerId;
+use hedgerow_attest::root::TrustRoot;
 use hedgerow_attest::time::UnixSeconds;
 
 use super::admission::Admission;
+use super::issuer::Issuer;
 use super::renewal::{ProvenRenewal, RenewalAnswer, RenewalRefusal, RenewalRequest};
 use super::timetable::renewable_from;
 use crate::observe::chain;
@@ -62,8 +64,9 @@ impl Admission {
         standing: impl Fn(&Member) -> Standing + Sync,
         now: UnixSeconds,
     ) -> Result<Member, RenewalRefusal> {
-        let root = self.issuer().root();
-        let claim = self.claim(asker, body, now)?;
+        let issuer = self.issuer().ok_or(RenewalRefusal::NotIssuing)?;
+        let root = issuer.root();
+        let claim = claim(root, asker, body, now)?;
         let node = claim.node();
         let Standing { member, has_left, is_void } = standing(claim.shown());
         if has_left {
@@ -73,7 +76,7 @@ impl Admission {
         if is_void {
             return Err(RenewalRefusal::NotAMember);
         }
-        let given = self.given_before(node, now).await?;
+        let given = self.given_before(root, node, now).await?;
         let later = |known: &Member| known.supersedes(claim.shown());
         let known = member.into_iter().chain(given).filter(later).reduce(|a, b| if b.supersedes(&a) { b } else { a });
         let latest = known.as_ref().unwrap_or(claim.shown());
@@ -85,70 +88,41 @@ impl Admission {
             // An answer that was lost is given again: whoever asks twice with the certificate from before gets no two.
             Some(known) if now < from && !known.has_ended(now) => Ok(known),
             None if now.plus_s(root.skew_s()) < from => Err(RenewalRefusal::TooSoon { from }),
-            Some(_) | None => self.issue_after(latest, now).await,
+            Some(_) | None => self.issue_after(&issuer, latest, now).await,
         }
-    }
-
-    /// The certificate that is shown, if whoever asks holds its keys and the clocks agree.
-    fn claim(&self, asker: Asker<'_>, body: &[u8], now: UnixSeconds) -> Result<RenewalClaim, RenewalRefusal> {
-        let root = self.issuer().root();
-        let open = |request: &RenewalRequest| {
-            request.certificate.verify_for_renewal(root, now, root.skew_s()).map_err(|error| {
-                tracing::debug!(error = chain(&error), "a renewal with a certificate that does not hold");
-                RenewalRefusal::NotAMember
-            })
-        };
-        let (claim, at) = match asker {
-            Asker::Member(from) => {
-                let request = RenewalRequest::decode(body)?;
-                let claim = open(&request)?;
-                if claim.node() != from {
-                    return Err(RenewalRefusal::OtherNode);
-                }
-                (claim, request.at)
-            }
-            Asker::Holder { transport, exporter } => {
-                let ProvenRenewal { request, proof } = ProvenRenewal::decode(body)?;
-                let claim = open(&request)?;
-                claim.verify_proof(&proof, PeerId::of(transport), exporter).map_err(|error| {
-                    tracing::debug!(error = chain(&error), "a renewal without proof of the keys");
-                    RenewalRefusal::BadProof
-                })?;
-                (claim, request.at)
-            }
-        };
-        if at.0.abs_diff(now.0) > root.skew_s() {
-            return Err(RenewalRefusal::ClockSkew { issuer: now, asking: at });
-        }
-        Ok(claim)
     }
 
     /// The last certificate that this issuer gave the node.
-    async fn given_before(&self, node: NodeId, now: UnixSeconds) -> Result<Option<Member>, RenewalRefusal> {
-        let (store, root) = (self.store().clone(), self.issuer().root().clone());
+    async fn given_before(
+        &self,
+        root: &TrustRoot,
+        node: NodeId,
+        now: UnixSeconds,
+    ) -> Result<Option<Member>, RenewalRefusal> {
+        let store = self.store().clone();
         let read = tokio::task::spawn_blocking(move || store.certificate(&node));
         let bytes = read.await.expect("reading the store does not panic").map_err(|error| {
             tracing::error!(error = chain(&error), "a certificate could not be read");
             RenewalRefusal::Unavailable
         })?;
         let certificate = bytes.and_then(|bytes| Certificate::from_bytes(&bytes).ok());
-        Ok(certificate.and_then(|certificate| certificate.verify(&root, now, root.skew_s()).ok()))
+        Ok(certificate.and_then(|certificate| certificate.verify(root, now, root.skew_s()).ok()))
     }
 
     /// A certificate that follows that one. Its serial is durable before it is signed, and it is kept before it is
     /// given out.
-    async fn issue_after(&self, before: &Member, now: UnixSeconds) -> Result<Member, RenewalRefusal> {
+    async fn issue_after(&self, issuer: &Issuer, before: &Member, now: UnixSeconds) -> Result<Member, RenewalRefusal> {
         let unavailable = |error: &dyn std::error::Error| {
             tracing::error!(error = chain(error), "a renewal could not be recorded");
             RenewalRefusal::Unavailable
         };
-        let not_after = self.issuer().would_end(now);
+        let not_after = issuer.would_end(now);
         if not_after <= before.not_after() {
             return Err(RenewalRefusal::RightEnds { not_after });
         }
         let serial = self.store().serial_above(before.serial()).await.await.map_err(|error| unavailable(&error))?;
         let serial = serial.ok_or(RenewalRefusal::NotIssuing)?;
-        let member = self.issuer().renew(before, serial, now).map_err(|error| {
+        let member = issuer.renew(before, serial, now).map_err(|error| {
             tracing::warn!(error = chain(&error), node = %before.node(), "could not issue a certificate");
             RenewalRefusal::NotIssuing
         })?;
@@ -157,6 +131,39 @@ impl Admission {
         tracing::info!(node = %before.node(), serial, until = %member.not_after(), "renewed a certificate");
         Ok(member)
     }
+}
+
+/// The certificate that is shown, if whoever asks holds its keys and the clocks agree.
+fn claim(root: &TrustRoot, asker: Asker<'_>, body: &[u8], now: UnixSeconds) -> Result<RenewalClaim, RenewalRefusal> {
+    let open = |request: &RenewalRequest| {
+        request.certificate.verify_for_renewal(root, now, root.skew_s()).map_err(|error| {
+            tracing::debug!(error = chain(&error), "a renewal with a certificate that does not hold");
+            RenewalRefusal::NotAMember
+        })
+    };
+    let (claim, at) = match asker {
+        Asker::Member(from) => {
+            let request = RenewalRequest::decode(body)?;
+            let claim = open(&request)?;
+            if claim.node() != from {
+                return Err(RenewalRefusal::OtherNode);
+            }
+            (claim, request.at)
+        }
+        Asker::Holder { transport, exporter } => {
+            let ProvenRenewal { request, proof } = ProvenRenewal::decode(body)?;
+            let claim = open(&request)?;
+            claim.verify_proof(&proof, PeerId::of(transport), exporter).map_err(|error| {
+                tracing::debug!(error = chain(&error), "a renewal without proof of the keys");
+                RenewalRefusal::BadProof
+            })?;
+            (claim, request.at)
+        }
+    };
+    if at.0.abs_diff(now.0) > root.skew_s() {
+        return Err(RenewalRefusal::ClockSkew { issuer: now, asking: at });
+    }
+    Ok(claim)
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 
 use super::admission::{Admission, Admitted, Surroundings};
 use super::answer::{KnownMember, Welcome};
+use super::appointment::{Appointments, Issuing};
 use super::enrolled::Enrolled;
 use super::founding::{Founding, found};
 use super::issuer::{InviteTerms, Issuer};
@@ -87,10 +88,25 @@ impl FoundedMesh {
         watch::channel(self.enrolled.member.clone()).1
     }
 
+    /// Its right to issue, as a running node has it.
+    pub(super) fn issuing(&self) -> Issuing {
+        watch::channel(self.enrolled.issuer.clone().map(Arc::new)).1
+    }
+
+    /// What admits in its name.
+    pub(super) fn admission(&self, store: MeshStore) -> Admission {
+        self.enrolled.admission(self.issuing(), store, self.own())
+    }
+
+    /// What gives it the right to issue.
+    pub(super) fn appointments(&self) -> Appointments {
+        self.enrolled.appointments(self.own())
+    }
+
     /// An admission with a store on a disk of its own.
     pub(super) fn door(&self) -> Door<'_> {
         let (store, _thread) = mesh_store(&Disk::default());
-        Door { mesh: self, admission: self.enrolled.admission(store.clone(), self.own()).unwrap(), store }
+        Door { mesh: self, admission: self.admission(store.clone()), store }
     }
 }
 

@@ -20,6 +20,10 @@ pub enum Condition {
     CertificateEnded,
     /// Attempts to renew it fail.
     RenewalFails,
+    /// The right of the node to issue ends within a twelfth of its life.
+    RightEnds,
+    /// The right of the node to issue has ended.
+    RightEnded,
     /// The clock of the machine stands behind what is known to have passed.
     ClockBehind,
 }
@@ -87,6 +91,12 @@ impl Condition {
                 "the certificate of this node has ended, so that no other node takes its word: `hedgerow doctor` says why it is not renewed"
             }
             Self::RenewalFails => "the certificate of this node is not renewed: `hedgerow doctor` says why",
+            Self::RightEnds => {
+                "the right of this node to issue certificates ends soon: `hedgerow issuer add` on it lengthens it"
+            }
+            Self::RightEnded => {
+                "the right of this node to issue certificates has ended: `hedgerow issuer add` on it gives it again"
+            }
             Self::ClockBehind => {
                 "the clock of this machine stands behind times that have passed: set it; `hedgerow doctor` says which"
             }
@@ -100,6 +110,8 @@ impl Condition {
             | Self::CertificateEnds
             | Self::CertificateEnded
             | Self::RenewalFails
+            | Self::RightEnds
+            | Self::RightEnded
             | Self::ClockBehind => None,
         }
     }

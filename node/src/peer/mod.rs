@@ -7,6 +7,7 @@ mod chronicle;
 mod issuers;
 mod parts;
 mod renewal;
+mod renewal_error;
 mod serve;
 mod start;
 mod stop;

@@ -1,33 +1,33 @@
 //! A node keeps its own certificate: it asks an issuer for the next one in time, and also when it comes too late.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use hedgerow_attest::id::NodeId;
 use hedgerow_attest::member::Member;
-use hedgerow_attest::membership::{Certificate, MembershipError};
+use hedgerow_attest::membership::Certificate;
 use hedgerow_attest::peer_id::PeerId;
 use hedgerow_attest::root::TrustRoot;
+use hedgerow_attest::time::UnixSeconds;
 use hedgerow_protocol::core::{Command, CommandRefusal};
 use hedgerow_protocol::fact::{SignedFact, VerifiedFact};
 use hedgerow_protocol::time::Wall;
-use thiserror::Error;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::issuers::Issuers;
 use super::parts::dial_known;
+use super::renewal_error::RenewalError;
 use crate::core::{CommandError, CoreHandle};
 use crate::identity::{
-    Issuer, IssuerError, NodeIdentity, ProvenRenewal, RenewalAnswer, RenewalRefusal, RenewalRequest, life_s,
-    renewal_due, retry_after,
+    Issuer, Issuing, NodeIdentity, ProvenRenewal, RenewalAnswer, RenewalRefusal, RenewalRequest, issues, life_s,
+    renewal_due, retry_after, right_ends_soon,
 };
-use crate::net::{JoinError, Net, Protocol, RequestError, Trust};
+use crate::net::{Net, Protocol, Trust};
 use crate::observe::{Condition, Conditions, EXPIRY_NOTICE_S, EventLog, Happening, chain, wall};
-use crate::store::{CommitError, Layout, MeshStore, file};
+use crate::store::{Layout, MeshStore, file};
 
 /// The request of a member over its link.
 pub(super) const RENEW_PROTOCOL: Protocol = Protocol::new("membership/renew/1");
@@ -46,8 +46,8 @@ const SLEEP_MOST: Duration = Duration::from_secs(30);
 pub(super) struct Renewals {
     pub(super) identity: NodeIdentity,
     pub(super) root: Arc<TrustRoot>,
-    /// The right to issue, where this node has it: then it asks nobody.
-    pub(super) issuer: Option<Issuer>,
+    /// The right to issue, while this node has it: then it asks nobody.
+    pub(super) issuing: Issuing,
     pub(super) own: watch::Sender<Member>,
     pub(super) trust: watch::Sender<Arc<Trust>>,
     pub(super) core: CoreHandle,
@@ -61,73 +61,11 @@ pub(super) struct Renewals {
     pub(super) failure: watch::Sender<Option<String>>,
 }
 
-/// Why a certificate was not renewed; the one before stays in use until its end.
-#[derive(Debug, Error)]
-enum RenewalError {
-    /// Nobody is known who could.
-    #[error("find an issuer of the mesh: none is known; see that `hedgerow members` lists one")]
-    NoIssuer,
-    /// An issuer said no.
-    #[error("have issuer {issuer} renew it: {refusal}")]
-    Refused {
-        /// Who.
-        issuer: NodeId,
-        /// Why.
-        refusal: RenewalRefusal,
-    },
-    /// An issuer was not reached over a link.
-    #[error("reach issuer {issuer}; see that it runs and that UDP gets through")]
-    Unreached {
-        /// Who.
-        issuer: NodeId,
-        /// Why.
-        #[source]
-        source: Box<RequestError>,
-    },
-    /// Nor on the join lane.
-    #[error("reach issuer {issuer} at {address}; see that it runs and that UDP gets through")]
-    Unjoined {
-        /// Who.
-        issuer: NodeId,
-        /// Where.
-        address: SocketAddr,
-        /// Why.
-        #[source]
-        source: Box<JoinError>,
-    },
-    /// It is not known where an issuer is.
-    #[error("reach issuer {issuer}: no address of it is known; see that it runs and that any member reaches it")]
-    Nowhere {
-        /// Who.
-        issuer: NodeId,
-    },
-    /// The answer holds no certificate for this node.
-    #[error("use the certificate that issuer {issuer} gave; upgrade it")]
-    Unusable {
-        /// Who.
-        issuer: NodeId,
-        /// What is wrong with it.
-        #[source]
-        source: Box<MembershipError>,
-    },
-    /// The answer holds the certificate of another node, or none that follows.
-    #[error("use the answer of issuer {issuer}: it is no certificate that follows this node's; upgrade it")]
-    NoSuccessor {
-        /// Who.
-        issuer: NodeId,
-    },
-    /// This node's own right to issue gives no later end.
-    #[error("renew by this node's own right to issue")]
-    OwnRight(#[source] IssuerError),
-    /// The serial was not kept.
-    #[error("take a serial; see that the disk is well and restart the node")]
-    Serial(#[source] CommitError),
-    /// There is none left.
-    #[error("take a serial: there is no higher one; another issuer has to renew")]
-    NoSerial,
-    /// The file was not written.
-    #[error("keep the certificate; see that the disk of the data folder has room and is well")]
-    Keep(#[source] std::io::Error),
+/// Ends when this node was given a right to issue: a certificate that it issued itself tells all others of it.
+async fn changed(issuing: &mut Issuing) {
+    if issuing.changed().await.is_err() {
+        std::future::pending::<()>().await;
+    }
 }
 
 /// Ends when members said again, after a quiet time, that this node is none.
@@ -147,6 +85,7 @@ impl Renewals {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = until(due) => {}
+                () = changed(&mut self.issuing) => due = Wall(0),
                 () = told(&mut shunned, quiet) => {
                     tokio::select! {
                         () = stop.cancelled() => return,
@@ -209,6 +148,7 @@ impl Renewals {
     fn judge(&self, failures: u32) {
         let member = self.own.borrow().clone();
         judge_certificate(&member, wall(), &self.conditions);
+        judge_right(self.issuing.borrow().as_deref(), wall().unix_seconds(), &self.conditions);
         self.conditions.set(Condition::RenewalFails, failures > 1);
     }
 
@@ -216,8 +156,9 @@ impl Renewals {
     async fn renew(&mut self) -> Result<Member, RenewalError> {
         let own = self.own.borrow().clone();
         let mut failed = RenewalError::NoIssuer;
-        if let Some(issuer) = &self.issuer {
-            match self.renew_myself(issuer, &own).await {
+        let issuer = self.issuing.borrow().clone();
+        if let Some(issuer) = issuer {
+            match self.renew_myself(&issuer, &own).await {
                 Ok(member) => return self.take(member).await,
                 Err(error) => failed = error,
             }
@@ -279,7 +220,9 @@ impl Renewals {
     async fn renew_myself(&self, issuer: &Issuer, own: &Member) -> Result<Member, RenewalError> {
         let now = wall().unix_seconds();
         let not_after = issuer.would_end(now);
-        if not_after <= own.not_after() {
+        // Its first own certificate may end with the one before, which is another issuer's.
+        let soonest = if issues(own) { own.not_after().plus_s(1) } else { own.not_after() };
+        if not_after < soonest {
             let refusal = RenewalRefusal::RightEnds { not_after };
             return Err(RenewalError::Refused { issuer: own.node(), refusal });
         }
@@ -361,6 +304,13 @@ fn draw() -> u64 {
         tracing::debug!("the system gave no random numbers");
     }
     u64::from_be_bytes(bytes)
+}
+
+/// Only operators lengthen a right to issue, and they have to be told.
+fn judge_right(issuer: Option<&Issuer>, now: UnixSeconds, conditions: &Conditions) {
+    let ended = issuer.is_some_and(|issuer| issuer.until() < now);
+    conditions.set(Condition::RightEnded, ended);
+    conditions.set(Condition::RightEnds, !ended && issuer.is_some_and(|issuer| right_ends_soon(issuer, now)));
 }
 
 /// A certificate that is renewed in time is nothing to tell of.

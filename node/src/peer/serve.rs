@@ -21,13 +21,13 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::renewal::RENEW_PROTOCOL;
-use crate::admin::PING_PROTOCOL;
+use crate::admin::{APPOINT_PROTOCOL, PING_PROTOCOL};
 use crate::content::Held;
 use crate::core::{CoreHandle, CoreInbox};
 use crate::exec::{ENVELOPE_PROTOCOL, Library};
 use crate::identity::{
-    Admission, Asker, JoinAnswer, KnownMember, ProvenRenewal, RenewalAnswer, RenewalRefusal, Standing, Surroundings,
-    claimed_node,
+    Admission, AppointmentAnswer, Appointments, Asker, JoinAnswer, KnownMember, ProvenRenewal, RenewalAnswer,
+    RenewalRefusal, Standing, Surroundings, claimed_node,
 };
 use crate::net::{
     CHECK_PROTOCOL, CheckAnswer, Lane, Net, NetEvent, Protocol, RemoteError, Respond, read_check_question,
@@ -46,7 +46,8 @@ pub(super) struct Rooms {
     pub(super) sessions: Sessions,
     pub(super) router: Router,
     pub(super) library: Library,
-    pub(super) admission: Option<Arc<Admission>>,
+    pub(super) admission: Admission,
+    pub(super) appointments: Arc<Appointments>,
     pub(super) known: Arc<Founded>,
     pub(super) counters: Counters,
 }
@@ -147,6 +148,7 @@ impl Rooms {
                 known if *known == PING_PROTOCOL => Ok(body.clone()),
                 known if *known == CHECK_PROTOCOL => self.check(body),
                 known if *known == RENEW_PROTOCOL => Ok(self.renew(Asker::Member(from), body).await),
+                known if *known == APPOINT_PROTOCOL => Ok(self.appoint(body).await),
                 unknown => {
                     tracing::debug!(protocol = unknown.name(), "a request of an unknown protocol");
                     Err(RemoteError::UnknownProtocol)
@@ -184,10 +186,8 @@ impl Rooms {
 
     /// Admits a node and tells the mesh of it before it is told itself, so that its first links are to nodes that may know it.
     async fn join(&self, transport: PublicKey, exporter: [u8; 32], body: Bytes, respond: Respond<Bytes>) {
-        let Some(admission) = &self.admission else {
-            return tracing::debug!("a join at a node that is no issuer");
-        };
-        let admitted = admission.answer(&body, &transport, &exporter, self.surroundings(), wall().unix_seconds()).await;
+        let (surroundings, now) = (self.surroundings(), wall().unix_seconds());
+        let admitted = self.admission.answer(&body, &transport, &exporter, surroundings, now).await;
         if let Some((member, birth)) = admitted.fresh {
             let facts = [Some(VerifiedFact::member(member)), birth.map(VerifiedFact::genesis)];
             for fact in facts.into_iter().flatten() {
@@ -210,19 +210,27 @@ impl Rooms {
         let (view, roster) = (self.core.view(), self.core.roster());
         let claimed = claimed_node(body, matches!(asker, Asker::Holder { .. }));
         let out = claimed.and_then(|node| roster.revocation_of(&node).cloned());
-        let answer = match (&self.admission, out) {
-            (_, Some(fact)) => RenewalAnswer::Refused(RenewalRefusal::Revoked { evidence: fact.signed().to_bytes() }),
-            (Some(admission), None) => {
+        let answer = match out {
+            Some(fact) => RenewalAnswer::Refused(RenewalRefusal::Revoked { evidence: fact.signed().to_bytes() }),
+            None => {
                 let standing = |shown: &Member| Standing {
                     member: roster.member(&shown.node()).cloned(),
                     has_left: view.members.get(&shown.node()).is_some_and(|member| member.state == MemberState::Left),
                     is_void: roster.revoked().judge(shown).is_some(),
                 };
-                admission.renew(asker, body, standing, wall().unix_seconds()).await
+                self.admission.renew(asker, body, standing, wall().unix_seconds()).await
             }
-            (None, None) => RenewalAnswer::Refused(RenewalRefusal::NotIssuing),
         };
         if let RenewalAnswer::Refused(refusal) = &answer {
+            self.counters.add("refusals", refusal.code(), 1);
+        }
+        Bytes::from(answer.encode())
+    }
+
+    /// Takes in a delegation to this node.
+    async fn appoint(&self, body: &Bytes) -> Bytes {
+        let answer = self.appointments.answer(body, wall().unix_seconds()).await;
+        if let AppointmentAnswer::Refused(refusal) = &answer {
             self.counters.add("refusals", refusal.code(), 1);
         }
         Bytes::from(answer.encode())

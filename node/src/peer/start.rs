@@ -29,7 +29,7 @@ use crate::api::{self, ApiState};
 use crate::config::Config;
 use crate::core::{self, CoreHandle, CoreInbox, CoreStartError, CoreTask, Fate, MESH_TOPIC};
 use crate::exec::{Keeper, KeeperParts, Library, Pool, PoolStartError, Shelf};
-use crate::identity::Enrolled;
+use crate::identity::{Appointments, Enrolled};
 use crate::net::{Net, NetConfig, NetError, NetEvent, Socket, Trust};
 use crate::route::Router;
 use crate::session::{Groups, GroupsStartError, Sessions};
@@ -165,7 +165,8 @@ impl Peer {
         dial_known(&net, &store.mesh)?;
         tasks.spawn(named("the mesh core", core.run(stop.clone())));
         let kept = Kept { handle: &handle, net: &net, store: &store, folder: &folder, told: &told };
-        let Looked { own, renewal_failure, expelled } = kept.look_after_myself(enrolled, trust, &mut tasks, &stop)?;
+        let Looked { own, appointments, renewal_failure, expelled } =
+            kept.look_after_myself(enrolled, trust, &mut tasks, &stop)?;
 
         let groups = groups_parts(enrolled, &store, &net, boot, handle.rosters(), &told)?;
         let groups = Groups::new(groups, stop.clone())?;
@@ -196,7 +197,7 @@ impl Peer {
             library,
             store: store.mesh.clone(),
             root: enrolled.root.clone(),
-            issuer: enrolled.issuer.clone().map(Arc::new),
+            appointments,
             counters: told.counters,
             conditions: told.conditions,
             events: told.events,
@@ -248,7 +249,8 @@ impl Peer {
             sessions: state.api.sessions.clone(),
             router: state.api.router.clone(),
             library: state.library.clone(),
-            admission: enrolled.admission(self.store.mesh.clone(), state.own.clone()).map(Arc::new),
+            admission: enrolled.admission(state.appointments.issuing(), self.store.mesh.clone(), state.own.clone()),
+            appointments: Arc::clone(&state.appointments),
             known: Arc::new(Founded { geneses: enrolled.geneses.clone(), policy: enrolled.policy.clone() }),
             counters: state.counters.clone(),
         };
@@ -285,6 +287,7 @@ impl Kept<'_> {
         stop: &CancellationToken,
     ) -> Result<Looked, PeerStartError> {
         let (own, current) = watch::channel(enrolled.member.clone());
+        let appointments = Arc::new(enrolled.appointments(current.clone()));
         let (failure, renewal_failure) = watch::channel(None);
         let (expulsion, expelled) = watch::channel(None);
         let certificates = self.store.mesh.certificates()?;
@@ -308,7 +311,7 @@ impl Kept<'_> {
         let renewals = Renewals {
             identity: enrolled.identity.clone(),
             root: enrolled.root.clone(),
-            issuer: enrolled.issuer.clone(),
+            issuing: appointments.issuing(),
             own,
             trust,
             core: self.handle.clone(),
@@ -323,7 +326,7 @@ impl Kept<'_> {
         tasks.spawn(named("the renewal", renewals.run(stop.clone())));
         let chronicle = Chronicle { net: self.net.clone(), views: self.handle.views(), told: self.told.clone() };
         tasks.spawn(named("the chronicle", chronicle.run(stop.clone())));
-        Ok(Looked { own: current, renewal_failure, expelled })
+        Ok(Looked { own: current, appointments, renewal_failure, expelled })
     }
 }
 
@@ -331,6 +334,8 @@ impl Kept<'_> {
 struct Looked {
     /// The node's certificate, whichever is the last.
     own: watch::Receiver<Member>,
+    /// What gives it the right to issue.
+    appointments: Arc<Appointments>,
     /// Why it was not renewed, where the last attempt failed.
     renewal_failure: watch::Receiver<Option<String>>,
     /// By what the node was put out of its mesh, once it was.

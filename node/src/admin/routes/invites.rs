@@ -1,18 +1,21 @@
 //! Tickets, on a node that may issue them.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use hedgerow_attest::membership::{Role, Roles};
+use hedgerow_attest::name::FailureDomain;
+use hedgerow_attest::region::Region;
+use hedgerow_attest::time::UnixSeconds;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::admin::state::AdminState;
 use crate::api::Problem;
-use crate::identity::{InviteTerms, IssuerError};
+use crate::identity::{InviteTerms, Issuer, IssuerError};
 use crate::observe::wall;
-use hedgerow_attest::membership::Roles;
-use hedgerow_attest::name::FailureDomain;
-use hedgerow_attest::region::Region;
 
 /// A ticket lives this long at most.
 const TTL_S_MAX: u64 = 30 * 86_400;
@@ -27,6 +30,8 @@ pub(in crate::admin) struct InviteBody {
     uses: u32,
     region: Option<String>,
     domain: Option<String>,
+    /// `voter`, `replica`, `worker`; all of them where nothing is said.
+    roles: Option<Vec<String>>,
 }
 
 pub(in crate::admin) async fn invite(
@@ -46,36 +51,85 @@ pub(in crate::admin) async fn invite(
     let domain = body.domain.as_deref().map(str::parse::<FailureDomain>).transpose();
     let domain =
         domain.map_err(|error| Problem::bad_request("domain-malformed", format!("no failure domain: {error}")))?;
-    let ticket = write_ticket(&state, region.clone(), domain, body.ttl_s, body.uses).await?;
+    let roles = body.roles.as_deref().map_or(Ok(Roles::all()), roles)?;
+    let not_after = wall().unix_seconds().plus_s(body.ttl_s);
+    let invited = Invited { region: region.clone(), roles, domain, uses: body.uses, not_after };
+    let ticket = write_ticket(&state, invited).await?;
     Ok(Json(json!({ "ticket": ticket, "region": region.to_string(), "uses": body.uses, "ttl_s": body.ttl_s })))
 }
 
+/// Who may join with a ticket.
+#[derive(Clone, Debug)]
+pub struct Invited {
+    /// Where they are.
+    pub region: Region,
+    /// What they may be asked to do.
+    pub roles: Roles,
+    /// What they would fail together with.
+    pub domain: Option<FailureDomain>,
+    /// How many they are.
+    pub uses: u32,
+    /// Until when, inclusive.
+    pub not_after: UnixSeconds,
+}
+
 /// A ticket whose invitation is durable.
-pub async fn write_ticket(
-    state: &AdminState,
-    region: Region,
-    domain: Option<FailureDomain>,
-    ttl_s: u64,
-    uses: u32,
-) -> Result<String, Problem> {
-    let Some(issuer) = &state.issuer else {
-        let detail = "this node may not issue: nobody delegated to it";
-        return Err(Problem::new(StatusCode::FORBIDDEN, "not-an-issuer", detail)
-            .remedy("ask the node that founded the mesh for a ticket"));
-    };
+pub async fn write_ticket(state: &AdminState, invited: Invited) -> Result<String, Problem> {
     let now = wall().unix_seconds();
-    let terms = InviteTerms {
-        addresses: state.about.advertised.clone(),
-        region,
-        roles: Roles::all(),
-        domain,
-        uses,
-        not_after: now.plus_s(ttl_s),
-    };
+    let issuer = may_issue(state, now)?;
+    let Invited { region, roles, domain, uses, not_after } = invited;
+    // Nobody but the node that the root names gives a region its first cell, and that one has to know its first member.
+    if !issuer.founds(&region) && state.api.core.roster().birth_of(&region).is_none() {
+        let founder = state.root.genesis_issuer(&region);
+        let detail = format!("region {region} has no cell yet, and node {founder} alone may found one");
+        return Err(Problem::new(StatusCode::CONFLICT, "region-without-cell", detail)
+            .remedy("have that node invite the first member of the region"));
+    }
+    if !roles.contains(Role::Voter) && state.api.core.roster().birth_of(&region).is_none() {
+        let detail = format!("region {region} has no cell yet, and its first member has to be a voter");
+        return Err(Problem::new(StatusCode::CONFLICT, "region-without-voter", detail)
+            .remedy("invite its first member with the role voter"));
+    }
+    let addresses = state.about.advertised.clone();
+    let terms = InviteTerms { addresses, region, roles, domain, uses, not_after };
     let (id, invite, ticket) = issuer.invite(&terms).map_err(|error| not_issued(&error))?;
     let stored = state.store.add_invite(id, invite, now).await.await;
     stored.map_err(|error| Problem::because(StatusCode::SERVICE_UNAVAILABLE, "invite-not-stored", &error))?;
     Ok(ticket.encode())
+}
+
+/// The right of this node, if it holds.
+fn may_issue(state: &AdminState, now: UnixSeconds) -> Result<Arc<Issuer>, Problem> {
+    let forbidden =
+        |detail: String, remedy: &str| Problem::new(StatusCode::FORBIDDEN, "not-an-issuer", detail).remedy(remedy);
+    match state.appointments.issuing().borrow().clone() {
+        None => Err(forbidden(
+            "this node may not issue: nobody delegated to it".to_owned(),
+            "ask an issuer for a ticket: `hedgerow issuer ls` lists them, `hedgerow issuer add` makes this node one",
+        )),
+        Some(ended) if ended.until() < now => Err(forbidden(
+            format!("the right of this node to issue ended at {}", ended.until()),
+            "have an operator give it again: `hedgerow issuer add`",
+        )),
+        Some(issuer) => Ok(issuer),
+    }
+}
+
+fn roles(names: &[String]) -> Result<Roles, Problem> {
+    let none = Roles::default();
+    let roles = names.iter().try_fold(none, |roles, name| match name.as_str() {
+        "voter" => Ok(roles.with(Role::Voter)),
+        "replica" => Ok(roles.with(Role::Replica)),
+        "worker" => Ok(roles.with(Role::Worker)),
+        other => Err(Problem::bad_request("role-unknown", format!("'{other}' is no role"))
+            .remedy("roles are voter, replica and worker")),
+    })?;
+    if roles == none {
+        return Err(
+            Problem::bad_request("role-missing", "a member has a role").remedy("leave --roles out for all of them")
+        );
+    }
+    Ok(roles)
 }
 
 fn not_issued(error: &IssuerError) -> Problem {

@@ -5,6 +5,7 @@ pub(super) mod emulation;
 pub(super) mod events;
 pub(super) mod forgotten;
 pub(super) mod invites;
+pub(super) mod issuers;
 pub(super) mod models;
 mod named;
 pub(super) mod netcheck;
@@ -20,7 +21,8 @@ use axum::http::StatusCode;
 use crate::api::Problem;
 use crate::core::CommandError;
 
-pub use invites::write_ticket;
+pub use invites::{Invited, write_ticket};
+pub use issuers::APPOINT_PROTOCOL;
 pub use models::DEPLOYMENT_HEADER;
 pub use ping::PING_PROTOCOL;
 pub use status::refusals;

@@ -54,7 +54,7 @@ pub(in crate::admin) async fn withdraw(
     let reason: Reason =
         request.reason.parse().map_err(|error| Problem::bad_request("reason-malformed", chain(&error)))?;
     let node = named(&state, &request.target)?;
-    let issuer = state.issuer.as_ref().ok_or_else(|| {
+    let issuer = state.appointments.issuing().borrow().clone().ok_or_else(|| {
         Problem::new(StatusCode::FORBIDDEN, "not-an-issuer", "this node may not issue, and so put nobody out")
             .remedy("run it on the issuer of that node, or sign with the operators' key: `hedgerow revoke NODE`")
     })?;

@@ -9,13 +9,14 @@ use hedgerow_protocol::view::MeshView;
 use super::emulation;
 use crate::admin::state::AdminState;
 use crate::admin::wire::{
-    CertificateReport, LinkPath, Listening, LocalModel, MemberRow, NodeState, RelayReport, SocketTraffic, Status,
+    CertificateReport, IssuingReport, LinkPath, Listening, LocalModel, MemberRow, NodeState, RelayReport, RightState,
+    SocketTraffic, Status,
 };
 use crate::core::{aggregators, member_counts, member_rows};
 use crate::exec::ShelfRow;
-use crate::identity::{issues, renewable_from};
+use crate::identity::{issues, renewable_from, right_ends_soon};
 use crate::net::{Net, Relayed, Traffic};
-use crate::observe::{Counters, ProcessStatus};
+use crate::observe::{Counters, ProcessStatus, wall};
 use crate::session::LocalSession;
 
 pub(in crate::admin) async fn status(State(state): State<AdminState>) -> Json<Status> {
@@ -47,6 +48,7 @@ pub(in crate::admin) async fn status(State(state): State<AdminState>) -> Json<St
         uptime_ms: process.uptime_ms,
         listen: Listening { udp: state.net.local_addr(), rest: state.about.rest, admin: state.about.admin.clone() },
         certificate: Some(certificate(&state)),
+        issuing: issuing(&state),
         members: member_counts(&view),
         aggregators: aggregators(&view),
         revoked: u64::try_from(state.api.core.roster().revoked().nodes().count()).unwrap_or(u64::MAX),
@@ -80,6 +82,19 @@ fn certificate(state: &AdminState) -> CertificateReport {
         failure: state.renewal_failure.borrow().clone(),
         issuers: u64::try_from(issuers).unwrap_or(u64::MAX),
     }
+}
+
+fn issuing(state: &AdminState) -> Option<IssuingReport> {
+    let issuer = state.appointments.issuing().borrow().clone()?;
+    let now = wall().unix_seconds();
+    let right = if issuer.until() < now {
+        RightState::Ended
+    } else if right_ends_soon(&issuer, now) {
+        RightState::EndsSoon
+    } else {
+        RightState::Holds
+    };
+    Some(IssuingReport { until: issuer.until().to_string(), state: right })
 }
 
 /// Why the node cannot do its work yet. It is a member with a network when it answers at all.

@@ -5,6 +5,7 @@
 mod departure;
 mod emulation;
 mod event;
+mod issuer;
 mod model;
 mod netcheck;
 mod policy;
@@ -16,6 +17,7 @@ mod status;
 pub use departure::{DepartureReport, DepartureRequest, DepartureState};
 pub use emulation::{Cut, EmulationReport, EmulationSettings, Firewall, Loss, Rule};
 pub use event::{EventKind, EventRow, LinkChange};
+pub use issuer::{AppointmentReport, DelegationDraft, IssuerRow};
 pub use model::{ModelDetail, ModelPushed, ModelRow, ModelSignature, ModelVerified, Port, Publisher, Size};
 pub use netcheck::{LinkCheck, MemberCheck, NetcheckReport, Notable};
 pub use policy::{
@@ -26,6 +28,6 @@ pub use ranking::{NearestCandidate, NearestRefused, NearestReport, PingReport, P
 pub use recovery::RecoveryReport;
 pub use revocation::{ForgetReport, ForgetRequest, RevocationDraft, RevocationReport, WithdrawalRequest};
 pub use status::{
-    Aggregator, CertificateReport, LinkPath, Listening, LocalModel, MemberCounts, MemberRow, NodeState, RelayReport,
-    SocketTraffic, Status,
+    Aggregator, CertificateReport, IssuingReport, LinkPath, Listening, LocalModel, MemberCounts, MemberRow, NodeState,
+    RelayReport, RightState, SocketTraffic, Status,
 };

@@ -37,6 +37,9 @@ pub struct Status {
     /// The node's certificate; nothing from a node of an earlier release.
     #[serde(default)]
     pub certificate: Option<CertificateReport>,
+    /// The node's right to issue certificates, where it has one or had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuing: Option<IssuingReport>,
     /// Members by state.
     pub members: MemberCounts,
     /// The lease holder of each cell, as far as this node knows.
@@ -115,6 +118,30 @@ pub struct CertificateReport {
     pub failure: Option<String>,
     /// Nodes that may issue, as far as the answering node knows.
     pub issuers: u64,
+}
+
+/// Until when a node may issue certificates.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IssuingReport {
+    /// Last second of its right, as `2031-02-03T04:05:06Z`.
+    pub until: String,
+    /// How that stands.
+    pub state: RightState,
+}
+
+/// How a right to issue stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RightState {
+    /// Certificates are issued under it.
+    Holds,
+    /// The same, and operators should give it again.
+    EndsSoon,
+    /// None is any more.
+    Ended,
+    /// A state of a later version.
+    #[serde(other)]
+    Unknown,
 }
 
 /// UDP payload that the mesh socket moved since the process started; headers of IP and UDP are not counted.
