@@ -3,7 +3,9 @@
 //! A decoder that is not here is not fuzzed. What stands before them is quinn's (packets) and libp2p's (gossip and identify).
 
 use futures::FutureExt as _;
+use hedgerow_attest::delegation::Delegation;
 use hedgerow_attest::digest::Blake3Digest;
+use hedgerow_attest::endorsed::Endorsed;
 use hedgerow_attest::membership::Certificate;
 use hedgerow_attest::root::TrustRoot;
 use hedgerow_crdt::frame::SealedFrame;
@@ -15,7 +17,9 @@ use hedgerow_protocol::fact::SignedFact;
 use hedgerow_protocol::wire;
 
 use crate::content::{Content, GroupRange, Incoming};
-use crate::identity::{JoinAnswer, JoinRequest, ProvenRenewal, RenewalAnswer, RenewalRequest};
+use crate::identity::{
+    AppointmentAnswer, JoinAnswer, JoinRequest, Lead, LeadRequest, ProvenRenewal, RenewalAnswer, RenewalRequest,
+};
 use crate::net::{self, CheckAnswer};
 use crate::route::{InferCall, InferReply};
 use crate::session::SessionCall;
@@ -42,6 +46,8 @@ pub const DECODERS: &[Decoder] = &[
     decoder("root", |bytes| TrustRoot::parse(bytes).is_ok()),
     decoder("renewal-request", |bytes| RenewalRequest::decode(bytes).is_ok()),
     decoder("proven-renewal", |bytes| ProvenRenewal::decode(bytes).is_ok()),
+    decoder("lead-request", |bytes| LeadRequest::decode(bytes).is_some()),
+    decoder("lead", |bytes| Lead::decode(bytes).is_some()),
     decoder("renewal-answer", |bytes| RenewalAnswer::decode(bytes).is_ok()),
     // The rpc lane.
     decoder("request", |mut bytes| net::takes_request(&mut bytes).now_or_never().is_some_and(|taken| taken)),
@@ -56,6 +62,8 @@ pub const DECODERS: &[Decoder] = &[
     decoder("group-sizes", session::takes_sizes),
     decoder("infer-call", |bytes| route::decode::<InferCall>(bytes).is_some()),
     decoder("infer-reply", |bytes| route::decode::<InferReply>(bytes).is_some()),
+    decoder("appointment", |bytes| Endorsed::<Delegation>::from_bytes(bytes).is_ok_and(|read| read.peek().is_ok())),
+    decoder("appointment-answer", |bytes| AppointmentAnswer::decode(bytes).is_some()),
     decoder("check-answer", |bytes| CheckAnswer::decode(bytes).is_ok()),
     decoder("places", net::takes_places),
     // The relay and bulk lanes.

@@ -1,5 +1,6 @@
 //! `hedgerow join`: from a ticket to a membership.
 
+use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
@@ -15,9 +16,8 @@ use super::init::{node_class, open_folder};
 use super::member_arguments::JoinArguments;
 use super::output::line;
 use crate::config::ArtifactLimits;
-use crate::identity::{Enrolled, Enrolment, JoinRequest, NodeIdentity};
-use crate::net::{Net, NetConfig, Relaying, Socket, Trust};
-use crate::observe::chain;
+use crate::identity::{Enrolled, Enrolment, JoinRequest, Lead, LeadRequest, NodeIdentity};
+use crate::net::{JoinError, Net, NetConfig, NetError, Relaying, Socket, Trust};
 use crate::observe::wall;
 use crate::store::{DataFolder, Store};
 
@@ -62,56 +62,119 @@ pub(super) fn decode(text: &str) -> Result<Ticket, CliError> {
     Ok(ticket)
 }
 
-/// Asks the ticket's issuer at each of its addresses until one answers, and makes the folder that of a member.
+/// Asks the ticket's issuer until it answers, and makes the folder that of a member.
 pub(super) async fn redeem(folder: &DataFolder, ticket: &Ticket) -> Result<Enrolment, CliError> {
     let identity = NodeIdentity::load_or_make(folder.layout()).map_err(CliError::own)?;
     let store = Store::open(folder, ArtifactLimits::default()).map_err(CliError::own)?;
-    let mut tried = Vec::new();
-    let mut outcome = None;
-    for address in &ticket.addresses {
-        match ask(&identity, ticket, *address).await {
-            Ok(answer) => {
-                outcome = Some(Enrolment::accept(ticket, &identity, &answer, wall().unix_seconds()));
-                break;
-            }
-            Err(why) => tried.push(format!("{address}: {why}")),
-        }
-    }
+    let answer = Search::new(&identity, ticket).answer().await;
+    let outcome = answer.map(|answer| Enrolment::accept(ticket, &identity, &answer, wall().unix_seconds()));
     let saved = match outcome {
-        None => {
-            let why = anyhow::anyhow!("the issuer did not answer at any address of the ticket ({})", tried.join("; "));
-            let remedy = "see that it runs and that UDP reaches it; `hedgerow invite` there writes a ticket with its present addresses";
-            Err(CliError::local("join", why, Some(remedy.to_owned())))
-        }
-        Some(Err(refused)) => Err(CliError::own(refused)),
-        Some(Ok(enrolment)) => enrolment.save(folder, &store.mesh).await.map(|()| enrolment).map_err(CliError::own),
+        Err(unheard) => Err(unheard),
+        Ok(Err(refused)) => Err(CliError::own(refused)),
+        Ok(Ok(enrolment)) => enrolment.save(folder, &store.mesh).await.map(|()| enrolment).map_err(CliError::own),
     };
     store.close().await;
     saved
 }
 
-/// One request to one address, over a socket of its own that only the join lane uses.
-async fn ask(identity: &NodeIdentity, ticket: &Ticket, address: SocketAddr) -> Result<Bytes, String> {
-    let unspecified: IpAddr =
-        if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-    let stranger = Trust {
-        node: identity.node(),
-        transport: identity.transport().clone(),
-        root: None,
-        own: None,
-        revoked: Revoked::default(),
-    };
-    let (_trust, trusted) = watch::channel(Arc::new(stranger));
-    let socket = Socket::Bind(SocketAddr::new(unspecified, 0));
-    let config = NetConfig { socket, trust: trusted, emulate: false, relaying: Relaying::Off, topics: Vec::new() };
-    let (net, _events) = Net::start(config).map_err(|error| chain(&error))?;
-    let class = node_class();
-    let request = |exporter: &[u8; 32]| {
-        Bytes::from(JoinRequest::new(ticket, identity, class, exporter, wall().unix_seconds()).encode())
-    };
-    let answer = net.join_client(address, ticket.issuer_peer, request).await;
-    net.shutdown().await;
-    answer.map_err(|error| chain(&error))
+/// The way to the issuer of a ticket: the addresses that are in it, then those to which members lead that answer there instead.
+struct Search<'a> {
+    identity: &'a NodeIdentity,
+    ticket: &'a Ticket,
+    tried: BTreeSet<SocketAddr>,
+    /// What came of it, for people.
+    told: Vec<String>,
+    /// Where somebody else than the issuer answered.
+    guides: Vec<SocketAddr>,
+}
+
+impl<'a> Search<'a> {
+    fn new(identity: &'a NodeIdentity, ticket: &'a Ticket) -> Self {
+        Self { identity, ticket, tried: BTreeSet::new(), told: Vec::new(), guides: Vec::new() }
+    }
+
+    /// The issuer's answer. Guides are asked in turn, and whoever is met on the way leads no further.
+    async fn answer(&mut self) -> Result<Bytes, CliError> {
+        if let Some(answer) = self.ask_at(&self.ticket.addresses).await {
+            return Ok(answer);
+        }
+        for guide in std::mem::take(&mut self.guides) {
+            let lead = self.lead(guide).await;
+            if let Some(answer) = self.ask_at(lead.addresses()).await {
+                return Ok(answer);
+            }
+        }
+        let why = anyhow::anyhow!("the issuer did not answer at any address ({})", self.told.join("; "));
+        let remedy = "see that it runs and that UDP reaches it; `hedgerow invite` there writes a ticket with its present addresses";
+        Err(CliError::local("join", why, Some(remedy.to_owned())))
+    }
+
+    async fn ask_at(&mut self, addresses: &[SocketAddr]) -> Option<Bytes> {
+        for address in addresses {
+            if !self.tried.insert(*address) {
+                continue;
+            }
+            match self.ask(*address).await {
+                Ok(answer) => return Some(answer),
+                Err(error) => {
+                    if error.downcast_ref::<JoinError>().is_some_and(JoinError::is_someone_else) {
+                        self.guides.push(*address);
+                    }
+                    self.told.push(format!("{address}: {error:#}"));
+                }
+            }
+        }
+        None
+    }
+
+    /// One request to one address.
+    async fn ask(&self, address: SocketAddr) -> anyhow::Result<Bytes> {
+        let class = node_class();
+        let request = |exporter: &[u8; 32]| {
+            let request = JoinRequest::new(self.ticket, self.identity, class, exporter, wall().unix_seconds());
+            Bytes::from(request.encode())
+        };
+        let net = self.stranger(address)?;
+        let answer = net.join_client(address, self.ticket.issuer_peer, request).await;
+        net.shutdown().await;
+        Ok(answer?)
+    }
+
+    /// Where a member knows the issuer to be.
+    async fn lead(&mut self, guide: SocketAddr) -> Lead {
+        let request = LeadRequest { issuer: self.ticket.issuer };
+        let asked = async {
+            let net = self.stranger(guide)?;
+            let answer = net.ask_guide(guide, &request.encode()).await;
+            net.shutdown().await;
+            anyhow::Ok(answer?)
+        };
+        match asked.await {
+            Ok(answer) => Lead::decode(&answer).unwrap_or_default(),
+            Err(error) => {
+                self.told.push(format!("{guide}, asked for the way: {error:#}"));
+                Lead::default()
+            }
+        }
+    }
+
+    /// A socket for one address, which only the join lane uses.
+    fn stranger(&self, address: SocketAddr) -> Result<Net, NetError> {
+        let unspecified: IpAddr =
+            if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        let stranger = Trust {
+            node: self.identity.node(),
+            transport: self.identity.transport().clone(),
+            root: None,
+            own: None,
+            revoked: Revoked::default(),
+        };
+        let (_trust, trusted) = watch::channel(Arc::new(stranger));
+        let socket = Socket::Bind(SocketAddr::new(unspecified, 0));
+        let config = NetConfig { socket, trust: trusted, emulate: false, relaying: Relaying::Off, topics: Vec::new() };
+        let (net, _events) = Net::start(config)?;
+        Ok(net)
+    }
 }
 
 fn read_ticket(arguments: &JoinArguments) -> Result<String, CliError> {

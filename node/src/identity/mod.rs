@@ -6,6 +6,7 @@
 //! - [`Issuer`] writes tickets, certificates and geneses; [`Admission`] redeems what a ticket promised, and renews.
 //! - A member renews its certificate with a [`RenewalRequest`], and with a [`ProvenRenewal`] once it has ended.
 //! - A joining node sends a [`JoinRequest`] and makes an [`Enrolment`] of the answer.
+//! - Whoever does not find the issuer of its ticket has a [`LeadRequest`] answered by any member.
 //! - [`Enrolled`] is what a member reads from its folder at each start.
 
 mod admission;
@@ -16,6 +17,7 @@ mod enrolment;
 mod founding;
 mod issuer;
 mod keys;
+mod lead;
 mod refusal;
 mod renewal;
 mod renewing;
@@ -33,6 +35,7 @@ pub use enrolment::{Enrolment, EnrolmentError};
 pub use founding::{FoundError, Founded, Founding, MEMBERSHIP_S, found};
 pub use issuer::{CertificateTerms, InviteTerms, Issuer, IssuerError, issues};
 pub use keys::{NodeIdentity, NodeIdentityError};
+pub use lead::{Lead, LeadRequest};
 pub use refusal::JoinRefusal;
 pub use renewal::{ProvenRenewal, RenewalAnswer, RenewalRefusal, RenewalRequest, claimed_node};
 pub use renewing::{Asker, Standing};

@@ -303,6 +303,14 @@ impl Net {
         super::join::join(&self.0.dialer, address, issuer, body).await
     }
 
+    /// Asks whoever answers at an address on the join lane. Nothing that it says is proven.
+    ///
+    /// # Errors
+    /// [`JoinError`].
+    pub async fn ask_guide(&self, address: SocketAddr, body: &[u8]) -> Result<Bytes, JoinError> {
+        super::join::ask_guide(&self.0.dialer, address, body).await
+    }
+
     /// Connections refused since the start, by reason.
     pub fn refusals(&self) -> BTreeMap<&'static str, u64> {
         self.0.dialer.refusals.snapshot()

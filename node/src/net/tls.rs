@@ -156,6 +156,8 @@ pub(super) enum Expected {
     Peer(PeerId),
     /// The issuer that a ticket pins; its membership cannot be judged before enrolment.
     Issuer(PeerId),
+    /// Any holder of a transport key, of whom nothing is believed: who joins asks it for the way to an issuer.
+    Guide,
     /// Anyone: a diagnosis looks at the answer instead of refusing it, so that the other side judges us too.
     Anyone,
 }
@@ -195,6 +197,7 @@ impl Caller {
         let presented = Presented::read(der)?;
         let member = match self.expected {
             Expected::Issuer(peer) if presented.peer == peer => None,
+            Expected::Guide => None,
             Expected::Issuer(_) => return Err(Refusal::WrongPeer),
             Expected::Node(node) => {
                 let member = self.standing.trust.judge(&presented)?;

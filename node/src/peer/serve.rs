@@ -1,5 +1,6 @@
 //! What arrives from the network, handed to the room that it is for.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use hedgerow_attest::signed::Signed;
 use hedgerow_crdt::message::SyncMessage;
 use hedgerow_protocol::core::{Command, LinkEvent};
 use hedgerow_protocol::fact::VerifiedFact;
+use hedgerow_protocol::link::Address as _;
 use hedgerow_protocol::placement::Policy;
 use hedgerow_protocol::view::MemberState;
 use tokio::sync::mpsc;
@@ -26,8 +28,8 @@ use crate::content::Held;
 use crate::core::{CoreHandle, CoreInbox};
 use crate::exec::{ENVELOPE_PROTOCOL, Library};
 use crate::identity::{
-    Admission, AppointmentAnswer, Appointments, Asker, JoinAnswer, KnownMember, ProvenRenewal, RenewalAnswer,
-    RenewalRefusal, Standing, Surroundings, claimed_node,
+    Admission, AppointmentAnswer, Appointments, Asker, JoinAnswer, KnownMember, Lead, LeadRequest, ProvenRenewal,
+    RenewalAnswer, RenewalRefusal, Standing, Surroundings, claimed_node, issues,
 };
 use crate::net::{
     CHECK_PROTOCOL, CheckAnswer, Lane, Net, NetEvent, Protocol, RemoteError, Respond, read_check_question,
@@ -121,6 +123,8 @@ impl Rooms {
                     if ProvenRenewal::is_meant(&body) {
                         let asker = Asker::Holder { transport: &transport, exporter: &exporter };
                         respond.send(rooms.renew(asker, &body).await);
+                    } else if LeadRequest::is_meant(&body) {
+                        respond.send(rooms.lead(&body));
                     } else {
                         rooms.join(transport, exporter, body, respond).await;
                     }
@@ -225,6 +229,20 @@ impl Rooms {
             self.counters.add("refusals", refusal.code(), 1);
         }
         Bytes::from(answer.encode())
+    }
+
+    /// Where this node knows an issuer to be. It tells of no other member, and of issuers only who knows their ids.
+    fn lead(&self, body: &[u8]) -> Bytes {
+        let (view, roster) = (self.core.view(), self.core.roster());
+        let asked = LeadRequest::decode(body).and_then(|request| roster.member(&request.issuer).cloned());
+        let lead = asked.filter(issues).map_or_else(Lead::default, |issuer| {
+            let announced = view.contact(&issuer.node()).into_iter().flat_map(|(_, contact)| contact.addresses.clone());
+            let mut addresses: Vec<_> = announced.chain(self.net.addresses(issuer.node())).collect();
+            let mut seen = BTreeSet::new();
+            addresses.retain(|address| !address.is_relayed() && seen.insert(*address));
+            Lead::to(addresses)
+        });
+        Bytes::from(lead.encode())
     }
 
     /// Takes in a delegation to this node.

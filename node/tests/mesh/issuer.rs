@@ -92,7 +92,11 @@ async fn only_operators_give_the_right_to_issue_and_each_refusal_says_what_to_do
             1,
             ["load the membership key", "next: name an operator's key"],
         ),
-        (vec!["issuer", "add", &b, "--for", "400d"], 1, ["delegation over 34560000 s", "at most 31536000 s: --for 31536000s"]),
+        (
+            vec!["issuer", "add", &b, "--for", "400d"],
+            1,
+            ["delegation over 34560000 s", "at most 31536000 s: --for 31536000s"],
+        ),
         (vec!["issuer", "add", &b, "--for", "1h"], 1, ["ends no later than its right", "next: give it a longer right"]),
         (vec!["issuer", "add", &a, "--for", "90d"], 1, ["which is no sooner", "next: nothing has to be done"]),
         (vec!["invite", "--roles", "worker,king"], 2, ["'king' is no role", "voter, replica and worker"]),
@@ -113,4 +117,31 @@ async fn only_operators_give_the_right_to_issue_and_each_refusal_says_what_to_do
     until("all know of it", async || (issuers(&mesh, "a").await.len() == 2).then_some(())).await;
     let founder = format!("node {a} alone may found one");
     mesh.run("b", &["invite", "--region", "moon"]).await.refused(1, &[&founder, "next: have that node invite"]);
+}
+
+#[tokio::test]
+async fn a_ticket_leads_to_an_issuer_that_moved_after_it_was_written() {
+    let mut mesh = Mesh::empty();
+    mesh.run("a", &["init", "--region", "eu"]).await.ok();
+    mesh.start("a", &[]);
+    mesh.ready("a").await;
+    join(&mut mesh, "b", "a").await;
+    let ticket = mesh.run("a", &["invite"]).await.ok();
+    let (issuer, before) = (mesh.status("a").await.node, mesh.status("a").await.listen.udp);
+
+    // It comes back on another free port, and somebody else may answer at its old one.
+    mesh.stop("a").await;
+    mesh.run("c", &["join", ticket.trim()]).await.refused(
+        1,
+        &[&format!("{before}: "), "refused the peer: wrong_peer", "next: see that it runs and that UDP reaches it"],
+    );
+    let moved = mesh.start_again("a").await;
+    assert_ne!(moved.listen.udp, before);
+    until("b knows where it is", async || {
+        let rows = mesh.members("b").await;
+        rows.iter().find(|row| row.node == issuer)?.addresses.contains(&moved.listen.udp).then_some(())
+    })
+    .await;
+    let printed = mesh.run("c", &["join", ticket.trim()]).await.ok();
+    assert!(printed.contains("next: hedgerow run"), "{printed}");
 }

@@ -1,5 +1,6 @@
 //! Tickets, on a node that may issue them.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Json;
@@ -8,7 +9,10 @@ use axum::http::StatusCode;
 use hedgerow_attest::membership::{Role, Roles};
 use hedgerow_attest::name::FailureDomain;
 use hedgerow_attest::region::Region;
+use hedgerow_attest::ticket::ADDRESSES_MAX;
 use hedgerow_attest::time::UnixSeconds;
+use hedgerow_protocol::link::Address as _;
+use hedgerow_protocol::view::MemberState;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -21,6 +25,9 @@ use crate::observe::wall;
 const TTL_S_MAX: u64 = 30 * 86_400;
 /// A ticket admits this many nodes at most.
 const USES_MAX: u32 = 1_000;
+
+/// Members that a ticket names beside its issuer.
+const GUIDES_MAX: usize = 3;
 
 /// Body of `POST /admin/v1/invites`.
 #[derive(Debug, Deserialize)]
@@ -90,12 +97,28 @@ pub async fn write_ticket(state: &AdminState, invited: Invited) -> Result<String
         return Err(Problem::new(StatusCode::CONFLICT, "region-without-voter", detail)
             .remedy("invite its first member with the role voter"));
     }
-    let addresses = state.about.advertised.clone();
+    let addresses = addresses(state);
     let terms = InviteTerms { addresses, region, roles, domain, uses, not_after };
     let (id, invite, ticket) = issuer.invite(&terms).map_err(|error| not_issued(&error))?;
     let stored = state.store.add_invite(id, invite, now).await.await;
     stored.map_err(|error| Problem::because(StatusCode::SERVICE_UNAVAILABLE, "invite-not-stored", &error))?;
     Ok(ticket.encode())
+}
+
+/// This node's own addresses, then those of members near it, who lead to it should it be elsewhere when the ticket is used.
+fn addresses(state: &AdminState) -> Vec<SocketAddr> {
+    let view = state.api.core.view();
+    let mut others: Vec<_> = view
+        .members
+        .values()
+        .filter(|member| member.node != view.me && member.state == MemberState::Alive)
+        .filter_map(|member| {
+            Some((member.rtt_us.unwrap_or(u64::MAX), member.addresses.iter().find(|address| !address.is_relayed())?))
+        })
+        .collect();
+    others.sort();
+    let own = state.about.advertised.iter().take(ADDRESSES_MAX - GUIDES_MAX);
+    own.copied().chain(others.into_iter().map(|(_, address)| *address).take(GUIDES_MAX)).collect()
 }
 
 /// The right of this node, if it holds.

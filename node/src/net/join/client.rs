@@ -11,6 +11,7 @@ use crate::net::close::Close;
 use crate::net::dial::{DialError, Dialer};
 use crate::net::lane::LinkLane;
 use crate::net::limits::{JOIN_BODY_BYTES_MAX, JOIN_TIMEOUT};
+use crate::net::refusal::Refusal;
 use crate::net::rpc::{FrameError, read_block, write_block};
 use crate::net::tls::Expected;
 
@@ -35,6 +36,13 @@ pub enum JoinError {
     Timeout,
 }
 
+impl JoinError {
+    /// Whether somebody else than the issuer answered at the address.
+    pub fn is_someone_else(&self) -> bool {
+        matches!(self, Self::Dial { source: DialError::RefusedByUs { reason: Refusal::WrongPeer }, .. })
+    }
+}
+
 pub(in crate::net) async fn join(
     dialer: &Dialer,
     address: SocketAddr,
@@ -44,13 +52,24 @@ pub(in crate::net) async fn join(
     let dialled = dialer.dial(address, LinkLane::Join, Expected::Issuer(issuer)).await;
     let connection = dialled.map_err(|source| JoinError::Dial { address, source })?.connection;
     let body = body(&exporter(&connection));
+    exchange(&connection, &body).await
+}
+
+/// Asks whoever answers there; nothing that it says is proven.
+pub(in crate::net) async fn ask_guide(dialer: &Dialer, address: SocketAddr, body: &[u8]) -> Result<Bytes, JoinError> {
+    let dialled = dialer.dial(address, LinkLane::Join, Expected::Guide).await;
+    let connection = dialled.map_err(|source| JoinError::Dial { address, source })?.connection;
+    exchange(&connection, body).await
+}
+
+async fn exchange(connection: &quinn::Connection, body: &[u8]) -> Result<Bytes, JoinError> {
     let exchange = async {
         let (mut send, mut recv) = connection.open_bi().await.map_err(FrameError::connection)?;
-        write_block(&mut send, &body, JOIN_BODY_BYTES_MAX).await?;
+        write_block(&mut send, body, JOIN_BODY_BYTES_MAX).await?;
         send.finish().map_err(|closed| FrameError::Stream(closed.into()))?;
         read_block(&mut recv, JOIN_BODY_BYTES_MAX).await
     };
     let answer = timeout(JOIN_TIMEOUT, exchange).await;
-    Close::Done.close(&connection);
+    Close::Done.close(connection);
     answer.map_err(|_elapsed| JoinError::Timeout)?.map_err(JoinError::Broken)
 }

@@ -9,7 +9,7 @@ mod client;
 mod serve;
 
 pub use client::JoinError;
-pub(super) use client::join;
+pub(super) use client::{ask_guide, join};
 pub(super) use serve::JoinServer;
 
 use quinn::Connection;
