@@ -3,6 +3,7 @@
 mod mesh {
     mod bad_input;
     mod classes;
+    mod doctor;
     mod domains;
     mod emulate;
     mod events;

@@ -3,38 +3,19 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use hedgerow_attest::time::UnixSeconds;
-use serde::Serialize;
-
 use super::failure::{CliError, Exit, JOIN_AFRESH};
+use super::finding::{Finding, Verdict, bad, broken, cannot, good, told, warn};
+use super::join::last_failure;
 use super::output::{OutputFormat, print};
+use super::reach::unreached;
 use crate::admin::wire::{CertificateReport, IssuingReport, NodeState, RightState, Status};
 use crate::admin::{AdminClient, ClientError};
 use crate::config::ArtifactLimits;
-use crate::identity::Enrolled;
-use crate::observe::{chain, system, wall};
+use crate::identity::{Enrolled, EnrolledError};
+use crate::observe::{system, wall};
 use crate::peer::{Fate, fate};
 use crate::store::{DataFolder, Layout, Store};
-
-/// One thing that was looked at.
-#[derive(Debug, Serialize)]
-struct Finding {
-    what: &'static str,
-    verdict: Verdict,
-    seen: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    remedy: Option<String>,
-}
-
-/// What is made of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum Verdict {
-    Ok,
-    /// Nothing is wrong yet.
-    Warn,
-    Fail,
-}
+use hedgerow_attest::time::UnixSeconds;
 
 /// Looks at the folder, the membership and the running node; exit code 1 where something is wrong.
 pub(super) async fn run(client: &AdminClient, data: &Path, format: OutputFormat) -> Result<Exit, CliError> {
@@ -81,7 +62,7 @@ fn clock(layout: &Layout, now: UnixSeconds) -> Finding {
         ),
         Ok(_) => good(what, now.to_string()),
         // It names its remedy itself.
-        Err(error) => Finding { what, verdict: Verdict::Fail, seen: cannot(&error), remedy: None },
+        Err(error) => broken(what, cannot(&error)),
     }
 }
 
@@ -100,8 +81,12 @@ fn membership(data: &Path) -> (Finding, bool) {
             };
             (finding, true)
         }
+        Err(error @ EnrolledError::NotAMember { .. }) => match last_failure(&Layout::new(data)) {
+            Some(failure) => (broken(what, format!("{}; the last attempt to join: {failure}", cannot(&error))), false),
+            None => (broken(what, cannot(&error)), false),
+        },
         // The errors of this room name their remedies themselves.
-        Err(error) => (Finding { what, verdict: Verdict::Fail, seen: cannot(&error), remedy: None }, false),
+        Err(error) => (broken(what, cannot(&error)), false),
     }
 }
 
@@ -113,7 +98,7 @@ fn certificate(report: &CertificateReport) -> Finding {
         // The failure names its remedy itself.
         Some(why) => {
             let seen = format!("serial {serial}, until {not_after}, is not renewed: cannot {why}");
-            Finding { what, verdict: Verdict::Fail, seen, remedy: None }
+            broken(what, seen)
         }
         None => good(what, format!("serial {serial}, until {not_after}, renews itself from {renews_from} on")),
     }
@@ -126,12 +111,11 @@ fn issuers(count: u64) -> Finding {
         0 => {
             bad(what, "none is known here".to_owned(), "see that one runs and that UDP reaches it: `hedgerow members`")
         }
-        1 => Finding {
+        1 => warn(
             what,
-            verdict: Verdict::Warn,
-            seen: "one alone: while it is away nobody joins, and no certificate is renewed".to_owned(),
-            remedy: Some("let another member issue: `hedgerow issuer add NODE`, with an operator's key".to_owned()),
-        },
+            "one alone: while it is away nobody joins, and no certificate is renewed".to_owned(),
+            "let another member issue: `hedgerow issuer add NODE`, with an operator's key",
+        ),
         _ => good(what, format!("{count} may admit and renew")),
     }
 }
@@ -139,14 +123,12 @@ fn issuers(count: u64) -> Finding {
 /// Only operators lengthen a right to issue.
 fn issuing(report: &IssuingReport) -> Finding {
     let what = "right to issue";
-    let verdict = match report.state {
-        RightState::Holds | RightState::Unknown => return good(what, format!("until {}", report.until)),
-        RightState::EndsSoon => Verdict::Warn,
-        RightState::Ended => Verdict::Fail,
-    };
-    let seen = if verdict == Verdict::Fail { "ended" } else { "ends soon," };
-    let remedy = "an operator gives it again: `hedgerow issuer add` and the id of this node";
-    Finding { what, verdict, seen: format!("{seen} {}", report.until), remedy: Some(remedy.to_owned()) }
+    let (until, remedy) = (&report.until, "an operator gives it again: `hedgerow issuer add` and the id of this node");
+    match report.state {
+        RightState::Holds | RightState::Unknown => good(what, format!("until {until}")),
+        RightState::EndsSoon => warn(what, format!("ends soon, {until}"), remedy),
+        RightState::Ended => bad(what, format!("ended {until}"), remedy),
+    }
 }
 
 async fn node(client: &AdminClient, data: &Path) -> Vec<Finding> {
@@ -175,6 +157,7 @@ async fn node(client: &AdminClient, data: &Path) -> Vec<Finding> {
     } else {
         good("peers", format!("{heard} of {others} answer"))
     });
+    findings.extend(unreached(client).await);
     let led = status.aggregators.iter().any(|row| row.region == status.region);
     findings.push(if led {
         good("aggregator", "this region has one".to_owned())
@@ -203,7 +186,7 @@ async fn absence(data: &Path, unheard: &ClientError) -> Finding {
         }
         Ok(Fate::Stays) => bad("node", cannot(unheard), "start it with `hedgerow run`"),
         // `hedgerow run` would meet the same; it names its remedy itself.
-        Err(error) => Finding { what: "node", verdict: Verdict::Fail, seen: cannot(error.as_ref()), remedy: None },
+        Err(error) => broken("node", cannot(error.as_ref())),
     }
 }
 
@@ -222,35 +205,6 @@ async fn fate_here(data: &Path) -> anyhow::Result<Fate> {
 
 /// A clock that is set is moved by less.
 const BEHIND_MOST_S: u64 = 10;
-
-/// Errors read after "failed to"; a finding is a sentence of its own.
-fn cannot(error: &dyn std::error::Error) -> String {
-    format!("cannot {}", chain(error))
-}
-
-fn good(what: &'static str, seen: String) -> Finding {
-    Finding { what, verdict: Verdict::Ok, seen, remedy: None }
-}
-
-fn bad(what: &'static str, seen: String, remedy: &str) -> Finding {
-    Finding { what, verdict: Verdict::Fail, seen, remedy: Some(remedy.to_owned()) }
-}
-
-fn told(findings: &[Finding]) -> String {
-    let mut lines = Vec::new();
-    for finding in findings {
-        let verdict = match finding.verdict {
-            Verdict::Ok => "ok  ",
-            Verdict::Warn => "warn",
-            Verdict::Fail => "FAIL",
-        };
-        lines.push(format!("{verdict}  {}: {}", finding.what, finding.seen));
-        if let Some(remedy) = &finding.remedy {
-            lines.push(format!("      next: {remedy}"));
-        }
-    }
-    lines.join("\n")
-}
 
 #[cfg(test)]
 mod tests {

@@ -19,8 +19,10 @@ use crate::config::ArtifactLimits;
 use crate::identity::{Enrolled, Enrolment, JoinRequest, Lead, LeadRequest, NodeIdentity};
 use crate::net::{JoinError, Net, NetConfig, NetError, Relaying, Socket, Trust};
 use crate::observe::wall;
-use crate::store::{DataFolder, Store};
+use crate::store::{DataFolder, Layout, Store, file};
 
+/// Eight addresses with what came of each.
+const FAILURE_BYTES_MAX: u64 = 16 << 10;
 /// A ticket is a few hundred characters; a file longer than this is none.
 const TICKET_BYTES_MAX: u64 = 64 << 10;
 
@@ -74,7 +76,29 @@ pub(super) async fn redeem(folder: &DataFolder, ticket: &Ticket) -> Result<Enrol
         Ok(Ok(enrolment)) => enrolment.save(folder, &store.mesh).await.map(|()| enrolment).map_err(CliError::own),
     };
     store.close().await;
+    keep_failure(folder.layout(), saved.as_ref().err());
     saved
+}
+
+/// Why the last attempt to join failed, for `hedgerow doctor`: containers and services join where nobody looks.
+pub(super) fn last_failure(layout: &Layout) -> Option<String> {
+    let bytes = file::read_bounded(&layout.join_failure(), FAILURE_BYTES_MAX).ok()?;
+    Some(String::from_utf8_lossy(&bytes).trim_end().to_owned())
+}
+
+/// A note that cannot be written is missed by nobody but the doctor.
+fn keep_failure(layout: &Layout, failure: Option<&CliError>) {
+    let path = layout.join_failure();
+    let kept = match failure {
+        Some(error) => file::write(&path, format!("{}: {}\n", wall().unix_seconds(), error.report()).as_bytes()),
+        None => std::fs::remove_file(&path),
+    };
+    match kept {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            tracing::debug!(%error, "the outcome of the attempt to join was not kept");
+        }
+        Ok(()) | Err(_) => {}
+    }
 }
 
 /// The way to the issuer of a ticket: the addresses that are in it, then those to which members lead that answer there instead.

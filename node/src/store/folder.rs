@@ -203,6 +203,11 @@ impl Layout {
         self.root.join("log.redb")
     }
 
+    /// Why the last attempt to join failed, for people.
+    pub fn join_failure(&self) -> PathBuf {
+        self.root.join("join.failure")
+    }
+
     /// Folder of artifact files, each named by its sha256.
     pub fn artifacts(&self) -> PathBuf {
         self.root.join("artifacts")

@@ -135,6 +135,10 @@ async fn a_ticket_leads_to_an_issuer_that_moved_after_it_was_written() {
         1,
         &[&format!("{before}: "), "refused the peer: wrong_peer", "next: see that it runs and that UDP reaches it"],
     );
+    let doctor = mesh.run("c", &["doctor"]).await;
+    assert_eq!(doctor.code, Some(1));
+    assert!(doctor.stdout.contains("the last attempt to join: 20"), "{}", doctor.stdout);
+    assert!(doctor.stdout.contains(&format!("{before}: ")), "{}", doctor.stdout);
     let moved = mesh.start_again("a").await;
     assert_ne!(moved.listen.udp, before);
     until("b knows where it is", async || {
