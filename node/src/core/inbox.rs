@@ -26,6 +26,8 @@ pub(super) enum Arrival {
     },
     /// A fact that gossip brought.
     Gossip {
+        /// The member that passed it on.
+        from: NodeId,
         /// Undecoded.
         bytes: Bytes,
         /// Where the judgement goes.
@@ -61,8 +63,8 @@ impl CoreInbox {
     }
 
     /// A fact that gossip brought.
-    pub fn gossip(&self, bytes: Bytes, verdict: GossipVerdict) {
-        self.put(Arrival::Gossip { bytes, verdict });
+    pub fn gossip(&self, from: NodeId, bytes: Bytes, verdict: GossipVerdict) {
+        self.put(Arrival::Gossip { from, bytes, verdict });
     }
 
     /// A member whose certificate a handshake proved.

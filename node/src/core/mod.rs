@@ -4,6 +4,7 @@ mod durability;
 mod handle;
 mod inbox;
 mod outputs;
+mod pace;
 mod rows;
 mod task;
 #[cfg(test)]

@@ -22,11 +22,13 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng as _;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::durability::Durability;
 use super::handle::{CommandError, CoreHandle};
 use super::inbox::{Arrival, CoreInbox, INBOX_BOUND};
+use super::pace::Pace;
 use crate::net::{GossipVerdict, Net, Verdict};
 use crate::observe::{Condition, Conditions, Counters, EventLog, chain, clocks, mono, wall};
 use crate::store::{CommitError, LoadError, MeshStore};
@@ -92,6 +94,7 @@ pub struct CoreTask {
     counters: Counters,
     conditions: Conditions,
     facts: Vec<SignedFact>,
+    pace: Pace,
     rng: ChaCha8Rng,
     arrivals: mpsc::Receiver<Arrival>,
     next_command: u64,
@@ -131,6 +134,7 @@ impl CoreTask {
             counters: parts.counters,
             conditions: parts.conditions,
             facts: parts.facts,
+            pace: Pace::new(),
             rng: ChaCha8Rng::from_seed(parts.seed),
             arrivals,
             next_command: 0,
@@ -184,7 +188,7 @@ impl CoreTask {
     async fn arrived(&mut self, arrival: Arrival) {
         match arrival {
             Arrival::Message { from, bytes } => self.message(from, &bytes).await,
-            Arrival::Gossip { bytes, verdict } => self.gossip(&bytes, verdict).await,
+            Arrival::Gossip { from, bytes, verdict } => self.gossip(from, &bytes, verdict).await,
             Arrival::Met(member) => self.command(Command::AddMember(member), None).await,
             Arrival::Link { peer, event } => self.step(Input::Link { peer, event }).await,
             Arrival::Command { command, reply } => self.command(*command, Some(reply)).await,
@@ -224,12 +228,20 @@ impl CoreTask {
     }
 
     /// Only what verifies is passed on; what may verify later is ignored, which costs the messenger nothing.
-    async fn gossip(&mut self, bytes: &Bytes, verdict: GossipVerdict) {
+    async fn gossip(&mut self, from: NodeId, bytes: &Bytes, verdict: GossipVerdict) {
+        if !self.pace.takes_from(from, Instant::now()) {
+            self.counters.add("refusals", "gossip_too_fast", 1);
+            return verdict.give(Verdict::Ignore);
+        }
         let Ok(signed) = SignedFact::from_bytes(bytes) else {
             self.counters.add("refusals", "malformed_fact", 1);
             return verdict.give(Verdict::Reject);
         };
         match signed.verify(self.core.roster(), &self.root, wall().unix_seconds()) {
+            Ok(fact) if !self.pace.takes(&fact, Instant::now()) => {
+                self.counters.add("refusals", "origin_too_fast", 1);
+                verdict.give(Verdict::Ignore);
+            }
             Ok(fact) => {
                 verdict.give(Verdict::Accept);
                 self.step(Input::Fact(Box::new(fact))).await;

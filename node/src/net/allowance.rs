@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 /// How often each did it. Whoever used nothing of its allowance is not kept.
 #[derive(Debug)]
-pub(super) struct Allowance<K> {
+pub struct Allowance<K> {
     /// At once.
     burst: u32,
     /// After so long one is given back.
@@ -24,12 +24,13 @@ struct Used {
 }
 
 impl<K: Copy + Ord> Allowance<K> {
-    pub(super) fn new(burst: u32, refill: Duration, entries_max: usize) -> Self {
+    /// `burst` at once, one more after each `refill`, remembered for so many.
+    pub fn new(burst: u32, refill: Duration, entries_max: usize) -> Self {
         Self { burst, refill, entries_max, used: BTreeMap::new() }
     }
 
     /// Takes one from the allowance of somebody; `false` when there is none left, or no room to count it.
-    pub(super) fn take(&mut self, who: K, now: Instant) -> bool {
+    pub fn take(&mut self, who: K, now: Instant) -> bool {
         let (burst, refill) = (self.burst, self.refill);
         self.used.retain(|_, used| {
             used.earn(refill, now);
@@ -47,7 +48,7 @@ impl<K: Copy + Ord> Allowance<K> {
     }
 
     /// Whether nothing is left of somebody's allowance.
-    pub(super) fn is_spent(&self, who: &K, now: Instant) -> bool {
+    pub fn is_spent(&self, who: &K, now: Instant) -> bool {
         self.used.get(who).is_some_and(|used| {
             let mut used = *used;
             used.earn(self.refill, now);

@@ -36,6 +36,7 @@ pub(crate) mod testing;
 mod tls;
 mod trust;
 
+pub use allowance::Allowance;
 pub use bulk::{Fault, FetchError, GatherError, Gathered};
 pub use certificate::TlsIdentityError;
 pub use check::{CHECK_PROTOCOL, CheckAnswer, CheckError, LinkFigures, Path, check_question, read_check_question};

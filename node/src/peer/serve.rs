@@ -104,7 +104,7 @@ impl Rooms {
                     self.counters.add("refusals", "malformed_session_message", 1);
                 }
             },
-            NetEvent::Gossip { bytes, verdict, .. } => self.inbox.gossip(bytes, verdict),
+            NetEvent::Gossip { from, bytes, verdict, .. } => self.inbox.gossip(from, bytes, verdict),
             NetEvent::Request { from, protocol, body, deadline, respond } => {
                 let rooms = self.clone();
                 tasks.spawn(async move { rooms.request(from, &protocol, &body, deadline.into_std(), respond).await });

@@ -198,6 +198,28 @@ impl VerifiedFact {
         if let Fact::Revocation(revocation) = self.fact() { Some(revocation) } else { None }
     }
 
+    /// The one node whose key says it and that may say the like as often as it wants: not operators, nor a quorum of voters, nor
+    /// what is said once.
+    #[must_use]
+    pub fn origin(&self) -> Option<NodeId> {
+        match self.fact() {
+            Fact::Member(member) => Some(member.issuer()),
+            Fact::Record(record) => Some(record.node),
+            Fact::Accusation(charge) => charge.accusations().first().map(|accusation| accusation.accuser),
+            Fact::Rollup(rollup) => Some(rollup.holder),
+            Fact::Revocation(revocation) => match revocation.by() {
+                RevokedBy::Issuer { issuer, .. } => Some(issuer),
+                RevokedBy::Operators { .. } => None,
+            },
+            Fact::Genesis(_)
+            | Fact::Policy(..)
+            | Fact::Deployment(_)
+            | Fact::Decision(_)
+            | Fact::NodeClasses(_)
+            | Fact::Recovery(_) => None,
+        }
+    }
+
     /// The fact to pass on, to be checked again where it arrives.
     #[must_use]
     pub fn signed(&self) -> &SignedFact {
