@@ -52,6 +52,7 @@ pub const DECODERS: &[Decoder] = &[
     // The rpc lane.
     decoder("request", |mut bytes| net::takes_request(&mut bytes).now_or_never().is_some_and(|taken| taken)),
     decoder("answer", |mut bytes| net::takes_answer(&mut bytes).now_or_never().is_some_and(|taken| taken)),
+    decoder("parts", net::takes_parts),
     decoder("messages", |mut bytes| net::takes_messages(&mut bytes).now_or_never().is_some_and(|taken| taken)),
     decoder("core-message", |bytes| wire::decode(bytes).is_ok()),
     decoder("fact", |bytes| SignedFact::from_bytes(bytes).is_ok()),

@@ -22,5 +22,7 @@ mod messages;
 mod relay;
 #[path = "net_lanes/requests.rs"]
 mod requests;
+#[path = "net_lanes/streams.rs"]
+mod streams;
 #[path = "net_lanes/support.rs"]
 mod support;

@@ -7,6 +7,7 @@ mod ranking;
 mod rejection;
 mod rest;
 mod state;
+mod trace;
 
 pub use problem::{OipProblem, Problem};
 pub(crate) use rejection::formed;

@@ -12,8 +12,9 @@ use tokio::time::Instant;
 
 use super::ctl::GossipVerdict;
 use super::lane::Lane;
-use super::rpc::{Protocol, RemoteError};
+use super::rpc::{AnswerSink, Protocol, RemoteError};
 use crate::content::Held;
+use crate::observe::TraceContext;
 
 /// One inbound event. `from` and `peer` are names that the TLS handshake proved.
 #[derive(Debug)]
@@ -68,8 +69,25 @@ pub enum NetEvent {
         body: Bytes,
         /// When the caller gives up.
         deadline: Instant,
+        /// The trace to which it belongs.
+        trace: Option<TraceContext>,
         /// Where the answer goes; dropping it tells the caller [`RemoteError::Failed`].
         respond: Respond<Result<Bytes, RemoteError>>,
+    },
+    /// A request that waits for a stream of answers.
+    StreamRequest {
+        /// Its sender.
+        from: NodeId,
+        /// What is asked for.
+        protocol: Protocol,
+        /// At most [`super::limits::REQUEST_BODY_BYTES_MAX`].
+        body: Bytes,
+        /// When the caller gives up.
+        deadline: Instant,
+        /// The trace to which it belongs.
+        trace: Option<TraceContext>,
+        /// Where the answers go.
+        answers: AnswerSink,
     },
     /// A peer asks for small content in one piece.
     BulkRequest {

@@ -30,7 +30,7 @@ use super::quic::Settings;
 use super::refusal::Refusals;
 use super::relay::{Reached, RelayServer, Relayed, Relays, Ways, wait_at_relays};
 use super::reset::endpoint_config;
-use super::rpc::{Dropped, LinkError, LinkView, Links, Protocol, RequestError, SendError};
+use super::rpc::{Answers, Dropped, LinkError, LinkView, Links, Protocol, RequestError, SendError};
 use super::socket::{MeshSocket, Traffic, bind};
 use super::tasks::Tasks;
 use super::tls::{Door, TlsConfigError};
@@ -240,6 +240,20 @@ impl Net {
         deadline: Duration,
     ) -> Result<Bytes, RequestError> {
         self.0.links.request(to, protocol, body, deadline).await
+    }
+
+    /// Asks a member for a stream of answers, which it may give for as long as `deadline`, and takes them at the caller's pace.
+    ///
+    /// # Errors
+    /// [`RequestError`]; what the member says comes with the answers.
+    pub async fn stream(
+        &self,
+        to: NodeId,
+        protocol: Protocol,
+        body: Bytes,
+        deadline: Duration,
+    ) -> Result<Answers, RequestError> {
+        self.0.links.stream(to, protocol, body, deadline).await
     }
 
     /// Fetches small content, at most [`super::limits::BULK_WHOLE_BYTES_MAX`], in one piece from one member on a bulk

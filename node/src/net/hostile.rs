@@ -2,13 +2,13 @@
 
 use std::io;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncRead;
 
 use super::bulk::{Answer, Ask};
 use super::certificate::Presented;
 use super::relay::{Frame, read_places};
-use super::rpc::{read_answer, read_body, read_message, read_request_head, read_stream_head};
+use super::rpc::{Part, read_answer, read_body, read_message, read_request_head, read_stream_head};
 
 /// The certificate of a TLS handshake.
 pub(crate) fn takes_tls_certificate(der: &[u8]) -> bool {
@@ -36,6 +36,18 @@ pub(crate) async fn takes_request(stream: &mut (impl AsyncRead + Unpin)) -> bool
 /// The answer to a request.
 pub(crate) async fn takes_answer(stream: &mut (impl AsyncRead + Unpin)) -> bool {
     read_answer(stream).await.is_ok()
+}
+
+/// The answers of a stream of them, as far as they are whole.
+pub(crate) fn takes_parts(bytes: &[u8]) -> bool {
+    let mut arrived = BytesMut::from(bytes);
+    loop {
+        match Part::take(&mut arrived) {
+            Ok(Some(_)) => {}
+            Ok(None) => return arrived.is_empty(),
+            Err(_) => return false,
+        }
+    }
 }
 
 /// A stream of one-way messages, to its end.

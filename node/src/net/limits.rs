@@ -12,6 +12,8 @@ pub const SOCKET_BUFFER_BYTES: usize = 4 << 20;
 pub const MESSAGE_BYTES_MAX: usize = 1 << 20;
 /// Longest body of a request or of its answer.
 pub const REQUEST_BODY_BYTES_MAX: usize = 4 << 20;
+/// Longest answer of a request that is answered by a stream of them.
+pub const STREAMED_BYTES_MAX: usize = 1 << 20;
 /// Request bodies held at once over all peers, from before they are read until they are answered.
 pub const SERVED_BODY_BYTES_MAX: usize = 64 << 20;
 /// Longest protocol name of a request.

@@ -50,8 +50,8 @@ pub use emulation::{
 pub use event::{NetEvent, Respond};
 pub use handle::{Net, NetError};
 pub(crate) use hostile::{
-    takes_answer, takes_bulk_answer, takes_bulk_ask, takes_messages, takes_places, takes_relay_frame, takes_request,
-    takes_tls_certificate,
+    takes_answer, takes_bulk_answer, takes_bulk_ask, takes_messages, takes_parts, takes_places, takes_relay_frame,
+    takes_request, takes_tls_certificate,
 };
 pub use join::JoinError;
 pub use lane::{Lane, LinkLane};
@@ -59,7 +59,8 @@ pub use quic::transport_settings;
 pub use refusal::Refusal;
 pub use relay::{ParseRelayingError, RelayError, Relayed, Relaying};
 pub use rpc::{
-    BesideError, DialsFailed, Dropped, FrameError, LinkError, LinkView, Protocol, RemoteError, RequestError, SendError,
+    AnswerSink, Answers, BesideError, CallerLeft, DialsFailed, Dropped, FrameError, LinkError, LinkView, Protocol,
+    RemoteError, RequestError, SendError,
 };
 pub use socket::Traffic;
 pub use tls::TlsConfigError;

@@ -11,6 +11,7 @@ mod process;
 mod ring;
 mod spare;
 mod told;
+mod trace;
 
 pub use clock::{behind, clocks, mono, raise_floor, system, wall};
 pub use conditions::{Condition, Conditions, EXPIRY_NOTICE_S};
@@ -23,3 +24,4 @@ pub use process::{MemoryError, ProcessStatus, rss_bytes};
 pub use ring::Batch;
 pub use spare::free_memory_mib;
 pub use told::{chain, milliseconds, whole_milliseconds};
+pub use trace::{TRACE_BYTES, TraceContext, current_trace, traced};

@@ -34,7 +34,7 @@ use crate::identity::{
 use crate::net::{
     CHECK_PROTOCOL, CheckAnswer, Lane, Net, NetEvent, Protocol, RemoteError, Respond, read_check_question,
 };
-use crate::observe::{Counters, system, wall};
+use crate::observe::{Counters, system, traced, wall};
 use crate::route::{DESCRIBE_PROTOCOL, INFER_PROTOCOL, Router};
 use crate::session::{Groups, SESSION_PROTOCOL, SIZES_PROTOCOL, Sessions};
 
@@ -105,9 +105,16 @@ impl Rooms {
                 }
             },
             NetEvent::Gossip { from, bytes, verdict, .. } => self.inbox.gossip(from, bytes, verdict),
-            NetEvent::Request { from, protocol, body, deadline, respond } => {
+            NetEvent::Request { from, protocol, body, deadline, trace, respond } => {
                 let rooms = self.clone();
-                tasks.spawn(async move { rooms.request(from, &protocol, &body, deadline.into_std(), respond).await });
+                tasks.spawn(async move {
+                    let served = rooms.request(from, &protocol, &body, deadline.into_std(), respond);
+                    traced(trace, served).await;
+                });
+            }
+            NetEvent::StreamRequest { protocol, answers, .. } => {
+                tracing::debug!(protocol = protocol.name(), "a request for a stream of an unknown protocol");
+                answers.fail(RemoteError::UnknownProtocol).await;
             }
             NetEvent::BulkRequest { digest, max_bytes, respond, .. } => {
                 let library = self.library.clone();

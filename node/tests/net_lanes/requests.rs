@@ -20,7 +20,7 @@ async fn a_request_carries_its_name_sender_and_remaining_time() {
     let asked = Instant::now();
     let asking = a.net.request(b.id, ASK, Bytes::from_static(b"question"), Duration::from_secs(30));
     let serving = b.event(|event| match event {
-        NetEvent::Request { from, protocol, body, deadline, respond } => {
+        NetEvent::Request { from, protocol, body, deadline, trace: None, respond } => {
             respond.send(Ok(Bytes::from_static(b"answer")));
             Some((from, protocol, body, deadline))
         }

@@ -186,6 +186,7 @@ impl Node {
             while let Some(event) = events.recv().await {
                 match event {
                     NetEvent::Request { body, respond, .. } => respond.send(Ok(body)),
+                    NetEvent::StreamRequest { answers, .. } => answers.finish().await,
                     NetEvent::BulkRequest { respond, .. } => respond.send(Some(Bytes::from_static(content))),
                     NetEvent::HoldingRequest { respond, .. } => {
                         let tree = Outboard::of(content, content.len() as u64).expect("memory is read");

@@ -87,6 +87,7 @@ fn serve(trust: Trust, socket: Socket, holds: Option<Arc<Holding>>) -> anyhow::R
         while let Some(event) = events.recv().await {
             match event {
                 NetEvent::Request { body, respond, .. } => respond.send(Ok(body)),
+                NetEvent::StreamRequest { answers, .. } => answers.finish().await,
                 NetEvent::HoldingRequest { respond, .. } => {
                     respond.send(holds.clone().map_or(Held::Nothing, Held::Whole));
                 }

@@ -12,6 +12,7 @@ use axum::routing::{get, post};
 
 use super::rejection::formed;
 use super::state::ApiState;
+use super::trace::of_the_caller;
 
 /// A request's body: a batch of 256 pictures as JSON is about 2 MiB.
 const BODY_BYTES_MAX: usize = 16 << 20;
@@ -35,5 +36,6 @@ pub fn router(state: ApiState) -> Router {
         .route("/mesh/v1/sessions/{id}", get(sessions::read).patch(sessions::write))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(from_fn(formed))
+        .layer(from_fn(of_the_caller))
         .with_state(state)
 }

@@ -1,21 +1,19 @@
-//! The bytes of the rpc lane, over any stream, so that a relayed libp2p stream can carry them too.
+//! The bytes of the rpc lane, over any stream.
 //!
-//! All integers are little endian. A request is `version:u8 name_len:u8 name deadline_us:u64
-//! body_len:u32 body`, its answer `version:u8 status:u8 body_len:u32 body` where only status 0 has
-//! a body. An ordered stream opens with `version:u8 lane:u8`, then carries `len:u32 message` again
+//! All integers are little endian. A request is a head and a body, the answer to one `version:u8 status:u8 body_len:u32 body`
+//! where only status 0 has a body. An ordered stream opens with `version:u8 lane:u8`, then carries `len:u32 message` again
 //! and again.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::io;
-use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::content::RANGE_GROUPS_MAX;
 use crate::net::lane::Lane;
-use crate::net::limits::{MESSAGE_BYTES_MAX, PROTOCOL_NAME_BYTES_MAX, REQUEST_BODY_BYTES_MAX, REQUEST_DEADLINE_MAX};
+use crate::net::limits::{MESSAGE_BYTES_MAX, PROTOCOL_NAME_BYTES_MAX, REQUEST_BODY_BYTES_MAX};
 
 /// Name of a request protocol, such as `session/write/1`: 1 to 32 bytes of `a-z`, `0-9`, `/`, `-`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,7 +34,7 @@ impl Protocol {
         &self.0
     }
 
-    fn parse(name: Vec<u8>) -> Result<Self, FrameError> {
+    pub(super) fn parse(name: Vec<u8>) -> Result<Self, FrameError> {
         match String::from_utf8(name) {
             Ok(name) if well_formed(name.as_bytes()) => Ok(Self(Cow::Owned(name))),
             Ok(_) | Err(_) => Err(FrameError::Name),
@@ -88,7 +86,7 @@ impl RemoteError {
     const ALL: [Self; 6] =
         [Self::UnknownProtocol, Self::Overloaded, Self::Deadline, Self::TooLarge, Self::Refused, Self::Failed];
 
-    const fn code(self) -> u8 {
+    pub(super) const fn code(self) -> u8 {
         match self {
             Self::UnknownProtocol => 1,
             Self::Overloaded => 2,
@@ -97,6 +95,10 @@ impl RemoteError {
             Self::Refused => 5,
             Self::Failed => 6,
         }
+    }
+
+    pub(super) fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|error| error.code() == code)
     }
 }
 
@@ -146,49 +148,6 @@ impl FrameError {
     }
 }
 
-/// What stands before a request's body.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct RequestHead {
-    pub(crate) protocol: Protocol,
-    /// Time the caller still waits, cut to [`REQUEST_DEADLINE_MAX`].
-    pub(crate) remaining: Duration,
-    pub(crate) body_bytes: usize,
-}
-
-pub(crate) async fn write_request<W: AsyncWrite + Unpin>(
-    stream: &mut W,
-    protocol: &Protocol,
-    remaining: Duration,
-    body: &[u8],
-) -> Result<(), FrameError> {
-    let body_len = bounded_len(body.len(), REQUEST_BODY_BYTES_MAX)?;
-    let name = protocol.name().as_bytes();
-    let name_len = u8::try_from(name.len()).expect("a protocol name has at most 32 bytes");
-    let deadline_us = u64::try_from(remaining.as_micros()).unwrap_or(u64::MAX);
-    let mut head = Vec::with_capacity(14 + name.len());
-    head.extend([VERSION, name_len]);
-    head.extend(name);
-    head.extend(deadline_us.to_le_bytes());
-    head.extend(body_len.to_le_bytes());
-    stream.write_all(&head).await?;
-    stream.write_all(body).await?;
-    Ok(())
-}
-
-pub(crate) async fn read_request_head<R: AsyncRead + Unpin>(stream: &mut R) -> Result<RequestHead, FrameError> {
-    read_version(stream).await?;
-    let name_len = usize::from(stream.read_u8().await?);
-    if name_len > PROTOCOL_NAME_BYTES_MAX {
-        return Err(FrameError::Name);
-    }
-    let mut name = vec![0; name_len];
-    stream.read_exact(&mut name).await?;
-    let protocol = Protocol::parse(name)?;
-    let remaining = Duration::from_micros(stream.read_u64_le().await?).min(REQUEST_DEADLINE_MAX);
-    let body_bytes = read_len(stream, REQUEST_BODY_BYTES_MAX).await?;
-    Ok(RequestHead { protocol, remaining, body_bytes })
-}
-
 pub(crate) async fn write_answer<W: AsyncWrite + Unpin>(
     stream: &mut W,
     answer: Result<&[u8], RemoteError>,
@@ -216,7 +175,7 @@ pub(crate) async fn read_answer<R: AsyncRead + Unpin>(
     if status == 0 {
         return Ok(Ok(body));
     }
-    RemoteError::ALL.into_iter().find(|error| error.code() == status).map(Err).ok_or(FrameError::Code { got: status })
+    RemoteError::from_code(status).map(Err).ok_or(FrameError::Code { got: status })
 }
 
 pub(crate) async fn write_stream_head<W: AsyncWrite + Unpin>(stream: &mut W, lane: Lane) -> Result<(), FrameError> {
@@ -278,7 +237,7 @@ async fn read_version<R: AsyncRead + Unpin>(stream: &mut R) -> Result<(), FrameE
     }
 }
 
-async fn read_len<R: AsyncRead + Unpin>(stream: &mut R, max: usize) -> Result<usize, FrameError> {
+pub(super) async fn read_len<R: AsyncRead + Unpin>(stream: &mut R, max: usize) -> Result<usize, FrameError> {
     let got = usize::try_from(stream.read_u32_le().await?).unwrap_or(usize::MAX);
     if got > max {
         return Err(FrameError::TooLong { got, max });
@@ -286,7 +245,7 @@ async fn read_len<R: AsyncRead + Unpin>(stream: &mut R, max: usize) -> Result<us
     Ok(got)
 }
 
-fn bounded_len(got: usize, max: usize) -> Result<u32, FrameError> {
+pub(super) fn bounded_len(got: usize, max: usize) -> Result<u32, FrameError> {
     u32::try_from(got).ok().filter(|_| got <= max).ok_or(FrameError::TooLong { got, max })
 }
 

@@ -8,12 +8,15 @@ use bytes::Bytes;
 use hedgerow_attest::id::NodeId;
 use tokio::time::Instant;
 
-use super::frame::{FrameError, Protocol, RemoteError, read_answer, write_request};
+use super::frame::{FrameError, Protocol, RemoteError, read_answer};
+use super::head::{AnswerCount, RequestHead, write_request};
 use super::link::Link;
 use super::link_error::LinkError;
 use super::links::Links;
+use super::parts::Answers;
 use crate::net::event::NetEvent;
 use crate::net::limits::REQUEST_BODY_BYTES_MAX;
+use crate::observe::current_trace;
 
 /// Why a request has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -52,20 +55,47 @@ impl Links {
         body: Bytes,
         deadline: Duration,
     ) -> Result<Bytes, RequestError> {
-        if body.len() > REQUEST_BODY_BYTES_MAX {
-            return Err(RequestError::TooLong { got: body.len() });
-        }
-        let until = Instant::now() + deadline;
-        let link = self.link_within(to, deadline).await.map_err(RequestError::Unreachable)?;
-        if self.table(|table, _| table.member(to)).is_some_and(|member| member.is_use_news()) {
-            self.tell(NetEvent::LinkUsed { peer: to });
-        }
-        link.works();
+        let (until, link) = (Instant::now() + deadline, self.used_link(to, &body, deadline).await?);
         let exchange = async {
             let answer = self.watched(&link, exchange(&link, &protocol, &body, until)).await;
             answer.map_err(RequestError::Lost)?.map_err(RequestError::Remote)
         };
         tokio::time::timeout_at(until, exchange).await.unwrap_or(Err(RequestError::Deadline { after: deadline }))
+    }
+
+    /// Asks for a stream of answers. What is returned has not heard from the member yet.
+    pub(in crate::net) async fn stream(
+        &self,
+        to: NodeId,
+        protocol: Protocol,
+        body: Bytes,
+        deadline: Duration,
+    ) -> Result<Answers, RequestError> {
+        let (until, link) = (Instant::now() + deadline, self.used_link(to, &body, deadline).await?);
+        let asking = async {
+            let (mut send, recv) = link.connection.open_bi().await.map_err(FrameError::connection)?;
+            let head = head(&protocol, AnswerCount::Stream, until, &body);
+            write_request(&mut send, &head, &body).await?;
+            if send.finish().is_err() {
+                tracing::trace!("the peer stopped a request it had read");
+            }
+            Ok(Answers::new(recv, deadline, until))
+        };
+        let asked = tokio::time::timeout_at(until, asking).await;
+        asked.map_or(Err(RequestError::Deadline { after: deadline }), |asked| asked.map_err(RequestError::Lost))
+    }
+
+    /// The link for a request with this body.
+    async fn used_link(&self, to: NodeId, body: &Bytes, deadline: Duration) -> Result<Arc<Link>, RequestError> {
+        if body.len() > REQUEST_BODY_BYTES_MAX {
+            return Err(RequestError::TooLong { got: body.len() });
+        }
+        let link = self.link_within(to, deadline).await.map_err(RequestError::Unreachable)?;
+        if self.table(|table, _| table.member(to)).is_some_and(|member| member.is_use_news()) {
+            self.tell(NetEvent::LinkUsed { peer: to });
+        }
+        link.works();
+        Ok(link)
     }
 
     /// Waits for an answer, and tells those above when it takes long.
@@ -107,9 +137,9 @@ pub(super) async fn exchange(
     until: Instant,
 ) -> Result<Result<Bytes, RemoteError>, FrameError> {
     let (mut send, mut recv) = link.connection.open_bi().await.map_err(FrameError::connection)?;
-    let remaining = until.saturating_duration_since(Instant::now());
+    let head = head(protocol, AnswerCount::One, until, body);
     // A peer that refuses before it has read everything stops our stream; its answer tells why.
-    let written = write_request(&mut send, protocol, remaining, body).await;
+    let written = write_request(&mut send, &head, body).await;
     if written.is_ok() && send.finish().is_err() {
         tracing::trace!("the peer stopped a request it had read");
     }
@@ -118,4 +148,10 @@ pub(super) async fn exchange(
         (Err(_), Err(error)) => Err(error),
         (Err(error), Ok(())) => Err(error),
     }
+}
+
+/// The head of a request that belongs to the trace of this task.
+fn head(protocol: &Protocol, answers: AnswerCount, until: Instant, body: &[u8]) -> RequestHead {
+    let remaining = until.saturating_duration_since(Instant::now());
+    RequestHead { protocol: protocol.clone(), remaining, answers, trace: current_trace(), body_bytes: body.len() }
 }

@@ -3,17 +3,18 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use quinn::{ConnectionError, RecvStream, SendStream};
-use tokio::sync::OwnedSemaphorePermit;
+use quinn::{ConnectionError, RecvStream, SendStream, WriteError};
+use tokio::sync::{OwnedSemaphorePermit, SemaphorePermit};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::frame::{
-    DATAGRAM_VERSION, FrameError, RemoteError, RequestHead, read_body, read_message, read_request_head,
-    read_stream_head, write_answer,
+    DATAGRAM_VERSION, FrameError, RemoteError, read_body, read_message, read_stream_head, write_answer,
 };
+use super::head::{AnswerCount, RequestHead, read_request_head};
 use super::link::Link;
 use super::links::Links;
 use super::meet::MEET;
+use super::parts::{AnswerSink, Part, STREAM_VERSION};
 use crate::net::close::Close;
 use crate::net::event::{NetEvent, Respond};
 use crate::net::lane::Lane;
@@ -69,6 +70,10 @@ impl Links {
     ) {
         let from = link.member.node();
         let result = match timeout(FRAME_TIMEOUT, read_request_head(&mut recv)).await {
+            Ok(Ok(head)) if head.answers == AnswerCount::Stream => {
+                self.answer_all(link, head, send, &mut recv).await;
+                return drop(permit);
+            }
             Ok(Ok(head)) => self.work(link, head, &send, &mut recv).await,
             Ok(Err(FrameError::TooLong { .. })) => Err(RemoteError::TooLarge),
             Ok(Err(FrameError::Stream(_))) => return, // the caller left
@@ -97,17 +102,14 @@ impl Links {
     ) -> Result<Bytes, RemoteError> {
         link.works();
         let deadline = Instant::now() + head.remaining;
-        let kibibytes = u32::try_from(head.body_bytes.div_ceil(1024)).map_err(|_too_many| RemoteError::TooLarge)?;
         let work = async {
-            let budget = self.body_budget().acquire_many(kibibytes).await;
-            let budget = budget.map_err(|_closed| RemoteError::Failed)?;
-            let body = read_body(recv, head.body_bytes).await.map_err(|_broken| RemoteError::Refused)?;
+            let (budget, body) = self.body(&head, recv).await?;
             if head.protocol == MEET {
                 return self.agree_to_meet(link, &body);
             }
             let (respond, answer) = Respond::channel();
-            let request =
-                NetEvent::Request { from: link.member.node(), protocol: head.protocol, body, deadline, respond };
+            let (from, trace) = (link.member.node(), head.trace);
+            let request = NetEvent::Request { from, protocol: head.protocol, body, deadline, trace, respond };
             self.events().send(request).await.map_err(|_closed| RemoteError::Failed)?;
             let answer = tokio::select! {
                 answer = answer => answer.unwrap_or(Err(RemoteError::Failed)),
@@ -117,6 +119,55 @@ impl Links {
             answer
         };
         timeout_at(deadline, work).await.unwrap_or(Err(RemoteError::Deadline))
+    }
+
+    /// The body of a request, and what it takes of the bytes that are held for all.
+    async fn body(
+        &self,
+        head: &RequestHead,
+        recv: &mut RecvStream,
+    ) -> Result<(SemaphorePermit<'_>, Bytes), RemoteError> {
+        let kibibytes = u32::try_from(head.body_bytes.div_ceil(1024)).map_err(|_too_many| RemoteError::TooLarge)?;
+        let budget = self.body_budget().acquire_many(kibibytes).await;
+        let budget = budget.map_err(|_closed| RemoteError::Failed)?;
+        let body = read_body(recv, head.body_bytes).await.map_err(|_broken| RemoteError::Refused)?;
+        Ok((budget, body))
+    }
+
+    /// Reads the body, hands the request up, and writes its answers as the caller takes them.
+    async fn answer_all(&self, link: &Arc<Link>, head: RequestHead, mut send: SendStream, recv: &mut RecvStream) {
+        link.works();
+        let (from, deadline) = (link.member.node(), Instant::now() + head.remaining);
+        let work = async {
+            send.write_all(&[STREAM_VERSION]).await?;
+            let (_budget, body) = match self.body(&head, recv).await {
+                Ok(taken) => taken,
+                Err(error) => return write_part(&mut send, Part::Failed(error)).await,
+            };
+            let (answers, mut parts) = AnswerSink::channel();
+            let (protocol, trace) = (head.protocol, head.trace);
+            let request = NetEvent::StreamRequest { from, protocol, body, deadline, trace, answers };
+            if self.events().send(request).await.is_err() {
+                return write_part(&mut send, Part::Failed(RemoteError::Failed)).await;
+            }
+            loop {
+                let part = tokio::select! {
+                    part = parts.recv() => part.unwrap_or(Part::Failed(RemoteError::Failed)).bounded(),
+                    _left = send.stopped() => return Ok(()), // nobody waits any more
+                };
+                let is_last = part.is_last();
+                write_part(&mut send, part).await?;
+                if is_last {
+                    return Ok(());
+                }
+            }
+        };
+        match timeout_at(deadline, work).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%from, %error, "could not give all answers"),
+            // It may stand in the middle of a part: the caller, whose time is over too, sees no more of it.
+            Err(_elapsed) => tracing::debug!(%from, "the time of a stream of answers is over"),
+        }
     }
 
     async fn read_messages(&self, link: &Arc<Link>, mut recv: RecvStream) {
@@ -153,6 +204,17 @@ impl Links {
             self.losses().count_undelivered();
         }
     }
+}
+
+async fn write_part(send: &mut SendStream, part: Part) -> Result<(), WriteError> {
+    let is_last = part.is_last();
+    for bytes in part.encode() {
+        send.write_chunk(bytes).await?;
+    }
+    if is_last && send.finish().is_err() {
+        tracing::trace!("the caller stopped a stream that was over");
+    }
+    Ok(())
 }
 
 async fn answer(send: &mut SendStream, answer: Result<&[u8], RemoteError>) -> Result<(), FrameError> {
