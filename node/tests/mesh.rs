@@ -14,6 +14,7 @@ mod mesh {
     mod leave;
     mod models;
     mod netcheck;
+    mod ready;
     mod recover;
     mod relay;
     mod renewal;

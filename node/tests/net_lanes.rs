@@ -8,6 +8,8 @@ mod dead_links;
 mod emulation;
 #[path = "net_lanes/fabric.rs"]
 mod fabric;
+#[path = "net_lanes/failures.rs"]
+mod failures;
 #[path = "net_lanes/gate.rs"]
 mod gate;
 #[path = "net_lanes/gossip.rs"]

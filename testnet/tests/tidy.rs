@@ -6,6 +6,7 @@ mod tidy {
     mod crates;
     mod modules;
     mod names;
+    mod processes;
     mod sizes;
     mod sleeps;
     mod source;

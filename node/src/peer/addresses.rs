@@ -1,5 +1,6 @@
 //! Where others may reach the mesh socket, as far as this machine can tell.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -14,20 +15,22 @@ use crate::net::Net;
 /// As many as a ticket or a record carries.
 const ADDRESSES_MAX: usize = 8;
 
-/// What is advertised: what the operator says, else the one address that the socket is bound to, else those of the interfaces.
+/// What is advertised: what the operator says, then the one address that the socket is bound to, or those of the interfaces. A
+/// public address that the operator names does not make those of the local network worse for those who are on it.
 pub(super) fn advertised(configured: &[SocketAddr], bound: SocketAddr) -> Vec<SocketAddr> {
-    if !configured.is_empty() {
-        return configured.iter().copied().take(ADDRESSES_MAX).collect();
-    }
-    if !bound.ip().is_unspecified() {
-        return vec![bound];
-    }
+    let own = if bound.ip().is_unspecified() { of_this_machine(bound.port()) } else { vec![bound] };
+    let mut seen = BTreeSet::new();
+    let all = configured.iter().copied().chain(own).filter(|address| seen.insert(*address));
+    all.take(ADDRESSES_MAX).collect()
+}
+
+fn of_this_machine(port: u16) -> Vec<SocketAddr> {
     let found = if_addrs::get_if_addrs().unwrap_or_else(|error| {
         tracing::warn!(%error, "the addresses of this machine are not known; name them with --advertise");
         Vec::new()
     });
     let interfaces = found.into_iter().map(|interface| (interface.name.clone(), interface.ip()));
-    of_interfaces(interfaces, bound.port())
+    of_interfaces(interfaces, port)
 }
 
 /// Addresses that another machine may reach, then loopback for other nodes of this one.
@@ -111,7 +114,16 @@ mod tests {
     #[test]
     fn what_the_operator_says_or_bound_comes_first() {
         let (configured, bound) = ("198.51.100.1:1".parse().unwrap(), "127.0.0.1:5000".parse().unwrap());
-        assert_eq!(advertised(&[configured], bound), [configured]);
+        assert_eq!(advertised(&[configured, configured], bound), [configured, bound]);
         assert_eq!(advertised(&[], bound), [bound]);
+    }
+
+    /// A link of 4 ms became one of 3 s elsewhere, because a public address was known.
+    #[test]
+    fn a_public_address_hides_no_local_one() {
+        let (public, bound) = ("198.51.100.1:1".parse().unwrap(), "0.0.0.0:5000".parse().unwrap());
+        let addresses = advertised(&[public], bound);
+        assert_eq!(addresses[0], public);
+        assert_eq!(addresses[1..], advertised(&[], bound));
     }
 }

@@ -1,6 +1,7 @@
 //! Tests of whom a node asks to be linked to.
 
 use super::super::{Command, CoreConfig, Hint, Input, LinkEvent, MeshCore, Output, Snapshot};
+use crate::fact::VerifiedFact;
 use crate::id::BootId;
 use crate::machine::{Cx, Machine as _};
 use crate::time::{Mono, Wall};
@@ -83,4 +84,36 @@ fn members_of_whom_only_the_certificate_is_known_are_dialled() {
     let (mesh, dialled) = dialled();
     let others = [0, 2, 3, 4, 5, 6].map(|number| mesh.member(number, "eu").node());
     assert_eq!(dialled, BTreeSet::from(others));
+}
+
+/// Elsewhere 445 ghosts, dialled as gossip told of them, wedged the start of a node.
+#[test]
+fn news_of_members_makes_a_node_dial_nobody() {
+    let mesh = SampleMesh::new(1);
+    let (me, key) = (mesh.member(1, "eu"), mesh.keys(1).statement);
+    let config =
+        CoreConfig::local(mesh.root().mesh(), me.node(), BootId([7; 16]), me.region().clone(), *me.statement());
+    let mut core = MeshCore::new(config, mesh.root().clone());
+    let mut rng = ChaCha8Rng::seed_from_u64(1);
+    let mut inputs = vec![Input::Start(Box::<Snapshot>::default())];
+    let ghosts = (2..447).map(|number| Input::Fact(Box::new(VerifiedFact::member(mesh.member(number, "eu")))));
+    inputs.extend(ghosts);
+    inputs.reverse();
+    let mut dialled = 0;
+    while let Some(input) = inputs.pop() {
+        let mut out = Vec::new();
+        let (now, wall) = (Mono(1_000_000), Wall(SampleMesh::NOW.0 * 1_000_000));
+        core.step(&mut Cx { now, wall, rng: &mut rng, out: &mut out }, input);
+        for output in out {
+            if let Output::Hint(Hint::Dial { .. }) = output {
+                dialled += 1;
+            } else if let Output::Persist { token, .. } = output {
+                inputs.push(Input::Persisted(token));
+            } else if let Output::Sign { token, statement } = output {
+                inputs.push(Input::Signed { token, statement: statement.sign(&key) });
+            }
+        }
+    }
+    assert_eq!(core.roster().members().len(), 445, "they are known");
+    assert_eq!(dialled, 0);
 }

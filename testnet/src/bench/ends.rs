@@ -70,6 +70,11 @@ impl Members {
         serve(trust, Socket::Bind(SocketAddr::from(([127, 0, 0, 1], 0))), None)
     }
 
+    /// The name of a member.
+    pub(super) fn node(&self, number: u32) -> NodeId {
+        self.mesh.keys(number).chain.node()
+    }
+
     fn certificate(&self, number: u32) -> Certificate {
         let between = [UnixSeconds(self.now_s - DAY_S), UnixSeconds(self.now_s + DAY_S)];
         self.mesh.certificate_between(number, u64::from(number), between, UnixSeconds(self.now_s))

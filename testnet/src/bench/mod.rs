@@ -1,6 +1,7 @@
 //! `hedgerow-testnet bench …`: what a node's network costs, beside a bare connection of quinn in the same run.
 //!
-//! Everything runs in this process, over loopback or over a network in memory. Figures are ratios wherever a machine's speed would
+//! Everything runs over loopback or over a network in memory, and in this process but for strangers and the far ends of idle links,
+//! whose work and memory would be counted with the node's. Figures are ratios wherever a machine's speed would
 //! show in them; times of single requests alternate between both sides, block by block, so that what else the machine does falls on
 //! both alike.
 
@@ -27,6 +28,12 @@ use figure::Figures;
 pub(crate) enum BenchCommand {
     /// Requests, transfers, dead links, memory and idle work of the network of a node
     Network(NetworkArguments),
+    /// The members to which `bench network` has links that nobody uses; they end with standard input
+    #[command(hide = true)]
+    Members {
+        /// How many
+        count: u32,
+    },
     /// The strangers of `bench network`, which dial that address
     #[command(hide = true)]
     Strangers {
@@ -50,6 +57,10 @@ pub(crate) struct NetworkArguments {
 pub(crate) async fn bench(command: BenchCommand) -> anyhow::Result<(String, bool)> {
     let arguments = match command {
         BenchCommand::Network(arguments) => arguments,
+        BenchCommand::Members { count } => {
+            links::serve(count).await?;
+            return Ok((String::new(), true));
+        }
         BenchCommand::Strangers { address } => {
             strangers::dial(address).await?;
             return Ok((String::new(), true));
