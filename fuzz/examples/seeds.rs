@@ -87,7 +87,7 @@ fn joining(mesh: &SampleMesh) -> Outcome {
     write("renewal-answer", "renewed", &RenewalAnswer::Renewed(Box::new(certificate)).encode())
 }
 
-/// Frames of the rpc, relay and bulk lanes, byte by byte as `docs/network.md` and `docs/bulk.md` have them.
+/// Frames of the rpc, relay and bulk lanes, byte by byte as `docs/wire.md` and `docs/bulk.md` have them.
 fn frames() -> Outcome {
     let name = b"ask/1";
     let head = [&[1, 5][..], name, &1_000_000_u64.to_le_bytes(), &3_u32.to_le_bytes(), b"abc"].concat();

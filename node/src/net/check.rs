@@ -1,4 +1,4 @@
-//! What a member says of its links and its clock when it is asked, on the wire (`docs/network.md`).
+//! What a member says of its links and its clock when it is asked, on the wire (`docs/wire.md`).
 
 use bytes::Bytes;
 use hedgerow_attest::bounded::bounded_vec;

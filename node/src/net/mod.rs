@@ -5,7 +5,8 @@
 //! and returns a [`Net`] to ask things of, and a bounded queue of [`NetEvent`]s, each proved to come
 //! from the NodeId it names. The module calls nobody above it.
 //!
-//! `docs/network.md` has the lanes, the handshake, the reasons of refusals, and the emulation; `docs/bulk.md` the bulk lane.
+//! `docs/wire.md` has the bytes of the handshake and the lanes, `docs/network.md` the reasons of refusals and the emulation,
+//! `docs/bulk.md` the bulk lane.
 
 mod accept;
 mod allowance;

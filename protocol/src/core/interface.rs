@@ -194,7 +194,8 @@ pub enum Output {
 /// How a message travels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lane {
-    /// As one unreliable datagram of at most 1,100 bytes; lost ones are not repeated.
+    /// As one unreliable datagram where the path takes it, and lost ones are not repeated. What the core sends so has at most
+    /// 1,100 bytes.
     Probe,
     /// As a message on the request connection, of at most [`crate::wire::FRAME_MAX`] bytes.
     Rpc,

@@ -14,7 +14,7 @@ use hedgerow_attest::signed::Signed;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// Bytes that one fact may have, its version byte included: below the 64 KiB that gossipsub carries.
+/// Bytes that one fact may have, its version byte included. Gossip carries 15 KiB; larger ones are pulled.
 pub const FACT_MAX: usize = 60 * 1024;
 
 /// Version byte of a fact.

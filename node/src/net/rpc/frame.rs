@@ -1,4 +1,4 @@
-//! The bytes of the rpc lane, over any stream.
+//! The bytes of the rpc lane, over any stream, so that tests can read and write them in memory.
 //!
 //! All integers are little endian. A request is a head and a body, the answer to one `version:u8 status:u8 body_len:u32 body`
 //! where only status 0 has a body. An ordered stream opens with `version:u8 lane:u8`, then carries `len:u32 message` again
