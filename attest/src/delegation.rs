@@ -143,6 +143,29 @@ mod tests {
     }
 
     #[test]
+    fn the_delegation_is_frozen() {
+        let mesh = SampleMesh::new(1);
+        let good = delegation(&mesh);
+        let (id, issuer) = (mesh.root().mesh(), mesh.keys(0).chain.node());
+        let fields: [&[u8]; 6] = [
+            &[1],
+            id.as_bytes(),
+            issuer.as_bytes(),
+            good.statement.as_bytes(),
+            // 2026-01-01 and a year later.
+            &[0x80, 0xf2, 0xd6, 0xca, 0x06, 0x80, 0xd9, 0xdb, 0xd9, 0x06],
+            &[1],
+        ];
+        let bytes = mesh.delegation().to_bytes();
+        assert_eq!(bytes[..2], [0x41, 108], "an endorsed envelope and the length of its payload");
+        assert_eq!(bytes[2..110], fields.concat());
+        let digest = crate::digest::Sha256Digest::of(&bytes).to_string();
+        assert_eq!((bytes.len(), digest.as_str()), (207, FROZEN));
+    }
+
+    const FROZEN: &str = "4f6b973a491e4fc73c905a7ed77f2fe1646cacf736840b187242f54cdb991d82";
+
+    #[test]
     fn nobody_delegates_to_themselves() {
         let mesh = SampleMesh::new(1);
         let thief = crate::key::SecretKey::from_seed([66; 32]);

@@ -57,7 +57,7 @@ fn the_certificate_is_frozen() {
 }
 
 #[test]
-fn a_failure_domain_makes_a_membership_of_version_2() {
+fn a_membership_with_a_failure_domain_is_of_version_2_and_frozen() {
     let mesh = SampleMesh::new(1);
     let (membership, certificate) = good(&mesh);
     assert_eq!((membership.version(), certificate.membership.payload()[0]), (1, 1));

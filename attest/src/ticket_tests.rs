@@ -103,6 +103,12 @@ fn the_proof_is_that_of_the_secret_for_the_invite() {
 }
 
 #[test]
+fn the_redemption_proof_is_frozen() {
+    let proof = InviteSecret::from_bytes([2; 16]).proof(&[3; 32], InviteId([1; 16]));
+    assert_eq!(proof.to_string(), "12f72ab865f7c682ff31b5bd740c2ad15468e914e8eed867699e86a7d5b2596f");
+}
+
+#[test]
 fn debug_keeps_the_secret() {
     let shown = format!("{:?}", Ticket::issue(&invitation(), &statement()));
     assert!(shown.contains("secret: InviteSecret(..)"), "{shown}");

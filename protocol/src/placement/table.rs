@@ -82,3 +82,39 @@ impl PlacementTable {
         Some(self.nodes(&row.nodes).collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::name::{ModelName, ModelVersion};
+
+    #[test]
+    fn the_bytes_of_a_table_are_frozen() {
+        let class = ClassName::new("cart").unwrap();
+        let model = ModelRef { model: ModelName::new("digits").unwrap(), version: ModelVersion::new("1").unwrap() };
+        let groups = vec![NodeList(vec![1, 0]), NodeList(vec![0])];
+        let table = PlacementTable {
+            epoch: PlacementEpoch(300),
+            config_epoch: ConfigEpoch(2),
+            policy: Some((PolicyVersion(7), Sha256Digest::from_bytes([8; 32]))),
+            members: vec![NodeId::from_bytes([1; 32]), NodeId::from_bytes([2; 32])],
+            classes: vec![ClassRow { class, groups }],
+            models: vec![ModelRow { model, manifest: Sha256Digest::from_bytes([9; 32]), nodes: NodeList(vec![1]) }],
+        };
+        let bytes = postcard::to_stdvec(&table).unwrap();
+        let frozen = [
+            &[0xac, 0x02, 2, 1, 7],
+            &[8; 32][..],
+            &[2],
+            &[1; 32],
+            &[2; 32],
+            b"\x01\x04cart\x02\x02\x01\x00\x01\x00",
+            b"\x01\x06digits\x011",
+            &[9; 32],
+            &[1, 1],
+        ];
+        assert_eq!(bytes, frozen.concat());
+        assert_eq!(postcard::from_bytes(&bytes), Ok(table.clone()));
+        assert_eq!(table.group(&ClassName::new("cart").unwrap(), 0), Some(vec![table.members[1], table.members[0]]));
+    }
+}

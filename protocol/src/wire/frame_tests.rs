@@ -193,6 +193,23 @@ const FROZEN: [&str; 23] = [
 ];
 
 #[test]
+fn a_denial_that_brings_a_configuration_is_frozen() {
+    let denial = Denial { cell: CELL, nonce: 5, promised: Term(3), remaining_ms: 300, moved: Some(decision()) };
+    let frame = encode(&Message::Lease(Box::new(LeaseMessage::Denial(denial.clone()))));
+    let decided = postcard::to_stdvec(&decision()).unwrap();
+    // Message 2 (lease), kind 2 (denial); nonce, term, milliseconds; an option that is there.
+    let body = [&[1, 2, 2], &[0xce; 32][..], &[5, 3, 0xac, 0x02, 1], &decided].concat();
+    let length = u32::try_from(body.len()).unwrap().to_be_bytes();
+    assert_eq!(frame, [&length[..], &body].concat());
+    // The value, term 3, configuration 1, one acceptance.
+    let value = postcard::to_stdvec(&value()).unwrap();
+    let accepted = acceptance().to_bytes();
+    assert_eq!(decided, [&value[..], &[3, 1, 1], &accepted].concat());
+    assert_eq!(Blake3Digest::of(&frame).to_string()[..16], *"ac0f2f4ab28a4c8d");
+    assert_eq!(decode(&frame), Ok(Message::Lease(Box::new(LeaseMessage::Denial(denial)))));
+}
+
+#[test]
 fn what_is_no_frame_is_told_apart() {
     let frame = encode(&messages()[0]);
     assert_eq!(decode(&frame[..frame.len() - 1]), Err(WireError::Length { found: frame.len() - 1 }));
