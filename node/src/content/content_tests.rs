@@ -68,6 +68,20 @@ fn proofs_hold_what_bao_sends_for_a_range() {
 }
 
 #[test]
+fn the_proof_of_a_range_is_frozen() {
+    let (outboard, bytes) = sized(5 * 16_384);
+    assert_eq!(outboard.content().blake3().to_string(), ROOT);
+    let proofs = [range(0, 1), range(3, 5), range(0, 5)].map(|range| outboard.proof(range).0);
+    let seen = proofs.map(|proof| (proof.len() / PAIR_BYTES, Blake3Digest::of(&proof).to_string()[..16].to_owned()));
+    let frozen = [(3, "8ebc66a30f46710e"), (3, "677902320a98f3f1"), (4, "f8eb9a33ee6c1257")];
+    assert_eq!(seen.each_ref().map(|(pairs, digest)| (*pairs, digest.as_str())), frozen);
+    let served = Holding::in_memory(outboard, bytes.clone()).read(range(3, 5)).unwrap();
+    assert_eq!(served.data, bytes[3 * 16_384..]);
+}
+
+const ROOT: &str = "41868b208416e494d2d255f163060dbb82e8b97b6ced9bf1b33f6a238b62d2f7";
+
+#[test]
 fn what_arrives_in_any_parts_is_the_range_and_rebuilds_the_tree() {
     for size in SIZES {
         let (outboard, bytes) = sized(size);

@@ -117,6 +117,10 @@ const ADDRESSES_MAX: usize = 8;
 
 #[cfg(test)]
 mod tests {
+    use hedgerow_attest::digest::Sha256Digest;
+    use hedgerow_attest::testing::SampleMesh;
+    use hedgerow_protocol::id::PolicyVersion;
+
     use super::super::testing::welcome;
     use super::*;
 
@@ -131,6 +135,41 @@ mod tests {
         assert_eq!(JoinAnswer::decode(&bytes), Err(AnswerError::UnsupportedVersion(2)));
         assert_eq!(JoinAnswer::decode(&[1; 20_000]), Err(AnswerError::TooLong { found: 20_000 }));
     }
+
+    #[test]
+    fn the_welcome_is_frozen() {
+        let mesh = SampleMesh::new(1);
+        let (issuer, member) = (mesh.member(0, "eu"), mesh.member(5, "eu"));
+        let birth = mesh.birth("eu", &issuer);
+        let policy = Policy { version: PolicyVersion(1), parent: None, classes: vec![] };
+        let policy = Endorsed::sign(&policy, &[mesh.policy()]);
+        let addresses = vec!["192.0.2.1:4334".parse().unwrap()];
+        let answer = JoinAnswer::Welcome(Box::new(Welcome {
+            root: b"root".to_vec(),
+            certificate: member.certificate().clone(),
+            geneses: vec![birth.genesis().envelope().clone()],
+            policy: Some(policy.clone()),
+            members: vec![KnownMember { certificate: issuer.certificate().clone(), addresses }],
+        }));
+        let bytes = answer.encode().unwrap();
+        // Certificates are without their version byte here.
+        let frozen = [
+            b"\x01\x00\x04root",
+            &member.certificate().to_bytes()[1..],
+            &[1],
+            &birth.genesis().envelope().to_bytes(),
+            &[1],
+            &policy.to_bytes(),
+            &[1],
+            &issuer.certificate().to_bytes()[1..],
+            &[1, 0, 192, 0, 2, 1, 0xee, 0x21],
+        ];
+        assert_eq!(bytes, frozen.concat());
+        assert_eq!((bytes.len(), Sha256Digest::of(&bytes).to_string().as_str()), (1_898, FROZEN));
+        assert_eq!(JoinAnswer::decode(&bytes), Ok(answer));
+    }
+
+    const FROZEN: &str = "1fa0f7782dd0a22e10e07d7f6697c6d3ee9cc0ffeb51fbae3bb98a6527ac14bd";
 
     #[test]
     fn members_that_do_not_fit_are_left_out_from_the_end() {

@@ -216,6 +216,8 @@ const BYTES_MAX: usize = CERTIFICATE_MAX + 512;
 
 #[cfg(test)]
 mod tests {
+    use hedgerow_attest::digest::Sha256Digest;
+    use hedgerow_attest::testing::SampleMesh;
     use proptest::prelude::*;
 
     use super::super::testing::{NOW, founded};
@@ -246,6 +248,24 @@ mod tests {
         assert_eq!(RenewalRequest::decode(&long), Err(RenewalRefusal::Malformed));
         assert_eq!(RenewalRequest::decode(&[]), Err(RenewalRefusal::Malformed));
         assert_eq!(RenewalRequest::decode(&vec![VERSION; BYTES_MAX + 1]), Err(RenewalRefusal::Malformed));
+    }
+
+    #[test]
+    fn requests_and_the_renewed_answer_are_frozen() {
+        let mesh = SampleMesh::new(1);
+        let (keys, member) = (mesh.keys(5), mesh.member(5, "eu"));
+        let certificate = member.certificate().clone();
+        let request = RenewalRequest { certificate: certificate.clone(), at: UnixSeconds(300) };
+        let proof = RenewalProof::sign(mesh.root().mesh(), member.node(), member.serial(), &[5; 32], &keys.statement);
+        // The certificate is without its version byte in all three.
+        let shown = &certificate.to_bytes()[1..];
+        assert_eq!(request.encode(), [&[1], shown, &[0xac, 0x02]].concat());
+        let proven = ProvenRenewal { request, proof: proof.clone() };
+        assert_eq!(proven.encode(), [&[2], shown, &[0xac, 0x02], &proof.to_bytes()].concat());
+        let answer = RenewalAnswer::Renewed(Box::new(certificate.clone()));
+        assert_eq!(answer.encode(), [&[1, 0], shown].concat());
+        let digests = [proven.encode(), answer.encode()].map(|bytes| Sha256Digest::of(&bytes).to_string());
+        assert_eq!(digests.each_ref().map(|digest| &digest[..16]), ["0dde4e31783cce57", "b7086ee6f25b63a8"]);
     }
 
     #[test]

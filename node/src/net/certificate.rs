@@ -165,6 +165,21 @@ mod tests {
     }
 
     #[test]
+    fn the_extensions_are_frozen() {
+        let der = certificate(7, Some(b"membership".to_vec()));
+        let (_, x509) = X509Certificate::from_der(&der).unwrap();
+        let transport = SecretKey::from_seed([7; 32]);
+        let public = transport.public();
+        let vouched = [b"libp2p-tls-handshake:", x509.tbs_certificate.subject_pki.raw].concat();
+        let signature = transport.sign_raw(&vouched);
+        let expected = [b"\x30\x68\x04\x24\x08\x01\x12\x20", &public.as_bytes()[..], b"\x04\x40", signature.as_bytes()];
+        assert_eq!(extension(&x509, &LIBP2P_OID), Ok(Some(expected.concat().as_slice())));
+        assert_eq!(extension(&x509, &MEMBERSHIP_OID), Ok(Some(&b"membership"[..])));
+        let critical: Vec<bool> = x509.extensions().iter().map(|extension| extension.critical).collect();
+        assert_eq!(critical, [true, false]);
+    }
+
+    #[test]
     fn a_process_is_known_by_its_key_whatever_its_membership() {
         let transport = SecretKey::from_seed([7; 32]);
         let first = TlsIdentity::new(&transport, Some(b"first".to_vec())).unwrap();

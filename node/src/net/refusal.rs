@@ -219,6 +219,17 @@ mod tests {
     }
 
     #[test]
+    fn the_alerts_are_frozen() {
+        let alerts = Refusal::ALL.map(|reason| {
+            let rustls::Error::InvalidCertificate(error) = reason.to_tls() else {
+                panic!("{reason} is not told as a certificate error");
+            };
+            u8::from(rustls::AlertDescription::from(error))
+        });
+        assert_eq!(alerts, [48, 45, 45, 49, 51, 44, 42, 49, 42, 48, 49, 49, 49, 49, 49]);
+    }
+
+    #[test]
     fn an_alert_tells_the_peer_what_was_wrong() {
         for reason in [
             Refusal::OtherMesh,

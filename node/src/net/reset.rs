@@ -9,14 +9,19 @@ use quinn::{ConnectionId, ConnectionIdGenerator, EndpointConfig};
 
 /// The endpoint's configuration; its reset tokens derive from the transport key, which outlives the process.
 pub(super) fn endpoint_config(transport: &SecretKey) -> EndpointConfig {
-    let key = blake3::derive_key("hedgerow 2026 QUIC stateless reset tokens", &*transport.seed());
-    let mut config = EndpointConfig::new(Arc::new(ResetKey(key)));
+    let mut config = EndpointConfig::new(Arc::new(ResetKey::of(transport)));
     config.cid_generator(|| Box::new(RandomIds));
     config
 }
 
 /// Keyed BLAKE3 in the place of an HMAC.
 struct ResetKey([u8; 32]);
+
+impl ResetKey {
+    fn of(transport: &SecretKey) -> Self {
+        Self(blake3::derive_key("hedgerow 2026 QUIC stateless reset tokens", &*transport.seed()))
+    }
+}
 
 impl HmacKey for ResetKey {
     fn sign(&self, data: &[u8], signature_out: &mut [u8]) {
@@ -62,6 +67,15 @@ const ID_BYTES: usize = 4;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_token_is_frozen() {
+        let key = ResetKey::of(&SecretKey::from_seed([1; 32]));
+        let mut signature = [0; blake3::OUT_LEN];
+        key.sign(&[1, 2, 3, 4], &mut signature);
+        // QUIC's token is the first half.
+        assert_eq!(data_encoding::HEXLOWER.encode(&signature[..16]), "c14ffe5ba493b030a19a8e3eea42db1d");
+    }
 
     #[test]
     fn a_token_verifies_under_its_own_key_only() {

@@ -76,6 +76,9 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
 
 #[cfg(test)]
 mod tests {
+    use hedgerow_inference::ir::{Dim, Signature, ValueInfo};
+    use hedgerow_inference::tensor::DType;
+
     use super::*;
 
     #[test]
@@ -90,5 +93,44 @@ mod tests {
         assert_eq!(decode(&bytes), Some(call));
         assert_eq!(decode::<InferCall>(&bytes[..7]), None);
         assert_eq!(decode::<InferCall>(&[2, 0]), None);
+    }
+
+    #[test]
+    fn replies_are_frozen_and_read_back() {
+        let model = ModelRef { model: ModelName::new("m").unwrap(), version: ModelVersion::new("1").unwrap() };
+        let ran = InferReply::Ran {
+            model,
+            manifest: Sha256Digest::from_bytes([7; 32]),
+            outputs: BTreeMap::from([("y".to_owned(), Tensor::from_bool(vec![2], &[true, false]).unwrap())]),
+            queue_us: 300,
+            compute_us: 5,
+        };
+        // Output y: element type 9 (BOOL), one dimension of 2, two bytes.
+        let frozen = [&[1, 0, 1, b'm', 1, b'1'], &[7; 32][..], &[1, 1, b'y', 9, 1, 2, 2, 1, 0, 0xac, 0x02, 5]].concat();
+        assert_eq!(encode(&ran), frozen);
+        assert_eq!(decode(&frozen), Some(ran));
+        let kinds = [RefusalKind::Request, RefusalKind::NotHere, RefusalKind::Busy, RefusalKind::Failed];
+        for (code, kind) in (0..).zip(kinds) {
+            let refused = InferReply::Refused { kind, detail: "no".to_owned() };
+            assert_eq!(encode(&refused), [1, 1, code, 2, b'n', b'o']);
+            assert_eq!(decode(&[1, 1, code, 2, b'n', b'o']), Some(refused));
+        }
+    }
+
+    #[test]
+    fn descriptions_are_frozen_and_read_back() {
+        let asked = (ModelName::new("m").unwrap(), Some(ModelVersion::new("1").unwrap()));
+        assert_eq!(encode(&asked), [1, 1, b'm', 1, 1, b'1']);
+        assert_eq!(decode(&encode(&asked)), Some(asked.clone()));
+        let port = |name: &str, dtype, shape| ValueInfo { name: name.to_owned(), dtype, shape };
+        let signature = Signature {
+            inputs: vec![port("x", DType::F32, vec![Dim::Symbol("n".to_owned()), Dim::Fixed(300)])],
+            outputs: vec![port("y", DType::Bool, vec![])],
+        };
+        let told = Some((ModelRef { model: asked.0, version: asked.1.unwrap() }, signature));
+        let frozen = [1, 1, 1, b'm', 1, b'1', 1, 1, b'x', 1, 2, 1, 1, b'n', 0, 0xac, 0x02, 1, 1, b'y', 9, 0];
+        assert_eq!(encode(&told), frozen);
+        assert_eq!(decode(&frozen), Some(told));
+        assert_eq!(encode(&None::<(ModelRef, Signature)>), [1, 0]);
     }
 }

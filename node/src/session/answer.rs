@@ -165,6 +165,35 @@ mod tests {
     }
 
     #[test]
+    fn every_kind_of_answer_is_frozen() {
+        let text = str::to_owned;
+        let (etag, token, body) = (text("e"), text("t"), text("{}"));
+        let refused = |why| SessionAnswer::Refused { why, detail: text("no") };
+        let frozen: [(SessionAnswer, &[u8]); 9] = [
+            (
+                SessionAnswer::Written { etag: etag.clone(), token: token.clone(), acked: 2, wanted: 3 },
+                &[0, 1, b'e', 1, b't', 2, 3],
+            ),
+            (
+                SessionAnswer::PreconditionFailed { etag: etag.clone(), token: token.clone(), body: body.clone() },
+                &[1, 1, b'e', 1, b't', 2, b'{', b'}'],
+            ),
+            (SessionAnswer::Found { etag, token, body, stale: true }, &[2, 1, b'e', 1, b't', 2, b'{', b'}', 1]),
+            (SessionAnswer::NotFound { stale: false }, &[3, 0]),
+            (SessionAnswer::Behind { missing: 300 }, &[4, 0xac, 0x02]),
+            (refused(Refused::Elsewhere), &[5, 0, 2, b'n', b'o']),
+            (refused(Refused::Request), &[5, 1, 2, b'n', b'o']),
+            (refused(Refused::Later), &[5, 2, 2, b'n', b'o']),
+            (refused(Refused::Broken), &[5, 3, 2, b'n', b'o']),
+        ];
+        for (answer, bytes) in frozen {
+            assert_eq!(answer.to_bytes(), [&[1], bytes].concat());
+            assert_eq!(SessionAnswer::from_bytes(&answer.to_bytes()), Some(answer));
+        }
+        assert_eq!(json(&Body::default()), r#"{"value":{},"conflicts":[],"conflicts_omitted":0}"#);
+    }
+
+    #[test]
     fn a_refusal_carries_its_causes() {
         let refusal = Refusal::Ops(hedgerow_crdt::ops::OpRefusal::NoOps);
         let SessionAnswer::Refused { why, detail } = refusal.into() else { panic!("it is a refusal") };

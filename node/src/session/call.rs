@@ -131,4 +131,31 @@ mod tests {
         assert!(matches!(SessionCall::from_bytes(&vec![1; CALL_BYTES_MAX + 1]), Err(CallError::TooLong { .. })));
         assert!(matches!(call.parse(Duration::ZERO), Err(CallError::Session(_))));
     }
+
+    #[test]
+    fn every_kind_of_call_and_operation_is_frozen() {
+        let path = || vec!["a".to_owned()];
+        let put = |value| SessionOp::Put { path: path(), value };
+        let ops: [(SessionOp, &[u8]); 8] = [
+            (put(Scalar::Null), &[0, 1, 1, b'a', 0]),
+            (put(Scalar::Bool(true)), &[0, 1, 1, b'a', 1, 1]),
+            (put(Scalar::Int(-3)), &[0, 1, 1, b'a', 2, 5]),
+            (put(Scalar::Float(1.5)), &[0, 1, 1, b'a', 3, 0, 0, 0, 0, 0, 0, 0xf8, 0x3f]),
+            (put(Scalar::Text("t".to_owned())), &[0, 1, 1, b'a', 4, 1, b't']),
+            (put(Scalar::Bytes(vec![0xff])), &[0, 1, 1, b'a', 5, 1, 0xff]),
+            (SessionOp::Delete { path: vec![] }, &[1, 0]),
+            (SessionOp::Increment { path: path(), by: 300 }, &[2, 1, 1, b'a', 0xd8, 0x04]),
+        ];
+        for (op, bytes) in ops {
+            let if_match = Some("e".to_owned());
+            let call = SessionCall::Write { session: "s".to_owned(), ops: vec![op], if_match, quorum: None };
+            assert_eq!(call.to_bytes(), [&[1, 0, 1, b's', 1], bytes, &[1, 1, b'e', 0]].concat());
+            let read = SessionCall::from_bytes(&call.to_bytes()).unwrap();
+            assert_eq!(read.to_bytes(), call.to_bytes());
+        }
+        let read = |min: Option<&str>| SessionCall::Read { session: "s".to_owned(), min: min.map(str::to_owned) };
+        assert_eq!(read(None).to_bytes(), [1, 1, 1, b's', 0]);
+        assert_eq!(read(Some("t")).to_bytes(), [1, 1, 1, b's', 1, 1, b't']);
+        assert!(matches!(SessionCall::from_bytes(&[1, 1, 1, b's', 0]), Ok(SessionCall::Read { min: None, .. })));
+    }
 }

@@ -134,6 +134,12 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_is_frozen() {
+        let rows = GroupBytes::from([((cart(), 3), 300), ((cart(), 4), 5)]);
+        assert_eq!(encode(rows), b"\x02\x04cart\x03\xac\x02\x04cart\x04\x05"[..]);
+    }
+
+    #[test]
     fn an_answer_that_claims_too_many_rows_is_none() {
         let many = Answer { rows: vec![(cart(), 0, 1); ROWS_MAX + 1] };
         assert_eq!(decode(&postcard::to_stdvec(&many).unwrap()), Err(postcard::Error::SerdeDeCustom));

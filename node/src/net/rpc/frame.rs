@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::io;
 
-use bytes::Bytes;
+use bytes::{BufMut as _, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::content::RANGE_GROUPS_MAX;
@@ -218,6 +218,14 @@ pub(crate) async fn read_block<R: AsyncRead + Unpin>(stream: &mut R, max: usize)
     read_version(stream).await?;
     let len = read_len(stream, max).await?;
     read_body(stream, len).await
+}
+
+/// A probe as a datagram: `version:u8 message`.
+pub(crate) fn datagram(message: &[u8]) -> Bytes {
+    let mut datagram = BytesMut::with_capacity(message.len() + 1);
+    datagram.put_u8(DATAGRAM_VERSION);
+    datagram.put_slice(message);
+    datagram.freeze()
 }
 
 /// Reads exactly `len` bytes; memory grows with what arrives, not with what was announced.

@@ -43,6 +43,22 @@ fn an_ordered_stream_is_frozen() {
 }
 
 #[test]
+fn a_block_of_the_join_lane_is_frozen() {
+    let mut frame = Vec::new();
+    run(write_block(&mut frame, b"abc", 3)).unwrap();
+    assert_eq!(data_encoding::HEXLOWER.encode(&frame), "0103000000616263");
+    assert_eq!(run(read_block(&mut frame.as_slice(), 3)).unwrap(), Bytes::from_static(b"abc"));
+    assert!(matches!(run(read_block(&mut frame.as_slice(), 2)), Err(FrameError::TooLong { got: 3, max: 2 })));
+    frame[0] = 2;
+    assert!(matches!(run(read_block(&mut frame.as_slice(), 3)), Err(FrameError::Version { got: 2 })));
+}
+
+#[test]
+fn a_probe_datagram_is_frozen() {
+    assert_eq!(datagram(b"abc"), Bytes::from_static(b"\x01abc"));
+}
+
+#[test]
 fn a_length_above_the_bound_is_refused_before_reading() {
     let len = u32::try_from(MESSAGE_BYTES_MAX).unwrap() + 1;
     let error = run(read_message(&mut len.to_le_bytes().as_slice())).unwrap_err();

@@ -3,13 +3,13 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use hedgerow_attest::id::NodeId;
 use quinn::SendStream;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
-use super::frame::{DATAGRAM_VERSION, FrameError, write_message, write_stream_head};
+use super::frame::{FrameError, datagram, write_message, write_stream_head};
 use super::link::Link;
 use super::link_error::LinkError;
 use super::links::Links;
@@ -170,13 +170,7 @@ enum WriteError {
 /// Sends a probe as a datagram, unless it does not fit the path.
 fn sent_as_datagram(link: &Link, bytes: &Bytes) -> bool {
     let fits = link.connection.max_datagram_size().is_some_and(|max| bytes.len() < max);
-    if !fits {
-        return false;
-    }
-    let mut datagram = BytesMut::with_capacity(bytes.len() + 1);
-    datagram.put_u8(DATAGRAM_VERSION);
-    datagram.put_slice(bytes);
-    link.connection.send_datagram(datagram.freeze()).is_ok()
+    fits && link.connection.send_datagram(datagram(bytes)).is_ok()
 }
 
 /// A write that makes no progress for this long is given up with its stream.
