@@ -54,6 +54,19 @@ fn summaries_differ_exactly_in_the_buckets_of_what_differs() {
 }
 
 #[test]
+fn the_hashes_that_nodes_compare_are_frozen() {
+    let mut shelf = Shelf::new(Sound);
+    shelf.adopt(fact(0x02, 5), MOST);
+    shelf.adopt(fact(0x33, 1), MOST);
+    let mut buckets = [0; SUMMARY_BUCKETS];
+    buckets[11] = 0xae0d_214c_1770_90f2;
+    buckets[8] = 0x3d0a_8df8_3250_e8ab;
+    assert_eq!(shelf.buckets(), &Buckets(buckets));
+    assert_eq!(shelf.buckets().root(), 0xc70f_3113_a8de_7c9a);
+    assert_eq!(shelf.charges(), 0xdca8_ad99_3c59_70e1);
+}
+
+#[test]
 fn a_full_shelf_takes_what_replaces_and_nothing_more() {
     let mut shelf = Shelf::new(Sound);
     let adopted = [(1, 1), (2, 1), (3, 1), (2, 2)].map(|(accused, version)| shelf.adopt(fact(accused, version), 2));
