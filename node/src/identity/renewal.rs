@@ -262,7 +262,7 @@ mod tests {
         assert_eq!(request.encode(), [&[1], shown, &[0xac, 0x02]].concat());
         let proven = ProvenRenewal { request, proof: proof.clone() };
         assert_eq!(proven.encode(), [&[2], shown, &[0xac, 0x02], &proof.to_bytes()].concat());
-        let answer = RenewalAnswer::Renewed(Box::new(certificate.clone()));
+        let answer = RenewalAnswer::Renewed(Box::new(certificate));
         assert_eq!(answer.encode(), [&[1, 0], shown].concat());
         let digests = [proven.encode(), answer.encode()].map(|bytes| Sha256Digest::of(&bytes).to_string());
         assert_eq!(digests.each_ref().map(|digest| &digest[..16]), ["0dde4e31783cce57", "b7086ee6f25b63a8"]);
