@@ -19,7 +19,7 @@ use super::limits::{
     HANDSHAKE_BURST, HANDSHAKE_TIMEOUT, HANDSHAKES_PER_S, PENDING_MAX, PENDING_RETRY, REFUSED_BURST, REFUSED_REFILL,
     REFUSED_SOURCES_MAX,
 };
-use super::quic::Settings;
+use super::quic::{Settings, serve_rpc};
 use super::refusal::{Refusal, Refusals};
 use super::relay::{Reached, RelayServer, is_place};
 use super::rpc::Links;
@@ -184,6 +184,7 @@ impl Acceptor {
                 }
             }
             (LinkLane::Rpc, Some(member)) => {
+                serve_rpc(&connection);
                 self.links.adopt_inbound(connection, &peer.presented, member);
             }
             (LinkLane::Bulk, Some(member)) => self.bulk.serve(connection, member).await,

@@ -27,9 +27,9 @@ pub(super) struct Settings {
 impl Settings {
     pub(super) fn new() -> Self {
         Self {
-            accepted: Arc::new(settings(CTL_IDLE_TIMEOUT, None)),
-            dialled: Arc::new(settings(IDLE_TIMEOUT, Some(KEEP_ALIVE))),
-            dialled_ctl: Arc::new(settings(CTL_IDLE_TIMEOUT, Some(CTL_KEEP_ALIVE))),
+            accepted: Arc::new(settings(CTL_IDLE_TIMEOUT, None, FEW_STREAMS)),
+            dialled: Arc::new(settings(IDLE_TIMEOUT, Some(KEEP_ALIVE), RPC_STREAMS)),
+            dialled_ctl: Arc::new(swarmed()),
             dialled_bulk: Arc::new(fetching()),
             dialled_relay: Arc::new(relayed()),
         }
@@ -51,6 +51,23 @@ impl Settings {
     }
 }
 
+/// Streams of each kind that the other end may have open: bidirectional, unidirectional. quinn keeps some 70 bytes for each of them
+/// from the beginning, and as much again where their number passes seven eighths of a power of two.
+type Streams = [u32; 2];
+
+/// More than is served, so that a busy peer is told `overloaded` instead of being held up.
+const RPC_STREAMS: Streams = [REQUESTS_PER_PEER as u32 * 3 / 2, 16];
+
+/// Of a connection whose lane is not known yet, and of the swarm, whose protocols have a few streams each.
+const FEW_STREAMS: Streams = [16, 4];
+
+/// Settles an accepted connection that may become the link.
+pub(super) fn serve_rpc(connection: &quinn::Connection) {
+    let [requests, messages] = RPC_STREAMS;
+    connection.set_max_concurrent_bi_streams(requests.into());
+    connection.set_max_concurrent_uni_streams(messages.into());
+}
+
 /// Settles an accepted connection on which content is served: its window to send is the pacer's, and only asks come in.
 pub(super) fn serve_bulk(connection: &quinn::Connection, send_window: u64) {
     connection.set_send_window(send_window);
@@ -68,7 +85,7 @@ pub(super) fn serve_relay(connection: &quinn::Connection) {
 
 /// Of a connection to a relay: datagrams, and those that are too long for one on streams of their own.
 fn relayed() -> TransportConfig {
-    let mut config = settings(RELAY_IDLE_TIMEOUT, Some(RELAY_KEEP_ALIVE));
+    let mut config = settings(RELAY_IDLE_TIMEOUT, Some(RELAY_KEEP_ALIVE), FEW_STREAMS);
     config
         .max_concurrent_bidi_streams(0_u32.into())
         .max_concurrent_uni_streams(relay_streams())
@@ -88,7 +105,7 @@ pub fn transport_settings(lane: LinkLane) -> Arc<TransportConfig> {
 
 /// Of a connection on which content is fetched: all that is asked for at once may arrive before any of it was read.
 fn fetching() -> TransportConfig {
-    let mut config = settings(IDLE_TIMEOUT, Some(KEEP_ALIVE));
+    let mut config = settings(IDLE_TIMEOUT, Some(KEEP_ALIVE), FEW_STREAMS);
     config
         .max_concurrent_bidi_streams(0_u32.into())
         .max_concurrent_uni_streams(1_u32.into())
@@ -98,16 +115,21 @@ fn fetching() -> TransportConfig {
     config
 }
 
-fn settings(idle: Duration, keep_alive: Option<Duration>) -> TransportConfig {
+/// Of a connection of the swarm. Gossip is small, and a connection that sends several packets at once keeps room for ten.
+fn swarmed() -> TransportConfig {
+    let mut config = settings(CTL_IDLE_TIMEOUT, Some(CTL_KEEP_ALIVE), FEW_STREAMS);
+    config.enable_segmentation_offload(false);
+    config
+}
+
+fn settings(idle: Duration, keep_alive: Option<Duration>, [bidirectional, unidirectional]: Streams) -> TransportConfig {
     let mut config = TransportConfig::default();
     let idle = idle.try_into().expect("a minute fits a QUIC idle timeout");
-    // Twice what is served, so that a busy peer is told `overloaded` instead of being held up.
-    let requests = u32::try_from(2 * REQUESTS_PER_PEER).expect("the constant is small");
     config
         .max_idle_timeout(Some(idle))
         .keep_alive_interval(keep_alive)
-        .max_concurrent_bidi_streams(requests.into())
-        .max_concurrent_uni_streams(16_u32.into())
+        .max_concurrent_bidi_streams(bidirectional.into())
+        .max_concurrent_uni_streams(unidirectional.into())
         .stream_receive_window((4_u32 << 20).into())
         .receive_window((8_u32 << 20).into())
         .send_window(8 << 20)

@@ -22,11 +22,13 @@ const MANY: u32 = 200;
 const IDLE: Duration = Duration::from_secs(20);
 /// Handshakes have ended and their buffers are given back.
 const SETTLED: Duration = Duration::from_secs(5);
+/// Those for whom the swarm had no room have tried it again a few times, and do so ever more rarely.
+const QUIET: Duration = Duration::from_secs(60);
 const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(super) async fn measure(figures: &mut Figures) -> anyhow::Result<()> {
     const { assert!(FEW <= CTL_CONNECTIONS_MAX && MANY > CTL_CONNECTIONS_MAX, "some links have no connection of the swarm") };
-    let mut others = Others::start(MANY).await?;
+    let mut others = Others::start(MANY)?;
     let found = others.find().await?;
     let found = tokio::task::spawn_blocking(move || hub(&found)).await.context("wait for the idle node")??;
     let (with_ctl, alone) = (found.with_ctl_bytes / 1e3, found.alone_bytes / 1e3);
@@ -34,7 +36,8 @@ pub(super) async fn measure(figures: &mut Figures) -> anyhow::Result<()> {
     figures.add("memory of an idle link, kB an end", Some(160.0), with_ctl, from);
     let from = format!("{} links for which the swarm had no room; the rest is ctl's", MANY - CTL_CONNECTIONS_MAX);
     figures.add("  of it rpc, kB", None, alone, from);
-    let from = format!("{MANY} links for {} s, on a thread of its own", IDLE.as_secs());
+    let from =
+        format!("{MANY} links for {} s, a minute after the last came up, on a thread of its own", IDLE.as_secs());
     figures.add("idle work of a node with 200 links, % of a core", Some(2.0), found.idle_percent, from);
     others.stop().await
 }
@@ -67,6 +70,7 @@ fn hub(others: &[SocketAddr]) -> anyhow::Result<Found> {
         let few = link(WARM_UP, FEW).await?;
         let full = link(FEW, CTL_CONNECTIONS_MAX).await?;
         let many = link(CTL_CONNECTIONS_MAX, MANY).await?;
+        tokio::time::sleep(QUIET).await;
         let cpu = thread_seconds();
         tokio::time::sleep(IDLE).await;
         let idle_percent = (thread_seconds() - cpu) / IDLE.as_secs_f64() * 100.0;
@@ -87,7 +91,7 @@ struct Others {
 }
 
 impl Others {
-    async fn start(count: u32) -> anyhow::Result<Self> {
+    fn start(count: u32) -> anyhow::Result<Self> {
         let program = std::env::current_exe().context("find this program")?;
         let mut members = Command::new(program);
         members.args(["bench", "members", &count.to_string()]);
