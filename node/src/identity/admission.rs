@@ -112,8 +112,8 @@ impl Admission {
         roster: &Roster,
         now: UnixSeconds,
     ) -> Result<(Member, Option<Birth>, Option<Signed<Genesis>>), JoinRefusal> {
-        let issuer = self.issuer().ok_or(JoinRefusal::NotIssuing)?;
         let request = JoinRequest::decode(body)?;
+        let issuer = self.issuer().ok_or(JoinRefusal::NotIssuing)?;
         let (node, invite) = self.check(&request, transport, exporter, issuer.root().skew_s(), now).await?;
         if let Some(revocation) = roster.revocation_of(&node).and_then(VerifiedFact::revoked) {
             return Err(JoinRefusal::Revoked { reason: revocation.reason().clone() });

@@ -106,8 +106,9 @@ impl JoinAnswer {
 }
 
 const VERSION: u8 = 1;
-/// Bytes of an answer at most: what the join lane carries for somebody who is no member yet.
-pub const ANSWER_BYTES_MAX: usize = 16 << 10;
+/// Bytes of an answer at most. The longest root, policy, certificate and geneses have less than half of it, so that there is always
+/// room for the issuer.
+pub const ANSWER_BYTES_MAX: usize = crate::net::limits::JOIN_ANSWER_BYTES_MAX;
 /// Members in one answer; two would do, more survive that some are down.
 pub const KNOWN_MEMBERS_MAX: usize = 16;
 /// Geneses in one answer.
@@ -133,7 +134,8 @@ mod tests {
         assert_eq!(JoinAnswer::decode(&bytes), Err(AnswerError::Malformed));
         bytes[0] = 2;
         assert_eq!(JoinAnswer::decode(&bytes), Err(AnswerError::UnsupportedVersion(2)));
-        assert_eq!(JoinAnswer::decode(&[1; 20_000]), Err(AnswerError::TooLong { found: 20_000 }));
+        let found = ANSWER_BYTES_MAX + 1;
+        assert_eq!(JoinAnswer::decode(&vec![1; found]), Err(AnswerError::TooLong { found }));
     }
 
     #[test]
@@ -176,6 +178,7 @@ mod tests {
         let mut full = welcome(2);
         let others: Vec<_> = full.members.iter().skip(1).cycle().take(30).cloned().collect();
         full.members.extend(others);
+        full.root = vec![b' '; ANSWER_BYTES_MAX - 8_000];
         let bytes = JoinAnswer::Welcome(Box::new(full.clone())).encode().unwrap();
         assert!(bytes.len() <= ANSWER_BYTES_MAX && bytes.len() > ANSWER_BYTES_MAX - 2_048);
         let JoinAnswer::Welcome(read) = JoinAnswer::decode(&bytes).unwrap() else { panic!("a welcome") };

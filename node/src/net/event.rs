@@ -119,7 +119,7 @@ pub enum NetEvent {
         exporter: [u8; 32],
         /// At most [`super::limits::JOIN_BODY_BYTES_MAX`].
         body: Bytes,
-        /// The answer, at most [`super::limits::JOIN_BODY_BYTES_MAX`]; dropping it closes the connection.
+        /// The answer, at most [`super::limits::JOIN_ANSWER_BYTES_MAX`]; dropping it closes the connection.
         respond: Respond<Bytes>,
     },
     /// A fact that gossip brought; it spreads no further until judged.

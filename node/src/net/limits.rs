@@ -18,8 +18,10 @@ pub const STREAMED_BYTES_MAX: usize = 1 << 20;
 pub const SERVED_BODY_BYTES_MAX: usize = 64 << 20;
 /// Longest protocol name of a request.
 pub const PROTOCOL_NAME_BYTES_MAX: usize = 32;
-/// Longest body of a join request and of its answer.
+/// Longest body of a request on the join lane: whoever sends it is no member.
 pub const JOIN_BODY_BYTES_MAX: usize = 16 << 10;
+/// Longest answer there: the root alone may have 64 KiB.
+pub const JOIN_ANSWER_BYTES_MAX: usize = 256 << 10;
 /// Largest gossip RPC; one fact is far smaller.
 pub const GOSSIP_BYTES_MAX: usize = 16 << 10;
 /// Longest published envelope; the rest of a gossip RPC is left for the topic and control messages.

@@ -77,7 +77,10 @@ pub(crate) fn takes(body: &[u8]) -> bool {
 }
 
 fn decode(body: &[u8]) -> Result<GroupBytes, postcard::Error> {
-    let Answer { rows } = postcard::from_bytes(body)?;
+    let (Answer { rows }, rest) = postcard::take_from_bytes(body)?;
+    if !rest.is_empty() {
+        return Err(postcard::Error::DeserializeBadEncoding);
+    }
     Ok(rows.into_iter().map(|(class, prefix, bytes)| ((class, prefix), bytes)).collect())
 }
 

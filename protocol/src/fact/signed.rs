@@ -94,7 +94,8 @@ impl SignedFact {
         match bytes.split_first() {
             None => Err(FactDecodeError::Malformed { source: None }),
             Some((&FACT_VERSION, body)) => match postcard::take_from_bytes(body) {
-                Ok((fact, [])) => Ok(fact),
+                // One fact has one encoding: under a second one it would spread again as another message.
+                Ok((fact, [])) if Self::to_bytes(&fact) == bytes => Ok(fact),
                 Ok((_fact, _rest)) => Err(FactDecodeError::Malformed { source: None }),
                 Err(source) => Err(FactDecodeError::Malformed { source: Some(source) }),
             },

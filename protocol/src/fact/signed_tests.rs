@@ -216,6 +216,15 @@ fn bytes_that_are_no_fact_are_told_apart() {
 }
 
 #[test]
+fn a_fact_in_another_encoding_is_none() {
+    let bytes = certificate(&SampleMesh::new(1), 5).to_bytes();
+    // The kind, as a varint with a group of zeros behind it.
+    let padded = [&[bytes[0], bytes[1] | 0x80, 0], &bytes[2..]].concat();
+    assert!(postcard::take_from_bytes::<SignedFact>(&padded[1..]).is_ok(), "the decoder reads it");
+    assert!(matches!(SignedFact::from_bytes(&padded), Err(FactDecodeError::Malformed { source: None })));
+}
+
+#[test]
 fn what_arrives_before_what_it_depends_on_may_heal() {
     let mesh = SampleMesh::new(1);
     for fact in facts(&mesh).into_iter().skip(3).take(5) {

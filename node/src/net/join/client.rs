@@ -10,7 +10,7 @@ use super::exporter;
 use crate::net::close::Close;
 use crate::net::dial::{DialError, Dialer};
 use crate::net::lane::LinkLane;
-use crate::net::limits::{JOIN_BODY_BYTES_MAX, JOIN_TIMEOUT};
+use crate::net::limits::{JOIN_ANSWER_BYTES_MAX, JOIN_BODY_BYTES_MAX, JOIN_TIMEOUT};
 use crate::net::refusal::Refusal;
 use crate::net::rpc::{FrameError, read_block, write_block};
 use crate::net::tls::Expected;
@@ -67,7 +67,7 @@ async fn exchange(connection: &quinn::Connection, body: &[u8]) -> Result<Bytes, 
         let (mut send, mut recv) = connection.open_bi().await.map_err(FrameError::connection)?;
         write_block(&mut send, body, JOIN_BODY_BYTES_MAX).await?;
         send.finish().map_err(|closed| FrameError::Stream(closed.into()))?;
-        read_block(&mut recv, JOIN_BODY_BYTES_MAX).await
+        read_block(&mut recv, JOIN_ANSWER_BYTES_MAX).await
     };
     let answer = timeout(JOIN_TIMEOUT, exchange).await;
     Close::Done.close(connection);

@@ -1,7 +1,7 @@
 //! The join lane: one request and one answer with the issuer that a ticket pins.
 //!
-//! The caller needs no membership, so little is done for it: one stream of 16 KiB each way within
-//! five seconds, and few joins per address. Either way the frame is `version:u8 len:u32 bytes`.
+//! The caller needs no membership, so little is done for it: one stream, 16 KiB towards the issuer,
+//! within five seconds, and few joins per address. Either way the frame is `version:u8 len:u32 bytes`.
 //! Both ends derive the same 32 bytes from the TLS session; a proof of the ticket's secret over them
 //! is worth nothing on another connection.
 

@@ -11,7 +11,9 @@ use super::exporter;
 use crate::net::allowance::Allowance;
 use crate::net::close::Close;
 use crate::net::event::{NetEvent, Respond};
-use crate::net::limits::{JOIN_BODY_BYTES_MAX, JOIN_BURST_PER_IP, JOIN_IPS_MAX, JOIN_REFILL, JOIN_TIMEOUT};
+use crate::net::limits::{
+    JOIN_ANSWER_BYTES_MAX, JOIN_BODY_BYTES_MAX, JOIN_BURST_PER_IP, JOIN_IPS_MAX, JOIN_REFILL, JOIN_TIMEOUT,
+};
 use crate::net::rpc::{FrameError, read_block, write_block};
 
 /// Takes enrolments; clones share the allowance per address.
@@ -68,7 +70,7 @@ impl JoinServer {
         let unanswered = || FrameError::Stream(std::io::ErrorKind::ConnectionAborted.into());
         self.events.send(request).await.map_err(|_closed| unanswered())?;
         let answer = answer.await.map_err(|_dropped| unanswered())?;
-        write_block(&mut send, &answer, JOIN_BODY_BYTES_MAX).await?;
+        write_block(&mut send, &answer, JOIN_ANSWER_BYTES_MAX).await?;
         send.finish().map_err(|closed| FrameError::Stream(closed.into()))
     }
 }
