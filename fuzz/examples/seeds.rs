@@ -6,8 +6,12 @@ use std::path::Path;
 
 use bytes::Bytes;
 use hedgerow::content::{GroupRange, Holding, Outboard};
-use hedgerow::identity::{JoinAnswer, JoinRefusal, JoinRequest, ProvenRenewal, RenewalAnswer, RenewalRequest, Welcome};
+use hedgerow::identity::{
+    AppointmentAnswer, AppointmentRefusal, JoinAnswer, JoinRefusal, JoinRequest, Lead, LeadRequest, ProvenRenewal,
+    RenewalAnswer, RenewalRequest, Welcome,
+};
 use hedgerow::net::{CheckAnswer, LinkFigures, Path as Way};
+use hedgerow_attest::dsse::Envelope;
 use hedgerow_attest::id::{CellId, NodeId};
 use hedgerow_attest::invite::{InviteId, InviteSecret};
 use hedgerow_attest::key::SecretKey;
@@ -79,6 +83,15 @@ fn joining(mesh: &SampleMesh) -> Outcome {
     write("join-answer", "welcome", &JoinAnswer::Welcome(Box::new(welcome)).encode()?)?;
     write("join-answer", "refused", &JoinAnswer::Refused(JoinRefusal::Malformed).encode()?)?;
     write("root", "of-a-mesh", &root)?;
+    write("block", "of-three-bytes", &[1, 3, 0, 0, 0, 9, 9, 9])?;
+    let issuer = keys.chain.node();
+    write("lead-request", "of-an-issuer", &LeadRequest { issuer }.encode())?;
+    write("lead", "to-two-addresses", &Lead::to(["192.0.2.1:4334".parse()?, "[2001:db8::1]:4334".parse()?]).encode())?;
+    write("appointment", "of-a-node", &mesh.delegation().to_bytes())?;
+    let until = now.plus_s(60);
+    write("appointment-answer", "taken", &AppointmentAnswer::Taken { until }.encode())?;
+    let refused = AppointmentAnswer::Refused(AppointmentRefusal::NoLater { until });
+    write("appointment-answer", "refused", &refused.encode())?;
     let request = RenewalRequest { certificate: certificate.clone(), at: now };
     write("renewal-request", "of-a-member", &request.encode())?;
     let node = keys.chain.node();
@@ -92,6 +105,10 @@ fn frames() -> Outcome {
     let name = b"ask/1";
     let head = [&[1, 5][..], name, &1_000_000_u64.to_le_bytes(), &3_u32.to_le_bytes(), b"abc"].concat();
     write("request", "with-a-body", &head)?;
+    let streamed = [&[2, 5][..], name, &1_000_000_u64.to_le_bytes(), &[1, 25], &[7; 25], &3_u32.to_le_bytes(), b"abc"];
+    write("request", "for-a-stream-in-a-trace", &streamed.concat())?;
+    let part = |code: u8, bytes: &[u8]| [&[code][..], &(bytes.len() as u32).to_le_bytes(), bytes].concat();
+    write("parts", "two-and-the-end", &[part(0, b"abc"), part(0, b""), part(255, b"")].concat())?;
     write("answer", "with-a-body", &[&[1, 0][..], &3_u32.to_le_bytes(), b"abc"].concat())?;
     let message = [&3_u32.to_le_bytes()[..], b"abc"].concat();
     write("messages", "two-of-the-core", &[&[1, 1][..], &message, &message].concat())?;
@@ -121,6 +138,7 @@ fn mesh_core(mesh: &SampleMesh) -> Outcome {
         lost_packets: 1,
         path: Way::Direct,
     };
+    write("check-question", "version-1", &[1])?;
     write("check-answer", "one-link", &CheckAnswer { wall: Wall(1_000_000), links: vec![link] }.encode())
 }
 
@@ -143,6 +161,7 @@ fn sessions() -> Outcome {
     write("sync-message", "frames", &frames.encode())?;
     let call = [1, 0, 3, b'1', b'.', b'x', 1, 0, 1, 1, b'a', 2, 2, 0, 1, 2];
     write("session-call", "write", &call)?;
+    write("session-answer", "not-found", &[1, 3, 0])?;
     write("group-sizes", "none", &[0])
 }
 
@@ -154,6 +173,10 @@ fn inference() -> Outcome {
     write("graph", "of-a-model", &artifact.graph)?;
     // No inputs, and a refusal of the first kind in one letter, as `route/call.rs` has them.
     write("infer-call", "without-inputs", &[1, 1, b'm', 0, 0])?;
+    write("describe-call", "any-version", &[1, 1, b'm', 0])?;
+    write("describe-reply", "none", &[1, 0])?;
+    let signed = Envelope::sign("application/vnd.in-toto+json", b"{}".to_vec(), &[&SecretKey::from_seed([1; 32])]);
+    write("envelope", "of-a-publisher", &signed.to_json())?;
     write("infer-reply", "refused", &[1, 1, 0, 1, b'x'])
 }
 

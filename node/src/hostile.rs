@@ -5,6 +5,7 @@
 use futures::FutureExt as _;
 use hedgerow_attest::delegation::Delegation;
 use hedgerow_attest::digest::Blake3Digest;
+use hedgerow_attest::dsse::Envelope;
 use hedgerow_attest::endorsed::Endorsed;
 use hedgerow_attest::membership::Certificate;
 use hedgerow_attest::root::TrustRoot;
@@ -12,8 +13,9 @@ use hedgerow_crdt::frame::SealedFrame;
 use hedgerow_crdt::message::SyncMessage;
 use hedgerow_crdt::prescan;
 use hedgerow_inference::artifact::Manifest;
-use hedgerow_inference::ir::Graph;
+use hedgerow_inference::ir::{Graph, Signature};
 use hedgerow_protocol::fact::SignedFact;
+use hedgerow_protocol::name::{ModelName, ModelRef, ModelVersion};
 use hedgerow_protocol::wire;
 
 use crate::content::{Content, GroupRange, Incoming};
@@ -22,7 +24,7 @@ use crate::identity::{
 };
 use crate::net::{self, CheckAnswer};
 use crate::route::{InferCall, InferReply};
-use crate::session::SessionCall;
+use crate::session::{SessionAnswer, SessionCall};
 use crate::{route, session};
 
 /// One decoder.
@@ -41,6 +43,7 @@ pub const DECODERS: &[Decoder] = &[
     decoder("tls-certificate", net::takes_tls_certificate),
     decoder("membership", |bytes| Certificate::from_bytes(bytes).is_ok()),
     // The join lane.
+    decoder("block", |mut bytes| net::takes_block(&mut bytes).now_or_never().is_some_and(|taken| taken)),
     decoder("join-request", |bytes| JoinRequest::decode(bytes).is_ok()),
     decoder("join-answer", |bytes| JoinAnswer::decode(bytes).is_ok()),
     decoder("root", |bytes| TrustRoot::parse(bytes).is_ok()),
@@ -60,11 +63,15 @@ pub const DECODERS: &[Decoder] = &[
     decoder("session-frame", |bytes| SealedFrame::from_bytes(bytes).is_ok()),
     decoder("change", |bytes| prescan::scan(bytes).is_ok()),
     decoder("session-call", |bytes| SessionCall::from_bytes(bytes).is_ok()),
+    decoder("session-answer", |bytes| SessionAnswer::from_bytes(bytes).is_some()),
     decoder("group-sizes", session::takes_sizes),
     decoder("infer-call", |bytes| route::decode::<InferCall>(bytes).is_some()),
     decoder("infer-reply", |bytes| route::decode::<InferReply>(bytes).is_some()),
     decoder("appointment", |bytes| Endorsed::<Delegation>::from_bytes(bytes).is_ok_and(|read| read.peek().is_ok())),
     decoder("appointment-answer", |bytes| AppointmentAnswer::decode(bytes).is_some()),
+    decoder("describe-call", |bytes| route::decode::<(ModelName, Option<ModelVersion>)>(bytes).is_some()),
+    decoder("describe-reply", |bytes| route::decode::<Option<(ModelRef, Signature)>>(bytes).is_some()),
+    decoder("check-question", |bytes| net::read_check_question(bytes).is_ok()),
     decoder("check-answer", |bytes| CheckAnswer::decode(bytes).is_ok()),
     decoder("places", net::takes_places),
     // The relay and bulk lanes.
@@ -73,6 +80,7 @@ pub const DECODERS: &[Decoder] = &[
     decoder("bulk-answer", |mut bytes| net::takes_bulk_answer(&mut bytes).now_or_never().is_some_and(|taken| taken)),
     decoder("range", takes_range),
     // What the bulk lane brings.
+    decoder("envelope", |bytes| Envelope::from_json(bytes).is_ok()),
     decoder("manifest", |bytes| Manifest::parse(bytes).is_ok()),
     decoder("graph", |bytes| Graph::decode(bytes).is_ok()),
 ];

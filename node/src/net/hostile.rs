@@ -7,8 +7,9 @@ use tokio::io::AsyncRead;
 
 use super::bulk::{Answer, Ask};
 use super::certificate::Presented;
+use super::limits::JOIN_ANSWER_BYTES_MAX;
 use super::relay::{Frame, read_places};
-use super::rpc::{Part, read_answer, read_body, read_message, read_request_head, read_stream_head};
+use super::rpc::{Part, read_answer, read_block, read_body, read_message, read_request_head, read_stream_head};
 
 /// The certificate of a TLS handshake.
 pub(crate) fn takes_tls_certificate(der: &[u8]) -> bool {
@@ -31,6 +32,11 @@ pub(crate) async fn takes_request(stream: &mut (impl AsyncRead + Unpin)) -> bool
         Ok(head) => read_body(stream, head.body_bytes).await.is_ok(),
         Err(_) => false,
     }
+}
+
+/// A block of the join lane, of either end.
+pub(crate) async fn takes_block(stream: &mut (impl AsyncRead + Unpin)) -> bool {
+    read_block(stream, JOIN_ANSWER_BYTES_MAX).await.is_ok()
 }
 
 /// The answer to a request.

@@ -51,8 +51,8 @@ pub use emulation::{
 pub use event::{NetEvent, Respond};
 pub use handle::{Net, NetError};
 pub(crate) use hostile::{
-    takes_answer, takes_bulk_answer, takes_bulk_ask, takes_messages, takes_parts, takes_places, takes_relay_frame,
-    takes_request, takes_tls_certificate,
+    takes_answer, takes_block, takes_bulk_answer, takes_bulk_ask, takes_messages, takes_parts, takes_places,
+    takes_relay_frame, takes_request, takes_tls_certificate,
 };
 pub use join::JoinError;
 pub use lane::{Lane, LinkLane};

@@ -80,7 +80,7 @@ impl SessionAnswer {
     }
 
     /// Reads the form on the wire; `None` where it is not one that this release knows.
-    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (&version, body) = bytes.split_first()?;
         match postcard::take_from_bytes(body) {
             Ok((answer, [])) if version == ANSWER_VERSION => Some(answer),
