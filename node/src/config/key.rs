@@ -63,8 +63,8 @@ pub const KEYS: &[Key] = &[
         variable: "HEDGEROW_ADVERTISE",
         flag: Some("--advertise"),
         expected: "a list of IP:PORT, at most 8",
-        default: "none: the addresses of the interfaces",
-        meaning: "where peers reach that socket; tickets and records carry it, so set it behind a port mapping",
+        default: "none",
+        meaning: "where else peers reach that socket, before its own address or those of the interfaces; tickets and records carry it, so set it behind a port mapping",
         in_file: true,
         set: |draft, text| {
             draft.advertise = Some(addresses(text)?);

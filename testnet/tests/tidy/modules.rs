@@ -15,8 +15,8 @@ const SERVING: [&str; 3] = ["route", "session", "exec"];
 const GROUND: [&str; 2] = ["net", "store"];
 
 /// The commands that act where no node runs, or with keys that no node has.
-const WITHOUT_A_NODE: [&str; 8] =
-    ["apply.rs", "init.rs", "join.rs", "run.rs", "doctor.rs", "model.rs", "recover.rs", "revoke.rs"];
+const WITHOUT_A_NODE: [&str; 9] =
+    ["apply.rs", "init.rs", "join.rs", "run.rs", "doctor.rs", "model.rs", "recover.rs", "revoke.rs", "issuer.rs"];
 
 #[test]
 fn modules_of_the_node_use_downwards() {
