@@ -22,8 +22,9 @@ const MANY: u32 = 200;
 const IDLE: Duration = Duration::from_secs(20);
 /// Handshakes have ended and their buffers are given back.
 const SETTLED: Duration = Duration::from_secs(5);
-/// Those for whom the swarm had no room have tried it again a few times, and do so ever more rarely.
-const QUIET: Duration = Duration::from_secs(60);
+/// Those for whom the swarm had no room try it again ever more rarely, and so do those whom nobody dialled and who look for a relay:
+/// their handshakes are not work of an idle link.
+const QUIET: Duration = Duration::from_secs(165);
 const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(super) async fn measure(figures: &mut Figures) -> anyhow::Result<()> {
@@ -37,7 +38,7 @@ pub(super) async fn measure(figures: &mut Figures) -> anyhow::Result<()> {
     let from = format!("{} links for which the swarm had no room; the rest is ctl's", MANY - CTL_CONNECTIONS_MAX);
     figures.add("  of it rpc, kB", None, alone, from);
     let from =
-        format!("{MANY} links for {} s, a minute after the last came up, on a thread of its own", IDLE.as_secs());
+        format!("{MANY} links for {} s, three minutes after the last came up, on a thread of its own", IDLE.as_secs());
     figures.add("idle work of a node with 200 links, % of a core", Some(2.0), found.idle_percent, from);
     others.stop().await
 }
