@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How often each did it. Whoever used nothing of its allowance is not kept.
+/// How often each did it. Whoever has all of its allowance again is forgotten for others.
 #[derive(Debug)]
 pub struct Allowance<K> {
     /// At once.
@@ -31,17 +31,16 @@ impl<K: Copy + Ord> Allowance<K> {
 
     /// Takes one from the allowance of somebody; `false` when there is none left, or no room to count it.
     pub fn take(&mut self, who: K, now: Instant) -> bool {
-        let (burst, refill) = (self.burst, self.refill);
-        self.used.retain(|_, used| {
-            used.earn(refill, now);
-            used.times > 0
-        });
-        if self.used.len() >= self.entries_max && !self.used.contains_key(&who) {
+        if self.used.len() >= self.entries_max && !self.used.contains_key(&who) && !self.make_room(now) {
             return false;
         }
         let used = self.used.entry(who).or_insert(Used { times: 0, since: now });
-        if used.times >= burst {
+        used.earn(self.refill, now);
+        if used.times >= self.burst {
             return false;
+        }
+        if used.times == 0 {
+            used.since = now;
         }
         used.times += 1;
         true
@@ -54,6 +53,16 @@ impl<K: Copy + Ord> Allowance<K> {
             used.earn(self.refill, now);
             used.times >= self.burst
         })
+    }
+
+    /// Looked for only where somebody has no entry and there is no room for one: it looks at all of them.
+    fn make_room(&mut self, now: Instant) -> bool {
+        let refill = self.refill;
+        self.used.retain(|_, used| {
+            used.earn(refill, now);
+            used.times > 0
+        });
+        self.used.len() < self.entries_max
     }
 }
 
