@@ -12,6 +12,7 @@ use hedgerow_attest::id::NodeId;
 use hedgerow_attest::identity::Identity;
 use hedgerow_attest::key::PublicKey;
 use hedgerow_attest::member::Member;
+use hedgerow_attest::region::Region;
 use hedgerow_attest::signed::Signed;
 use hedgerow_attest::time::UnixSeconds;
 use hedgerow_protocol::fact::VerifiedFact;
@@ -118,7 +119,12 @@ impl Admission {
         if let Some(revocation) = roster.revocation_of(&node).and_then(VerifiedFact::revoked) {
             return Err(JoinRefusal::Revoked { reason: revocation.reason().clone() });
         }
-        let redeemed = self.store.redeem(request.invite, node, now).await.await.map_err(|error| not_kept(&error))?;
+        let redeemed = self
+            .store
+            .redeem(request.invite, node, self.serials_up_to(roster, &node), now)
+            .await
+            .await
+            .map_err(|error| not_kept(&error))?;
         let redemption = redeemed.map_err(JoinRefusal::from)?;
         let terms = CertificateTerms {
             region: &request.region,
@@ -135,6 +141,15 @@ impl Admission {
         kept.map_err(|error| not_kept(&error))?;
         tracing::info!(%node, region = %member.region(), uses_left = redemption.uses_left, "admitted a node");
         Ok((member, birth, genesis))
+    }
+
+    /// The highest serial that a certificate must exceed: of the node's last one, whoever issued it, and of all that are known of this
+    /// issuer, whose store may have come from a backup.
+    fn serials_up_to(&self, roster: &Roster, node: &NodeId) -> u64 {
+        let me = self.own.borrow().node();
+        let last = roster.author(node).map(Member::serial);
+        let issued = roster.members().filter(|member| member.issuer() == me).map(Member::serial);
+        last.into_iter().chain(issued).max().unwrap_or(0)
     }
 
     /// Everything that can be refused before a use is counted. Nothing is said about an invitation before the proof.
@@ -210,20 +225,32 @@ impl Admission {
         Ok((made.is_none().then_some(birth), Some(genesis)))
     }
 
+    /// Who signs the births of a region's cells.
+    fn founder_of(&self, region: &Region) -> NodeId {
+        self.issuer().map_or(self.own.borrow().node(), |issuer| issuer.root().genesis_issuer(region))
+    }
+
     fn welcome(&self, member: &Member, own: Option<&Signed<Genesis>>, surroundings: Surroundings) -> Welcome {
-        let Surroundings { mut members, geneses, policy, roster: _ } = surroundings;
-        let own_certificate = self.own.borrow().certificate().clone();
-        members.retain(|known| known.certificate != *member.certificate());
-        // The joining node checks geneses by the issuer's certificate, so that comes first.
-        let issuer = members.iter().position(|known| known.certificate == own_certificate);
-        let issuer = match issuer {
-            Some(place) => members.remove(place),
-            None => KnownMember { certificate: own_certificate, addresses: Vec::new() },
-        };
-        members.insert(0, issuer);
-        members.truncate(KNOWN_MEMBERS_MAX);
+        let Surroundings { mut members, geneses, policy, roster } = surroundings;
         let others = geneses.into_iter().filter(|genesis| Some(genesis) != own);
-        let geneses = own.cloned().into_iter().chain(others).take(GENESES_MAX).collect();
+        let geneses: Vec<_> = own.cloned().into_iter().chain(others).take(GENESES_MAX).collect();
+        members.retain(|known| known.certificate != *member.certificate());
+        // The joining node checks all by the certificates of the issuer and of who founded its region, which may be over: they come
+        // first, however far away.
+        let founders = geneses.iter().filter_map(|genesis| genesis.peek().ok()).map(|genesis| genesis.region);
+        let founders = founders.filter_map(|region| roster.author(&self.founder_of(&region)).cloned());
+        let mut first = vec![self.own.borrow().certificate().clone()];
+        for founder in founders.map(|founder| founder.certificate().clone()) {
+            if !first.contains(&founder) && first.len() < FOUNDERS_MAX {
+                first.push(founder);
+            }
+        }
+        for (place, certificate) in first.into_iter().enumerate() {
+            let known = members.iter().position(|known| known.certificate == certificate);
+            let known = known.map(|known| members.remove(known));
+            members.insert(place, known.unwrap_or(KnownMember { certificate, addresses: Vec::new() }));
+        }
+        members.truncate(KNOWN_MEMBERS_MAX);
         Welcome { root: self.root.to_vec(), certificate: member.certificate().clone(), geneses, policy, members }
     }
 }
@@ -248,6 +275,8 @@ fn not_read(error: &LoadError) -> JoinRefusal {
     JoinRefusal::Unavailable
 }
 
+/// Certificates that come before those of members nearby: a mesh has few nodes that found regions.
+const FOUNDERS_MAX: usize = 8;
 /// A signed genesis has under 400 bytes.
 pub(super) const GENESIS_FILE_BYTES_MAX: u64 = 1024;
 

@@ -8,7 +8,7 @@ use hedgerow_attest::endorsed::EndorsedError;
 use hedgerow_attest::genesis::{Birth, GenesisError};
 use hedgerow_attest::id::{MeshId, NodeId};
 use hedgerow_attest::member::Member;
-use hedgerow_attest::membership::MembershipError;
+use hedgerow_attest::membership::{Certificate, MembershipError};
 use hedgerow_attest::root::{RootError, TrustRoot};
 use hedgerow_attest::ticket::Ticket;
 use hedgerow_attest::time::UnixSeconds;
@@ -107,7 +107,7 @@ impl Enrolment {
         if member.node() != identity.node() {
             return Err(EnrolmentError::OtherNode { found: member.node() });
         }
-        let members = welcome.members.iter().map(|known| known.certificate.verify(&root, now, root.skew_s()));
+        let members = welcome.members.iter().map(|known| member_of(&known.certificate, &root, now));
         let members: Vec<Member> = members.collect::<Result<_, _>>().map_err(EnrolmentError::Member)?;
         let issuer = members.iter().find(|member| member.node() == ticket.issuer);
         let issuer = issuer.ok_or(EnrolmentError::NoIssuer { issuer: ticket.issuer })?;
@@ -161,6 +161,14 @@ impl Enrolment {
     fn known_nodes(&self) -> impl Iterator<Item = NodeId> {
         self.welcome.members.iter().map(|known| known.certificate.identity.node())
     }
+}
+
+/// The certificate of who founds cells counts for its keys also after its end.
+fn member_of(certificate: &Certificate, root: &TrustRoot, now: UnixSeconds) -> Result<Member, MembershipError> {
+    certificate.verify(root, now, root.skew_s()).or_else(|refused| {
+        let past = certificate.verify_past(root, now, root.skew_s()).ok();
+        past.filter(|past| past.is_past() && root.founds_cells(&past.node())).ok_or(refused)
+    })
 }
 
 #[cfg(test)]

@@ -86,15 +86,16 @@ impl MeshStore {
         }
     }
 
-    /// Counts a use of an invitation by a node and takes a serial for its certificate, durably and in one step: of any
+    /// Counts a use of an invitation by a node and takes a serial above that one for its certificate, durably and in one step: of any
     /// number of nodes that race for the last use, one gets it. A node that redeems again gets a serial and costs no use.
     pub async fn redeem(
         &self,
         id: InviteId,
         node: NodeId,
+        above: u64,
         now: UnixSeconds,
     ) -> Completion<Result<Redemption, RedeemRefusal>> {
-        self.committer.submit(Sync::Durable, move |transaction| redeem(transaction, id, node, now)).await
+        self.committer.submit(Sync::Durable, move |transaction| redeem(transaction, id, node, above, now)).await
     }
 
     /// Takes a serial for a certificate that follows one of that serial, whoever issued it; nothing where no higher one is left.
@@ -139,6 +140,7 @@ fn redeem(
     transaction: &WriteTransaction,
     id: InviteId,
     node: NodeId,
+    above: u64,
     now: UnixSeconds,
 ) -> Result<Result<Redemption, RedeemRefusal>, redb::Error> {
     let mut invites = transaction.open_table(INVITES)?;
@@ -155,15 +157,11 @@ fn redeem(
         invite.uses_left = left;
     }
     let uses_left = invite.uses_left;
-    let serial = take_serial(transaction)?;
+    let exhausted = || redb::Error::Corrupted("there is no serial after the last one".to_owned());
+    let serial = take_serial_above(transaction, above)?.ok_or_else(exhausted)?;
     redemptions.insert((&id.0, node.as_bytes()), serial)?;
     invites.insert(&id.0, StoredInvite::V2(invite).encode().as_slice())?;
     Ok(Ok(Redemption { serial, uses_left, again }))
-}
-
-fn take_serial(transaction: &WriteTransaction) -> Result<u64, redb::Error> {
-    let exhausted = || redb::Error::Corrupted("there is no serial after the last one".to_owned());
-    take_serial_above(transaction, 0)?.ok_or_else(exhausted)
 }
 
 fn take_serial_above(transaction: &WriteTransaction, before: u64) -> Result<Option<u64>, redb::Error> {
@@ -226,7 +224,7 @@ mod tests {
         let mut racing = tokio::task::JoinSet::new();
         for number in 0..64 {
             let mesh = mesh.clone();
-            racing.spawn(async move { mesh.redeem(ID, node(number), NOW).await.await.unwrap() });
+            racing.spawn(async move { mesh.redeem(ID, node(number), 0, NOW).await.await.unwrap() });
         }
         let outcomes = racing.join_all().await;
         let redeemed: Vec<_> = outcomes.iter().filter_map(|outcome| outcome.ok()).collect();
@@ -238,7 +236,11 @@ mod tests {
         thread.close().await;
 
         let (mesh, thread) = mesh_store(&disk.crashed(0));
-        assert_eq!(mesh.redeem(ID, node(99), NOW).await.await.unwrap(), Err(RedeemRefusal::UsedUp), "counted for good");
+        assert_eq!(
+            mesh.redeem(ID, node(99), 0, NOW).await.await.unwrap(),
+            Err(RedeemRefusal::UsedUp),
+            "counted for good"
+        );
         let mut serials = Vec::new();
         for before in [0, 3, 40, 7, u64::MAX, u64::MAX - 1, 0] {
             serials.push(mesh.serial_above(before).await.await.unwrap());
@@ -252,11 +254,11 @@ mod tests {
     async fn a_node_whose_answer_was_lost_redeems_again_for_nothing() {
         let (mesh, thread) = mesh_store(&Disk::default());
         mesh.add_invite(ID, invite(1), NOW).await.await.unwrap();
-        let first = mesh.redeem(ID, node(1), NOW).await.await.unwrap();
+        let first = mesh.redeem(ID, node(1), 0, NOW).await.await.unwrap();
         assert_eq!(first, Ok(Redemption { serial: 1, uses_left: 0, again: false }));
-        let second = mesh.redeem(ID, node(1), NOW).await.await.unwrap();
+        let second = mesh.redeem(ID, node(1), 0, NOW).await.await.unwrap();
         assert_eq!(second, Ok(Redemption { serial: 2, uses_left: 0, again: true }));
-        assert_eq!(mesh.redeem(ID, node(2), NOW).await.await.unwrap(), Err(RedeemRefusal::UsedUp));
+        assert_eq!(mesh.redeem(ID, node(2), 0, NOW).await.await.unwrap(), Err(RedeemRefusal::UsedUp));
         thread.close().await;
     }
 
@@ -265,14 +267,14 @@ mod tests {
         let (mesh, thread) = mesh_store(&Disk::default());
         mesh.add_invite(ID, invite(9), NOW).await.await.unwrap();
         let end = UnixSeconds(2_000);
-        assert!(mesh.redeem(ID, node(1), end).await.await.unwrap().is_ok());
-        let late = mesh.redeem(ID, node(1), UnixSeconds(2_001)).await.await.unwrap();
+        assert!(mesh.redeem(ID, node(1), 0, end).await.await.unwrap().is_ok());
+        let late = mesh.redeem(ID, node(1), 0, UnixSeconds(2_001)).await.await.unwrap();
         assert_eq!(late, Err(RedeemRefusal::Expired { not_after: end }), "also for one who has redeemed it");
         assert_eq!(mesh.invite(ID).unwrap().unwrap().uses_left, 8);
 
         mesh.add_invite(InviteId([8; 16]), invite(1), UnixSeconds(2_001)).await.await.unwrap();
         assert_eq!(mesh.invite(ID).unwrap(), None);
-        let unknown = mesh.redeem(ID, node(1), end).await.await.unwrap();
+        let unknown = mesh.redeem(ID, node(1), 0, end).await.await.unwrap();
         assert_eq!(unknown, Err(RedeemRefusal::Unknown));
         thread.close().await;
     }

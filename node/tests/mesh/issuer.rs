@@ -1,8 +1,18 @@
 //! A mesh that does not hang on the node that founded it.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use hedgerow::admin::wire::IssuerRow;
+use hedgerow_attest::time::UnixSeconds;
 
 use super::fleet::{Mesh, until};
+
+/// Clocks may differ by a quarter of a certificate's life.
+const SKEW_S: u64 = 3;
+
+fn now() -> UnixSeconds {
+    UnixSeconds(SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is set").as_secs())
+}
 
 async fn issuers(mesh: &Mesh, name: &str) -> Vec<IssuerRow> {
     mesh.admin(name).get("list the issuers", "/admin/v1/issuers").await.expect("it answers")
@@ -60,9 +70,13 @@ async fn a_mesh_with_a_second_issuer_renews_and_admits_without_its_founder() {
     doctor(&mesh, "c", "ok    issuers: 2 may admit and renew").await;
     doctor(&mesh, "b", "ok    right to issue: until ").await;
 
+    let founders = mesh.status("a").await.certificate.expect("a node of this release says so");
     mesh.stop("a").await;
     renewed_by(&mesh, "b", &b).await;
     renewed_by(&mesh, "c", &b).await;
+    // Its certificate is over, and still the region's birth is checked by its keys.
+    let end = UnixSeconds::parse(&founders.not_after).expect("a date").plus_s(SKEW_S);
+    until("the founder's certificate is over", async || (now() > end).then_some(())).await;
     let ticket = mesh.path("ticket-d");
     std::fs::write(&ticket, mesh.run("b", &["invite"]).await.ok()).expect("the folder");
     mesh.start("d", &["--ticket-file", &ticket.display().to_string()]);
