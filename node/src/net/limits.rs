@@ -16,6 +16,8 @@ pub const REQUEST_BODY_BYTES_MAX: usize = 4 << 20;
 pub const STREAMED_BYTES_MAX: usize = 1 << 20;
 /// Request bodies held at once over all peers, from before they are read until they are answered.
 pub const SERVED_BODY_BYTES_MAX: usize = 64 << 20;
+/// The share of it that one peer may have: two of the longest.
+pub const BODY_BYTES_PER_PEER: usize = 8 << 20;
 /// Longest protocol name of a request.
 pub const PROTOCOL_NAME_BYTES_MAX: usize = 32;
 /// Longest body of a request on the join lane: whoever sends it is no member.

@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::acknowledged::Progress;
-use crate::net::limits::REQUESTS_PER_PEER;
+use crate::net::limits::{BODY_BYTES_PER_PEER, REQUESTS_PER_PEER};
 use crate::net::socket::canonical;
 
 /// An established rpc connection.
@@ -30,6 +30,8 @@ pub(super) struct Link {
     relay: Option<NodeId>,
     /// Requests of the peer being served.
     pub(super) serving: Arc<Semaphore>,
+    /// KiB of request bodies that are held for the peer at once.
+    pub(super) bodies: Semaphore,
     pub(super) progress: Mutex<Progress>,
     /// When a request or a message of a session travelled last, in either direction.
     worked: Mutex<Instant>,
@@ -57,6 +59,7 @@ impl Link {
             dialled,
             relay,
             serving,
+            bodies: Semaphore::new(BODY_BYTES_PER_PEER >> 10),
             progress,
             worked,
             met,

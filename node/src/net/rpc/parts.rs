@@ -4,6 +4,7 @@
 //! answer, 1 to 6 a [`RemoteError`] and 255 the end, both without bytes and the last of all. A stream that ends without
 //! such a part was cut short.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf as _, Bytes, BytesMut};
@@ -12,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
 use super::frame::{FrameError, RemoteError};
+use super::link::Link;
 use super::request::RequestError;
 use crate::net::limits::STREAMED_BYTES_MAX;
 
@@ -76,6 +78,7 @@ impl Part {
 /// tells it to stop.
 #[derive(Debug)]
 pub struct Answers {
+    link: Arc<Link>,
     recv: RecvStream,
     arrived: BytesMut,
     deadline: Duration,
@@ -91,8 +94,8 @@ enum State {
 }
 
 impl Answers {
-    pub(super) fn new(recv: RecvStream, deadline: Duration, until: Instant) -> Self {
-        Self { recv, arrived: BytesMut::new(), deadline, until, state: State::Unversioned }
+    pub(super) fn new(link: Arc<Link>, recv: RecvStream, deadline: Duration, until: Instant) -> Self {
+        Self { link, recv, arrived: BytesMut::new(), deadline, until, state: State::Unversioned }
     }
 
     /// The next answer; nothing once the member has given all of them. After an error there is nothing either. A future of this
@@ -124,6 +127,7 @@ impl Answers {
             if self.state == State::Open
                 && let Some(part) = Part::take(&mut self.arrived)?
             {
+                self.link.works();
                 return Ok(part);
             }
             let chunk =

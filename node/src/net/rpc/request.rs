@@ -79,7 +79,7 @@ impl Links {
             if send.finish().is_err() {
                 tracing::trace!("the peer stopped a request it had read");
             }
-            Ok(Answers::new(recv, deadline, until))
+            Ok(Answers::new(link.clone(), recv, deadline, until))
         };
         let asked = tokio::time::timeout_at(until, asking).await;
         asked.map_or(Err(RequestError::Deadline { after: deadline }), |asked| asked.map_err(RequestError::Lost))

@@ -103,7 +103,7 @@ impl Links {
         link.works();
         let deadline = Instant::now() + head.remaining;
         let work = async {
-            let (budget, body) = self.body(&head, recv).await?;
+            let (budget, body) = self.body(link, &head, recv).await?;
             if head.protocol == MEET {
                 return self.agree_to_meet(link, &body);
             }
@@ -122,16 +122,19 @@ impl Links {
     }
 
     /// The body of a request, and what it takes of the bytes that are held for all.
-    async fn body(
-        &self,
+    /// Each peer has a share of it: one that announces bodies and sends none holds up itself.
+    async fn body<'a>(
+        &'a self,
+        link: &'a Link,
         head: &RequestHead,
         recv: &mut RecvStream,
-    ) -> Result<(SemaphorePermit<'_>, Bytes), RemoteError> {
+    ) -> Result<([SemaphorePermit<'a>; 2], Bytes), RemoteError> {
         let kibibytes = u32::try_from(head.body_bytes.div_ceil(1024)).map_err(|_too_many| RemoteError::TooLarge)?;
-        let budget = self.body_budget().acquire_many(kibibytes).await;
-        let budget = budget.map_err(|_closed| RemoteError::Failed)?;
+        let failed = |_closed| RemoteError::Failed;
+        let share = link.bodies.acquire_many(kibibytes).await.map_err(failed)?;
+        let budget = self.body_budget().acquire_many(kibibytes).await.map_err(failed)?;
         let body = read_body(recv, head.body_bytes).await.map_err(|_broken| RemoteError::Refused)?;
-        Ok((budget, body))
+        Ok(([share, budget], body))
     }
 
     /// Reads the body, hands the request up, and writes its answers as the caller takes them.
@@ -140,7 +143,7 @@ impl Links {
         let (from, deadline) = (link.member.node(), Instant::now() + head.remaining);
         let work = async {
             send.write_all(&[STREAM_VERSION]).await?;
-            let (_budget, body) = match self.body(&head, recv).await {
+            let (budget, body) = match self.body(link, &head, recv).await {
                 Ok(taken) => taken,
                 Err(error) => return write_part(&mut send, Part::Failed(error)).await,
             };
@@ -150,12 +153,15 @@ impl Links {
             if self.events().send(request).await.is_err() {
                 return write_part(&mut send, Part::Failed(RemoteError::Failed)).await;
             }
+            // Who gives answers for long does not hold on to what was asked.
+            drop(budget);
             loop {
                 let part = tokio::select! {
                     part = parts.recv() => part.unwrap_or(Part::Failed(RemoteError::Failed)).bounded(),
                     _left = send.stopped() => return Ok(()), // nobody waits any more
                 };
                 let is_last = part.is_last();
+                link.works();
                 write_part(&mut send, part).await?;
                 if is_last {
                     return Ok(());
