@@ -238,7 +238,9 @@ impl CoreTask {
             return verdict.give(Verdict::Reject);
         };
         match signed.verify(self.core.roster(), &self.root, wall().unix_seconds()) {
-            Ok(fact) if !self.pace.takes(&fact, Instant::now()) => {
+            // What is known already takes nothing of anybody's allowance: others may say it again and again.
+            Ok(fact) if self.core.knows_newer(&fact) => verdict.give(Verdict::Ignore),
+            Ok(fact) if !self.core.knows(&fact) && !self.pace.takes(&fact, Instant::now()) => {
                 self.counters.add("refusals", "origin_too_fast", 1);
                 verdict.give(Verdict::Ignore);
             }

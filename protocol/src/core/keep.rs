@@ -28,6 +28,16 @@ impl<D: Defects> MeshCore<D> {
         Adoption::Fresh
     }
 
+    /// Whether this fact says nothing new here.
+    pub fn knows(&self, fact: &VerifiedFact) -> bool {
+        self.known_fact(fact.key()).is_some_and(|known| known.version() >= fact.version())
+    }
+
+    /// Whether something later is known here.
+    pub fn knows_newer(&self, fact: &VerifiedFact) -> bool {
+        self.known_fact(fact.key()).is_some_and(|known| known.version() > fact.version())
+    }
+
     /// Any fact that this node knows.
     pub(super) fn known_fact(&self, key: &FactKey) -> Option<&VerifiedFact> {
         match key.chartered() {
