@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
+use data_encoding::HEXLOWER;
 use hedgerow_attest::delegation::{self, Delegation};
 use hedgerow_attest::endorsed::{ENDORSED_OVERHEAD, Endorsed};
-use hedgerow_attest::id::{MeshId, NodeId};
-use hedgerow_attest::key::PublicKey;
+use hedgerow_attest::id::MeshId;
+use hedgerow_attest::identity::Identity;
+use hedgerow_attest::membership::Certificate;
 use hedgerow_attest::secretfile::SecretPurpose;
 use hedgerow_attest::signed::Domain as _;
 use hyper::Method;
@@ -74,6 +76,10 @@ pub(super) async fn add(
             });
         }
     };
+    if let (Some(_), Ok(named), OutputFormat::Table | OutputFormat::Wide) = (&arguments.file, delegation.peek(), format)
+    {
+        line(&format!("signing that node {} may issue until {}", named.issuer, named.not_after))?;
+    }
     let delegation = delegation.endorse(&key).ok_or(CliError::Usage {
         what: "the delegation carries as many signatures as it may".to_owned(),
         remedy: "sign with fewer keys",
@@ -96,15 +102,25 @@ pub(super) async fn add(
     Ok(Exit::Ok)
 }
 
+/// What is to be signed. The node that is asked may lie: an id binds its keys by itself, and is the one that was typed.
 async fn draft(client: &AdminClient, target: &str, lifetime_s: Option<u64>) -> Result<Delegation, CliError> {
     let draft: DelegationDraft = client.get(APPOINT, &format!("/admin/v1/issuers/{target}")).await?;
-    let unread = |error: anyhow::Error| CliError::local("read the node's draft", error, None);
+    let unread = |error: anyhow::Error| {
+        let remedy = "give the whole id of the node, and run it on a node that you trust";
+        CliError::local("believe the node's draft", error, Some(remedy.to_owned()))
+    };
+    let bytes = HEXLOWER.decode(draft.certificate.as_bytes()).map_err(|error| unread(error.into()))?;
+    let certificate = Certificate::from_bytes(&bytes).map_err(|error| unread(error.into()))?;
+    let identity = Identity::verify(&certificate.identity).map_err(|error| unread(error.into()))?;
+    if !identity.node().to_string().starts_with(target) {
+        return Err(unread(anyhow::anyhow!("it is of node {}", identity.node())));
+    }
     let now = wall().unix_seconds();
     Ok(Delegation {
         version: delegation::VERSION,
         mesh: draft.mesh.parse::<MeshId>().map_err(|error| unread(error.into()))?,
-        issuer: draft.node.parse::<NodeId>().map_err(|error| unread(error.into()))?,
-        statement: draft.statement.parse::<PublicKey>().map_err(|error| unread(error.into()))?,
+        issuer: identity.node(),
+        statement: *identity.statement(),
         not_before: now,
         not_after: now.plus_s(lifetime_s.unwrap_or(draft.lifetime_s_max)),
         serial: draft.serial,

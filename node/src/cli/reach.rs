@@ -3,7 +3,7 @@
 use futures::future::join_all;
 use serde_json::json;
 
-use super::finding::{Finding, Verdict};
+use super::finding::{Finding, Verdict, good};
 use super::output::short;
 use crate::admin::AdminClient;
 use crate::admin::wire::{MemberRow, PingReport};
@@ -18,9 +18,14 @@ pub(super) async fn unreached(client: &AdminClient) -> Vec<Finding> {
     let Ok(members) = client.get::<Vec<MemberRow>>("list the members", "/admin/v1/members").await else {
         return Vec::new();
     };
-    let asked = members.iter().filter(|member| !member.me && is_silent(member)).take(MEMBERS_MAX);
-    let found = join_all(asked.map(|member| look(client, member))).await;
-    found.into_iter().flatten().collect()
+    let silent: Vec<_> = members.iter().filter(|member| !member.me && is_silent(member)).collect();
+    let found = join_all(silent.iter().take(MEMBERS_MAX).map(|member| look(client, member))).await;
+    let mut found: Vec<_> = found.into_iter().flatten().collect();
+    let left = silent.len().saturating_sub(MEMBERS_MAX);
+    if left > 0 {
+        found.push(good("members", format!("{left} more of whom little is heard were not tried")));
+    }
+    found
 }
 
 fn is_silent(member: &MemberRow) -> bool {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use hedgerow_attest::delegation::{Delegation, DelegationError};
 use hedgerow_attest::endorsed::{ENDORSED_OVERHEAD, Endorsed};
 use hedgerow_attest::id::{MeshId, NodeId};
@@ -124,9 +125,12 @@ impl Appointments {
         self.issuing.subscribe()
     }
 
-    /// Answers whoever sent a delegation; who that is does not matter, since the operators signed it.
-    pub async fn answer(&self, body: &[u8], now: UnixSeconds) -> AppointmentAnswer {
-        match self.take(body, now).await {
+    /// Answers whoever sent a delegation; who that is does not matter, since the operators signed it. What was begun is done also
+    /// when nobody waits for the answer any more.
+    pub async fn answer(self: &Arc<Self>, body: Bytes, now: UnixSeconds) -> AppointmentAnswer {
+        let taking = Arc::clone(self);
+        let taken = tokio::spawn(async move { taking.take(&body, now).await });
+        match taken.await.expect("taking in a delegation does not panic") {
             Ok(until) => AppointmentAnswer::Taken { until },
             Err(refusal) => {
                 tracing::info!(reason = refusal.code(), "refused a delegation");

@@ -35,8 +35,8 @@ impl Joined {
         Self { mesh, folder, enrolled, _temporary: temporary }
     }
 
-    fn appointments(&self) -> Appointments {
-        self.enrolled.appointments(watch::channel(self.enrolled.member.clone()).1)
+    fn appointments(&self) -> Arc<Appointments> {
+        Arc::new(self.enrolled.appointments(watch::channel(self.enrolled.member.clone()).1))
     }
 
     /// The right to issue for a year, as an operator signs it.
@@ -52,9 +52,9 @@ impl Joined {
         }
     }
 
-    fn signed(&self, delegation: &Delegation) -> Vec<u8> {
+    fn signed(&self, delegation: &Delegation) -> Bytes {
         let operators = load_secrets(&self.mesh.layout().operator_key()).unwrap();
-        Endorsed::sign(delegation, &[&operators.key(SecretPurpose::Membership).unwrap()]).to_bytes()
+        Endorsed::sign(delegation, &[&operators.key(SecretPurpose::Membership).unwrap()]).to_bytes().into()
     }
 }
 
@@ -66,7 +66,7 @@ async fn a_member_that_operators_delegate_to_issues_from_then_on_and_after_a_res
     assert!(issuing.borrow().is_none());
     let until = NOW.plus_s(YEAR_S);
     let taken = AppointmentAnswer::Taken { until };
-    assert_eq!(appointments.answer(&node.signed(&node.right()), NOW).await, taken);
+    assert_eq!(appointments.answer(node.signed(&node.right()), NOW).await, taken);
     let issuer = issuing.borrow().clone().expect("the node may issue");
     assert_eq!((issuer.until(), issuer.life_s()), (until, YEAR_S));
 
@@ -77,7 +77,7 @@ async fn a_member_that_operators_delegate_to_issues_from_then_on_and_after_a_res
 
     let again = Enrolled::load(node.folder.layout(), NOW).unwrap();
     assert_eq!(again.issuer.map(|issuer| issuer.until()), Some(until));
-    assert_eq!(appointments.answer(&node.signed(&node.right()), NOW).await, taken, "told twice");
+    assert_eq!(appointments.answer(node.signed(&node.right()), NOW).await, taken, "told twice");
 }
 
 #[tokio::test]
@@ -106,13 +106,13 @@ async fn each_fault_has_its_refusal_and_changes_nothing() {
         ),
     ];
     for (delegation, refusal) in refused {
-        let answer = appointments.answer(&node.signed(&delegation), NOW).await;
+        let answer = appointments.answer(node.signed(&delegation), NOW).await;
         assert_eq!(answer, AppointmentAnswer::Refused(refusal));
     }
     let thief = Endorsed::sign(&right, &[&SecretKey::from_seed([66; 32])]).to_bytes();
-    assert_eq!(appointments.answer(&thief, NOW).await, AppointmentAnswer::Refused(AppointmentRefusal::NotSigned));
+    assert_eq!(appointments.answer(thief.into(), NOW).await, AppointmentAnswer::Refused(AppointmentRefusal::NotSigned));
     for garbage in [&b""[..], &[1; 40], &[0; 4096]] {
-        let answer = appointments.answer(garbage, NOW).await;
+        let answer = appointments.answer(Bytes::from_static(garbage), NOW).await;
         assert_eq!(answer, AppointmentAnswer::Refused(AppointmentRefusal::Malformed));
     }
     assert!(appointments.issuing().borrow().is_none());
@@ -123,22 +123,22 @@ async fn each_fault_has_its_refusal_and_changes_nothing() {
 #[tokio::test]
 async fn a_right_is_lengthened_and_never_shortened() {
     let mesh = founded();
-    let appointments = mesh.appointments();
+    let appointments = Arc::new(mesh.appointments());
     let operators = load_secrets(&mesh.layout().operator_key()).unwrap();
     let key = operators.key(SecretPurpose::Membership).unwrap();
     let given = mesh.delegation().peek().unwrap();
     let until = given.not_after;
     let shorter = Delegation { not_after: UnixSeconds(until.0 - 1), serial: 2, ..given.clone() };
-    let answer = appointments.answer(&Endorsed::sign(&shorter, &[&key]).to_bytes(), NOW).await;
+    let answer = appointments.answer(Endorsed::sign(&shorter, &[&key]).to_bytes().into(), NOW).await;
     assert_eq!(answer, AppointmentAnswer::Refused(AppointmentRefusal::NoLater { until }));
 
     // It ended a week ago, which stopped no start of the node.
     let now = until.plus_s(7 * 86_400);
     let enrolled = Enrolled::load(mesh.layout(), now).unwrap();
     assert_eq!(enrolled.issuer.as_ref().map(Issuer::until), Some(until));
-    let appointments = enrolled.appointments(mesh.own());
+    let appointments = Arc::new(enrolled.appointments(mesh.own()));
     let again = Delegation { not_before: now, not_after: now.plus_s(YEAR_S), serial: 2, ..given };
-    let answer = appointments.answer(&Endorsed::sign(&again, &[&key]).to_bytes(), now).await;
+    let answer = appointments.answer(Endorsed::sign(&again, &[&key]).to_bytes().into(), now).await;
     assert_eq!(answer, AppointmentAnswer::Taken { until: now.plus_s(YEAR_S) });
     let issuer = appointments.issuing().borrow().clone().unwrap();
     assert_eq!([now, now.plus_s(YEAR_S * 11 / 12)].map(|now| right_ends_soon(&issuer, now)), [false, true]);

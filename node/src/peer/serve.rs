@@ -254,7 +254,7 @@ impl Rooms {
 
     /// Takes in a delegation to this node.
     async fn appoint(&self, body: &Bytes) -> Bytes {
-        let answer = self.appointments.answer(body, wall().unix_seconds()).await;
+        let answer = self.appointments.answer(body.clone(), wall().unix_seconds()).await;
         if let AppointmentAnswer::Refused(refusal) = &answer {
             self.counters.add("refusals", refusal.code(), 1);
         }

@@ -117,8 +117,9 @@ fn addresses(state: &AdminState) -> Vec<SocketAddr> {
         })
         .collect();
     others.sort();
-    let own = state.about.advertised.iter().take(ADDRESSES_MAX - GUIDES_MAX);
-    own.copied().chain(others.into_iter().map(|(_, address)| *address).take(GUIDES_MAX)).collect()
+    others.truncate(GUIDES_MAX);
+    let own = state.about.advertised.iter().take(ADDRESSES_MAX - others.len());
+    own.copied().chain(others.into_iter().map(|(_, address)| *address)).collect()
 }
 
 /// The right of this node, if it holds.

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use data_encoding::HEXLOWER;
 use hedgerow_attest::delegation::{Delegation, DelegationError};
 use hedgerow_attest::endorsed::{Endorsed, EndorsedError};
 use hedgerow_attest::id::NodeId;
@@ -59,7 +60,7 @@ pub(in crate::admin) async fn draft(
     Ok(Json(DelegationDraft {
         node: node.to_string(),
         mesh: state.root.mesh().to_string(),
-        statement: member.statement().to_string(),
+        certificate: HEXLOWER.encode(&member.certificate().to_bytes()),
         serial: delegations_to(member).saturating_add(1),
         lifetime_s_max: state.root.lifetimes().delegation_s,
     }))
@@ -76,7 +77,7 @@ pub(in crate::admin) async fn appoint(
     let delegation = delegation.map_err(|error| not_given(&error))?;
     let node = delegation.issuer;
     let answer = if node == state.api.core.view().me {
-        state.appointments.answer(&body, now).await
+        state.appointments.answer(body, now).await
     } else {
         state.api.core.roster().member(&node).ok_or_else(|| no_member(&node))?;
         let answer = state.net.request(node, APPOINT_PROTOCOL, body, PATIENCE).await;

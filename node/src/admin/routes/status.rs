@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::State;
+use hedgerow_protocol::placement::Policy;
 use hedgerow_protocol::view::MeshView;
 
 use super::emulation;
@@ -103,8 +104,10 @@ fn reasons(view: &MeshView) -> Vec<String> {
     if view.cell.is_none() {
         reasons.push("the cell of this region is not known yet".to_owned());
     }
-    let has_classes = view.policy.as_ref().is_some_and(|policy| !policy.classes.is_empty());
-    if has_classes && view.cell.is_some_and(|cell| !view.placements.contains_key(&cell)) {
+    let holds_sessions = |policy: &Policy| policy.classes.iter().any(|class| class.allows(&view.region));
+    if view.policy.as_deref().is_some_and(holds_sessions)
+        && view.cell.is_some_and(|cell| !view.placements.contains_key(&cell))
+    {
         reasons.push("the sessions of this cell are not placed yet".to_owned());
     }
     if view.members.get(&view.me).is_none_or(|me| me.incarnation.0 == 0) {

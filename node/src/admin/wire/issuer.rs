@@ -26,8 +26,8 @@ pub struct DelegationDraft {
     pub node: String,
     /// `MeshId`, base32.
     pub mesh: String,
-    /// The statement key that signs what it issues, base32.
-    pub statement: String,
+    /// Its certificate, hex: the keys in it are bound to the id by themselves, so that whoever signs need not believe this node.
+    pub certificate: String,
     /// The serial of the delegation; a right that is given again has a higher one.
     pub serial: u64,
     /// The longest that the root allows, seconds.
