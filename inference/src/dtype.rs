@@ -6,8 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// Element type of a tensor.
 ///
-/// Formats know all of these; [`crate::exec::Model`] computes with `FP32`, `INT64` and `BOOL`,
-/// and operators name what they take.
+/// Formats know all of these, and operators name what they take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DType {
     /// One byte per element, 0 or 1.
@@ -69,6 +68,11 @@ impl DType {
     /// Bytes of one element.
     pub fn size_bytes(self) -> u64 {
         self.row().2
+    }
+
+    /// Whether elements are floating-point numbers.
+    pub fn is_float(self) -> bool {
+        matches!(self, Self::F16 | Self::BF16 | Self::F32 | Self::F64)
     }
 
     /// The type with that Open Inference Protocol name.

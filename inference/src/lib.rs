@@ -39,6 +39,9 @@
 #![forbid(unsafe_code)]
 #![warn(clippy::wildcard_enum_match_arm)]
 
+#[macro_use]
+mod data;
+mod array;
 pub mod artifact;
 mod check;
 mod dtype;
@@ -51,5 +54,5 @@ pub mod tensor;
 mod weights;
 
 pub use check::{GraphError, NodeFault};
-pub use ops::{AttributeError, ShapeError};
+pub use ops::{AttributeError, Fault, ShapeError};
 pub use weights::{WEIGHTS_BYTES_MAX, Weights, WeightsError};

@@ -2,67 +2,99 @@
 
 use burn::backend::Backend;
 
-use super::{limits::ExecLimits, plan::Plan, request::RunError};
-use crate::ops::{Bindings, ValueType};
+use super::{
+    limits::ExecLimits,
+    plan::{Plan, PlannedStep},
+    request::RunError,
+};
+use crate::{
+    ops::{Bindings, Extent, Fact},
+    tensor::DType,
+};
 
-/// Shapes of every value for one binding of the symbols.
-#[derive(Debug)]
-pub(super) struct Measured {
-    /// By slot.
-    pub(super) shapes: Vec<Vec<usize>>,
+/// Bytes that a plain kernel works with for each element: 64-bit numbers, 128-bit integers.
+const PLAIN_ELEMENT_BYTES: u64 = 16;
+
+/// Elements and bytes of a value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Size {
+    pub(super) elements: u64,
+    pub(super) bytes: u64,
 }
 
-impl Measured {
-    /// Evaluates shapes and walks the plan, adding and dropping what the run will. Each step is
-    /// charged a copy of its operands and its result.
-    pub(super) fn of<B: Backend>(
-        plan: &Plan<B>,
-        bindings: &Bindings,
-        limits: &ExecLimits,
-        resident_bytes: u64,
-    ) -> Result<Self, RunError> {
-        let mut shapes = Vec::with_capacity(plan.types.len());
-        let mut sizes = Vec::with_capacity(plan.types.len());
-        for value in &plan.types {
-            let (shape, elements) = evaluate(value, bindings, limits)?;
-            shapes.push(shape);
-            sizes.push(elements.saturating_mul(value.dtype.size_bytes()));
-        }
-        let mut live = resident_bytes;
-        for size in &sizes[..plan.inputs] {
-            live = live.saturating_add(*size);
-        }
-        let mut peak = live;
-        for step in &plan.steps {
-            let made = sizes[step.output];
-            let operands = step.inputs.iter().flatten();
-            let copied = operands.clone().fold(made, |sum, operand| sum.saturating_add(sizes[operand.slot]));
-            live = live.saturating_add(made);
-            peak = peak.max(live.saturating_add(copied));
-            for operand in operands.filter(|operand| operand.is_last) {
-                live -= sizes[operand.slot];
-            }
-            if step.is_unused {
-                live -= made;
-            }
-        }
-        let most = limits.memory_bytes_max;
-        if peak > most {
-            return Err(RunError::Memory { needed: peak, most });
-        }
-        Ok(Self { shapes })
+impl Size {
+    fn of(dtype: DType, elements: u64) -> Self {
+        Self { elements, bytes: elements.saturating_mul(dtype.size_bytes()) }
     }
 }
 
-fn evaluate(value: &ValueType, bindings: &Bindings, limits: &ExecLimits) -> Result<(Vec<usize>, u64), RunError> {
+/// Adds up what is known before a run, walking the plan as the run will. What only the run can
+/// tell is compared with the bound then, each time before it is allocated.
+pub(super) fn known<B: Backend>(
+    plan: &Plan<B>,
+    bindings: &Bindings,
+    limits: &ExecLimits,
+    resident_bytes: u64,
+) -> Result<(), RunError> {
+    let mut sizes = Vec::with_capacity(plan.facts.len());
+    for fact in &plan.facts {
+        sizes.push(evaluate(fact, bindings, limits)?);
+    }
+    let mut live = resident_bytes;
+    for size in &sizes[..plan.inputs] {
+        live = live.saturating_add(size.bytes);
+    }
+    for step in &plan.steps {
+        let operands = step.inputs.iter().flatten();
+        let made: Vec<_> = step.outputs.iter().flatten().map(|slot| sizes[*slot]).collect();
+        let read: Vec<_> = operands.clone().map(|operand| sizes[operand.slot]).collect();
+        within(live, charge(step, &read, &made), limits)?;
+        live = made.iter().fold(live, |live, size| live.saturating_add(size.bytes));
+        for operand in operands.filter(|operand| operand.is_last) {
+            live = live.saturating_sub(sizes[operand.slot].bytes);
+        }
+    }
+    within(live, 0, limits)
+}
+
+/// Bytes that a step takes beside what lives: its results, and a copy of operands and results.
+pub(super) fn charge<B: Backend>(step: &PlannedStep<B>, read: &[Size], made: &[Size]) -> u64 {
+    let copy = |size: &Size| match step.kernel {
+        Some(_) => size.bytes,
+        None => size.elements.saturating_mul(PLAIN_ELEMENT_BYTES),
+    };
+    let results = made.iter().fold(0_u64, |sum, size| sum.saturating_add(size.bytes));
+    read.iter().chain(made).fold(results, |sum, size| sum.saturating_add(copy(size)))
+}
+
+/// Refuses what would exceed the bound.
+pub(super) fn within(live: u64, more: u64, limits: &ExecLimits) -> Result<(), RunError> {
+    let (needed, most) = (live.saturating_add(more), limits.memory_bytes_max);
+    if needed > most { Err(RunError::Memory { needed, most }) } else { Ok(()) }
+}
+
+/// Size of a value of these extents. Those of 0 count as 1, so that no product of the others can
+/// overflow unseen.
+pub(super) fn size(dtype: DType, shape: &[u64], limits: &ExecLimits) -> Result<Size, RunError> {
     let most = limits.elements_max;
-    let too_large = || RunError::Elements { most };
-    let mut elements = 1_u64;
-    let mut shape = Vec::with_capacity(value.rank());
-    for extent in &value.shape {
-        let extent = extent.evaluate(bindings).ok_or_else(too_large)?;
-        elements = elements.checked_mul(extent).filter(|elements| *elements <= most).ok_or_else(too_large)?;
-        shape.push(usize::try_from(extent).map_err(|_wide| too_large())?);
+    let grown = shape.iter().try_fold(1_u64, |elements, extent| elements.checked_mul((*extent).max(1)));
+    if grown.is_none_or(|elements| elements > most) {
+        return Err(RunError::Elements { most });
     }
-    Ok((shape, elements))
+    Ok(Size::of(dtype, shape.iter().product()))
+}
+
+fn evaluate(fact: &Fact, bindings: &Bindings, limits: &ExecLimits) -> Result<Size, RunError> {
+    let Some(shape) = &fact.shape else { return Ok(Size::default()) };
+    let mut extents = Vec::with_capacity(shape.len());
+    for extent in shape {
+        match extent {
+            Extent::Unknown | Extent::AtMost(_) => return Ok(Size::default()),
+            Extent::Product { .. } => {
+                let most = limits.elements_max;
+                extents.push(extent.evaluate(bindings).ok_or(RunError::Elements { most })?);
+            }
+        }
+    }
+    size(fact.dtype, &extents, limits)
 }

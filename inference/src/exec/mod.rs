@@ -9,6 +9,8 @@ mod measure;
 mod model;
 mod plan;
 mod request;
+mod run;
+mod value;
 
 pub use limits::ExecLimits;
 pub use model::{LoadError, Model};

@@ -5,21 +5,25 @@ use std::{
     collections::BTreeMap,
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
 };
 
 use burn::backend::{Backend, Flex};
 
 use super::{
     limits::ExecLimits,
-    measure::Measured,
-    plan::{Plan, PlannedStep},
+    measure,
+    plan::{Plan, Resident, Source},
     request::{RunError, bind},
+    run::Run,
+    value::Value,
 };
 use crate::{
+    array::Array,
     artifact::Opened,
     check::GraphError,
-    ir::{Graph, Signature, ValueInfo},
-    ops::{Call, Value},
+    ir::{Graph, Signature},
+    ops::Bindings,
     tensor::Tensor,
     weights::Weights,
 };
@@ -30,8 +34,8 @@ pub struct Model<B: Backend = Flex> {
     signature: Signature,
     limits: ExecLimits,
     plan: Plan<B>,
-    /// By slot; `None` for slots that are no resident weights.
-    weights: Vec<Option<Value<B>>>,
+    /// By slot; `None` for values that each request makes.
+    resident: Vec<Option<Value<B>>>,
     resident_bytes: u64,
     device: B::Device,
 }
@@ -77,24 +81,20 @@ impl<B: Backend> Model<B> {
         let limits = limits.tightened(&graph.limits);
         let plan = Plan::of(graph, weights).map_err(LoadError::Graph)?;
         let infos: BTreeMap<_, _> = graph.weights.iter().map(|info| (info.name.as_str(), info)).collect();
-        let sizes = plan.resident.iter().map(|(_, name)| {
-            let info = infos[name.as_str()];
-            info.shape.iter().fold(info.dtype.size_bytes(), |size, extent| size.saturating_mul(*extent))
-        });
-        let (needed, most) = (sizes.fold(0, u64::saturating_add), limits.memory_bytes_max);
+        let size = |resident: &Resident| match &resident.source {
+            Source::Weight(name) => {
+                let info = infos[name.as_str()];
+                info.shape.iter().fold(info.dtype.size_bytes(), |size, extent| size.saturating_mul(*extent))
+            }
+            Source::Folded(array) => array.len() as u64 * array.dtype().size_bytes(),
+        };
+        let (needed, most) = (plan.resident.iter().map(size).fold(0, u64::saturating_add), limits.memory_bytes_max);
         if needed > most {
             return Err(LoadError::Memory { needed, most });
         }
-        let upload = || {
-            let mut uploaded = vec![None; plan.types.len()];
-            for (slot, name) in &plan.resident {
-                let tensor = weights.tensor(name).expect("tracing took its type from the same file");
-                uploaded[*slot] = Some(Value::upload(&tensor, &device));
-            }
-            uploaded
-        };
-        let weights = catch_unwind(AssertUnwindSafe(upload)).map_err(|_message| LoadError::Panicked)?;
-        Ok(Self { signature: graph.signature.clone(), limits, plan, weights, resident_bytes: needed, device })
+        let keep = || keep_resident(&plan, weights, &device);
+        let resident = catch_unwind(AssertUnwindSafe(keep)).map_err(|_message| LoadError::Panicked)?;
+        Ok(Self { signature: graph.signature.clone(), limits, plan, resident, resident_bytes: needed, device })
     }
 
     /// What callers give and get.
@@ -115,9 +115,9 @@ impl<B: Backend> Model<B> {
     /// Answers one request, on the calling thread.
     pub fn run(&self, inputs: BTreeMap<String, Tensor>) -> Result<BTreeMap<String, Tensor>, RunError> {
         let bindings = bind(&self.signature.inputs, &inputs, &self.limits)?;
-        let measured = Measured::of(&self.plan, &bindings, &self.limits, self.resident_bytes)?;
+        measure::known(&self.plan, &bindings, &self.limits, self.resident_bytes)?;
         let at = Cell::new("inputs");
-        let execute = || self.execute(inputs, &measured, &at);
+        let execute = || self.execute(inputs, &bindings, &at);
         match catch_unwind(AssertUnwindSafe(execute)) {
             Ok(result) => result,
             Err(_message) => Err(RunError::Panicked { node: at.get().to_owned() }),
@@ -126,59 +126,38 @@ impl<B: Backend> Model<B> {
 
     fn execute<'a>(
         &'a self,
-        inputs: BTreeMap<String, Tensor>,
-        measured: &Measured,
+        mut inputs: BTreeMap<String, Tensor>,
+        bindings: &Bindings,
         at: &Cell<&'a str>,
     ) -> Result<BTreeMap<String, Tensor>, RunError> {
-        let mut values = self.weights.clone();
-        for (slot, info) in self.signature.inputs.iter().enumerate() {
-            values[slot] = inputs.get(&info.name).map(|tensor| Value::upload(tensor, &self.device));
-        }
-        drop(inputs);
+        let given = self.signature.inputs.iter().filter_map(|info| inputs.remove(&info.name));
+        let resident = self.resident.clone();
+        let mut run = Run::new(&self.plan, &self.limits, &self.device, resident, self.resident_bytes, given)?;
         for step in &self.plan.steps {
             at.set(&step.node);
-            let made = apply(step, &mut values, &self.plan, measured)?;
-            if !step.is_unused {
-                values[step.output] = Some(made);
-            }
+            run.step(step)?;
         }
         at.set("outputs");
-        let outputs = self.signature.outputs.iter().zip(&self.plan.outputs);
-        let download =
-            |(info, slot): (&ValueInfo, &usize)| Ok((info.name.clone(), present(&values[*slot]).download()?));
-        outputs.map(download).collect::<Result<_, _>>().map_err(RunError::Backend)
+        run.outputs(&self.signature.outputs, bindings)
     }
 }
 
-/// Runs one kernel on the values that it reads.
-fn apply<B: Backend>(
-    step: &PlannedStep<B>,
-    values: &mut [Option<Value<B>>],
-    plan: &Plan<B>,
-    measured: &Measured,
-) -> Result<Value<B>, RunError> {
-    let read = |operand: &Option<super::plan::Operand>| {
-        let operand = (*operand)?;
-        if operand.is_last { values[operand.slot].take() } else { values[operand.slot].clone() }
-    };
-    let inputs = step.inputs.iter().map(read).collect();
-    let expected = &measured.shapes[step.output];
-    let call = Call {
-        attributes: step.operator.schema.checked_attributes(&step.attributes),
-        constants: &step.constants,
-        dtype: plan.types[step.output].dtype,
-        shape: expected,
-    };
-    let made = (step.operator.kernel)(&call, inputs);
-    if made.shape() != *expected || made.dtype() != call.dtype {
-        let (node, expected, got) = (step.node.clone(), expected.clone(), made.shape());
-        return Err(RunError::Kernel { node, expected, got });
+/// What stays between requests, by slot, where its readers want it.
+fn keep_resident<B: Backend>(plan: &Plan<B>, weights: &Weights, device: &B::Device) -> Vec<Option<Value<B>>> {
+    let mut kept = vec![None; plan.facts.len()];
+    for Resident { slot, source, on_backend } in &plan.resident {
+        let array = match source {
+            Source::Weight(name) => {
+                let tensor = weights.tensor(name).expect("tracing took its type from the same file");
+                Arc::new(Array::of_tensor(&tensor))
+            }
+            Source::Folded(array) => Arc::clone(array),
+        };
+        let host = Value::Host(array);
+        let moved = if *on_backend { host.clone().into_backend(device).map(Value::Backend) } else { None };
+        kept[*slot] = Some(moved.unwrap_or(host));
     }
-    Ok(made)
-}
-
-fn present<B: Backend>(value: &Option<Value<B>>) -> Value<B> {
-    value.clone().expect("every output is made and stays until the end")
+    kept
 }
 
 impl<B: Backend> fmt::Debug for Model<B> {

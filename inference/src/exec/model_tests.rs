@@ -3,7 +3,6 @@ use crate::{
     artifact::{Artifact, pack},
     ir::{Dim, Subgraph},
     onnx::testing::{self, GraphProto},
-    tensor::DType,
 };
 
 fn artifact() -> Artifact {
@@ -67,8 +66,12 @@ fn each_wrong_input_is_named() {
         Err(RunError::Shape { input, expected, got })
             if input == "x" && expected == [Dim::Symbol("batch".into()), Dim::Fixed(2)] && got == [1, 3]
     ));
-    let empty = Tensor::from_f32(vec![0, 2], &[]).unwrap();
-    assert_eq!(refusal(request("x", empty)), "input \"x\" has shape [0, 2], takes [batch, 2]");
+}
+
+#[test]
+fn an_empty_batch_has_an_empty_answer() {
+    let empty = || Tensor::from_f32(vec![0, 2], &[]).unwrap();
+    assert_eq!(model().run(request("x", empty())).unwrap(), request("y", empty()));
 }
 
 #[test]
@@ -126,24 +129,12 @@ fn buffers_are_dropped_after_their_last_use() {
 #[test]
 fn a_panicking_kernel_is_contained_and_named() {
     let mut broken = model();
-    broken.plan.steps[1].inputs[1] = None;
+    broken.plan.steps[1].inputs[1].as_mut().unwrap().slot = 2;
     let refused = broken.run(request("x", rows(1)));
     assert!(matches!(refused, Err(RunError::Panicked { node }) if node == "add"));
     // The weights are still there for the next request.
     broken.plan.steps[1].inputs[1] = Some(crate::exec::plan::Operand { slot: 0, is_last: true });
     assert!(broken.run(request("x", rows(1))).is_ok());
-}
-
-#[test]
-fn a_kernel_that_breaks_its_shape_function_is_refused() {
-    let mut broken = model();
-    broken.plan.types[0].dtype = DType::F32;
-    broken.plan.types[3].shape.pop();
-    let refused = broken.run(request("x", rows(2)));
-    assert!(matches!(
-        refused,
-        Err(RunError::Kernel { node, expected, got }) if node == "add" && expected == [2] && got == [2, 2]
-    ));
 }
 
 #[test]
@@ -170,7 +161,7 @@ fn a_graph_is_checked_again_when_it_is_loaded() {
     assert_eq!(lie(|graph| graph.signature.outputs[0].name = "z".into()), "output \"z\" is not made");
     let body = |graph: &mut Graph| graph.subgraphs.push(Subgraph { inputs: vec![], outputs: vec![], nodes: vec![] });
     assert_eq!(lie(body), "graph has 1 subgraphs, and no operator here uses any");
-    assert_eq!(lie(|graph| graph.signature.inputs[0].shape[1] = Dim::Fixed(0)), {
-        "value \"x\" has an unsupported type or shape"
+    assert_eq!(lie(|graph| graph.signature.inputs[0].shape[1] = Dim::Fixed(u64::MAX)), {
+        "value \"x\" has an impossible shape"
     });
 }

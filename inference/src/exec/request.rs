@@ -7,7 +7,7 @@ use burn::backend::ExecutionError;
 use super::limits::ExecLimits;
 use crate::{
     ir::{Dim, ValueInfo},
-    ops::Bindings,
+    ops::{Bindings, Fault, ShapeError},
     tensor::{DType, Tensor},
 };
 
@@ -38,7 +38,7 @@ pub enum RunError {
         got: DType,
     },
     /// An input has another number of dimensions, or another extent where the signature has a
-    /// number, or is empty.
+    /// number.
     #[error("input \"{input}\" has shape {got:?}, takes [{}]", list(expected))]
     Shape {
         /// The input.
@@ -84,6 +84,34 @@ pub enum RunError {
         /// The bound.
         most: u64,
     },
+    /// The values of the request do not fit together, or decide on a shape that an operator refuses.
+    #[error("request does not fit node \"{node}\"")]
+    Fit {
+        /// The node.
+        node: String,
+        /// What does not fit.
+        #[source]
+        source: ShapeError,
+    },
+    /// Elements cannot be computed with.
+    #[error("node \"{node}\" cannot compute this request")]
+    Refused {
+        /// The node.
+        node: String,
+        /// Why not.
+        #[source]
+        source: Fault,
+    },
+    /// An output has other extents than the publisher stated.
+    #[error("output \"{output}\" has shape {got:?}, the model states [{}]", list(stated))]
+    Output {
+        /// The output.
+        output: String,
+        /// The signature's shape.
+        stated: Vec<Dim>,
+        /// The shape made.
+        got: Vec<u64>,
+    },
     /// A kernel panicked; its message went to the panic hook.
     #[error("kernel at node \"{node}\" panicked")]
     Panicked {
@@ -124,7 +152,7 @@ pub(super) fn bind(
         }
         let fits = |(dim, extent): (&Dim, &u64)| match dim {
             Dim::Fixed(fixed) => extent == fixed,
-            Dim::Symbol(_) => *extent > 0,
+            Dim::Symbol(_) => true,
         };
         if info.shape.len() != tensor.shape().len() || !info.shape.iter().zip(tensor.shape()).all(fits) {
             let (expected, got) = (info.shape.clone(), tensor.shape().to_vec());

@@ -105,15 +105,6 @@ pub enum LowerError {
         /// The node.
         node: String,
     },
-    /// An output whose extent is a product of dimensions; give the dimension a name of its own or
-    /// a fixed value.
-    #[error("output \"{name}\" has a compound shape {shape}")]
-    CompoundOutput {
-        /// The output.
-        name: String,
-        /// What was inferred.
-        shape: String,
-    },
     /// The file says something else of an output than follows from its operators.
     #[error("output \"{name}\" is {inferred}, not what the file says")]
     Output {

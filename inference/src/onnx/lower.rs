@@ -14,13 +14,13 @@ use super::{
 use crate::{
     check::Trace,
     ir::{Dim, Graph, Limits, Node, Signature, ValueInfo, ValueName, WeightInfo},
-    ops::{self, OPSET_MAX, Schema, ValueType},
+    ops::{self, Extent, Fact, OPSET_MAX, Operator},
     tensor::{DType, Tensor},
     weights,
 };
 
 /// Latest `ir_version` whose messages were compared with `proto`.
-const IR_VERSION_MAX: i64 = 12;
+const IR_VERSION_MAX: i64 = 14;
 
 /// Bounds and choices of a publisher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,14 +177,14 @@ fn translate(
             }
             continue;
         }
-        let schema = find(op, opset, &name, is_plain, proto)?;
+        let operator = find(op, opset, &name, is_plain, proto)?;
         let ports = |names: &[String]| {
             let absent = names.iter().rev().take_while(|name| name.is_empty()).count();
             let given = &names[..names.len() - absent];
             given.iter().map(|name| (!name.is_empty()).then(|| ValueName(name.clone()))).collect()
         };
         nodes.push(Node {
-            operator: schema.id(),
+            operator: operator.id(),
             inputs: ports(&proto.input),
             outputs: ports(&proto.output),
             attributes: attribute::read_all(&name, &proto.attribute)?,
@@ -194,7 +194,7 @@ fn translate(
     Ok(nodes)
 }
 
-fn find(op: &str, opset: u32, node: &str, is_plain: bool, proto: &NodeProto) -> Result<&'static Schema, LowerError> {
+fn find(op: &str, opset: u32, node: &str, is_plain: bool, proto: &NodeProto) -> Result<&'static Operator, LowerError> {
     let unknown = || LowerError::UnknownOperator {
         op: op.to_owned(),
         domain: domain(proto.domain.as_deref()).to_owned(),
@@ -203,7 +203,7 @@ fn find(op: &str, opset: u32, node: &str, is_plain: bool, proto: &NodeProto) -> 
     if !is_plain {
         return Err(unknown());
     }
-    let since = ops::versions(op).map(|schema| schema.since).min().ok_or_else(unknown)?;
+    let since = ops::versions(op).map(|operator| operator.since).min().ok_or_else(unknown)?;
     ops::by_opset(op, opset).ok_or_else(|| LowerError::OperatorOpset {
         op: op.to_owned(),
         node: node.to_owned(),
@@ -240,28 +240,45 @@ fn input(port: &ValueInfoProto) -> Result<ValueInfo, LowerError> {
 }
 
 /// What was inferred of an output, provided that the file does not say otherwise. Symbols are the
-/// inferred ones: exporters give the same extent different names at both ends.
+/// inferred ones: exporters give the same extent different names at both ends. An extent that only
+/// a request decides gets the number that the file states, or a name of its own.
 fn output(port: &ValueInfoProto, trace: &Trace) -> Result<ValueInfo, LowerError> {
     let name = name_of(port).to_owned();
     let (dtype, kind) = tensor_type(port)?;
-    let slot = trace.slot(&name).ok_or_else(|| LowerError::Port { name: name.clone() })?;
-    let inferred = &trace.types[slot];
+    let unknown = || LowerError::Port { name: name.clone() };
+    let slot = trace.slot(&name).ok_or_else(unknown)?;
+    let inferred = &trace.facts[slot];
     if dtype != inferred.dtype || !agrees(kind, inferred) {
         return Err(LowerError::Output { name, inferred: inferred.to_string() });
     }
-    let dims = inferred.shape.iter().map(ops::Extent::to_dim).collect::<Option<_>>();
-    let shape = dims.ok_or_else(|| LowerError::CompoundOutput { name: name.clone(), shape: inferred.to_string() })?;
-    Ok(ValueInfo { name, dtype, shape })
+    let stated: Option<Vec<_>> = kind.shape.as_ref().map(|shape| shape.dim.iter().map(stated_extent).collect());
+    let rank = match (&inferred.shape, &stated) {
+        (Some(shape), _) => shape.len(),
+        (None, Some(stated)) => stated.len(),
+        (None, None) => return Err(unknown()),
+    };
+    let dim = |axis: usize| {
+        let known = inferred.shape.as_ref().and_then(|shape| shape[axis].to_dim());
+        let stated = || stated.as_ref().and_then(|stated| stated[axis]).map(Dim::Fixed);
+        known.or_else(stated).unwrap_or_else(|| Dim::Symbol(format!("{name}[{axis}]")))
+    };
+    let shape = (0..rank).map(dim).collect();
+    Ok(ValueInfo { shape, name, dtype })
 }
 
-/// Whether the numbers of a declared shape are the inferred ones.
-fn agrees(declared: &TensorTypeProto, inferred: &ValueType) -> bool {
-    let Some(shape) = &declared.shape else { return true };
-    let same = |(dim, extent): (&super::proto::DimensionProto, &ops::Extent)| {
-        let stated = dim.dim_value.and_then(|stated| u64::try_from(stated).ok());
-        dim.dim_value.is_none() || (stated.is_some() && stated == extent.as_fixed())
+fn stated_extent(dim: &super::proto::DimensionProto) -> Option<u64> {
+    dim.dim_value.and_then(|stated| u64::try_from(stated).ok())
+}
+
+/// Whether the numbers of a declared shape are those inferred, where any are.
+fn agrees(declared: &TensorTypeProto, inferred: &Fact) -> bool {
+    let (Some(declared), Some(inferred)) = (&declared.shape, &inferred.shape) else { return true };
+    let same = |(dim, extent): (&super::proto::DimensionProto, &Extent)| match extent.to_dim() {
+        Some(Dim::Fixed(extent)) => dim.dim_value.is_none() || stated_extent(dim) == Some(extent),
+        Some(Dim::Symbol(_)) => dim.dim_value.is_none(),
+        None => true,
     };
-    shape.dim.len() == inferred.rank() && shape.dim.iter().zip(&inferred.shape).all(same)
+    declared.dim.len() == inferred.len() && declared.dim.iter().zip(inferred).all(same)
 }
 
 fn tensor_type(port: &ValueInfoProto) -> Result<(DType, &TensorTypeProto), LowerError> {

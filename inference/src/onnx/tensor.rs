@@ -32,16 +32,30 @@ fn dense(proto: &TensorProto) -> Result<Tensor, ReadError> {
         proto.uint64_data.len(),
     ];
     let filled: usize = typed.iter().sum();
-    let data = match (&proto.raw_data, dtype) {
-        (Some(raw), _) if filled == 0 => raw.clone(),
-        (None, DType::F32) if filled == proto.float_data.len() => bytes(&proto.float_data, |value| value.to_le_bytes()),
-        (None, DType::I64) if filled == proto.int64_data.len() => bytes(&proto.int64_data, |value| value.to_le_bytes()),
-        (None, DType::Bool) if filled == proto.int32_data.len() => {
-            bytes(&proto.int32_data, |value| [u8::from(*value != 0)])
-        }
-        _ => return Err(ReadError::Storage),
+    let data = match &proto.raw_data {
+        Some(raw) if filled == 0 => raw.clone(),
+        Some(_) => return Err(ReadError::Storage),
+        None => typed_data(dtype, proto, filled).ok_or(ReadError::Storage)?,
     };
     Tensor::new(dtype, shape, data).map_err(ReadError::Data)
+}
+
+/// The elements from the one field that holds their type; the fields of 32-bit integers and 64-bit
+/// unsigned ones hold narrower types too, and halves by their bits.
+fn typed_data(dtype: DType, proto: &TensorProto, filled: usize) -> Option<Vec<u8>> {
+    let narrow = |size: usize| proto.int32_data.iter().flat_map(|value| value.to_le_bytes()[..size].to_vec()).collect();
+    let (held, data) = match dtype {
+        DType::F32 => (proto.float_data.len(), bytes(&proto.float_data, |value| value.to_le_bytes())),
+        DType::F64 => (proto.double_data.len(), bytes(&proto.double_data, |value| value.to_le_bytes())),
+        DType::I64 => (proto.int64_data.len(), bytes(&proto.int64_data, |value| value.to_le_bytes())),
+        DType::U64 => (proto.uint64_data.len(), bytes(&proto.uint64_data, |value| value.to_le_bytes())),
+        DType::U32 => (proto.uint64_data.len(), bytes(&proto.uint64_data, |value| (*value as u32).to_le_bytes())),
+        DType::Bool => (proto.int32_data.len(), bytes(&proto.int32_data, |value| [u8::from(*value != 0)])),
+        DType::I32 => (proto.int32_data.len(), narrow(4)),
+        DType::I16 | DType::U16 | DType::F16 | DType::BF16 => (proto.int32_data.len(), narrow(2)),
+        DType::I8 | DType::U8 => (proto.int32_data.len(), narrow(1)),
+    };
+    (held == filled).then_some(data)
 }
 
 fn bytes<T, const N: usize>(values: &[T], encode: fn(&T) -> [u8; N]) -> Vec<u8> {

@@ -1,12 +1,14 @@
-//! Extents with named symbolic dimensions: products of a number and of names.
+//! Extents with named symbolic dimensions: products of a number and of names, or not known.
 //!
 //! A product is what reshaping and flattening make of a batch dimension, it is closed under
-//! multiplication, and dividing one by another is exact or refused. Sums (concatenating along a
-//! symbolic axis) and roundings (sliding a window over one) are outside it, and are refused.
+//! multiplication, and dividing one by another is exact or not known. Sums (concatenating along a
+//! symbolic axis) and roundings (sliding a window over one) are outside it: such an extent is
+//! unknown until a request gives numbers to the names.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use crate::{
+    array::Array,
     ir::Dim,
     tensor::{DType, RANK_MAX},
 };
@@ -18,40 +20,56 @@ const SYMBOLS_MAX: usize = 16;
 /// Values that a request gives to symbolic dimensions.
 pub(crate) type Bindings = BTreeMap<String, u64>;
 
-/// `coefficient · symbols`, at least 1 for every binding.
+/// One extent as far as it is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Extent {
-    coefficient: u64,
-    /// Sorted; a symbol may stand several times.
-    symbols: Vec<String>,
+pub(crate) enum Extent {
+    /// `coefficient · symbols`.
+    Product {
+        coefficient: u64,
+        /// Sorted; a symbol may stand several times.
+        symbols: Vec<String>,
+    },
+    /// Depends on what a request brings.
+    Unknown,
+    /// Depends on the elements; a kernel may make fewer, not more.
+    AtMost(u64),
 }
 
-/// Type and shape of a value.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ValueType {
+/// What is known of a value: at load from the graph, at a run everything.
+#[derive(Clone, Debug)]
+pub(crate) struct Fact {
     pub(crate) dtype: DType,
-    pub(crate) shape: Vec<Extent>,
+    /// `None` when not even the number of dimensions is known.
+    pub(crate) shape: Option<Vec<Extent>>,
+    /// The elements, of constants and at a run.
+    pub(crate) content: Option<Arc<Array>>,
 }
 
 impl Extent {
-    pub(crate) const ONE: Self = Self { coefficient: 1, symbols: Vec::new() };
+    pub(crate) const ONE: Self = Self::Product { coefficient: 1, symbols: Vec::new() };
 
-    /// `None` for 0 and for what a signed word cannot hold.
+    /// `None` for what a signed word cannot hold.
     pub(crate) fn fixed(extent: u64) -> Option<Self> {
-        (extent > 0 && i64::try_from(extent).is_ok()).then(|| Self { coefficient: extent, symbols: Vec::new() })
+        i64::try_from(extent).is_ok().then_some(Self::Product { coefficient: extent, symbols: Vec::new() })
+    }
+
+    /// An extent of something in memory.
+    pub(crate) fn counted(extent: usize) -> Self {
+        Self::Product { coefficient: extent as u64, symbols: Vec::new() }
     }
 
     pub(crate) fn of(dim: &Dim) -> Option<Self> {
         match dim {
             Dim::Fixed(extent) => Self::fixed(*extent),
             Dim::Symbol(name) if name.is_empty() => None,
-            Dim::Symbol(name) => Some(Self { coefficient: 1, symbols: vec![name.clone()] }),
+            Dim::Symbol(name) => Some(Self::Product { coefficient: 1, symbols: vec![name.clone()] }),
         }
     }
 
-    /// The extent as a dimension, if it is no compound of several.
+    /// The extent as a dimension, if it is known and no compound of several.
     pub(crate) fn to_dim(&self) -> Option<Dim> {
-        match (self.coefficient, self.symbols.as_slice()) {
+        let Self::Product { coefficient, symbols } = self else { return None };
+        match (*coefficient, symbols.as_slice()) {
             (coefficient, []) => Some(Dim::Fixed(coefficient)),
             (1, [symbol]) => Some(Dim::Symbol(symbol.clone())),
             _ => None,
@@ -59,56 +77,83 @@ impl Extent {
     }
 
     pub(crate) fn as_fixed(&self) -> Option<u64> {
-        self.symbols.is_empty().then_some(self.coefficient)
+        match self {
+            Self::Product { coefficient, symbols } => symbols.is_empty().then_some(*coefficient),
+            Self::Unknown | Self::AtMost(_) => None,
+        }
     }
 
-    /// `None` when the number overflows a signed word, or too many symbols meet.
+    /// Whether the two differ for every request.
+    pub(crate) fn differs(&self, other: &Self) -> bool {
+        matches!((self.as_fixed(), other.as_fixed()), (Some(mine), Some(theirs)) if mine != theirs)
+    }
+
+    /// `None` when the number overflows a signed word; too many symbols make it unknown.
     pub(crate) fn times(&self, other: &Self) -> Option<Self> {
-        let coefficient = self.coefficient.checked_mul(other.coefficient)?;
-        i64::try_from(coefficient).ok()?;
-        let mut symbols = [self.symbols.as_slice(), &other.symbols].concat();
-        symbols.sort_unstable();
-        (symbols.len() <= SYMBOLS_MAX).then_some(Self { coefficient, symbols })
+        match (self, other) {
+            (
+                Self::Product { coefficient, symbols },
+                Self::Product { coefficient: other_coefficient, symbols: other_symbols },
+            ) => {
+                let coefficient = coefficient.checked_mul(*other_coefficient)?;
+                i64::try_from(coefficient).ok()?;
+                let mut symbols = [symbols.as_slice(), other_symbols].concat();
+                symbols.sort_unstable();
+                Some(if symbols.len() <= SYMBOLS_MAX { Self::Product { coefficient, symbols } } else { Self::Unknown })
+            }
+            _ => Some(Self::Unknown),
+        }
     }
 
-    /// `None` when the division is not exact for every binding.
+    /// Unknown when the division is not exact for every binding; `None` when it never is.
     pub(crate) fn divided_by(&self, other: &Self) -> Option<Self> {
-        if !self.coefficient.is_multiple_of(other.coefficient) {
+        if let (Some(whole), Some(part)) = (self.as_fixed(), other.as_fixed()) {
+            let exact = part != 0 && whole.is_multiple_of(part);
+            return exact.then(|| Self::Product { coefficient: whole / part, symbols: Vec::new() });
+        }
+        Some(self.quotient(other).unwrap_or(Self::Unknown))
+    }
+
+    fn quotient(&self, other: &Self) -> Option<Self> {
+        let Self::Product { coefficient, symbols } = self else { return None };
+        let Self::Product { coefficient: divisor, symbols: others } = other else { return None };
+        if *divisor == 0 || !coefficient.is_multiple_of(*divisor) {
             return None;
         }
-        let mut symbols = self.symbols.clone();
-        for symbol in &other.symbols {
+        let mut symbols = symbols.clone();
+        for symbol in others {
             let at = symbols.iter().position(|mine| mine == symbol)?;
             symbols.remove(at);
         }
-        Some(Self { coefficient: self.coefficient / other.coefficient, symbols })
+        Some(Self::Product { coefficient: coefficient / divisor, symbols })
     }
 
-    /// The number, or `None` when a symbol is unbound or the product overflows.
+    /// The number, the largest possible one, or `None` when it is not known or overflows.
     pub(crate) fn evaluate(&self, bindings: &Bindings) -> Option<u64> {
-        self.symbols.iter().try_fold(self.coefficient, |product, symbol| {
-            product.checked_mul(*bindings.get(symbol)?).filter(|product| i64::try_from(*product).is_ok())
-        })
+        match self {
+            Self::Product { coefficient, symbols } => symbols.iter().try_fold(*coefficient, |product, symbol| {
+                product.checked_mul(*bindings.get(symbol)?).filter(|product| i64::try_from(*product).is_ok())
+            }),
+            Self::Unknown => None,
+            Self::AtMost(most) => Some(*most),
+        }
     }
 }
 
-impl ValueType {
-    /// `None` when an extent is 0 or too large, or there are too many of them.
+impl Fact {
+    /// `None` when an extent is too large, or there are too many of them.
     pub(crate) fn of_dims(dtype: DType, dims: &[Dim]) -> Option<Self> {
         if dims.len() > RANK_MAX {
             return None;
         }
         let shape = dims.iter().map(Extent::of).collect::<Option<_>>()?;
-        Some(Self { dtype, shape })
+        Some(Self { dtype, shape: Some(shape), content: None })
     }
 
-    pub(crate) fn rank(&self) -> usize {
-        self.shape.len()
-    }
-
-    /// Product of the extents.
-    pub(crate) fn elements(&self) -> Option<Extent> {
-        product(&self.shape)
+    /// Everything about a tensor in memory.
+    pub(crate) fn of_array(array: Arc<Array>) -> Self {
+        let shape = Some(array.shape().iter().map(|extent| Extent::counted(*extent)).collect());
+        Self { dtype: array.dtype(), shape, content: Some(array) }
     }
 }
 
@@ -119,7 +164,7 @@ pub(crate) fn product(extents: &[Extent]) -> Option<Extent> {
 
 /// Multidirectional broadcasting, as the ONNX document "Broadcasting in ONNX" defines it.
 ///
-/// A symbol meets only itself or 1: whether it equals a number is not known before a request.
+/// What is not known before a request stays unknown, except that a number other than 1 decides.
 pub(crate) fn broadcast(left: &[Extent], right: &[Extent]) -> Option<Vec<Extent>> {
     let rank = left.len().max(right.len());
     let aligned = |shape: &[Extent], axis: usize| match (axis + shape.len()).checked_sub(rank) {
@@ -127,36 +172,49 @@ pub(crate) fn broadcast(left: &[Extent], right: &[Extent]) -> Option<Vec<Extent>
         None => Extent::ONE,
     };
     (0..rank)
-        .map(|axis| match (aligned(left, axis), aligned(right, axis)) {
-            (l, r) if l == r || r == Extent::ONE => Some(l),
-            (l, r) if l == Extent::ONE => Some(r),
-            _ => None,
+        .map(|axis| {
+            let (left, right) = (aligned(left, axis), aligned(right, axis));
+            match (left.as_fixed(), right.as_fixed()) {
+                _ if left == right && left != Extent::Unknown => Some(left),
+                (_, Some(1)) => Some(left),
+                (Some(1), _) => Some(right),
+                (Some(_), Some(_)) => None,
+                (Some(_), None) => Some(left),
+                (None, Some(_)) => Some(right),
+                (None, None) => Some(Extent::Unknown),
+            }
         })
         .collect()
 }
 
 impl fmt::Display for Extent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.symbols.is_empty() || self.coefficient != 1 {
-            write!(f, "{}", self.coefficient)?;
+        let (coefficient, symbols) = match self {
+            Self::Product { coefficient, symbols } => (coefficient, symbols),
+            Self::Unknown => return f.write_str("?"),
+            Self::AtMost(most) => return write!(f, "≤{most}"),
+        };
+        if symbols.is_empty() || *coefficient != 1 {
+            write!(f, "{coefficient}")?;
         }
-        for (index, symbol) in self.symbols.iter().enumerate() {
-            let separator = if index > 0 || self.coefficient != 1 { "·" } else { "" };
+        for (index, symbol) in symbols.iter().enumerate() {
+            let separator = if index > 0 || *coefficient != 1 { "·" } else { "" };
             write!(f, "{separator}{symbol}")?;
         }
         Ok(())
     }
 }
 
-impl fmt::Display for ValueType {
+impl fmt::Display for Fact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} [", self.dtype)?;
-        for (axis, extent) in self.shape.iter().enumerate() {
-            let separator = if axis > 0 { ", " } else { "" };
-            write!(f, "{separator}{extent}")?;
-        }
-        f.write_str("]")
+        let Some(shape) = &self.shape else { return write!(f, "{} of any shape", self.dtype) };
+        write!(f, "{} [{}]", self.dtype, list(shape))
     }
+}
+
+/// Extents for messages.
+pub(crate) fn list(shape: &[Extent]) -> String {
+    shape.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
@@ -174,20 +232,21 @@ mod tests {
     }
 
     #[test]
-    fn products_of_symbols_divide_exactly_or_not_at_all() {
+    fn products_of_symbols_divide_exactly_or_are_not_known() {
         let whole = product(&[symbol("batch"), number(6), symbol("row")]).unwrap();
         assert_eq!(whole.to_string(), "6·batch·row");
         assert_eq!(whole.divided_by(&number(3)).unwrap().to_string(), "2·batch·row");
         assert_eq!(whole.divided_by(&symbol("row")).unwrap().to_string(), "6·batch");
-        assert_eq!(whole.divided_by(&number(4)), None);
-        assert_eq!(whole.divided_by(&symbol("column")), None);
+        assert_eq!(whole.divided_by(&number(4)), Some(Extent::Unknown));
+        assert_eq!(whole.divided_by(&symbol("column")), Some(Extent::Unknown));
+        assert_eq!(number(6).divided_by(&number(4)), None);
+        assert_eq!(number(0).divided_by(&number(0)), None);
         assert_eq!(whole.to_dim(), None);
         assert_eq!(symbol("row").to_dim(), Some(Dim::Symbol("row".into())));
     }
 
     #[test]
-    fn overflow_and_emptiness_are_refused() {
-        assert_eq!(Extent::fixed(0), None);
+    fn overflow_is_refused() {
         assert_eq!(Extent::fixed(1 << 63), None);
         assert_eq!(number(1 << 40).times(&number(1 << 40)), None);
         let bindings = Bindings::from([("batch".into(), 1 << 40)]);
@@ -203,7 +262,9 @@ mod tests {
         assert_eq!(broadcast(&wide, &narrow), Some(vec![symbol("batch"), number(3), number(4)]));
         assert_eq!(broadcast(&narrow, &wide), Some(vec![symbol("batch"), number(3), number(4)]));
         assert_eq!(broadcast(&wide, &[]), Some(wide.to_vec()));
-        assert_eq!(broadcast(&[symbol("batch")], &[number(3)]), None);
+        assert_eq!(broadcast(&[symbol("batch")], &[number(3)]), Some(vec![number(3)]));
+        assert_eq!(broadcast(&[symbol("batch")], &[symbol("row")]), Some(vec![Extent::Unknown]));
+        assert_eq!(broadcast(&[number(0)], &[number(1)]), Some(vec![number(0)]));
         assert_eq!(broadcast(&[number(2)], &[number(3)]), None);
     }
 

@@ -1,29 +1,25 @@
 //! The operator table: one entry per operator with its versions, types, attributes, shape
-//! function and kernel. Lowering and loading read the same entries.
+//! function and plain kernel. Lowering, loading and running read the same entries.
+//!
+//! Shape functions are called with what is known of the inputs: at load with symbols and with the
+//! elements of constants, at a run with everything. Plain kernels compute on the host in `f64` or
+//! in whole words and round once; [`backend`] has faster ones for `FP32` on a burn backend.
 
-mod activation;
-mod convolution;
-mod elementwise;
-mod entry;
+mod attributes;
+pub(crate) mod backend;
 mod extent;
-mod layout;
-mod linear;
-mod normalization;
-mod pooling;
-mod reduction;
-mod schema;
+mod operator;
+mod plain;
 mod shape;
 mod table;
-mod value;
-mod window;
 
-pub(crate) use entry::{Call, Operator};
-pub(crate) use extent::{Bindings, Extent, ValueType};
-pub use schema::AttributeError;
-pub(crate) use schema::{Inference, Schema};
+pub use attributes::AttributeError;
+pub(crate) use attributes::Attributes;
+pub(crate) use extent::{Bindings, Extent, Fact};
+pub use operator::Fault;
+pub(crate) use operator::{Call, Inference, Operator};
 pub use shape::ShapeError;
-pub(crate) use table::{OPSET_MAX, by_id, by_opset, schema, versions};
-pub(crate) use value::{DTYPES, Value};
+pub(crate) use table::{OPSET_MAX, by_id, by_opset, versions};
 
 #[cfg(test)]
 mod tests;

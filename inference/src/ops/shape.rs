@@ -1,8 +1,9 @@
-//! Refusals of shape functions, and the few checks that many of them share.
+//! Refusals of shape functions, and the checks that many of them share.
 
 use crate::ops::{
-    extent::{Extent, ValueType},
-    schema::Inference,
+    attributes::Attributes,
+    extent::{Extent, broadcast, list},
+    operator::{Inference, Shapes},
 };
 
 /// Why the inputs of a node do not fit its operator. The message reads after the operator's name.
@@ -19,7 +20,7 @@ pub enum ShapeError {
         got: usize,
     },
     /// Two shapes that must broadcast do not.
-    #[error("shapes {left} and {right} do not broadcast")]
+    #[error("shapes [{left}] and [{right}] do not broadcast")]
     Broadcast {
         /// The left operand.
         left: String,
@@ -44,24 +45,19 @@ pub enum ShapeError {
         /// Dimensions of the input.
         rank: usize,
     },
-    /// An attribute or constant has a value that the operator does not allow, or that this table
-    /// does not implement yet.
+    /// An attribute or input has a value that the operator does not allow, or that this table
+    /// does not implement.
     #[error("`{name}` has a value that is not supported")]
     Value {
         /// The attribute or input.
         name: &'static str,
     },
-    /// A dimension that must be a number is a symbol: export the model with this dimension fixed.
-    #[error("{what} is `{got}`, needs a fixed number")]
-    Symbolic {
-        /// Which extent.
-        what: &'static str,
-        /// The symbolic extent.
-        got: String,
-    },
-    /// The result would be empty, or larger than a machine word can count.
-    #[error("result is empty or overflows")]
+    /// The result would be larger than a machine word can count, or less than nothing.
+    #[error("result has an impossible size")]
     Size,
+    /// Not known before a request; no refusal when a model is loaded.
+    #[error("shapes depend on a request")]
+    Unknown,
 }
 
 /// Position of an axis that may count from the end.
@@ -71,18 +67,43 @@ pub(crate) fn axis(axis: i64, rank: usize) -> Result<usize, ShapeError> {
     position.filter(|position| *position < rank).ok_or(ShapeError::Axis { axis, rank })
 }
 
-/// An extent that must be a number.
-pub(crate) fn fixed(what: &'static str, extent: &Extent) -> Result<u64, ShapeError> {
-    extent.as_fixed().ok_or_else(|| ShapeError::Symbolic { what, got: extent.to_string() })
+/// Positions of axes, each at most once.
+pub(crate) fn axes(given: &[i64], rank: usize) -> Result<Vec<usize>, ShapeError> {
+    let mut found = Vec::with_capacity(given.len().min(rank));
+    for wanted in given {
+        let position = axis(*wanted, rank)?;
+        if found.contains(&position) {
+            return Err(ShapeError::Axis { axis: *wanted, rank });
+        }
+        found.push(position);
+    }
+    Ok(found)
 }
 
-/// Two extents that must be the same for every request.
-pub(crate) fn same(what: &'static str, expected: &Extent, got: &Extent) -> Result<(), ShapeError> {
-    if expected == got {
-        Ok(())
-    } else {
-        Err(ShapeError::Extent { what, expected: expected.to_string(), got: got.to_string() })
+/// The axis that an attribute names, after the shape function accepted it.
+pub(crate) fn checked_axis(attributes: &Attributes<'_>, rank: usize) -> usize {
+    axis(attributes.int("axis"), rank).expect("accepted by the shape function")
+}
+
+/// An extent that has to be a number; not known while it is a symbol.
+pub(crate) fn fixed(extent: &Extent) -> Result<u64, ShapeError> {
+    extent.as_fixed().ok_or(ShapeError::Unknown)
+}
+
+/// An extent computed from one that may not be known.
+pub(crate) fn computed(extent: &Extent, f: impl FnOnce(u64) -> Option<u64>) -> Result<Extent, ShapeError> {
+    match extent.as_fixed() {
+        Some(number) => f(number).and_then(Extent::fixed).ok_or(ShapeError::Size),
+        None => Ok(Extent::Unknown),
     }
+}
+
+/// Two extents that must be equal; what a request decides is compared then.
+pub(crate) fn same(what: &'static str, expected: &Extent, got: &Extent) -> Result<(), ShapeError> {
+    if expected.differs(got) {
+        return Err(ShapeError::Extent { what, expected: expected.to_string(), got: got.to_string() });
+    }
+    Ok(())
 }
 
 /// An integer attribute of which only one value is implemented.
@@ -96,12 +117,43 @@ pub(crate) fn ranked<'a>(
     input: usize,
     rank: usize,
     expected: &'static str,
-) -> Result<&'a ValueType, ShapeError> {
-    let value = context.input(input);
-    if value.rank() == rank { Ok(value) } else { Err(ShapeError::Rank { input, expected, got: value.rank() }) }
+) -> Result<&'a [Extent], ShapeError> {
+    let shape = context.shape(input)?;
+    if shape.len() == rank { Ok(shape) } else { Err(ShapeError::Rank { input, expected, got: shape.len() }) }
 }
 
-/// The shape function of operators that keep the type of their first input.
-pub(crate) fn unchanged(context: &Inference<'_>) -> Result<ValueType, ShapeError> {
-    Ok(context.input(0).clone())
+/// An input that must have at least so many dimensions.
+pub(crate) fn at_least<'a>(
+    context: &Inference<'a>,
+    input: usize,
+    rank: usize,
+    expected: &'static str,
+) -> Result<&'a [Extent], ShapeError> {
+    let shape = context.shape(input)?;
+    if shape.len() >= rank { Ok(shape) } else { Err(ShapeError::Rank { input, expected, got: shape.len() }) }
+}
+
+/// The shape function of operators whose first output has the extents of their first input.
+pub(crate) fn unchanged(context: &Inference<'_>) -> Shapes {
+    Ok(vec![context.shape(0)?.to_vec()])
+}
+
+/// Two shapes broadcast, or the refusal.
+pub(crate) fn broadcast_pair(left: &[Extent], right: &[Extent]) -> Result<Vec<Extent>, ShapeError> {
+    broadcast(left, right).ok_or_else(|| ShapeError::Broadcast { left: list(left), right: list(right) })
+}
+
+/// The shape function of operators over inputs that broadcast.
+pub(crate) fn broadcast_all(context: &Inference<'_>) -> Shapes {
+    let mut whole = Vec::new();
+    for fact in context.inputs.iter().flatten() {
+        let shape = fact.shape.as_deref().ok_or(ShapeError::Unknown)?;
+        whole = broadcast_pair(&whole, shape)?;
+    }
+    Ok(vec![whole])
+}
+
+/// Several extents from numbers.
+pub(crate) fn numbers(extents: &[u64]) -> Result<Vec<Extent>, ShapeError> {
+    extents.iter().map(|extent| Extent::fixed(*extent).ok_or(ShapeError::Size)).collect()
 }

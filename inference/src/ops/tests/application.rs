@@ -9,7 +9,7 @@ use crate::{
     exec::{ExecLimits, Model},
     ir::{Attribute, Dim, Graph, Limits, NamedAttribute, Node, Signature, ValueInfo, ValueName, WeightInfo},
     ops::{OPSET_MAX, by_opset},
-    tensor::Tensor,
+    tensor::{DType, Tensor},
     weights,
 };
 
@@ -50,8 +50,8 @@ impl Case {
     pub(super) fn run(&self) -> Tensor {
         let (graph, weights, inputs) = self.graph();
         let trace = Trace::of(&graph, &weights).unwrap();
-        let made = &trace.types[trace.slot("y").unwrap()];
-        let shape = made.shape.iter().map(|extent| extent.to_dim().unwrap()).collect();
+        let made = &trace.facts[trace.slot("y").unwrap()];
+        let shape = made.shape.as_ref().unwrap().iter().map(|extent| extent.to_dim().unwrap()).collect();
         let outputs = vec![ValueInfo { name: "y".into(), dtype: made.dtype, shape }];
         let graph = Graph { signature: Signature { outputs, ..graph.signature }, ..graph };
         let device = <Flex as BackendTypes>::Device::default();
@@ -67,12 +67,13 @@ impl Case {
     }
 
     fn graph(&self) -> (Graph, weights::Weights, BTreeMap<String, Tensor>) {
-        let schema = by_opset(self.op, OPSET_MAX).unwrap();
+        let operator = by_opset(self.op, OPSET_MAX).unwrap();
         let mut constants = BTreeMap::new();
         let mut inputs = BTreeMap::new();
         for (position, tensor) in self.inputs.iter().enumerate() {
             let Some(tensor) = tensor.clone() else { continue };
-            let is_constant = schema.parameter(position).is_some_and(|parameter| parameter.presence.is_constant());
+            // Shapes and axes are known at load, everything else comes with the request.
+            let is_constant = position > 0 && tensor.dtype() == DType::I64;
             let group = if is_constant { &mut constants } else { &mut inputs };
             group.insert(format!("i{position}"), tensor);
         }
@@ -92,7 +93,7 @@ impl Case {
             |(position, tensor): (usize, &Option<Tensor>)| tensor.as_ref().map(|_| ValueName(format!("i{position}")));
         let node = Node {
             name: "n".into(),
-            operator: schema.id(),
+            operator: operator.id(),
             inputs: self.inputs.iter().enumerate().map(present).collect(),
             outputs: vec![Some(ValueName("y".into()))],
             attributes,

@@ -7,18 +7,18 @@ fn check(case: &Case, expected: &str) {
 
 #[test]
 fn shapes_that_do_not_fit_are_named() {
-    check(&Case::new("Add", &[range(&[2], 0), range(&[3], 0)]), "shapes FP32 [2] and FP32 [3] do not broadcast");
+    check(&Case::new("Add", &[range(&[2], 0), range(&[3], 0)]), "shapes [2] and [3] do not broadcast");
     check(&Case::new("Gemm", &[range(&[2, 3], 0), range(&[2, 3], 0)]), "inner extent of B is 2, needs 3");
     check(
         &Case::new("Gemm", &[range(&[1, 3], 0), range(&[3, 2], 0), range(&[2, 2], 0)]),
-        "shapes FP32 [1, 2] and FP32 [2, 2] do not broadcast",
+        "shapes [1, 2] and [2, 2] do not broadcast",
     );
     check(&Case::new("MatMul", &[range(&[2], 0), range(&[], 0)]), "input 1 has 0 dimensions, takes at least 1");
     check(
         &Case::new("Conv", &[range(&[1, 2, 3, 3], 0), range(&[1, 1, 2, 2], 0)]),
         "number of input channels is 2, needs 1",
     );
-    check(&Case::new("Conv", &[range(&[1, 1, 1, 1], 0), range(&[1, 1, 2, 2], 0)]), "result is empty or overflows");
+    check(&Case::new("Conv", &[range(&[1, 1, 1, 1], 0), range(&[1, 1, 2, 2], 0)]), "result has an impossible size");
     check(&Case::new("Softmax", &[range(&[2], 0)]).int("axis", 1), "axis 1 does not fit 1 dimensions");
     check(
         &Case::new("Reshape", &[range(&[6], 0), ints(&[2], &[4, -1])]),
@@ -34,16 +34,18 @@ fn shapes_that_do_not_fit_are_named() {
 fn values_that_are_not_implemented_are_named() {
     let pool = || Case::new("MaxPool", &[range(&[1, 1, 4, 4], 0)]).ints("kernel_shape", &[2, 2]);
     let unsupported = |name: &str| format!("`{name}` has a value that is not supported");
-    check(&pool().int("ceil_mode", 1), &unsupported("ceil_mode"));
-    check(&pool().ints("pads", &[1, 0, 0, 0]), &unsupported("pads"));
-    check(&pool().ints("pads", &[2, 2, 2, 2]), &unsupported("pads"));
+    check(&pool().ints("pads", &[1, 0, 0]), &unsupported("pads"));
+    check(&pool().ints("pads", &[2, 2, 2, 2000]), &unsupported("pads"));
     check(&pool().ints("strides", &[0, 1]), &unsupported("strides"));
-    check(&Case::new("Cast", &[range(&[1], 0)]).int("to", 10), &unsupported("to"));
+    check(
+        &Case::new("Cast", &[range(&[1], 0)]).int("to", 8),
+        "output output would have an element type that is not supported",
+    );
     check(&Case::new("Transpose", &[range(&[1, 2], 0)]).ints("perm", &[0, 0]), &unsupported("perm"));
     let training = Tensor::from_bool(vec![], &[true]).unwrap();
     check(&Case::new("Dropout", &[range(&[1], 0), range(&[], 0), training]), &unsupported("training_mode"));
     let mut same = pool();
-    same.attributes.push(("auto_pad", Attribute::Text("SAME_UPPER".into())));
+    same.attributes.push(("auto_pad", Attribute::Text("SAME".into())));
     check(&same, &unsupported("auto_pad"));
 }
 
@@ -62,8 +64,8 @@ fn attributes_must_be_those_of_the_operator() {
 fn inputs_must_be_those_of_the_operator() {
     check(&Case::new("Relu", &[]), "input X is missing");
     check(&Case::new("Relu", &[range(&[1], 0), range(&[1], 0)]), "2 inputs are given, at most 1 are possible");
-    check(&Case::new("Relu", &[ints(&[1], &[1])]), "input X cannot be INT64 here");
+    check(&Case::new("Exp", &[ints(&[1], &[1])]), "input X cannot be INT64 here");
     check(&Case::new("Add", &[range(&[1], 0), ints(&[1], &[1])]), "input B cannot be INT64 here");
     let long = ints(&[1025], &[1; 1025]);
-    check(&Case::new("Reshape", &[range(&[1], 0), long]), "input shape must be a small constant");
+    check(&Case::new("Reshape", &[range(&[1], 0), long]), "`shape` has a value that is not supported");
 }

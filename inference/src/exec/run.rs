@@ -1,0 +1,239 @@
+//! One request on its way through the plan.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use burn::backend::{Backend, TensorMetadata};
+
+use super::{
+    limits::ExecLimits,
+    measure::{Size, charge, size, within},
+    plan::{Operand, Plan, PlannedStep},
+    request::RunError,
+    value::Value,
+};
+use crate::{
+    array::Array,
+    ir::{Dim, ValueInfo},
+    ops::{Attributes, Bindings, Call, Extent, Fact, Inference, Operator, ShapeError, backend::BackendCall},
+    tensor::{DType, Tensor},
+};
+
+/// Values by slot, and how much memory they take together.
+#[derive(Debug)]
+pub(super) struct Run<'a, B: Backend> {
+    plan: &'a Plan<B>,
+    limits: &'a ExecLimits,
+    device: &'a B::Device,
+    values: Vec<Option<Value<B>>>,
+    live_bytes: u64,
+}
+
+/// Element type and extents of an output, the largest possible ones.
+type Spec = (DType, Vec<usize>);
+
+impl<'a, B: Backend> Run<'a, B> {
+    /// Begins with the resident values and the inputs.
+    pub(super) fn new(
+        plan: &'a Plan<B>,
+        limits: &'a ExecLimits,
+        device: &'a B::Device,
+        resident: Vec<Option<Value<B>>>,
+        resident_bytes: u64,
+        inputs: impl Iterator<Item = Tensor>,
+    ) -> Result<Self, RunError> {
+        let mut run = Self { plan, limits, device, values: resident, live_bytes: resident_bytes };
+        for (slot, tensor) in inputs.enumerate() {
+            let taken = size(tensor.dtype(), tensor.shape(), limits)?;
+            within(run.live_bytes, taken.bytes, limits)?;
+            run.live_bytes += taken.bytes;
+            run.values[slot] = Some(Value::Host(Arc::new(Array::of_tensor(&tensor))));
+        }
+        Ok(run)
+    }
+
+    /// Runs one operator: sizes first, then the kernel.
+    pub(super) fn step(&mut self, step: &PlannedStep<B>) -> Result<(), RunError> {
+        let attributes = Attributes::checked(step.operator.attributes, &step.attributes);
+        let read: Vec<_> =
+            step.inputs.iter().map(|operand| self.size_of(operand.as_ref())).collect::<Result<_, _>>()?;
+        let mut facts: Vec<_> = step.inputs.iter().map(|operand| self.fact(operand.as_ref())).collect();
+        let asked = step.outputs.len();
+        let mut shapes = (step.operator.infer)(&Inference { attributes, inputs: &facts, asked });
+        if matches!(shapes, Err(ShapeError::Unknown)) {
+            // Elements decide the extents, so they have to be on the host.
+            for operand in step.inputs.iter().flatten() {
+                self.fetch(operand.slot)?;
+            }
+            facts = step.inputs.iter().map(|operand| self.fact(operand.as_ref())).collect();
+            shapes = (step.operator.infer)(&Inference { attributes, inputs: &facts, asked });
+        }
+        let shapes = shapes.map_err(|source| RunError::Fit { node: step.node.clone(), source })?;
+        let inference = Inference { attributes, inputs: &facts, asked };
+        let dtypes = made_types(step.operator, &inference, shapes.len());
+        let (specs, sizes) = self.specs(dtypes, &shapes)?;
+        within(self.live_bytes, charge(step, &read, &sizes), self.limits)?;
+        let on_backend =
+            is_for_backend(&facts, &specs) && step.kernel.as_ref().is_some_and(|kernel| (kernel.fits)(&inference));
+        drop(facts);
+        let made = if on_backend {
+            vec![self.backend_kernel(step, attributes, &specs)?]
+        } else {
+            self.plain_kernel(step, attributes, &specs)?
+        };
+        self.keep(step, made, &specs, &shapes)
+    }
+
+    /// The signature's outputs, compared with what it says of them.
+    pub(super) fn outputs(
+        &self,
+        infos: &[ValueInfo],
+        bindings: &Bindings,
+    ) -> Result<BTreeMap<String, Tensor>, RunError> {
+        let mut outputs = BTreeMap::new();
+        for (info, slot) in infos.iter().zip(&self.plan.outputs) {
+            let value = self.values[*slot].clone().expect("every output is made and stays until the end");
+            let made = value.into_host().map_err(RunError::Backend)?.to_tensor();
+            let fits = |(dim, extent): (&Dim, &u64)| match dim {
+                Dim::Fixed(stated) => stated == extent,
+                Dim::Symbol(symbol) => bindings.get(symbol).is_none_or(|bound| bound == extent),
+            };
+            if made.shape().len() != info.shape.len() || !info.shape.iter().zip(made.shape()).all(fits) {
+                let (output, stated, got) = (info.name.clone(), info.shape.clone(), made.shape().to_vec());
+                return Err(RunError::Output { output, stated, got });
+            }
+            outputs.insert(info.name.clone(), made);
+        }
+        Ok(outputs)
+    }
+
+    fn value(&self, slot: usize) -> &Value<B> {
+        self.values[slot].as_ref().expect("a value is made before it is read and dropped after the last reading")
+    }
+
+    fn fact(&self, operand: Option<&Operand>) -> Option<Fact> {
+        operand.map(|operand| self.value(operand.slot).fact())
+    }
+
+    fn size_of(&self, operand: Option<&Operand>) -> Result<Size, RunError> {
+        let Some(operand) = operand else { return Ok(Size::default()) };
+        let value = self.value(operand.slot);
+        let shape: Vec<_> = value.shape().iter().map(|extent| *extent as u64).collect();
+        size(value.dtype(), &shape, self.limits)
+    }
+
+    fn specs(&self, dtypes: Vec<DType>, shapes: &[Vec<Extent>]) -> Result<(Vec<Spec>, Vec<Size>), RunError> {
+        let most = self.limits.elements_max;
+        let mut specs = Vec::with_capacity(shapes.len());
+        let mut sizes = Vec::with_capacity(shapes.len());
+        for (dtype, shape) in dtypes.into_iter().zip(shapes) {
+            let extents = shape.iter().map(|extent| extent.evaluate(&Bindings::new()));
+            let extents: Vec<u64> = extents.collect::<Option<_>>().ok_or(RunError::Elements { most })?;
+            sizes.push(size(dtype, &extents, self.limits)?);
+            let host = extents.iter().map(|extent| usize::try_from(*extent)).collect::<Result<_, _>>();
+            specs.push((dtype, host.map_err(|_wide| RunError::Elements { most })?));
+        }
+        Ok((specs, sizes))
+    }
+
+    /// Brings a value to the host for good.
+    fn fetch(&mut self, slot: usize) -> Result<(), RunError> {
+        let array = self.value(slot).clone().into_host().map_err(RunError::Backend)?;
+        self.values[slot] = Some(Value::Host(array));
+        Ok(())
+    }
+
+    /// Takes an operand out of its slot when this is its last reading.
+    fn operand(&mut self, operand: Operand) -> Value<B> {
+        if !operand.is_last {
+            return self.value(operand.slot).clone();
+        }
+        let value = self.values[operand.slot].take().expect("only the last reading takes a value");
+        self.live_bytes = self.live_bytes.saturating_sub(bytes(&value));
+        value
+    }
+
+    fn operands(&mut self, step: &PlannedStep<B>) -> Vec<Option<Value<B>>> {
+        // A value read twice by one step is marked at the last of its places only.
+        step.inputs.iter().map(|operand| operand.map(|operand| self.operand(operand))).collect()
+    }
+
+    fn backend_kernel(
+        &mut self,
+        step: &PlannedStep<B>,
+        attributes: Attributes<'_>,
+        specs: &[Spec],
+    ) -> Result<Value<B>, RunError> {
+        let values = self.operands(step);
+        let device = self.device;
+        let inputs = values.into_iter().map(|value| value?.into_backend(device)).collect();
+        let call = BackendCall { attributes, shape: &specs[0].1 };
+        let kernel = step.kernel.as_ref().expect("the caller looked");
+        let made = (kernel.run)(&call, inputs);
+        let (expected, got) = (specs[0].1.clone(), made.shape().to_vec());
+        if expected != got {
+            return Err(RunError::Kernel { node: step.node.clone(), expected, got });
+        }
+        Ok(Value::Backend(made))
+    }
+
+    fn plain_kernel(
+        &mut self,
+        step: &PlannedStep<B>,
+        attributes: Attributes<'_>,
+        specs: &[Spec],
+    ) -> Result<Vec<Value<B>>, RunError> {
+        let values = self.operands(step).into_iter().map(|value| value.map(Value::into_host).transpose());
+        let inputs: Vec<_> = values.collect::<Result<_, _>>().map_err(RunError::Backend)?;
+        let call = Call { attributes, inputs: &inputs, outputs: specs };
+        let made = (step.operator.kernel)(&call);
+        let made = made.map_err(|source| RunError::Refused { node: step.node.clone(), source })?;
+        Ok(made.into_iter().map(|array| Value::Host(Arc::new(array))).collect())
+    }
+
+    /// Compares what a kernel made with what the shape function said, and keeps what is read later.
+    fn keep(
+        &mut self,
+        step: &PlannedStep<B>,
+        made: Vec<Value<B>>,
+        specs: &[Spec],
+        shapes: &[Vec<Extent>],
+    ) -> Result<(), RunError> {
+        assert_eq!(made.len(), specs.len(), "a kernel makes what its shape function has extents for");
+        for (position, value) in made.into_iter().enumerate() {
+            let (dtype, expected) = &specs[position];
+            let got = value.shape();
+            let fits = got.len() == expected.len()
+                && got.iter().zip(expected).zip(&shapes[position]).all(|((got, expected), extent)| match extent {
+                    Extent::AtMost(_) => got <= expected,
+                    Extent::Product { .. } | Extent::Unknown => got == expected,
+                });
+            if !fits || value.dtype() != *dtype {
+                return Err(RunError::Kernel { node: step.node.clone(), expected: expected.clone(), got });
+            }
+            if let Some(Some(slot)) = step.outputs.get(position) {
+                self.live_bytes = self.live_bytes.saturating_add(bytes(&value));
+                self.values[*slot] = Some(value);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Element types of the outputs.
+fn made_types(operator: &Operator, inference: &Inference<'_>, count: usize) -> Vec<DType> {
+    operator.dtypes(inference, count).expect("the check of the graph decided them with the same table")
+}
+
+/// Backend kernels take and make `FP32` and no empty tensors.
+fn is_for_backend(facts: &[Option<Fact>], specs: &[Spec]) -> bool {
+    let is_empty = |shape: &Vec<Extent>| shape.contains(&Extent::counted(0));
+    let [(DType::F32, made)] = specs else { return false };
+    !made.contains(&0)
+        && facts.iter().flatten().all(|fact| fact.shape.as_ref().is_some_and(|shape| !is_empty(shape)))
+        && facts.first().is_some_and(|fact| fact.as_ref().is_some_and(|fact| fact.dtype == DType::F32))
+}
+
+fn bytes<B: Backend>(value: &Value<B>) -> u64 {
+    let elements = value.shape().iter().fold(1_u64, |elements, extent| elements.saturating_mul(*extent as u64));
+    elements.saturating_mul(value.dtype().size_bytes())
+}
