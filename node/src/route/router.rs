@@ -288,7 +288,10 @@ fn blames_request(error: &RunError) -> bool {
         | RunError::Symbol { .. }
         | RunError::TooMany { .. }
         | RunError::Memory { .. }
-        | RunError::Elements { .. } => true,
+        | RunError::Elements { .. }
+        | RunError::Fit { .. }
+        | RunError::Refused { .. }
+        | RunError::Output { .. } => true,
         RunError::Panicked { .. } | RunError::Kernel { .. } | RunError::Backend(_) => false,
     }
 }
