@@ -43,6 +43,7 @@
 mod data;
 mod array;
 pub mod artifact;
+mod bodies;
 mod check;
 mod dtype;
 pub mod exec;
@@ -51,6 +52,7 @@ pub mod onnx;
 mod ops;
 pub mod publish;
 pub mod tensor;
+mod trace;
 mod weights;
 
 pub use check::{GraphError, NodeFault};

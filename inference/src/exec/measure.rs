@@ -41,8 +41,8 @@ pub(super) fn known<B: Backend>(
         sizes.push(evaluate(fact, bindings, limits)?);
     }
     let mut live = resident_bytes;
-    for size in &sizes[..plan.inputs] {
-        live = live.saturating_add(size.bytes);
+    for slot in &plan.entry {
+        live = live.saturating_add(sizes[*slot].bytes);
     }
     for step in &plan.steps {
         let operands = step.inputs.iter().flatten();

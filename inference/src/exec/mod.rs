@@ -4,6 +4,7 @@
 //! [`Model::run`] checks every input before anything is computed, adds up from the shapes how
 //! much memory the request needs, and contains panics of a kernel.
 
+mod control;
 mod limits;
 mod measure;
 mod model;

@@ -173,3 +173,7 @@ impl<B: Backend> fmt::Debug for Model<B> {
 #[cfg(test)]
 #[path = "model_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "dynamic_tests.rs"]
+mod dynamic_tests;

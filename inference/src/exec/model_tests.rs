@@ -160,7 +160,7 @@ fn a_graph_is_checked_again_when_it_is_loaded() {
     });
     assert_eq!(lie(|graph| graph.signature.outputs[0].name = "z".into()), "output \"z\" is not made");
     let body = |graph: &mut Graph| graph.subgraphs.push(Subgraph { inputs: vec![], outputs: vec![], nodes: vec![] });
-    assert_eq!(lie(body), "graph has 1 subgraphs, and no operator here uses any");
+    assert_eq!(lie(body), "graph has 1 bodies, and not each is that of one node");
     assert_eq!(lie(|graph| graph.signature.inputs[0].shape[1] = Dim::Fixed(u64::MAX)), {
         "value \"x\" has an impossible shape"
     });

@@ -7,7 +7,7 @@ use burn::backend::{Backend, TensorMetadata};
 use super::{
     limits::ExecLimits,
     measure::{Size, charge, size, within},
-    plan::{Operand, Plan, PlannedStep},
+    plan::{Operand, Plan, PlannedStep, Target},
     request::RunError,
     value::Value,
 };
@@ -42,17 +42,47 @@ impl<'a, B: Backend> Run<'a, B> {
         inputs: impl Iterator<Item = Tensor>,
     ) -> Result<Self, RunError> {
         let mut run = Self { plan, limits, device, values: resident, live_bytes: resident_bytes };
-        for (slot, tensor) in inputs.enumerate() {
+        for (slot, tensor) in plan.entry.iter().zip(inputs) {
             let taken = size(tensor.dtype(), tensor.shape(), limits)?;
             within(run.live_bytes, taken.bytes, limits)?;
             run.live_bytes += taken.bytes;
-            run.values[slot] = Some(Value::Host(Arc::new(Array::of_tensor(&tensor))));
+            run.values[*slot] = Some(Value::Host(Arc::new(Array::of_tensor(&tensor))));
         }
         Ok(run)
     }
 
+    /// A run of a body, while this one waits.
+    pub(super) fn inside<'b>(
+        &'b self,
+        plan: &'b Plan<B>,
+        values: Vec<Option<Value<B>>>,
+        live_bytes: u64,
+    ) -> Run<'b, B> {
+        Run { plan, limits: self.limits, device: self.device, values, live_bytes }
+    }
+
+    pub(super) fn live_bytes(&self) -> u64 {
+        self.live_bytes
+    }
+
+    pub(super) fn limits(&self) -> &'a ExecLimits {
+        self.limits
+    }
+
+    /// What the plan wants, once its steps have run.
+    pub(super) fn wanted(&self) -> Vec<Value<B>> {
+        self.plan.outputs.iter().map(|slot| self.value(*slot).clone()).collect()
+    }
+
     /// Runs one operator: sizes first, then the kernel.
     pub(super) fn step(&mut self, step: &PlannedStep<B>) -> Result<(), RunError> {
+        if let Some(control) = step.operator.control {
+            let made = self.control(step, control)?;
+            for (target, value) in step.outputs.iter().zip(made) {
+                self.hold(*target, value);
+            }
+            return within(self.live_bytes, 0, self.limits);
+        }
         let attributes = Attributes::checked(step.operator.attributes, &step.attributes);
         let read: Vec<_> =
             step.inputs.iter().map(|operand| self.size_of(operand.as_ref())).collect::<Result<_, _>>()?;
@@ -152,7 +182,7 @@ impl<'a, B: Backend> Run<'a, B> {
         value
     }
 
-    fn operands(&mut self, step: &PlannedStep<B>) -> Vec<Option<Value<B>>> {
+    pub(super) fn operands(&mut self, step: &PlannedStep<B>) -> Vec<Option<Value<B>>> {
         // A value read twice by one step is marked at the last of its places only.
         step.inputs.iter().map(|operand| operand.map(|operand| self.operand(operand))).collect()
     }
@@ -210,12 +240,17 @@ impl<'a, B: Backend> Run<'a, B> {
             if !fits || value.dtype() != *dtype {
                 return Err(RunError::Kernel { node: step.node.clone(), expected: expected.clone(), got });
             }
-            if let Some(Some(slot)) = step.outputs.get(position) {
-                self.live_bytes = self.live_bytes.saturating_add(bytes(&value));
-                self.values[*slot] = Some(value);
-            }
+            self.hold(step.outputs.get(position).copied().flatten(), value);
         }
         Ok(())
+    }
+
+    /// Keeps a value if anything reads it later.
+    fn hold(&mut self, target: Target, value: Value<B>) {
+        if let Some(slot) = target {
+            self.live_bytes = self.live_bytes.saturating_add(bytes(&value));
+            self.values[slot] = Some(value);
+        }
     }
 }
 
@@ -233,7 +268,8 @@ fn is_for_backend(facts: &[Option<Fact>], specs: &[Spec]) -> bool {
         && facts.first().is_some_and(|fact| fact.as_ref().is_some_and(|fact| fact.dtype == DType::F32))
 }
 
-fn bytes<B: Backend>(value: &Value<B>) -> u64 {
+/// Bytes that the elements of a value take.
+pub(super) fn bytes<B: Backend>(value: &Value<B>) -> u64 {
     let elements = value.shape().iter().fold(1_u64, |elements, extent| elements.saturating_mul(*extent as u64));
     elements.saturating_mul(value.dtype().size_bytes())
 }

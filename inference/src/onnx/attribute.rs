@@ -20,7 +20,7 @@ const INTS: i32 = 7;
 const STRINGS: i32 = 8;
 
 /// The attributes of a node, sorted by name. Two of one name stay two, for the check to refuse.
-pub(super) fn read_all(node: &str, protos: &[AttributeProto]) -> Result<Vec<NamedAttribute>, LowerError> {
+pub(super) fn read_all(node: &str, protos: &[&AttributeProto]) -> Result<Vec<NamedAttribute>, LowerError> {
     let mut attributes = protos.iter().map(|proto| read(node, proto)).collect::<Result<Vec<_>, _>>()?;
     attributes.sort_by(|left, right| left.name.cmp(&right.name));
     Ok(attributes)
@@ -52,7 +52,7 @@ fn read(node: &str, proto: &AttributeProto) -> Result<NamedAttribute, LowerError
 
 /// The value of a `Constant` node: exactly one of its numeric attributes.
 pub(super) fn constant(node: &str, proto: &NodeProto) -> Result<Tensor, LowerError> {
-    let attributes = read_all(node, &proto.attribute)?;
+    let attributes = read_all(node, &proto.attribute.iter().collect::<Vec<_>>())?;
     let unreadable = |attribute: &str| LowerError::Attribute { attribute: attribute.to_owned(), node: node.to_owned() };
     let [NamedAttribute { name, value }] = attributes.as_slice() else { return Err(unreadable("value")) };
     let made = match (name.as_str(), value) {

@@ -6,16 +6,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use prost::Message as _;
 
 use super::{
-    attribute,
     error::{LowerError, Unread},
-    proto::{GraphProto, ModelProto, NodeProto, TensorTypeProto, ValueInfoProto},
-    tensor,
+    proto::{ModelProto, TensorTypeProto, ValueInfoProto},
+    translate::{Translated, translate},
 };
 use crate::{
-    check::Trace,
-    ir::{Dim, Graph, Limits, Node, Signature, ValueInfo, ValueName, WeightInfo},
-    ops::{self, Extent, Fact, OPSET_MAX, Operator},
+    ir::{Dim, Graph, Limits, Signature, Subgraph, ValueInfo, ValueName, WeightInfo},
+    ops::{Extent, Fact, OPSET_MAX},
     tensor::{DType, Tensor},
+    trace::Trace,
     weights,
 };
 
@@ -68,9 +67,12 @@ pub fn lower(bytes: &[u8], limits: &LowerLimits) -> Result<Lowered, LowerError> 
     let model = ModelProto::decode(bytes).map_err(LowerError::Protobuf)?;
     let opset = check_frame(&model)?;
     let graph = model.graph.ok_or(LowerError::NoGraph)?;
-    let mut constants = initializers(&graph)?;
-    let nodes = translate(&graph.node, opset, &mut constants)?;
-    let unused = drop_unused(&mut constants, &nodes, &graph.output);
+    let Translated { nodes, subgraphs, mut constants } = translate(&graph, opset)?;
+    let read = nodes.iter().chain(subgraphs.iter().flat_map(|body| &body.nodes));
+    let read =
+        read.flat_map(|node| node.inputs.iter().flatten()).chain(subgraphs.iter().flat_map(|body| &body.outputs));
+    let read: BTreeSet<&str> = read.map(|ValueName(name)| name.as_str()).collect();
+    let unused = drop_unused(&mut constants, read, &graph.output);
     let describe = |(name, tensor): (&String, &Tensor)| WeightInfo {
         name: name.clone(),
         dtype: tensor.dtype(),
@@ -84,10 +86,11 @@ pub fn lower(bytes: &[u8], limits: &LowerLimits) -> Result<Lowered, LowerError> 
         limits: limits.graph,
         weights: constants.iter().map(describe).collect(),
         nodes,
-        subgraphs: Vec::new(),
+        subgraphs,
     };
     let weights = weights::serialize(&constants);
-    let trace = Trace::of(&lowered, &weights).map_err(LowerError::Graph)?;
+    let trace = Trace::of_draft(&lowered, &weights).map_err(LowerError::Graph)?;
+    state_types(&trace, &mut lowered.subgraphs);
     lowered.signature.outputs =
         graph.output.iter().map(|declared| output(declared, &trace)).collect::<Result<_, _>>()?;
     trace.outputs(&lowered.signature.outputs).map_err(LowerError::Graph)?;
@@ -138,89 +141,35 @@ fn check_frame(model: &ModelProto) -> Result<u32, LowerError> {
 }
 
 /// The name that ONNX's own domain goes by in messages.
-const ONNX: &str = "ai.onnx";
+pub(super) const ONNX: &str = "ai.onnx";
 
-fn domain(domain: Option<&str>) -> &str {
+pub(super) fn domain(domain: Option<&str>) -> &str {
     domain.filter(|domain| !domain.is_empty()).unwrap_or(ONNX)
 }
 
-fn initializers(graph: &GraphProto) -> Result<BTreeMap<String, Tensor>, LowerError> {
-    let mut tensors = BTreeMap::new();
-    for proto in &graph.initializer {
-        let name = proto.name.clone().unwrap_or_default();
-        let tensor = tensor::read(&name, proto)?;
-        if tensors.insert(name.clone(), tensor).is_some() {
-            return Err(LowerError::Initializer { name });
+/// States of the inputs of bodies what element types they were found to have.
+fn state_types(trace: &Trace, subgraphs: &mut [Subgraph]) {
+    for body in trace.steps.iter().flat_map(|step| &step.bodies) {
+        let stated = subgraphs.get_mut(body.index as usize).into_iter().flat_map(|subgraph| &mut subgraph.inputs);
+        for (info, slot) in stated.zip(&body.inputs) {
+            info.dtype = body.trace.facts[*slot].dtype;
         }
+        state_types(&body.trace, subgraphs);
     }
-    Ok(tensors)
-}
-
-/// Translates nodes in order; constants join the initializers.
-fn translate(
-    protos: &[NodeProto],
-    opset: u32,
-    constants: &mut BTreeMap<String, Tensor>,
-) -> Result<Vec<Node>, LowerError> {
-    let mut nodes = Vec::with_capacity(protos.len());
-    for (position, proto) in protos.iter().enumerate() {
-        let op = proto.op_type.as_deref().unwrap_or_default();
-        let own_name = proto.name.clone().filter(|name| !name.is_empty());
-        let name = own_name.unwrap_or_else(|| format!("{op} #{position}"));
-        let is_onnx = domain(proto.domain.as_deref()) == ONNX;
-        let is_plain = is_onnx && proto.overload.as_deref().unwrap_or_default().is_empty();
-        if is_plain && op == "Constant" {
-            let value = attribute::constant(&name, proto)?;
-            let output = proto.output.first().cloned().unwrap_or_default();
-            if constants.insert(output.clone(), value).is_some() {
-                return Err(LowerError::Initializer { name: output });
-            }
-            continue;
-        }
-        let operator = find(op, opset, &name, is_plain, proto)?;
-        let ports = |names: &[String]| {
-            let absent = names.iter().rev().take_while(|name| name.is_empty()).count();
-            let given = &names[..names.len() - absent];
-            given.iter().map(|name| (!name.is_empty()).then(|| ValueName(name.clone()))).collect()
-        };
-        nodes.push(Node {
-            operator: operator.id(),
-            inputs: ports(&proto.input),
-            outputs: ports(&proto.output),
-            attributes: attribute::read_all(&name, &proto.attribute)?,
-            name,
-        });
-    }
-    Ok(nodes)
-}
-
-fn find(op: &str, opset: u32, node: &str, is_plain: bool, proto: &NodeProto) -> Result<&'static Operator, LowerError> {
-    let unknown = || LowerError::UnknownOperator {
-        op: op.to_owned(),
-        domain: domain(proto.domain.as_deref()).to_owned(),
-        node: node.to_owned(),
-    };
-    if !is_plain {
-        return Err(unknown());
-    }
-    let since = ops::versions(op).map(|operator| operator.since).min().ok_or_else(unknown)?;
-    ops::by_opset(op, opset).ok_or_else(|| LowerError::OperatorOpset {
-        op: op.to_owned(),
-        node: node.to_owned(),
-        opset,
-        since,
-    })
 }
 
 /// Removes the tensors that no node reads and no output is, and names them.
-fn drop_unused(constants: &mut BTreeMap<String, Tensor>, nodes: &[Node], outputs: &[ValueInfoProto]) -> Vec<String> {
-    let read = nodes.iter().flat_map(|node| node.inputs.iter().flatten()).map(|ValueName(name)| name.as_str());
-    let used: BTreeSet<&str> = read.chain(outputs.iter().map(name_of)).collect();
+fn drop_unused<'a>(
+    constants: &mut BTreeMap<String, Tensor>,
+    mut used: BTreeSet<&'a str>,
+    outputs: &'a [ValueInfoProto],
+) -> Vec<String> {
+    used.extend(outputs.iter().map(name_of));
     let is_unused = |name: &String, _: &mut Tensor| !used.contains(name.as_str());
     constants.extract_if(.., is_unused).map(|(name, _)| name).collect()
 }
 
-fn name_of(port: &ValueInfoProto) -> &str {
+pub(super) fn name_of(port: &ValueInfoProto) -> &str {
     port.name.as_deref().unwrap_or_default()
 }
 
@@ -281,7 +230,7 @@ fn agrees(declared: &TensorTypeProto, inferred: &Fact) -> bool {
     declared.dim.len() == inferred.len() && declared.dim.iter().zip(inferred).all(same)
 }
 
-fn tensor_type(port: &ValueInfoProto) -> Result<(DType, &TensorTypeProto), LowerError> {
+pub(super) fn tensor_type(port: &ValueInfoProto) -> Result<(DType, &TensorTypeProto), LowerError> {
     let kind = port.kind.as_ref().and_then(|kind| kind.tensor_type.as_ref());
     let read = kind.and_then(|kind| {
         let code = u8::try_from(kind.elem_type?).ok()?;

@@ -9,6 +9,7 @@ mod error;
 mod lower;
 mod proto;
 mod tensor;
+mod translate;
 
 pub use error::{LowerError, ReadError, Unread};
 pub use lower::{LowerLimits, Lowered, Report, lower};

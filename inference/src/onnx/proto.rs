@@ -76,6 +76,9 @@ pub(crate) struct AttributeProto {
     pub(crate) s: Option<Vec<u8>>,
     #[prost(message, optional, tag = "5")]
     pub(crate) t: Option<TensorProto>,
+    /// A body.
+    #[prost(message, optional, boxed, tag = "6")]
+    pub(crate) g: Option<Box<GraphProto>>,
     #[prost(float, repeated, tag = "7")]
     pub(crate) floats: Vec<f32>,
     #[prost(int64, repeated, tag = "8")]

@@ -40,6 +40,11 @@ pub(crate) fn int(name: &str, value: i64) -> AttributeProto {
     AttributeProto { name: Some(name.into()), kind: Some(2), i: Some(value), ..AttributeProto::default() }
 }
 
+/// A body.
+pub(crate) fn body(name: &str, graph: GraphProto) -> AttributeProto {
+    AttributeProto { name: Some(name.into()), kind: Some(5), g: Some(Box::new(graph)), ..AttributeProto::default() }
+}
+
 /// An input or output; a dimension that reads as a number is one.
 pub(crate) fn port(name: &str, elem_type: i32, dims: &[&str]) -> ValueInfoProto {
     let dim = |dim: &&str| match dim.parse() {

@@ -36,6 +36,8 @@ pub(crate) enum Fallback {
     RequiredInt,
     /// Left out is refused.
     RequiredText,
+    /// Left out is refused.
+    RequiredGraph,
 }
 
 /// Why the attributes of a node are not those of its operator.
@@ -165,6 +167,14 @@ impl<'a> Attributes<'a> {
         Some(value)
     }
 
+    /// Index of a required body.
+    pub(crate) fn graph(&self, name: &str) -> u32 {
+        match self.given(name) {
+            Some(Attribute::Graph(index)) => *index,
+            _ => unreachable!("`{name}` was checked to be a body"),
+        }
+    }
+
     fn given(&self, name: &str) -> Option<&'a Attribute> {
         self.given.iter().find(|attribute| attribute.name == name).map(|attribute| &attribute.value)
     }
@@ -177,7 +187,7 @@ impl<'a> Attributes<'a> {
 
 impl Fallback {
     fn is_required(self) -> bool {
-        matches!(self, Self::RequiredInts | Self::RequiredInt | Self::RequiredText)
+        matches!(self, Self::RequiredInts | Self::RequiredInt | Self::RequiredText | Self::RequiredGraph)
     }
 
     fn has_type_of(self, value: &Attribute) -> bool {
@@ -189,7 +199,7 @@ impl Fallback {
             Attribute::Floats(_) => matches!(self, Self::NoFloats),
             Attribute::Texts(_) => matches!(self, Self::NoTexts),
             Attribute::Tensor(_) => matches!(self, Self::NoTensor),
-            Attribute::Graph(_) => false,
+            Attribute::Graph(_) => matches!(self, Self::RequiredGraph),
         }
     }
 }

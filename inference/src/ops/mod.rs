@@ -17,8 +17,9 @@ pub use attributes::AttributeError;
 pub(crate) use attributes::Attributes;
 pub(crate) use extent::{Bindings, Extent, Fact};
 pub use operator::Fault;
-pub(crate) use operator::{Call, Inference, Operator};
+pub(crate) use operator::{Call, Control, Inference, Operator};
 pub use shape::ShapeError;
+pub(crate) use shape::axis;
 pub(crate) use table::{OPSET_MAX, by_id, by_opset, versions};
 
 #[cfg(test)]

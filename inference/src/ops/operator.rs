@@ -31,6 +31,21 @@ pub(crate) struct Operator {
     /// Extents of the outputs, at load from what is known and at a run from everything.
     pub(crate) infer: Infer,
     pub(crate) kernel: Kernel,
+    /// The elements of the output, for operators that look at the extents of their input alone.
+    pub(crate) told: Option<fn(&Inference<'_>) -> Option<Array>>,
+    /// Set for operators that run bodies; the executor then does what a kernel does for others.
+    pub(crate) control: Option<Control>,
+}
+
+/// Operators that run bodies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Control {
+    /// One of two.
+    If,
+    /// One, as long as a condition holds.
+    Loop,
+    /// One for each element of lists.
+    Scan,
 }
 
 /// Extents of each output.
@@ -50,6 +65,9 @@ pub enum Fault {
     /// An integer is divided by 0.
     #[error("an integer is divided by zero")]
     Division,
+    /// A loop does not end within a million iterations.
+    #[error("a loop does not end")]
+    Iterations,
     /// An input has a value that the operator does not allow.
     #[error("input {0} has a value that is not allowed")]
     Input(&'static str),
@@ -59,7 +77,8 @@ pub enum Fault {
 #[derive(Debug)]
 pub(crate) struct Parameter {
     pub(crate) name: &'static str,
-    /// Type variable; all ports of one variable have one element type.
+    /// Type variable; all ports of one variable have one element type, those without any have
+    /// their own.
     pub(crate) variable: &'static str,
     pub(crate) dtypes: &'static [DType],
     pub(crate) is_optional: bool,
@@ -139,7 +158,37 @@ impl Operator {
         infer: Infer,
         kernel: Kernel,
     ) -> Self {
-        Self { name, since, inputs, variadic: false, outputs, spreads: false, attributes: &[], infer, kernel }
+        Self {
+            name,
+            since,
+            inputs,
+            variadic: false,
+            outputs,
+            spreads: false,
+            attributes: &[],
+            infer,
+            kernel,
+            told: None,
+            control: None,
+        }
+    }
+
+    /// An operator that runs bodies: of its outputs only they know.
+    pub(crate) const fn controlling(
+        name: &'static str,
+        since: u32,
+        control: Control,
+        inputs: &'static [Parameter],
+        attributes: &'static [AttributeSpec],
+    ) -> Self {
+        const ANY: &[Product] = &[Product { name: "outputs", dtype: Made::Chosen(|_| None) }];
+        let infer: Infer = |_| Err(ShapeError::Unknown);
+        let entry = Self::new(name, since, inputs, ANY, infer, |_| Err(Fault::Input("body")));
+        Self { control: Some(control), spreads: true, attributes, ..entry }
+    }
+
+    pub(crate) const fn told_by(self, told: fn(&Inference<'_>) -> Option<Array>) -> Self {
+        Self { told: Some(told), ..self }
     }
 
     pub(crate) const fn variadic(self) -> Self {

@@ -214,7 +214,7 @@ impl Sight {
 
     fn sees(&self, batch: usize, query: usize, key: usize) -> bool {
         let (offset, valid) = self.bounds[batch];
-        let (at, key) = (offset + query as i64, key as i64);
+        let (at, key) = (offset.saturating_add(query as i64), key as i64);
         key < valid
             && !(self.is_causal && key > at)
             && self.left.is_none_or(|left| key >= at.saturating_sub(left))

@@ -163,7 +163,7 @@ fn transposed(call: &Call<'_>) -> Outcome {
     let (size, taps, places): (usize, usize, usize) =
         (plane.iter().product(), w.shape()[2..].iter().product(), made_plane.iter().product());
     let (channels, per_group, filters) = (x.shape()[1], w.shape()[1], call.shape()[1]);
-    let groups = filters / per_group.max(1);
+    let groups = groups(&call.attributes).map_or(1, |groups| groups as usize);
     let mut made = match call.optional(2) {
         Some(bias) => {
             let bias = bias.floats();

@@ -17,7 +17,7 @@ use crate::{
 
 /// Most samples of one bin along one dimension; a region that asks for more would only keep a node
 /// busy.
-const SAMPLES_MAX: f64 = 4096.0;
+const SAMPLES_MAX: f64 = 256.0;
 
 const SINGLE: &[DType] = &[F32];
 const REGIONS: &[Parameter] =
@@ -138,27 +138,21 @@ fn align(call: &Call<'_>) -> Outcome {
         let corner = &rois[region * 4..][..4];
         let (left, wide, across) = bins(&call.attributes, corner[0], corner[2], width)?;
         let (top, tall, down) = bins(&call.attributes, corner[1], corner[3], height)?;
-        let mut samples = Vec::with_capacity(height * width);
-        for bin in 0..height * width {
+        let point = |bin: usize, sample: usize| {
             let (row, column) = ((bin / width) as f64, (bin % width) as f64);
-            let point = |sample: usize| {
-                let y = top + row * tall + ((sample / across) as f64 + 0.5) * tall / down as f64;
-                let x = left + column * wide + ((sample % across) as f64 + 0.5) * wide / across as f64;
-                corners(y, x, rows, columns)
-            };
-            samples.push((0..down * across).map(point).collect::<Vec<_>>());
-        }
+            let y = top + row * tall + ((sample / across) as f64 + 0.5) * tall / down as f64;
+            let x = left + column * wide + ((sample % across) as f64 + 0.5) * wide / across as f64;
+            corners(y, x, rows, columns)
+        };
         for channel in 0..channels {
             let plane = &values[(batch * channels + channel) * rows * columns..][..rows * columns];
-            for bin in &samples {
-                let weighted = |corners: &Option<[(usize, f64); 4]>| {
-                    corners.map(|four| four.map(|(at, weight)| weight * plane[at]))
-                };
-                let each = bin.iter().map(|corners| weighted(corners).unwrap_or([0.0; 4]));
+            let weighted = |four: [(usize, f64); 4]| four.map(|(at, weight)| weight * plane[at]);
+            for bin in 0..height * width {
+                let samples = (0..down * across).map(|sample| point(bin, sample).map_or([0.0; 4], weighted));
                 made.push(if takes_most {
-                    each.flatten().fold(f64::NEG_INFINITY, f64::max)
+                    samples.flatten().fold(f64::NEG_INFINITY, f64::max)
                 } else {
-                    each.flatten().sum::<f64>() / (bin.len().max(1)) as f64
+                    samples.flatten().sum::<f64>() / (down * across).max(1) as f64
                 });
             }
         }

@@ -45,7 +45,13 @@ pub(crate) const OPERATORS: &[Operator] = &[
     }),
     Operator::new("Tile", 6, &[input("input", "T", ALL), input("repeats", "I", PLACES)], MOVED, infer_tile, tile),
     Operator::new("Shape", 1, DATA, &[of("shape", I64)], infer_shape, shape)
-        .with(&[attribute("end", Fallback::NoInt), attribute("start", Fallback::Int(0))]),
+        .with(&[attribute("end", Fallback::NoInt), attribute("start", Fallback::Int(0))])
+        .told_by(|context| {
+            let shape = context.shape(0).ok()?;
+            let extents = shape[told(&context.attributes, shape.len())].iter().map(Extent::as_fixed);
+            let places = extents.map(|extent| i64::try_from(extent?).ok()).collect::<Option<Vec<_>>>()?;
+            Some(Array::of_places(vec![places.len()], places))
+        }),
     Operator::new(
         "Size",
         1,
@@ -53,7 +59,11 @@ pub(crate) const OPERATORS: &[Operator] = &[
         &[of("size", I64)],
         |_| Ok(vec![Vec::new()]),
         |call| one(Array::of_places(Vec::new(), vec![i64::try_from(call.input(0).len()).unwrap_or(i64::MAX)])),
-    ),
+    )
+    .told_by(|context| {
+        let count = product(context.shape(0).ok()?)?.as_fixed()?;
+        Some(Array::of_places(Vec::new(), vec![i64::try_from(count).ok()?]))
+    }),
     Operator::new("DepthToSpace", 1, DATA, MOVED, infer_depth_to_space, depth_to_space)
         .with(&[attribute("blocksize", Fallback::RequiredInt), attribute("mode", Fallback::Text("DCR"))]),
     Operator::new("SpaceToDepth", 1, DATA, MOVED, infer_space_to_depth, space_to_depth)

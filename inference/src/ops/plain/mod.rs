@@ -7,6 +7,7 @@ mod activation;
 mod arithmetic;
 mod attention;
 mod comparison;
+mod control;
 mod convert;
 mod convolution;
 mod deformable;
@@ -43,6 +44,7 @@ pub(super) const FAMILIES: &[&[Operator]] = &[
     arithmetic::OPERATORS,
     attention::OPERATORS,
     comparison::OPERATORS,
+    control::OPERATORS,
     convert::OPERATORS,
     convolution::OPERATORS,
     deformable::OPERATORS,

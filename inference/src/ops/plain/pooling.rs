@@ -87,24 +87,27 @@ fn infer_max(context: &Inference<'_>) -> Shapes {
     Ok(shapes)
 }
 
-/// Number of the first value of each window, or none where a window has no element.
-fn views(call: &Call<'_>) -> Result<Vec<View>, Fault> {
-    let plane = &call.input(0).shape()[2..];
+/// Calls a function for each plane and each place of the window over it, with the elements of the
+/// plane, what lies under the window, where the plane begins, and the place of the result.
+fn each_view(call: &Call<'_>, mut f: impl FnMut(&[f64], &View, usize, usize)) -> Result<(), Fault> {
+    let x = call.input(0);
+    let values = x.floats();
+    let (batch, plane) = x.shape().split_at(2);
+    let (size, places) = (plane.iter().product::<usize>(), call.shape()[2..].iter().product::<usize>());
     let window = Window::of_pool(&call.attributes).map_err(|_refused| Fault::Input("X"))?;
-    Ok(window.views(plane).ok_or(Fault::Input("X"))?.collect())
+    for (at, view) in window.views(plane).ok_or(Fault::Input("X"))?.enumerate() {
+        for (index, start) in planes(batch, plane).enumerate() {
+            f(&values[start..start + size], &view, start, index * places + at);
+        }
+    }
+    Ok(())
 }
 
 /// Applies a function to what lies under each place of the window.
 fn pooled(call: &Call<'_>, f: impl Fn(&[f64], &View) -> f64) -> Outcome {
-    let x = call.input(0);
-    let (values, views) = (x.floats(), views(call)?);
-    let (batch, plane) = x.shape().split_at(2);
-    let size: usize = plane.iter().product();
-    let made = planes(batch, plane).flat_map(|start| {
-        let plane = &values[start..start + size];
-        views.iter().map(|view| f(plane, view)).collect::<Vec<_>>()
-    });
-    one(call.floats(made.collect::<Vec<_>>()))
+    let mut made = vec![0.0; call.shape().iter().product()];
+    each_view(call, |plane, view, _, to| made[to] = f(plane, view))?;
+    one(call.floats(made))
 }
 
 fn larger(a: f64, b: f64) -> f64 {
@@ -112,29 +115,23 @@ fn larger(a: f64, b: f64) -> f64 {
 }
 
 fn max_pool(call: &Call<'_>) -> Outcome {
-    let x = call.input(0);
-    let (values, views) = (x.floats(), views(call)?);
-    let (batch, plane) = x.shape().split_at(2);
-    let size: usize = plane.iter().product();
+    let count = call.shape().iter().product();
     let is_column_major = call.attributes.int("storage_order") == 1;
-    let mut made = Vec::new();
-    let mut found = Vec::new();
-    for start in planes(batch, plane) {
-        for view in &views {
-            let mut best: Option<usize> = None;
-            for (_, place) in &view.taps {
-                let better = best.is_none_or(|best| values[start + place] > values[start + best]);
-                if better {
-                    best = Some(*place);
-                }
+    let extents = &call.input(0).shape()[2..];
+    // A window over padding alone has no element.
+    let (mut made, mut found) = (vec![f64::NEG_INFINITY; count], vec![-1; count]);
+    each_view(call, |plane, view, start, to| {
+        let mut best: Option<usize> = None;
+        for (_, place) in &view.taps {
+            if best.is_none_or(|best| plane[*place] > plane[best] || (plane[*place].is_nan() && !plane[best].is_nan()))
+            {
+                best = Some(*place);
             }
-            // A window over padding alone has no element.
-            made.push(best.map_or(f64::NEG_INFINITY, |best| values[start + best]));
-            let place = best.map(|best| if is_column_major { column_major(best, plane) } else { best });
-            found.push(place.map_or(-1, |place| (start + place) as i64));
         }
-    }
-    debug_assert!(values.is_empty() || size > 0, "planes of elements have extents");
+        let Some(best) = best else { return };
+        made[to] = plane[best];
+        found[to] = (start + if is_column_major { column_major(best, extents) } else { best }) as i64;
+    })?;
     let mut outputs = vec![call.floats(made)];
     if let Some((_, shape)) = call.outputs.get(1) {
         outputs.push(Array::of_places(shape.clone(), found));
@@ -234,7 +231,8 @@ fn unpool(call: &Call<'_>) -> Outcome {
             .zip(&made_steps)
             .map(|((step, extent), made)| inside / step % extent * made)
             .sum();
-        *made.get_mut(plane * inferred + place).ok_or(Fault::Index)? = value;
+        let to = plane.checked_mul(inferred).and_then(|start| start.checked_add(place));
+        *to.and_then(|to| made.get_mut(to)).ok_or(Fault::Index)? = value;
     }
     one(call.floats(made))
 }

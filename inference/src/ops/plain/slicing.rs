@@ -243,7 +243,7 @@ fn pad(call: &Call<'_>) -> Outcome {
             .iter()
             .zip(&pads)
             .zip(x.shape())
-            .map(|((at, (before, _)), extent)| source(*at as i64 - before, *extent as i64, mode));
+            .map(|((at, (before, _)), extent)| source((*at as i64).saturating_sub(*before), *extent as i64, mode));
         along.zip(&steps).try_fold(0, |sum, (at, step)| Some(sum + at? * step)).unwrap_or(outside)
     });
     one(Array::new(call.shape().to_vec(), data.pick(places)))

@@ -14,7 +14,7 @@ use crate::{
 /// use has would only serve to make a node busy.
 const STEP_MAX: i64 = 1024;
 /// Most elements of one window, for the same reason.
-const TAPS_MAX: u64 = 1 << 20;
+const TAPS_MAX: u64 = 1 << 16;
 
 pub(super) const AUTO_PAD: AttributeSpec = attribute("auto_pad", Fallback::Text("NOTSET"));
 pub(super) const CEIL_MODE: AttributeSpec = attribute("ceil_mode", Fallback::Int(0));

@@ -5,11 +5,11 @@ use std::{collections::BTreeMap, error::Error as _};
 use burn::backend::{BackendTypes, Flex};
 
 use crate::{
-    check::Trace,
     exec::{ExecLimits, Model},
     ir::{Attribute, Dim, Graph, Limits, NamedAttribute, Node, Signature, ValueInfo, ValueName, WeightInfo},
     ops::{OPSET_MAX, by_opset},
     tensor::{DType, Tensor},
+    trace::Trace,
     weights,
 };
 

@@ -1,0 +1,193 @@
+//! Shapes that a request decides, bodies, and requests that must not get far.
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::{
+    artifact::pack,
+    onnx::testing::{self, GraphProto},
+    tensor::DType,
+};
+
+const INT64: i32 = 7;
+const BOOL: i32 = 9;
+
+fn load(graph: GraphProto) -> Model {
+    load_within(graph, 256 << 20)
+}
+
+fn load_within(graph: GraphProto, memory_bytes_max: u64) -> Model {
+    let artifact = pack("dynamic".parse().unwrap(), "1".parse().unwrap(), &testing::lowered(graph)).unwrap();
+    Model::load(&artifact.open().unwrap(), ExecLimits { memory_bytes_max, ..ExecLimits::default() }).unwrap()
+}
+
+fn run(model: &Model, inputs: &[(&str, Tensor)]) -> Result<BTreeMap<String, Tensor>, RunError> {
+    model.run(inputs.iter().map(|(name, tensor)| ((*name).to_owned(), tensor.clone())).collect())
+}
+
+fn floats(shape: &[u64], values: &[f32]) -> Tensor {
+    Tensor::from_f32(shape.to_vec(), values).unwrap()
+}
+
+fn ints(shape: &[u64], values: &[i64]) -> Tensor {
+    Tensor::from_i64(shape.to_vec(), values).unwrap()
+}
+
+/// `y` of one operator over inputs of any extents.
+fn single(op: &str, inputs: &[(&str, i32, usize)], output: (i32, usize)) -> Model {
+    let names: Vec<_> = inputs.iter().map(|(name, ..)| *name).collect();
+    let port = |name: &str, dtype, rank| testing::port(name, dtype, &vec![""; rank]);
+    load(GraphProto {
+        node: vec![testing::node("n", op, &names, &["y"])],
+        input: inputs.iter().map(|(name, dtype, rank)| port(name, *dtype, *rank)).collect(),
+        output: vec![port("y", output.0, output.1)],
+        ..GraphProto::default()
+    })
+}
+
+#[test]
+fn a_shape_may_come_with_the_request() {
+    let model = single("Reshape", &[("x", testing::FLOAT, 2), ("shape", INT64, 1)], (testing::FLOAT, 1));
+    let x = floats(&[2, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+    let answer = run(&model, &[("x", x.clone()), ("shape", ints(&[1], &[-1]))]).unwrap();
+    assert_eq!(answer["y"], floats(&[6], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]));
+    let refused = run(&model, &[("x", x.clone()), ("shape", ints(&[1], &[4]))]);
+    assert!(matches!(refused, Err(RunError::Fit { node, .. }) if node == "n"));
+    // The signature says that there is one dimension.
+    let refused = run(&model, &[("x", x), ("shape", ints(&[2], &[3, 2]))]);
+    assert!(matches!(refused, Err(RunError::Output { output, got, .. }) if output == "y" && got == [3, 2]));
+}
+
+#[test]
+fn as_many_results_as_there_are_elements_to_find() {
+    let model = single("NonZero", &[("x", testing::FLOAT, 1)], (INT64, 2));
+    let found = |x: Tensor| run(&model, &[("x", x)]).unwrap().remove("y").unwrap();
+    assert_eq!(found(floats(&[4], &[0.0, 2.0, f32::NAN, -0.0])), ints(&[1, 2], &[1, 2]));
+    assert_eq!(found(floats(&[2], &[0.0, 0.0])), ints(&[1, 0], &[]));
+    assert_eq!(found(floats(&[0], &[])), ints(&[1, 0], &[]));
+}
+
+#[test]
+fn nothing_is_allocated_beyond_the_bounds() {
+    let expand = single("Expand", &[("x", testing::FLOAT, 1), ("shape", INT64, 1)], (testing::FLOAT, 2));
+    let wide = |extents: &[i64]| run(&expand, &[("x", floats(&[1], &[1.0])), ("shape", ints(&[2], extents))]);
+    assert!(matches!(wide(&[1 << 40, 1 << 40]), Err(RunError::Elements { .. })));
+    assert!(matches!(wide(&[1 << 40, 0]), Err(RunError::Elements { .. })));
+    assert!(matches!(wide(&[4096, 4096]), Err(RunError::Memory { .. })));
+    assert!(matches!(wide(&[-1, 1]), Err(RunError::Fit { .. })));
+    assert_eq!(wide(&[2, 0]).unwrap()["y"].shape(), [2, 0]);
+    let range = single("Range", &[("a", INT64, 0), ("b", INT64, 0), ("c", INT64, 0)], (INT64, 1));
+    let count = |limit, delta| {
+        run(&range, &[("a", ints(&[], &[i64::MIN])), ("b", ints(&[], &[limit])), ("c", ints(&[], &[delta]))])
+    };
+    assert!(matches!(count(i64::MAX, 1), Err(RunError::Fit { .. } | RunError::Elements { .. })));
+    assert!(matches!(count(0, 0), Err(RunError::Fit { .. })));
+    assert_eq!(count(i64::MIN, -1).unwrap()["y"].elements(), 0);
+}
+
+#[test]
+fn hostile_elements_are_refused_by_node() {
+    let gather = single("Gather", &[("x", testing::FLOAT, 1), ("i", INT64, 1)], (testing::FLOAT, 1));
+    let at = |index| run(&gather, &[("x", floats(&[2], &[1.0, 2.0])), ("i", ints(&[1], &[index]))]);
+    assert_eq!(at(-2).unwrap()["y"], floats(&[1], &[1.0]));
+    for index in [2, -3, i64::MIN, i64::MAX] {
+        let refused = at(index).unwrap_err();
+        assert!(matches!(&refused, RunError::Refused { source: crate::Fault::Index, .. }), "{refused:?}");
+    }
+    let divide = single("Div", &[("a", INT64, 1), ("b", INT64, 1)], (INT64, 1));
+    let over = |a, b| run(&divide, &[("a", ints(&[1], &[a])), ("b", ints(&[1], &[b]))]);
+    assert_eq!(over(i64::MIN, -1).unwrap()["y"], ints(&[1], &[i64::MIN]));
+    assert_eq!(over(-7, 2).unwrap()["y"], ints(&[1], &[-3]));
+    assert!(matches!(over(1, 0), Err(RunError::Refused { source: crate::Fault::Division, .. })));
+}
+
+#[test]
+fn constants_are_folded_and_their_nodes_do_not_run() {
+    let model = load(GraphProto {
+        node: vec![
+            testing::node("s", "Shape", &["x"], &["shape"]),
+            testing::node("n", "Neg", &["shape"], &["negative"]),
+            testing::node("a", "Abs", &["negative"], &["again"]),
+            testing::node("r", "ConstantOfShape", &["again"], &["y"]),
+        ],
+        input: vec![testing::port("x", testing::FLOAT, &["2", "3"])],
+        output: vec![testing::port("y", testing::FLOAT, &["2", "3"])],
+        ..GraphProto::default()
+    });
+    assert!(!model.plan.steps.iter().any(|step| matches!(step.operator.name, "Neg" | "Abs" | "ConstantOfShape")));
+    assert_eq!(run(&model, &[("x", floats(&[2, 3], &[1.0; 6]))]).unwrap()["y"], floats(&[2, 3], &[0.0; 6]));
+}
+
+/// Doubles `x` as often as `m` says, and lists what it came to.
+fn doubling(condition: &str) -> Model {
+    let mut node = testing::node("loop", "Loop", &["m", "", "x"], &["y", "list"]);
+    node.attribute.push(testing::body(
+        "body",
+        GraphProto {
+            node: vec![
+                testing::node("double", "Add", &["value", "value"], &["twice"]),
+                testing::node("keep", "Identity", &["twice"], &["listed"]),
+                testing::node("go", condition, &["going"], &["goes_on"]),
+            ],
+            input: vec![
+                testing::port("count", INT64, &[]),
+                testing::port("going", BOOL, &[]),
+                testing::port("value", testing::FLOAT, &["2"]),
+            ],
+            output: vec![
+                testing::port("goes_on", BOOL, &[]),
+                testing::port("twice", testing::FLOAT, &["2"]),
+                testing::port("listed", testing::FLOAT, &["2"]),
+            ],
+            ..GraphProto::default()
+        },
+    ));
+    let graph = GraphProto {
+        node: vec![node],
+        input: vec![testing::port("m", INT64, &[]), testing::port("x", testing::FLOAT, &["2"])],
+        output: vec![testing::port("y", testing::FLOAT, &["2"]), testing::port("list", testing::FLOAT, &["", "2"])],
+        ..GraphProto::default()
+    };
+    load_within(graph, 64 << 10)
+}
+
+#[test]
+fn a_loop_carries_values_and_lists_others() {
+    let model = doubling("Identity");
+    let twice = |m| run(&model, &[("m", ints(&[], &[m])), ("x", floats(&[2], &[1.0, -1.0]))]);
+    let answer = twice(3).unwrap();
+    assert_eq!(answer["y"], floats(&[2], &[8.0, -8.0]));
+    assert_eq!(answer["list"], floats(&[3, 2], &[2.0, -2.0, 4.0, -4.0, 8.0, -8.0]));
+    // The condition of the first iteration ends it.
+    let once = run(&doubling("Not"), &[("m", ints(&[], &[3])), ("x", floats(&[2], &[1.0, 2.0]))]).unwrap();
+    assert_eq!(once["list"].shape(), [1, 2]);
+    // Nothing says how long an element of an empty list would be.
+    assert!(matches!(twice(0), Err(RunError::Refused { .. })));
+    // A list grows no longer than memory lets it.
+    assert!(matches!(twice(i64::MAX), Err(RunError::Memory { .. })));
+}
+
+#[test]
+fn a_branch_is_chosen_by_the_request_and_reads_what_is_around_it() {
+    let branch = |op: &str| GraphProto {
+        node: vec![testing::node("inner", op, &["x", "x"], &["made"])],
+        output: vec![testing::port("made", testing::FLOAT, &["2"])],
+        ..GraphProto::default()
+    };
+    let mut node = testing::node("if", "If", &["c"], &["y"]);
+    node.attribute.push(testing::body("then_branch", branch("Add")));
+    node.attribute.push(testing::body("else_branch", branch("Mul")));
+    let model = load(GraphProto {
+        node: vec![node],
+        input: vec![testing::port("c", BOOL, &[]), testing::port("x", testing::FLOAT, &["2"])],
+        output: vec![testing::port("y", testing::FLOAT, &["2"])],
+        ..GraphProto::default()
+    });
+    assert_eq!(model.signature().inputs[0].dtype, DType::Bool);
+    let chosen = |truth| {
+        let condition = Tensor::from_bool(vec![], &[truth]).unwrap();
+        run(&model, &[("c", condition), ("x", floats(&[2], &[3.0, 4.0]))]).unwrap().remove("y").unwrap()
+    };
+    assert_eq!(chosen(true), floats(&[2], &[6.0, 8.0]));
+    assert_eq!(chosen(false), floats(&[2], &[9.0, 16.0]));
+}
