@@ -2,7 +2,7 @@
 //! opened, loaded, answered.
 //!
 //! ```text
-//! cargo run --release -p hedgerow-inference --example conformance -- DIR [--json FILE] [--docs FILE]
+//! cargo run -p hedgerow-inference --example conformance -- DIR [--json FILE] [--docs FILE]
 //! ```
 //!
 //! `DIR` is what `inference/conformance/suite.py` wrote. A case passes when every output has the

@@ -6,9 +6,9 @@ use prost::Message as _;
 use super::{
     lower::{LowerLimits, lower},
     proto::{AttributeProto, GraphProto, ModelProto, OperatorSetId, Present},
-    testing::{FLOAT, floats, int, model, node, port, small, small_file, small_graph},
+    testing::{self, FLOAT, floats, int, model, node, port, small, small_file, small_graph},
 };
-use crate::ir::{Attribute, Dim, NamedAttribute};
+use crate::ir::{Attribute, Dim, Graph, NamedAttribute};
 
 /// The message of the refusal, and of what caused it.
 fn refusal(model: &ModelProto) -> String {
@@ -212,7 +212,65 @@ fn size_is_checked_before_parsing() {
     assert!(lower(&[0xff; 8], &limits).unwrap_err().to_string().contains("not ONNX"));
 }
 
+/// A loop around a branch, with a constant in each body.
+fn nested_file() -> Vec<u8> {
+    let constant = |name: &str| floats(name, &[2], &[1.0, 2.0]);
+    let branch = |op: &str| GraphProto {
+        node: vec![node("inner", op, &["value", "c"], &["made"])],
+        initializer: vec![constant("c")],
+        output: vec![port("made", FLOAT, &["2"])],
+        ..GraphProto::default()
+    };
+    let mut choose = node("choose", "If", &["going"], &["next"]);
+    choose.attribute = vec![testing::body("then_branch", branch("Add")), testing::body("else_branch", branch("Mul"))];
+    let mut repeat = node("repeat", "Loop", &["", "", "x"], &["y"]);
+    repeat.attribute.push(testing::body(
+        "body",
+        GraphProto {
+            node: vec![node("stop", "Not", &["going"], &["c"]), choose],
+            input: vec![port("count", 7, &[]), port("going", 9, &[]), port("value", FLOAT, &["2"])],
+            output: vec![port("c", 9, &[]), port("next", FLOAT, &["2"])],
+            ..GraphProto::default()
+        },
+    ));
+    let graph = GraphProto {
+        node: vec![repeat],
+        initializer: vec![constant("c")],
+        input: vec![port("x", FLOAT, &["2"])],
+        output: vec![port("y", FLOAT, &["2"])],
+        ..GraphProto::default()
+    };
+    model(graph).encode_to_vec()
+}
+
+#[test]
+fn names_inside_bodies_are_their_own() {
+    let lowered = lower(&nested_file(), &LowerLimits::default()).unwrap();
+    let names: Vec<_> = lowered.graph.weights.iter().map(|weight| weight.name.as_str()).collect();
+    let then = "repeat/body/choose/then_branch/c";
+    assert_eq!(names, ["repeat/body/choose/else_branch/c", then]);
+    assert_eq!(lowered.report.unused, ["c"]);
+    let [body, branch, _] = lowered.graph.subgraphs.as_slice() else { panic!("three bodies") };
+    assert_eq!(branch.nodes[0].inputs[0].as_ref().unwrap().0, "repeat/body/value");
+    assert_eq!(body.outputs[0].0, "repeat/body/c");
+    assert_eq!(lowered.graph.encode().map(|bytes| Graph::decode(&bytes)), Ok(Ok(lowered.graph)));
+}
+
 proptest! {
+    #[test]
+    fn damaged_bodies_never_panic(at in 0usize..900, byte: u8, cut in 0usize..900) {
+        let mut bytes = nested_file();
+        let at = at % bytes.len();
+        bytes[at] = byte;
+        if let Ok(lowered) = lower(&bytes, &LowerLimits::default()) {
+            prop_assert!(lowered.graph.encode().is_ok());
+        }
+        bytes.truncate(cut % bytes.len());
+        if let Err(error) = lower(&bytes, &LowerLimits::default()) {
+            prop_assert!(!error.to_string().is_empty());
+        }
+    }
+
     #[test]
     fn damaged_files_never_panic(at in 0usize..400, byte: u8, other in 0usize..400, second: u8, cut in 0usize..400) {
         let mut bytes = small_file();

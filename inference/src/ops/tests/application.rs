@@ -1,13 +1,14 @@
 //! One application of an operator, run as any model is.
 
-use std::{collections::BTreeMap, error::Error as _};
+use std::{collections::BTreeMap, error::Error as _, sync::Arc};
 
 use burn::backend::{BackendTypes, Flex};
 
 use crate::{
+    array::Array,
     exec::{ExecLimits, Model},
     ir::{Attribute, Dim, Graph, Limits, NamedAttribute, Node, Signature, ValueInfo, ValueName, WeightInfo},
-    ops::{OPSET_MAX, by_opset},
+    ops::{Attributes, Call, Extent, Fact, Inference, OPSET_MAX, by_opset},
     tensor::{DType, Tensor},
     trace::Trace,
     weights,
@@ -57,6 +58,23 @@ impl Case {
         let device = <Flex as BackendTypes>::Device::default();
         let model = Model::<Flex>::build(&graph, &weights, ExecLimits::default(), device).unwrap();
         model.run(inputs).unwrap().remove("y").unwrap()
+    }
+
+    /// What the plain kernel makes, without checking, planning or a backend.
+    pub(super) fn run_plainly(&self) -> Tensor {
+        let operator = by_opset(self.op, OPSET_MAX).unwrap();
+        let (graph, ..) = self.graph();
+        let attributes = Attributes::check(operator.attributes, &graph.nodes[0].attributes).unwrap();
+        let inputs: Vec<_> =
+            self.inputs.iter().map(|tensor| tensor.as_ref().map(|tensor| Arc::new(Array::of_tensor(tensor)))).collect();
+        let facts: Vec<_> = inputs.iter().map(|array| array.clone().map(Fact::of_array)).collect();
+        let inference = Inference { attributes, inputs: &facts, asked: 1 };
+        let shapes = (operator.infer)(&inference).unwrap();
+        let dtypes = operator.dtypes(&inference, shapes.len()).unwrap();
+        let extents = |shape: &Vec<Extent>| shape.iter().map(|extent| extent.as_fixed().unwrap() as usize).collect();
+        let outputs: Vec<_> = dtypes.into_iter().zip(shapes.iter().map(extents)).collect();
+        let call = Call { attributes, inputs: &inputs, outputs: &outputs };
+        (operator.kernel)(&call).unwrap()[0].to_tensor()
     }
 
     /// The innermost reason why the operator is refused.

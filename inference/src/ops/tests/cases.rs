@@ -9,15 +9,25 @@ fn cases() -> Vec<(Case, Tensor)> {
 #[test]
 fn every_operator_makes_what_its_documentation_says() {
     for (case, expected) in cases() {
-        let made = case.run();
-        assert_eq!((made.dtype(), made.shape()), (expected.dtype(), expected.shape()), "{}", case.op);
-        match (made.to_f32(), expected.to_f32()) {
-            (Ok(made), Ok(expected)) => {
-                let close = |(made, expected): (&f32, &f32)| (made - expected).abs() <= 1e-5 * expected.abs().max(1.0);
-                assert!(made.iter().zip(&expected).all(close), "{}: {made:?} is not {expected:?}", case.op);
-            }
-            _ => assert_eq!(made, expected, "{}", case.op),
+        check(&case, &case.run(), &expected);
+    }
+}
+
+#[test]
+fn plain_kernels_make_the_same() {
+    for (case, expected) in cases() {
+        check(&case, &case.run_plainly(), &expected);
+    }
+}
+
+fn check(case: &Case, made: &Tensor, expected: &Tensor) {
+    assert_eq!((made.dtype(), made.shape()), (expected.dtype(), expected.shape()), "{}", case.op);
+    match (made.to_f32(), expected.to_f32()) {
+        (Ok(made), Ok(expected)) => {
+            let close = |(made, expected): (&f32, &f32)| (made - expected).abs() <= 1e-5 * expected.abs().max(1.0);
+            assert!(made.iter().zip(&expected).all(close), "{}: {made:?} is not {expected:?}", case.op);
         }
+        _ => assert_eq!(made, expected, "{}", case.op),
     }
 }
 
