@@ -58,6 +58,12 @@ pub enum LowerError {
         /// The node's name, or its operator and position when it has none.
         node: String,
     },
+    /// A function that calls itself, or functions whose bodies together have too many nodes.
+    #[error("functions called at node \"{node}\" do not end")]
+    Functions {
+        /// The call.
+        node: String,
+    },
     /// The operator had another meaning in the model's opset.
     #[error("operator {op} at node \"{node}\" is of opset {opset}, supported since {since}")]
     OperatorOpset {
@@ -145,8 +151,6 @@ pub enum Unread {
     ExternalData,
     /// A tensor in several pieces.
     Segments,
-    /// Functions of the model's own.
-    Functions,
     /// A training graph.
     Training,
     /// Sparse weights.
@@ -162,7 +166,6 @@ impl fmt::Display for Unread {
         f.write_str(match self {
             Self::ExternalData => "external data",
             Self::Segments => "tensor segments",
-            Self::Functions => "functions",
             Self::Training => "training information",
             Self::SparseInitializers => "sparse initializers",
             Self::QuantizationAnnotations => "quantization annotations",

@@ -7,7 +7,7 @@ use prost::Message as _;
 
 use super::{
     error::{LowerError, Unread},
-    proto::{ModelProto, TensorTypeProto, ValueInfoProto},
+    proto::{ModelProto, OperatorSetId, TensorTypeProto, ValueInfoProto},
     translate::{Translated, translate},
 };
 use crate::{
@@ -67,7 +67,7 @@ pub fn lower(bytes: &[u8], limits: &LowerLimits) -> Result<Lowered, LowerError> 
     let model = ModelProto::decode(bytes).map_err(LowerError::Protobuf)?;
     let opset = check_frame(&model)?;
     let graph = model.graph.ok_or(LowerError::NoGraph)?;
-    let Translated { nodes, subgraphs, mut constants } = translate(&graph, opset)?;
+    let Translated { nodes, subgraphs, mut constants } = translate(&graph, &model.functions, opset)?;
     let read = nodes.iter().chain(subgraphs.iter().flat_map(|body| &body.nodes));
     let read =
         read.flat_map(|node| node.inputs.iter().flatten()).chain(subgraphs.iter().flat_map(|body| &body.outputs));
@@ -110,7 +110,6 @@ fn check_frame(model: &ModelProto) -> Result<u32, LowerError> {
     }
     let graph = model.graph.as_ref().ok_or(LowerError::NoGraph)?;
     for (feature, is_used) in [
-        (Unread::Functions, !model.functions.is_empty()),
         (Unread::Training, !model.training_info.is_empty()),
         (Unread::SparseInitializers, !graph.sparse_initializer.is_empty()),
         (Unread::QuantizationAnnotations, !graph.quantization_annotation.is_empty()),
@@ -127,8 +126,13 @@ fn check_frame(model: &ModelProto) -> Result<u32, LowerError> {
             return Err(LowerError::Overridable { name: name.to_owned() });
         }
     }
+    default_opset(&model.opset_import)
+}
+
+/// The opset of ONNX's own domain among imports.
+pub(super) fn default_opset(imports: &[OperatorSetId]) -> Result<u32, LowerError> {
     let mut versions = BTreeMap::new();
-    for import in &model.opset_import {
+    for import in imports {
         let domain = domain(import.domain.as_deref());
         let version = import.version.unwrap_or(0);
         if versions.insert(domain, version).is_some() {

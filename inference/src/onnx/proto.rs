@@ -17,7 +17,32 @@ pub(crate) struct ModelProto {
     #[prost(message, repeated, tag = "20")]
     pub(crate) training_info: Vec<Present>,
     #[prost(message, repeated, tag = "25")]
-    pub(crate) functions: Vec<Present>,
+    pub(crate) functions: Vec<FunctionProto>,
+}
+
+/// A function of the model's own.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct FunctionProto {
+    #[prost(string, optional, tag = "1")]
+    pub(crate) name: Option<String>,
+    #[prost(string, repeated, tag = "4")]
+    pub(crate) input: Vec<String>,
+    #[prost(string, repeated, tag = "5")]
+    pub(crate) output: Vec<String>,
+    /// Attributes without a default.
+    #[prost(string, repeated, tag = "6")]
+    pub(crate) attribute: Vec<String>,
+    #[prost(message, repeated, tag = "7")]
+    pub(crate) node: Vec<NodeProto>,
+    #[prost(message, repeated, tag = "9")]
+    pub(crate) opset_import: Vec<OperatorSetId>,
+    #[prost(string, optional, tag = "10")]
+    pub(crate) domain: Option<String>,
+    /// Attributes with a default.
+    #[prost(message, repeated, tag = "11")]
+    pub(crate) attribute_proto: Vec<AttributeProto>,
+    #[prost(string, optional, tag = "13")]
+    pub(crate) overload: Option<String>,
 }
 
 #[derive(Clone, PartialEq, Message)]

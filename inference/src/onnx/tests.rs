@@ -5,7 +5,7 @@ use prost::Message as _;
 
 use super::{
     lower::{LowerLimits, lower},
-    proto::{AttributeProto, GraphProto, ModelProto, OperatorSetId, Present},
+    proto::{AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, OperatorSetId, Present},
     testing::{self, FLOAT, floats, int, model, node, port, small, small_file, small_graph},
 };
 use crate::ir::{Attribute, Dim, Graph, NamedAttribute};
@@ -82,7 +82,6 @@ fn versions_outside_the_table_are_refused() {
 #[test]
 fn what_is_not_read_is_refused() {
     let unread = |feature: &str| format!("the model uses {feature}, which is not supported");
-    assert_eq!(refusal(&frame(|model| model.functions.push(Present {}))), unread("functions"));
     assert_eq!(refusal(&frame(|model| model.training_info.push(Present {}))), unread("training information"));
     assert_eq!(refusal(&graph(|graph| graph.sparse_initializer.push(Present {}))), unread("sparse initializers"));
     assert_eq!(refusal(&graph(|graph| graph.quantization_annotation.push(Present {}))), {
@@ -241,6 +240,60 @@ fn nested_file() -> Vec<u8> {
         ..GraphProto::default()
     };
     model(graph).encode_to_vec()
+}
+
+/// `y = x · weight + x` as a call of a function that scales by its second input and then adds.
+fn calling() -> ModelProto {
+    let reference = AttributeProto {
+        name: Some("alpha".into()),
+        kind: Some(1),
+        ref_attr_name: Some("slope".into()),
+        ..AttributeProto::default()
+    };
+    let mut leaky = node("leaky", "LeakyRelu", &["scaled"], &["bent"]);
+    leaky.attribute.push(reference);
+    let slope = AttributeProto { name: Some("slope".into()), kind: Some(1), f: Some(1.0), ..AttributeProto::default() };
+    let function = FunctionProto {
+        name: Some("ScaleAdd".into()),
+        domain: Some("own".into()),
+        input: vec!["a".into(), "by".into(), "least".into()],
+        output: vec!["sum".into()],
+        node: vec![
+            node("scale", "Mul", &["a", "by"], &["scaled"]),
+            leaky,
+            node("clip", "Clip", &["bent", "least"], &["clipped"]),
+            node("add", "Add", &["clipped", "a"], &["sum"]),
+        ],
+        attribute_proto: vec![slope],
+        ..FunctionProto::default()
+    };
+    let mut call = node("call", "ScaleAdd", &["x", "weight"], &["y"]);
+    call.domain = Some("own".into());
+    let mut model = graph(|graph| graph.node = vec![call]);
+    model.functions.push(function);
+    model
+}
+
+#[test]
+fn functions_stand_in_place_of_their_calls() {
+    let lowered = lower(&calling().encode_to_vec(), &LowerLimits::default()).unwrap();
+    let nodes: Vec<_> = lowered.graph.nodes.iter().map(|node| (node.name.as_str(), node.inputs.len())).collect();
+    assert_eq!(nodes, [("call/scale", 2), ("call/leaky", 1), ("call/clip", 1), ("call/add", 2)]);
+    let alpha = NamedAttribute { name: "alpha".into(), value: Attribute::Float(1.0) };
+    assert_eq!(lowered.graph.nodes[1].attributes, [alpha]);
+    assert_eq!(lowered.graph.nodes[0].inputs[1].as_ref().unwrap().0, "weight");
+    assert_eq!(lowered.graph.nodes[3].outputs[0].as_ref().unwrap().0, "y");
+    let mut endless = calling();
+    let again = endless.graph.as_ref().unwrap().node[0].clone();
+    endless.functions[0].node.insert(0, NodeProto { input: vec!["a".into(), "by".into()], output: vec![], ..again });
+    assert!(refusal(&endless).starts_with("functions called at node \"call/call/"));
+    let mut unknown = calling();
+    unknown.graph.as_mut().unwrap().node[0].attribute.push(int("other", 1));
+    assert_eq!(refusal(&unknown), "attribute `other` of node \"call\" cannot be read");
+    let outside = graph(|graph| {
+        graph.node[0].attribute.push(AttributeProto { ref_attr_name: Some("a".into()), ..int("axis", 1) });
+    });
+    assert_eq!(refusal(&outside), "node \"scale\" uses attribute references, which is not supported");
 }
 
 #[test]

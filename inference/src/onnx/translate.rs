@@ -1,15 +1,16 @@
-//! Translating nodes, and flattening the bodies that some of them have.
+//! Translating nodes, flattening the bodies that some of them have, and putting functions of the
+//! model's own in place of their calls.
 //!
-//! Names inside a body may be those of another body. In the IR the values that a body makes, and
-//! its constants, have the node's name and the attribute's before their own.
+//! Names inside a body or function may be those of another. In the IR the values that they make,
+//! and their constants, have the node's name, and the attribute's of a body, before their own.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{borrow::Cow, collections::BTreeMap};
 
 use super::{
     attribute,
     error::{LowerError, Unread},
-    lower::{ONNX, domain, name_of, tensor_type},
-    proto::{AttributeProto, GraphProto, NodeProto},
+    lower::{ONNX, default_opset, domain, name_of, tensor_type},
+    proto::{AttributeProto, FunctionProto, GraphProto, NodeProto},
     tensor,
 };
 use crate::{
@@ -20,8 +21,10 @@ use crate::{
 
 /// `GRAPH` of `AttributeProto.AttributeType`.
 const GRAPH: i32 = 5;
-/// Deepest nesting of bodies; exporters make two or three.
+/// Deepest nesting of bodies and functions; exporters make two or three.
 const DEPTH_MAX: usize = 16;
+/// Most nodes that may come from functions, as many as a graph may have at all.
+const INLINED_MAX: usize = 16_384;
 
 /// A graph's nodes, its bodies one behind the other, and every constant.
 #[derive(Debug)]
@@ -32,28 +35,51 @@ pub(super) struct Translated {
 }
 
 /// Translates a graph in order; initializers and constant nodes become constants.
-pub(super) fn translate(graph: &GraphProto, opset: u32) -> Result<Translated, LowerError> {
-    let mut translator = Translator { opset, scopes: Vec::new(), subgraphs: Vec::new(), constants: BTreeMap::new() };
+pub(super) fn translate(graph: &GraphProto, functions: &[FunctionProto], opset: u32) -> Result<Translated, LowerError> {
+    let mut translator = Translator {
+        opset,
+        functions,
+        scopes: Vec::new(),
+        arguments: Vec::new(),
+        inlined: 0,
+        subgraphs: Vec::new(),
+        constants: BTreeMap::new(),
+    };
     translator.initializers(graph)?;
     let nodes = translator.nodes(&graph.node)?;
     let Translator { subgraphs, constants, .. } = translator;
     Ok(Translated { nodes, subgraphs, constants })
 }
 
-struct Translator {
+struct Translator<'a> {
     opset: u32,
-    /// Of each body around: what its values are called in the IR begins with, and their own names.
-    scopes: Vec<(String, BTreeSet<String>)>,
+    functions: &'a [FunctionProto],
+    /// The bodies and functions around.
+    scopes: Vec<Scope>,
+    /// Attributes of the calls around, by their names in the functions.
+    arguments: Vec<BTreeMap<String, AttributeProto>>,
+    /// Nodes that stand in place of calls.
+    inlined: usize,
     subgraphs: Vec<Subgraph>,
     constants: BTreeMap<String, Tensor>,
 }
 
-impl Translator {
+/// The names of a body or function.
+struct Scope {
+    /// What its values are called in the IR begins with.
+    prefix: String,
+    /// What each name is called in the IR; `None` is an input that the call leaves out.
+    names: BTreeMap<String, Option<String>>,
+    /// A function sees nothing of what is around its call.
+    is_closed: bool,
+}
+
+impl Translator<'_> {
     fn initializers(&mut self, graph: &GraphProto) -> Result<(), LowerError> {
         for proto in &graph.initializer {
             let name = proto.name.clone().unwrap_or_default();
             let tensor = tensor::read(&name, proto)?;
-            let own = self.renamed(&name);
+            let own = self.renamed(&name).unwrap_or_default();
             if self.constants.insert(own, tensor).is_some() {
                 return Err(LowerError::Initializer { name });
             }
@@ -64,15 +90,21 @@ impl Translator {
     fn nodes(&mut self, protos: &[NodeProto]) -> Result<Vec<Node>, LowerError> {
         let mut nodes = Vec::with_capacity(protos.len());
         for (position, proto) in protos.iter().enumerate() {
+            let proto = self.bound(proto);
+            let proto = proto.as_ref();
             let op = proto.op_type.as_deref().unwrap_or_default();
             let own_name = proto.name.clone().filter(|name| !name.is_empty());
             let name = self.placed(&own_name.unwrap_or_else(|| format!("{op} #{position}")));
+            if let Some(function) = self.function(proto) {
+                nodes.extend(self.inline(function, &name, proto)?);
+                continue;
+            }
             let is_onnx = domain(proto.domain.as_deref()) == ONNX;
             let is_plain = is_onnx && proto.overload.as_deref().unwrap_or_default().is_empty();
             if is_plain && op == "Constant" {
                 let value = attribute::constant(&name, proto)?;
                 let output = proto.output.first().cloned().unwrap_or_default();
-                let own = self.renamed(&output);
+                let own = self.renamed(&output).unwrap_or_default();
                 if self.constants.insert(own, value).is_some() {
                     return Err(LowerError::Initializer { name: output });
                 }
@@ -115,8 +147,9 @@ impl Translator {
         let inputs = graph.input.iter().map(name_of);
         let initializers = graph.initializer.iter().filter_map(|proto| proto.name.as_deref());
         let made = graph.node.iter().flat_map(|node| &node.output).map(String::as_str);
-        let own = inputs.chain(initializers).chain(made).map(str::to_owned).collect();
-        self.scopes.push((prefix, own));
+        let own = inputs.chain(initializers).chain(made);
+        let names = own.map(|name| (name.to_owned(), Some(format!("{prefix}{name}")))).collect();
+        self.scopes.push(Scope { prefix, names, is_closed: false });
         // Its place is taken before those of the bodies inside it.
         self.subgraphs.push(Subgraph { inputs: Vec::new(), outputs: Vec::new(), nodes: Vec::new() });
         let content = self.content(graph);
@@ -133,28 +166,107 @@ impl Translator {
             // The element type may be left to the operator, which is asked later. Extents are not
             // kept, because an iteration may change them.
             let dtype = tensor_type(port).map_or(DType::F32, |(dtype, _)| dtype);
-            inputs.push(ValueInfo { name: self.renamed(name_of(port)), dtype, shape: Vec::new() });
+            inputs.push(ValueInfo { name: self.renamed(name_of(port)).unwrap_or_default(), dtype, shape: Vec::new() });
         }
-        let outputs = graph.output.iter().map(|port| ValueName(self.renamed(name_of(port)))).collect();
+        let outputs =
+            graph.output.iter().map(|port| ValueName(self.renamed(name_of(port)).unwrap_or_default())).collect();
         Ok(Subgraph { inputs, outputs, nodes })
+    }
+
+    /// The function of the model's own that a node calls.
+    fn function(&self, proto: &NodeProto) -> Option<usize> {
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        self.functions.iter().position(|function| {
+            function.name == proto.op_type
+                && domain(function.domain.as_deref()) == domain(proto.domain.as_deref())
+                && text(&function.overload) == text(&proto.overload)
+        })
+    }
+
+    /// The nodes of a function, reading and making what its call does.
+    fn inline(&mut self, function: usize, node: &str, call: &NodeProto) -> Result<Vec<Node>, LowerError> {
+        let function = &self.functions[function];
+        self.inlined = self.inlined.saturating_add(function.node.len());
+        if self.scopes.len() == DEPTH_MAX || self.inlined > INLINED_MAX {
+            return Err(LowerError::Functions { node: node.to_owned() });
+        }
+        let unreadable = |name: &str| LowerError::Attribute { attribute: name.to_owned(), node: node.to_owned() };
+        let named = |proto: &AttributeProto| (proto.name.clone().unwrap_or_default(), proto.clone());
+        let mut arguments: BTreeMap<_, _> = function.attribute_proto.iter().map(named).collect();
+        for (name, value) in call.attribute.iter().map(named) {
+            // A body would be read among names that are not its own.
+            let is_known = function.attribute.contains(&name) || arguments.contains_key(&name);
+            if !is_known || value.kind == Some(GRAPH) {
+                return Err(unreadable(&name));
+            }
+            arguments.insert(name, value);
+        }
+        if call.input.len() > function.input.len() || call.output.len() > function.output.len() {
+            return Err(unreadable("input or output"));
+        }
+        let prefix = format!("{node}/");
+        let given = |names: &[String], at: usize| names.get(at).filter(|name| !name.is_empty()).cloned();
+        let mut names = BTreeMap::new();
+        for (at, name) in function.input.iter().enumerate() {
+            names.insert(name.clone(), given(&call.input, at).and_then(|given| self.renamed(&given)));
+        }
+        for (at, name) in function.output.iter().enumerate() {
+            let own = given(&call.output, at).and_then(|given| self.renamed(&given));
+            names.insert(name.clone(), Some(own.unwrap_or_else(|| format!("{prefix}{name}"))));
+        }
+        let opset = if function.opset_import.is_empty() { self.opset } else { default_opset(&function.opset_import)? };
+        let outer = std::mem::replace(&mut self.opset, opset);
+        self.scopes.push(Scope { prefix, names, is_closed: true });
+        self.arguments.push(arguments);
+        let nodes = self.nodes(&function.node);
+        self.arguments.pop();
+        self.scopes.pop();
+        self.opset = outer;
+        nodes
+    }
+
+    /// A node whose references to attributes of the function around are replaced by their values;
+    /// what the call leaves out and has no default is left out here too.
+    fn bound<'b>(&self, proto: &'b NodeProto) -> Cow<'b, NodeProto> {
+        let refers = |proto: &AttributeProto| proto.ref_attr_name.as_ref().is_some_and(|name| !name.is_empty());
+        let Some(arguments) = self.arguments.last() else { return Cow::Borrowed(proto) };
+        if !proto.attribute.iter().any(refers) {
+            return Cow::Borrowed(proto);
+        }
+        let value = |proto: &AttributeProto| match proto.ref_attr_name.as_ref().filter(|name| !name.is_empty()) {
+            None => Some(proto.clone()),
+            Some(name) => arguments.get(name).map(|value| AttributeProto { name: proto.name.clone(), ..value.clone() }),
+        };
+        let attribute = proto.attribute.iter().filter_map(value).collect();
+        Cow::Owned(NodeProto { attribute, ..proto.clone() })
     }
 
     /// Values by position; trailing ones that are left out are no positions.
     fn ports(&self, names: &[String]) -> Vec<Option<ValueName>> {
-        let absent = names.iter().rev().take_while(|name| name.is_empty()).count();
-        let given = &names[..names.len() - absent];
-        given.iter().map(|name| (!name.is_empty()).then(|| ValueName(self.renamed(name)))).collect()
+        let named = |name: &String| if name.is_empty() { None } else { self.renamed(name).map(ValueName) };
+        let mut ports: Vec<_> = names.iter().map(named).collect();
+        while ports.last().is_some_and(Option::is_none) {
+            ports.pop();
+        }
+        ports
     }
 
-    /// What a value is called in the IR.
-    fn renamed(&self, name: &str) -> String {
-        let around = self.scopes.iter().rev().find(|(_, own)| own.contains(name));
-        around.map_or_else(|| name.to_owned(), |(prefix, _)| format!("{prefix}{name}"))
+    /// What a value is called in the IR; `None` for what a call leaves out.
+    fn renamed(&self, name: &str) -> Option<String> {
+        for scope in self.scopes.iter().rev() {
+            if let Some(own) = scope.names.get(name) {
+                return own.clone();
+            }
+            if scope.is_closed {
+                return Some(format!("{}{name}", scope.prefix));
+            }
+        }
+        Some(name.to_owned())
     }
 
-    /// A node's name with the place of its body.
+    /// A node's name with the place of its body or function.
     fn placed(&self, name: &str) -> String {
-        self.scopes.last().map_or_else(|| name.to_owned(), |(prefix, _)| format!("{prefix}{name}"))
+        self.scopes.last().map_or_else(|| name.to_owned(), |scope| format!("{}{name}", scope.prefix))
     }
 }
 
