@@ -119,7 +119,7 @@ fn constants_are_folded_and_their_nodes_do_not_run() {
 }
 
 /// Doubles `x` as often as `m` says, and lists what it came to.
-fn doubling(condition: &str) -> Model {
+fn doubling_graph(condition: &str) -> GraphProto {
     let mut node = testing::node("loop", "Loop", &["m", "", "x"], &["y", "list"]);
     node.attribute.push(testing::body(
         "body",
@@ -142,13 +142,16 @@ fn doubling(condition: &str) -> Model {
             ..GraphProto::default()
         },
     ));
-    let graph = GraphProto {
+    GraphProto {
         node: vec![node],
         input: vec![testing::port("m", INT64, &[]), testing::port("x", testing::FLOAT, &["2"])],
         output: vec![testing::port("y", testing::FLOAT, &["2"]), testing::port("list", testing::FLOAT, &["", "2"])],
         ..GraphProto::default()
-    };
-    load_within(graph, 64 << 10)
+    }
+}
+
+fn doubling(condition: &str) -> Model {
+    load_within(doubling_graph(condition), 64 << 10)
 }
 
 #[test]
@@ -190,4 +193,30 @@ fn a_branch_is_chosen_by_the_request_and_reads_what_is_around_it() {
     };
     assert_eq!(chosen(true), floats(&[2], &[6.0, 8.0]));
     assert_eq!(chosen(false), floats(&[2], &[9.0, 16.0]));
+}
+
+#[test]
+fn damaged_graphs_with_bodies_are_refused_or_answer() {
+    let lowered = testing::lowered(doubling_graph("Not"));
+    let bytes = lowered.graph.encode().unwrap();
+    let limits = ExecLimits { memory_bytes_max: 16 << 10, elements_max: 64, symbol_max: 8 };
+    let (mut loaded, mut answered) = (0, 0);
+    for at in 5..bytes.len() {
+        for flip in [1, 2, 4, 128] {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= flip;
+            let Ok(graph) = Graph::decode(&damaged) else { continue };
+            let Ok(weights) = Weights::open(lowered.weights.clone(), &graph.weights) else { continue };
+            let device = <Flex as burn::backend::BackendTypes>::Device::default();
+            let Ok(model) = Model::<Flex>::build(&graph, &weights, limits, device) else { continue };
+            loaded += 1;
+            let given = [("m", ints(&[], &[2])), ("x", floats(&[2], &[1.0, -1.0]))];
+            match run(&model, &given) {
+                Ok(_) => answered += 1,
+                Err(RunError::Panicked { node }) => panic!("byte {at} ^ {flip}: node {node} panicked"),
+                Err(_) => {}
+            }
+        }
+    }
+    assert!(loaded > 50 && answered > 10, "{loaded} loaded, {answered} answered");
 }

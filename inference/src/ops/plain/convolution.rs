@@ -136,7 +136,8 @@ fn infer_transposed(context: &Inference<'_>) -> Shapes {
         return Err(ShapeError::Value { name: "group" });
     }
     let filters = computed(&w[1], |filters| filters.checked_mul(groups))?;
-    if let Some([bias]) = context.optional_shape(2)? {
+    if let Some(bias) = context.optional_shape(2)? {
+        let [bias] = bias else { return Err(ShapeError::Rank { input: 2, expected: "1", got: bias.len() }) };
         same("length of the bias", &filters, bias)?;
     }
     let kernel = w[2..].iter().map(fixed).collect::<Result<Vec<_>, _>>()?;

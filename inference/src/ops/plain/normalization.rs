@@ -211,8 +211,14 @@ fn scaled(call: &Call<'_>, values: Vec<f64>) -> Vec<f64> {
 fn layer(call: &Call<'_>) -> Outcome {
     let (mut values, size) = rows(call);
     let epsilon = call.attributes.float("epsilon");
-    let (means, factors): (Vec<_>, Vec<_>) =
+    let (mut means, mut factors): (Vec<_>, Vec<_>) =
         values.chunks_exact_mut(size.max(1)).map(|row| standardise(row, epsilon)).unzip();
+    if size == 0 {
+        // Rows without elements have neither a mean nor a deviation.
+        let at = checked_axis(&call.attributes, call.shape().len());
+        means = vec![f64::NAN; call.shape()[..at].iter().product()];
+        factors.clone_from(&means);
+    }
     let mut outputs = vec![call.floats(scaled(call, values))];
     for (position, statistics) in [(1, means), (2, factors)] {
         if position < call.outputs.len() {

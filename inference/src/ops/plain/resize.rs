@@ -42,6 +42,9 @@ pub(crate) const OPERATORS: &[Operator] = &[
     ]),
 ];
 
+/// Farthest place that is told apart from others; far outside of any input.
+const PLACE_MAX: f64 = 1e15;
+
 /// How one axis is resized.
 #[derive(Clone, Copy, Debug)]
 struct Along {
@@ -183,6 +186,8 @@ fn origin(attributes: &Attributes<'_>, along: &Along, at: usize) -> Option<f64> 
 fn taps(attributes: &Attributes<'_>, along: &Along, place: f64) -> Taps {
     let last = along.from as i64 - 1;
     let inside = |at: i64| at.clamp(0, last) as usize;
+    // Scales beside which the input is nothing give places that no integer holds.
+    let place = place.clamp(-PLACE_MAX, PLACE_MAX);
     // The neighbour before, which for a whole place is one less: its distance is in (0, 1].
     let base = place.ceil() - 1.0;
     let ratio = place - base;
@@ -236,8 +241,8 @@ fn resize(call: &Call<'_>) -> Outcome {
     let attributes = &call.attributes;
     let read = |position| Ok::<_, Fault>(call.optional(position).map(Array::floats));
     let plan = plan(attributes, x.shape(), &told(attributes, read)?).map_err(|_refused| Fault::Input("sizes"))?;
-    if x.len() == 0 {
-        return one(x.reshaped(call.shape().to_vec()));
+    if call.shape().contains(&0) {
+        return one(x.pick(call.shape().to_vec(), std::iter::empty()));
     }
     let mut views: Vec<Vec<Option<Taps>>> = Vec::with_capacity(plan.len());
     for along in &plan {

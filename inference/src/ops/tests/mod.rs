@@ -3,4 +3,5 @@
 
 mod application;
 mod cases;
+mod hostile;
 mod refusals;
