@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     ir::{Dim, Graph, Limits, Signature, Subgraph, ValueInfo, ValueName, WeightInfo},
-    ops::{Extent, Fact, OPSET_MAX},
+    ops::{Extent, Fact, LEARNING, LEARNING_OPSET_MAX, OPSET_MAX},
     tensor::{DType, Tensor},
     trace::Trace,
     weights,
@@ -65,9 +65,9 @@ pub fn lower(bytes: &[u8], limits: &LowerLimits) -> Result<Lowered, LowerError> 
         return Err(LowerError::Size { bytes: bytes.len(), most });
     }
     let model = ModelProto::decode(bytes).map_err(LowerError::Protobuf)?;
-    let opset = check_frame(&model)?;
+    let opsets = check_frame(&model)?;
     let graph = model.graph.ok_or(LowerError::NoGraph)?;
-    let Translated { nodes, subgraphs, mut constants } = translate(&graph, &model.functions, opset)?;
+    let Translated { nodes, subgraphs, mut constants } = translate(&graph, &model.functions, opsets)?;
     let read = nodes.iter().chain(subgraphs.iter().flat_map(|body| &body.nodes));
     let read =
         read.flat_map(|node| node.inputs.iter().flatten()).chain(subgraphs.iter().flat_map(|body| &body.outputs));
@@ -102,8 +102,8 @@ pub fn lower(bytes: &[u8], limits: &LowerLimits) -> Result<Lowered, LowerError> 
     Ok(Lowered { graph: lowered, weights: weights.bytes().to_vec(), report })
 }
 
-/// Checks versions and refuses what would go unread; returns the opset of ONNX's own domain.
-fn check_frame(model: &ModelProto) -> Result<u32, LowerError> {
+/// Checks versions and refuses what would go unread; returns the opsets.
+fn check_frame(model: &ModelProto) -> Result<Opsets, LowerError> {
     let found = model.ir_version.unwrap_or(0);
     if !(3..=IR_VERSION_MAX).contains(&found) {
         return Err(LowerError::IrVersion { found, most: IR_VERSION_MAX });
@@ -126,22 +126,40 @@ fn check_frame(model: &ModelProto) -> Result<u32, LowerError> {
             return Err(LowerError::Overridable { name: name.to_owned() });
         }
     }
-    default_opset(&model.opset_import)
+    Opsets::of(&model.opset_import)
 }
 
-/// The opset of ONNX's own domain among imports.
-pub(super) fn default_opset(imports: &[OperatorSetId]) -> Result<u32, LowerError> {
-    let mut versions = BTreeMap::new();
-    for import in imports {
-        let domain = domain(import.domain.as_deref());
-        let version = import.version.unwrap_or(0);
-        if versions.insert(domain, version).is_some() {
-            return Err(LowerError::Opset { domain: domain.to_owned(), version, most: OPSET_MAX });
+/// Versions of the domains that the table has; 0 for one that is not imported.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Opsets {
+    /// Of ONNX's own domain.
+    pub(super) own: u32,
+    /// Of the domain for classical learning.
+    pub(super) learning: u32,
+}
+
+impl Opsets {
+    /// Other domains may be imported: what calls them is refused.
+    pub(super) fn of(imports: &[OperatorSetId]) -> Result<Self, LowerError> {
+        let mut versions = BTreeMap::new();
+        for import in imports {
+            let domain = domain(import.domain.as_deref());
+            let version = import.version.unwrap_or(0);
+            if versions.insert(domain, version).is_some() {
+                return Err(LowerError::Opset { domain: domain.to_owned(), version, most: OPSET_MAX });
+            }
         }
+        let read = |domain: &str, most: u32| {
+            let version = versions.get(domain).copied().unwrap_or(0);
+            let opset = u32::try_from(version).ok().filter(|opset| *opset <= most);
+            opset.ok_or_else(|| LowerError::Opset { domain: domain.to_owned(), version, most })
+        };
+        let opsets = Self { own: read(ONNX, OPSET_MAX)?, learning: read(LEARNING, LEARNING_OPSET_MAX)? };
+        if opsets.own == 0 && opsets.learning == 0 {
+            return Err(LowerError::Opset { domain: ONNX.into(), version: 0, most: OPSET_MAX });
+        }
+        Ok(opsets)
     }
-    let version = versions.get(ONNX).copied().unwrap_or(0);
-    let opset = u32::try_from(version).ok().filter(|opset| (1..=OPSET_MAX).contains(opset));
-    opset.ok_or_else(|| LowerError::Opset { domain: ONNX.into(), version, most: OPSET_MAX })
 }
 
 /// The name that ONNX's own domain goes by in messages.

@@ -9,13 +9,13 @@ use std::{borrow::Cow, collections::BTreeMap};
 use super::{
     attribute,
     error::{LowerError, Unread},
-    lower::{ONNX, default_opset, domain, name_of, tensor_type},
+    lower::{ONNX, Opsets, domain, name_of, tensor_type},
     proto::{AttributeProto, FunctionProto, GraphProto, NodeProto},
     tensor,
 };
 use crate::{
     ir::{Attribute, NamedAttribute, Node, Subgraph, ValueInfo, ValueName},
-    ops::{self, Operator},
+    ops::{self, LEARNING, Operator},
     tensor::{DType, Tensor},
 };
 
@@ -35,9 +35,13 @@ pub(super) struct Translated {
 }
 
 /// Translates a graph in order; initializers and constant nodes become constants.
-pub(super) fn translate(graph: &GraphProto, functions: &[FunctionProto], opset: u32) -> Result<Translated, LowerError> {
+pub(super) fn translate(
+    graph: &GraphProto,
+    functions: &[FunctionProto],
+    opsets: Opsets,
+) -> Result<Translated, LowerError> {
     let mut translator = Translator {
-        opset,
+        opsets,
         functions,
         scopes: Vec::new(),
         arguments: Vec::new(),
@@ -52,7 +56,7 @@ pub(super) fn translate(graph: &GraphProto, functions: &[FunctionProto], opset: 
 }
 
 struct Translator<'a> {
-    opset: u32,
+    opsets: Opsets,
     functions: &'a [FunctionProto],
     /// The bodies and functions around.
     scopes: Vec<Scope>,
@@ -110,7 +114,7 @@ impl Translator<'_> {
                 }
                 continue;
             }
-            let operator = find(op, self.opset, &name, is_plain, proto)?;
+            let operator = find(op, self.opsets, &name, proto)?;
             let (inputs, outputs) = (self.ports(&proto.input), self.ports(&proto.output));
             let attributes = self.attributes(&name, &proto.attribute)?;
             nodes.push(Node { operator: operator.id(), inputs, outputs, attributes, name });
@@ -214,14 +218,15 @@ impl Translator<'_> {
             let own = given(&call.output, at).and_then(|given| self.renamed(&given));
             names.insert(name.clone(), Some(own.unwrap_or_else(|| format!("{prefix}{name}"))));
         }
-        let opset = if function.opset_import.is_empty() { self.opset } else { default_opset(&function.opset_import)? };
-        let outer = std::mem::replace(&mut self.opset, opset);
+        let imports = &function.opset_import;
+        let opsets = if imports.is_empty() { self.opsets } else { Opsets::of(imports)? };
+        let outer = std::mem::replace(&mut self.opsets, opsets);
         self.scopes.push(Scope { prefix, names, is_closed: true });
         self.arguments.push(arguments);
         let nodes = self.nodes(&function.node);
         self.arguments.pop();
         self.scopes.pop();
-        self.opset = outer;
+        self.opsets = outer;
         nodes
     }
 
@@ -270,17 +275,22 @@ impl Translator<'_> {
     }
 }
 
-fn find(op: &str, opset: u32, node: &str, is_plain: bool, proto: &NodeProto) -> Result<&'static Operator, LowerError> {
+fn find(op: &str, opsets: Opsets, node: &str, proto: &NodeProto) -> Result<&'static Operator, LowerError> {
     let unknown = || LowerError::UnknownOperator {
         op: op.to_owned(),
         domain: domain(proto.domain.as_deref()).to_owned(),
         node: node.to_owned(),
     };
-    if !is_plain {
+    let (domain, opset) = match domain(proto.domain.as_deref()) {
+        ONNX => ("", opsets.own),
+        LEARNING => (LEARNING, opsets.learning),
+        _ => return Err(unknown()),
+    };
+    if proto.overload.as_ref().is_some_and(|overload| !overload.is_empty()) {
         return Err(unknown());
     }
-    let since = ops::versions(op).map(|operator| operator.since).min().ok_or_else(unknown)?;
-    ops::by_opset(op, opset).ok_or_else(|| LowerError::OperatorOpset {
+    let since = ops::versions(domain, op).map(|operator| operator.since).min().ok_or_else(unknown)?;
+    ops::by_opset(domain, op, opset).ok_or_else(|| LowerError::OperatorOpset {
         op: op.to_owned(),
         node: node.to_owned(),
         opset,

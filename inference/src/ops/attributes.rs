@@ -37,6 +37,8 @@ pub(crate) enum Fallback {
     /// Left out is refused.
     RequiredText,
     /// Left out is refused.
+    RequiredTensor,
+    /// Left out is refused.
     RequiredGraph,
 }
 
@@ -186,8 +188,11 @@ impl<'a> Attributes<'a> {
 }
 
 impl Fallback {
-    fn is_required(self) -> bool {
-        matches!(self, Self::RequiredInts | Self::RequiredInt | Self::RequiredText | Self::RequiredGraph)
+    pub(crate) fn is_required(self) -> bool {
+        matches!(
+            self,
+            Self::RequiredInts | Self::RequiredInt | Self::RequiredText | Self::RequiredTensor | Self::RequiredGraph
+        )
     }
 
     fn has_type_of(self, value: &Attribute) -> bool {
@@ -198,7 +203,7 @@ impl Fallback {
             Attribute::Ints(_) => matches!(self, Self::NoInts | Self::RequiredInts),
             Attribute::Floats(_) => matches!(self, Self::NoFloats),
             Attribute::Texts(_) => matches!(self, Self::NoTexts),
-            Attribute::Tensor(_) => matches!(self, Self::NoTensor),
+            Attribute::Tensor(_) => matches!(self, Self::NoTensor | Self::RequiredTensor),
             Attribute::Graph(_) => matches!(self, Self::RequiredGraph),
         }
     }

@@ -17,10 +17,10 @@ pub use attributes::AttributeError;
 pub(crate) use attributes::Attributes;
 pub(crate) use extent::{Bindings, Extent, Fact};
 pub use operator::Fault;
-pub(crate) use operator::{Call, Control, Inference, Operator};
+pub(crate) use operator::{Call, Control, Inference, LEARNING, Operator};
 pub use shape::ShapeError;
 pub(crate) use shape::axis;
-pub(crate) use table::{OPSET_MAX, by_id, by_opset, versions};
+pub(crate) use table::{LEARNING_OPSET_MAX, OPSET_MAX, by_id, by_opset, versions};
 
 #[cfg(test)]
 mod tests;

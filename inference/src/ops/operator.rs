@@ -13,9 +13,14 @@ use crate::{
     tensor::DType,
 };
 
+/// ONNX's domain for classical learning.
+pub(crate) const LEARNING: &str = "ai.onnx.ml";
+
 /// One operator from one opset on.
 #[derive(Debug)]
 pub(crate) struct Operator {
+    /// Empty for ONNX's own domain.
+    pub(crate) domain: &'static str,
     /// As ONNX spells it.
     pub(crate) name: &'static str,
     /// First opset in which the operator means what the kernel computes; names the version in
@@ -159,6 +164,7 @@ impl Operator {
         kernel: Kernel,
     ) -> Self {
         Self {
+            domain: "",
             name,
             since,
             inputs,
@@ -187,6 +193,11 @@ impl Operator {
         Self { control: Some(control), spreads: true, attributes, ..entry }
     }
 
+    /// The same of ONNX's domain for classical learning.
+    pub(crate) const fn learnt(self) -> Self {
+        Self { domain: LEARNING, ..self }
+    }
+
     pub(crate) const fn told_by(self, told: fn(&Inference<'_>) -> Option<Array>) -> Self {
         Self { told: Some(told), ..self }
     }
@@ -204,7 +215,7 @@ impl Operator {
     }
 
     pub(crate) fn id(&self) -> OperatorId {
-        OperatorId { domain: String::new(), name: self.name.to_owned(), version: self.since }
+        OperatorId { domain: self.domain.to_owned(), name: self.name.to_owned(), version: self.since }
     }
 
     /// The parameter that describes an input position.

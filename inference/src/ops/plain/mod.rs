@@ -16,6 +16,7 @@ mod einsum;
 mod generation;
 mod indexing;
 pub(crate) mod layout;
+mod learning;
 mod losses;
 mod normalization;
 mod pointwise;
@@ -53,6 +54,7 @@ pub(super) const FAMILIES: &[&[Operator]] = &[
     generation::OPERATORS,
     indexing::OPERATORS,
     layout::OPERATORS,
+    learning::OPERATORS,
     losses::OPERATORS,
     normalization::OPERATORS,
     pointwise::OPERATORS,

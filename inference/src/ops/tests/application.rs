@@ -6,9 +6,11 @@ use burn::backend::{BackendTypes, Flex};
 
 use crate::{
     array::Array,
-    exec::{ExecLimits, Model},
+    exec::{ExecLimits, Model, RunError},
     ir::{Attribute, Dim, Graph, Limits, NamedAttribute, Node, Signature, ValueInfo, ValueName, WeightInfo},
-    ops::{Attributes, Call, Extent, Fact, Inference, OPSET_MAX, by_opset},
+    ops::{
+        Attributes, Call, Extent, Fact, Fault, Inference, LEARNING, LEARNING_OPSET_MAX, OPSET_MAX, Operator, by_opset,
+    },
     tensor::{DType, Tensor},
     trace::Trace,
     weights,
@@ -62,7 +64,7 @@ impl Case {
 
     /// What the plain kernel makes, without checking, planning or a backend.
     pub(super) fn run_plainly(&self) -> Tensor {
-        let operator = by_opset(self.op, OPSET_MAX).unwrap();
+        let operator = self.operator();
         let (graph, ..) = self.graph();
         let attributes = Attributes::check(operator.attributes, &graph.nodes[0].attributes).unwrap();
         let inputs: Vec<_> =
@@ -77,6 +79,26 @@ impl Case {
         (operator.kernel)(&call).unwrap()[0].to_tensor()
     }
 
+    /// Why the plain kernel refuses the elements.
+    pub(super) fn fault(&self) -> Fault {
+        let (graph, weights, inputs) = self.graph();
+        let outputs =
+            vec![ValueInfo { name: "y".into(), dtype: DType::F32, shape: vec![Dim::Fixed(3), Dim::Fixed(1)] }];
+        let graph = Graph { signature: Signature { outputs, ..graph.signature }, ..graph };
+        let device = <Flex as BackendTypes>::Device::default();
+        let model = Model::<Flex>::build(&graph, &weights, ExecLimits::default(), device).unwrap();
+        match model.run(inputs) {
+            Err(RunError::Refused { source, .. }) => source,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The latest entry of the name, in whichever domain.
+    fn operator(&self) -> &'static Operator {
+        let learnt = || by_opset(LEARNING, self.op, LEARNING_OPSET_MAX);
+        by_opset("", self.op, OPSET_MAX).or_else(learnt).unwrap()
+    }
+
     /// The innermost reason why the operator is refused.
     pub(super) fn refusal(&self) -> String {
         let (graph, weights, _) = self.graph();
@@ -85,7 +107,7 @@ impl Case {
     }
 
     fn graph(&self) -> (Graph, weights::Weights, BTreeMap<String, Tensor>) {
-        let operator = by_opset(self.op, OPSET_MAX).unwrap();
+        let operator = self.operator();
         let mut constants = BTreeMap::new();
         let mut inputs = BTreeMap::new();
         for (position, tensor) in self.inputs.iter().enumerate() {

@@ -116,8 +116,7 @@ impl Dice {
     }
 
     fn attribute(&mut self, operator: &Operator, spec: &AttributeSpec) -> Option<NamedAttribute> {
-        let is_required =
-            matches!(spec.fallback, Fallback::RequiredInt | Fallback::RequiredInts | Fallback::RequiredText);
+        let is_required = spec.fallback.is_required();
         if !is_required && self.below(2) == 0 {
             return None;
         }
@@ -137,7 +136,9 @@ impl Dice {
             Fallback::Text(_) | Fallback::RequiredText => {
                 Attribute::Text(self.pick(words(operator.name, spec.name)).into())
             }
-            Fallback::NoTensor => Attribute::Tensor(self.array(self.0 as usize % 2, DType::I64).to_tensor()),
+            Fallback::NoTensor | Fallback::RequiredTensor => {
+                Attribute::Tensor(self.array(self.0 as usize % 2, DType::I64).to_tensor())
+            }
             Fallback::RequiredGraph => return None,
         };
         Some(NamedAttribute { name: spec.name.into(), value })

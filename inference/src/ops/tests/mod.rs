@@ -4,4 +4,5 @@
 mod application;
 mod cases;
 mod hostile;
+mod learning;
 mod refusals;
