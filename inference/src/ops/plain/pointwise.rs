@@ -51,8 +51,8 @@ pub(crate) const OPERATORS: &[Operator] = &[
     Operator::new("Abs", 6, NUMBER, Y, unchanged, |call| map_number(call, f64::abs, i128::abs)),
     Operator::new("Neg", 6, NEGATABLE, Y, unchanged, |call| map_number(call, |x| -x, |x| -x)),
     Operator::new("Relu", 6, NEGATABLE, Y, unchanged, |call| {
-        // A comparison, so that what is no number stays what it is.
-        map_number(call, |x| if x < 0.0 { 0.0 } else { x }, |x| x.max(0))
+        // What is no number stays what it is.
+        map_number(call, |x| if x > 0.0 || x.is_nan() { x } else { 0.0 }, |x| x.max(0))
     }),
     Operator::new("Sign", 9, NUMBER, Y, unchanged, |call| map_number(call, sign, i128::signum)),
     Operator::new("IsNaN", 9, FLOAT, &[of("Y", Bool)], unchanged, |call| {

@@ -1,6 +1,7 @@
 //! Every operator of the table against values from the ONNX operator documentation, or small
 //! enough to compute by hand; and what the table refuses.
 
+mod accuracy;
 mod application;
 mod cases;
 mod hostile;
