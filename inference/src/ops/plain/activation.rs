@@ -19,12 +19,18 @@ use crate::{
 const X: &[Parameter] = &[input("X", "T", FLOATS)];
 const Y: &[Product] = &[like("Y", "T")];
 const AXIS: &[AttributeSpec] = &[attribute("axis", Fallback::Int(-1))];
+const FROM_AXIS: &[AttributeSpec] = &[attribute("axis", Fallback::Int(1))];
 
 const fn alpha(name: &'static str, since: u32, default: &'static [AttributeSpec], kernel: Kernel) -> Operator {
     Operator::new(name, since, X, Y, unchanged, kernel).with(default)
 }
 
-/// Since opset 13 along one axis; before, over a flattened matrix.
+/// Before opset 13 over all dimensions from the axis on at once.
+const fn flattened(name: &'static str, kernel: Kernel) -> Operator {
+    Operator::new(name, 1, X, Y, along_axis, kernel).with(FROM_AXIS)
+}
+
+/// Since opset 13 along one axis.
 const fn along(name: &'static str, kernel: Kernel) -> Operator {
     Operator::new(name, 13, X, Y, along_axis, kernel).with(AXIS)
 }
@@ -85,13 +91,11 @@ pub(crate) const OPERATORS: &[Operator] = &[
         map(call, |x| if x > alpha { x } else { 0.0 })
     }),
     Operator::new("PRelu", 7, &[input("X", "T", NUMBERS), input("slope", "T", NUMBERS)], Y, infer_sloped, sloped),
-    along("Hardmax", |call| {
-        lanes(call, |lane| {
-            let first = largest(lane);
-            lane.iter_mut().enumerate().for_each(|(at, x)| *x = f64::from(at == first));
-        })
-    }),
+    flattened("Hardmax", |call| rows(call, hardmax)),
+    along("Hardmax", |call| lanes(call, hardmax)),
+    flattened("LogSoftmax", |call| rows(call, log_softmax)),
     along("LogSoftmax", |call| lanes(call, log_softmax)),
+    flattened("Softmax", |call| rows(call, softmax)),
     along("Softmax", |call| if call.dtype() == F16 { lanes(call, softmax_by_steps) } else { lanes(call, softmax) }),
 ];
 
@@ -157,6 +161,22 @@ fn lanes(call: &Call<'_>, f: impl Fn(&mut [f64])) -> Outcome {
     let mut values = x.floats();
     each_lane(&mut values, x.shape(), at, f);
     one(call.floats(values))
+}
+
+/// Applies a function to the elements of all dimensions from the attribute's axis on.
+fn rows(call: &Call<'_>, f: fn(&mut [f64])) -> Outcome {
+    let x = call.input(0);
+    let at = checked_axis(&call.attributes, x.rank());
+    let mut values = x.floats();
+    let size: usize = x.shape()[at..].iter().product();
+    values.chunks_exact_mut(size.max(1)).for_each(f);
+    one(call.floats(values))
+}
+
+/// 1 at the first of the largest elements, 0 elsewhere.
+fn hardmax(lane: &mut [f64]) {
+    let first = largest(lane);
+    lane.iter_mut().enumerate().for_each(|(at, x)| *x = f64::from(at == first));
 }
 
 /// Applies a function in place to every run of elements along one axis.

@@ -57,6 +57,11 @@ pub(crate) const OPERATORS: &[Operator] = &[
         let count = call.inputs.len() as f64;
         one(call.floats(sum.into_iter().map(|sum| sum / count)))
     }),
+    Operator::new("Clip", 6, &[input("input", "T", FLOATS)], &[like("output", "T")], unchanged, |call| {
+        let (least, most) = (call.attributes.float("min"), call.attributes.float("max"));
+        one(call.floats(call.input(0).floats().into_iter().map(|x| bounded(x, Some(least), Some(most)))))
+    })
+    .with(&[attribute("max", Fallback::Float(f32::MAX)), attribute("min", Fallback::Float(f32::MIN))]),
     Operator::new(
         "Clip",
         11,
@@ -204,14 +209,18 @@ fn infer_clip(context: &Inference<'_>) -> Shapes {
     unchanged(context)
 }
 
+/// What is no number stays what it is.
+fn bounded(x: f64, least: Option<f64>, most: Option<f64>) -> f64 {
+    let x = least.map_or(x, |least| if x < least { least } else { x });
+    most.map_or(x, |most| if x > most { most } else { x })
+}
+
 /// `min(max, max(x, min))`: with bounds that cross, everything becomes `max`.
 fn clip(call: &Call<'_>) -> Outcome {
     let x = call.input(0);
     if x.dtype().is_float() {
         let (least, most) = (call.scalar(1), call.scalar(2));
-        let least = |x: f64| least.map_or(x, |least| if x < least { least } else { x });
-        let most = |x: f64| most.map_or(x, |most| if x > most { most } else { x });
-        return one(call.floats(x.floats().into_iter().map(|x| most(least(x)))));
+        return one(call.floats(x.floats().into_iter().map(|x| bounded(x, least, most))));
     }
     let bound = |position| call.optional(position).and_then(|array| array.ints().first().copied());
     let (least, most) = (bound(1).unwrap_or(i128::MIN), bound(2).unwrap_or(i128::MAX));

@@ -5,7 +5,7 @@ use crate::{
     array::{Array, indices, place, strides},
     data::Data,
     ops::{
-        attributes::Fallback,
+        attributes::{Attributes, Fallback},
         extent::Extent,
         operator::{Call, Fault, Inference, Operator, Parameter, Product, Shapes, attribute, input, like, optional},
         shape::{ShapeError, axes, axis, checked_axis, computed, fixed, unchanged},
@@ -16,6 +16,11 @@ const DATA: Parameter = input("data", "T", ALL);
 const MADE: &[Product] = &[like("output", "T")];
 
 pub(crate) const OPERATORS: &[Operator] = &[
+    Operator::new("Slice", 1, &[DATA], MADE, infer_slice, slice).with(&[
+        attribute("axes", Fallback::NoInts),
+        attribute("ends", Fallback::RequiredInts),
+        attribute("starts", Fallback::RequiredInts),
+    ]),
     Operator::new(
         "Slice",
         10,
@@ -39,6 +44,11 @@ pub(crate) const OPERATORS: &[Operator] = &[
     Operator::new("Split", 18, &[DATA, optional("split", "I", PLACES)], MADE, infer_split, split)
         .spreading()
         .with(&[attribute("axis", Fallback::Int(0)), attribute("num_outputs", Fallback::NoInt)]),
+    Operator::new("Pad", 2, &[DATA], MADE, infer_pad, pad).with(&[
+        attribute("mode", Fallback::Text("constant")),
+        attribute("pads", Fallback::RequiredInts),
+        attribute("value", Fallback::Float(0.0)),
+    ]),
     Operator::new(
         "Pad",
         11,
@@ -98,9 +108,21 @@ fn cuts(extents: &[Option<u64>], given: [Option<Vec<i64>>; 4]) -> Result<Vec<Opt
     Ok(cuts)
 }
 
+/// Starts, ends, axes and steps; before opset 10 they are attributes without steps.
+fn bounds(
+    attributes: &Attributes<'_>,
+    read: impl Fn(usize) -> Result<Option<Vec<i64>>, ShapeError>,
+) -> Result<[Option<Vec<i64>>; 4], ShapeError> {
+    if !attributes.has("starts") {
+        return Ok([read(1)?, read(2)?, read(3)?, read(4)?]);
+    }
+    let list = |name: &str| attributes.ints(name).map(<[_]>::to_vec);
+    Ok([list("starts"), list("ends"), list("axes"), None])
+}
+
 fn infer_slice(context: &Inference<'_>) -> Shapes {
     let shape = context.shape(0)?;
-    let given = [context.places(1)?, context.places(2)?, context.places(3)?, context.places(4)?];
+    let given = bounds(&context.attributes, |position| context.places(position))?;
     let touched: Vec<_> = match &given[2] {
         Some(given) => axes(given, shape.len())?,
         None => (0..given[0].as_ref().map_or(0, Vec::len)).collect(),
@@ -117,7 +139,8 @@ fn infer_slice(context: &Inference<'_>) -> Shapes {
 fn slice(call: &Call<'_>) -> Outcome {
     let x = call.input(0);
     let extents: Vec<_> = x.shape().iter().map(|extent| Some(*extent as u64)).collect();
-    let given = [call.places(1), call.places(2), call.places(3), call.places(4)];
+    let given = bounds(&call.attributes, |position| Ok(call.places(position)));
+    let given = given.map_err(|_unknown| Fault::Input("starts"))?;
     let cuts = cuts(&extents, given).map_err(|_refused| Fault::Input("starts"))?;
     let steps = strides(x.shape());
     let places = indices(call.shape()).map(|index| {
@@ -212,7 +235,11 @@ fn infer_pad(context: &Inference<'_>) -> Shapes {
     if !matches!(mode, "constant" | "reflect" | "edge" | "wrap") {
         return Err(ShapeError::Value { name: "mode" });
     }
-    let (given, given_axes) = (context.places(1)?.unwrap_or_default(), context.places(3)?);
+    let given = match context.attributes.ints("pads") {
+        Some(given) => given.to_vec(),
+        None => context.places(1)?.unwrap_or_default(),
+    };
+    let given_axes = context.places(3)?;
     let pads = pads(shape.len(), &given, given_axes.as_deref())?;
     let padded = shape.iter().zip(pads).map(|(extent, (before, after))| {
         computed(extent, |extent| {
@@ -228,14 +255,18 @@ fn infer_pad(context: &Inference<'_>) -> Shapes {
 fn pad(call: &Call<'_>) -> Outcome {
     let x = call.input(0);
     let mode = call.attributes.text("mode");
-    let pads = pads(x.rank(), &call.places(1).unwrap_or_default(), call.places(3).as_deref());
+    let given = call.attributes.ints("pads").map(<[_]>::to_vec).or_else(|| call.places(1)).unwrap_or_default();
+    let pads = pads(x.rank(), &given, call.places(3).as_deref());
     let pads = pads.map_err(|_refused| Fault::Input("pads"))?;
     let steps = strides(x.shape());
     let mut data = x.data().clone();
     match call.optional(2) {
         Some(value) if value.len() == 1 => data.extend(value.data()),
         Some(_) => return Err(Fault::Input("constant_value")),
-        None => data.extend(&Data::of_floats(x.dtype(), std::iter::once(0.0))),
+        None => {
+            let value = if call.attributes.has("value") { call.attributes.float("value") } else { 0.0 };
+            data.extend(&Data::of_floats(x.dtype(), std::iter::once(value)));
+        }
     }
     let outside = x.len();
     let places = indices(call.shape()).map(|index| {

@@ -21,17 +21,23 @@ pub(super) struct Case {
     pub(super) op: &'static str,
     pub(super) attributes: Vec<(&'static str, Attribute)>,
     pub(super) inputs: Vec<Option<Tensor>>,
+    /// The latest, unless a case is about an earlier meaning.
+    pub(super) opset: u32,
 }
 
 impl Case {
     /// On several tensors.
     pub(super) fn new(op: &'static str, inputs: &[Tensor]) -> Self {
-        Self { op, attributes: Vec::new(), inputs: inputs.iter().cloned().map(Some).collect() }
+        Self { op, attributes: Vec::new(), inputs: inputs.iter().cloned().map(Some).collect(), opset: OPSET_MAX }
     }
 
     /// On one tensor.
     pub(super) fn on(op: &'static str, input: &Tensor) -> Self {
         Self::new(op, std::slice::from_ref(input))
+    }
+
+    pub(super) fn at(self, opset: u32) -> Self {
+        Self { opset, ..self }
     }
 
     pub(super) fn int(mut self, name: &'static str, value: i64) -> Self {
@@ -96,7 +102,7 @@ impl Case {
     /// The latest entry of the name, in whichever domain.
     fn operator(&self) -> &'static Operator {
         let learnt = || by_opset(LEARNING, self.op, LEARNING_OPSET_MAX);
-        by_opset("", self.op, OPSET_MAX).or_else(learnt).unwrap()
+        by_opset("", self.op, self.opset).or_else(learnt).unwrap()
     }
 
     /// The innermost reason why the operator is refused.

@@ -1,9 +1,9 @@
 use super::application::{Case, floats, ints, range};
-use crate::tensor::Tensor;
+use crate::{ir::Attribute, tensor::Tensor};
 
 /// What each case must make; floats within 1e-5 of the magnitude.
 fn cases() -> Vec<(Case, Tensor)> {
-    [activations(), arithmetic(), matrices(), windows(), layouts()].into_iter().flatten().collect()
+    [activations(), arithmetic(), matrices(), windows(), layouts(), earlier()].into_iter().flatten().collect()
 }
 
 #[test]
@@ -218,5 +218,22 @@ fn layouts() -> Vec<(Case, Tensor)> {
         (Case::new("Concat", &[ints(&[1], &[1]), ints(&[2], &[2, 3]), ints(&[1], &[4])]).int("axis", -1), {
             ints(&[4], &[1, 2, 3, 4])
         }),
+    ]
+}
+
+/// Operators as they were before their attributes became inputs, or their axis one axis.
+fn earlier() -> Vec<(Case, Tensor)> {
+    let cube = floats(&[1, 2, 2], &[0.0, 0.0, 0.0, 0.0]);
+    let largest = floats(&[1, 2, 2], &[1.0, 3.0, 3.0, 2.0]);
+    let x = floats(&[3], &[-1.0, 0.0, 1.0]);
+    let mut pad = Case::on("Pad", &x).at(2).ints("pads", &[1, 0]);
+    pad.attributes.push(("value", Attribute::Float(9.0)));
+    vec![
+        (Case::on("Softmax", &cube).at(12), floats(&[1, 2, 2], &[0.25; 4])),
+        (Case::on("LogSoftmax", &cube).at(12).int("axis", 2), floats(&[1, 2, 2], &[-std::f32::consts::LN_2; 4])),
+        (Case::on("Hardmax", &largest).at(12), floats(&[1, 2, 2], &[0.0, 1.0, 0.0, 0.0])),
+        (Case::on("Clip", &x).at(6).float("min", -0.5), floats(&[3], &[-0.5, 0.0, 1.0])),
+        (Case::on("Slice", &x).at(9).ints("starts", &[-2]).ints("ends", &[100]), floats(&[2], &[0.0, 1.0])),
+        (pad, floats(&[4], &[9.0, -1.0, 0.0, 1.0])),
     ]
 }
