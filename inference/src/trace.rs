@@ -19,6 +19,9 @@ use crate::{
 /// Most elements of a value whose content is known at load. Shapes, axes and pads are far smaller;
 /// what is larger would make loading as slow as running.
 const CONTENT_ELEMENTS_MAX: u64 = 1024;
+/// Most work that folding does for a whole graph: for each node the product of the numbers of
+/// elements that it reads and makes, which no kernel exceeds.
+const FOLDING_MAX: u64 = 1 << 26;
 
 /// A graph, or a body of one, with its names resolved to slots and what is known of every value.
 #[derive(Debug, Default)]
@@ -53,6 +56,8 @@ pub(crate) struct Scopes<'a> {
     scopes: Vec<Trace>,
     /// Element types that bodies state for their inputs are compared.
     pub(crate) compares_types: bool,
+    /// Work that folding may still do.
+    folding_left: u64,
 }
 
 impl<'a> Scopes<'a> {
@@ -113,7 +118,7 @@ impl<'a> Scopes<'a> {
         let facts: Vec<_> = inputs.iter().map(|slot| slot.map(|slot| self.inner().facts[slot].clone())).collect();
         let inference = Inference { attributes, inputs: &facts, asked: node.outputs.len() };
         let (made, bodies) = match operator.control {
-            None => (infer(operator, &inference).map_err(refuse)?, Vec::new()),
+            None => (infer(operator, &inference, &mut self.folding_left).map_err(refuse)?, Vec::new()),
             Some(control) => bodies::trace(self, control, &inference).map_err(refuse)?,
         };
         // What bodies read lives as long as any input.
@@ -174,7 +179,8 @@ impl Trace {
 
     fn traced(graph: &Graph, weights: &Weights, compares_types: bool) -> Result<Self, GraphError> {
         let (is_used, scopes) = (vec![false; graph.subgraphs.len()], vec![Self::default()]);
-        let mut scopes = Scopes { subgraphs: &graph.subgraphs, is_used, scopes, compares_types };
+        let folding_left = FOLDING_MAX;
+        let mut scopes = Scopes { subgraphs: &graph.subgraphs, is_used, scopes, compares_types, folding_left };
         for input in &graph.signature.inputs {
             let fact = Fact::of_dims(input.dtype, &input.shape);
             let fact = fact.ok_or_else(|| GraphError::Value { name: input.name.clone() })?;
@@ -233,7 +239,11 @@ impl Trace {
 }
 
 /// What follows of a node's outputs, with their elements when all inputs are constants.
-fn infer(operator: &'static Operator, inference: &Inference<'_>) -> Result<Vec<Fact>, NodeFault> {
+fn infer(
+    operator: &'static Operator,
+    inference: &Inference<'_>,
+    folding_left: &mut u64,
+) -> Result<Vec<Fact>, NodeFault> {
     let asked = inference.asked;
     let shapes = match (operator.infer)(inference) {
         Ok(shapes) => Some(shapes),
@@ -251,13 +261,13 @@ fn infer(operator: &'static Operator, inference: &Inference<'_>) -> Result<Vec<F
         for (fact, shape) in facts.iter_mut().zip(shapes) {
             fact.shape = Some(shape);
         }
-        fold(operator, inference, &mut facts);
+        fold(operator, inference, &mut facts, folding_left);
     }
     Ok(facts)
 }
 
 /// Runs the plain kernel on constants. Where that fails the request will say so.
-fn fold(operator: &'static Operator, inference: &Inference<'_>, facts: &mut [Fact]) {
+fn fold(operator: &'static Operator, inference: &Inference<'_>, facts: &mut [Fact], left: &mut u64) {
     if let (Some(told), [fact]) = (operator.told, &mut *facts) {
         if let Some(array) = told(inference) {
             *fact = Fact::of_array(Arc::new(array));
@@ -271,6 +281,11 @@ fn fold(operator: &'static Operator, inference: &Inference<'_>, facts: &mut [Fac
     let specs: Option<Vec<_>> = facts.iter().map(|fact| Some((fact.dtype, extents(fact)?))).collect();
     let Some(specs) = specs else { return };
     let inputs: Vec<_> = inference.inputs.iter().map(|fact| fact.as_ref()?.content.clone()).collect();
+    let read = inputs.iter().flatten().map(|array| array.len());
+    let made = specs.iter().map(|(_, shape)| shape.iter().product());
+    let work = read.chain(made).fold(1_u64, |work, count: usize| work.saturating_mul((count as u64).max(1)));
+    let Some(rest) = left.checked_sub(work) else { return };
+    *left = rest;
     let call = Call { attributes: inference.attributes, inputs: &inputs, outputs: &specs };
     let Ok(Ok(arrays)) = catch_unwind(AssertUnwindSafe(|| (operator.kernel)(&call))) else { return };
     for (fact, array) in facts.iter_mut().zip(arrays) {

@@ -48,7 +48,7 @@ pub(crate) fn kernel<B: Backend>(operator: &Operator) -> Option<BackendKernel<B>
         "Identity" => (always, pointwise::identity::<B>),
         "Flatten" | "Reshape" => (always, pointwise::reshape::<B>),
         "Transpose" => (always, pointwise::transpose::<B>),
-        "BatchNormalization" => (always, pointwise::batch_normalization::<B>),
+        "BatchNormalization" => (pointwise::batch_normalization_fits, pointwise::batch_normalization::<B>),
         "Gemm" => (always, products::gemm::<B>),
         "MatMul" => (products::matmul_fits, products::matmul::<B>),
         "Conv" => (windows::conv_fits, windows::conv::<B>),

@@ -3,7 +3,7 @@
 use burn::backend::{Backend, Shape, TensorMetadata, tensor::FloatTensor};
 
 use super::{BackendCall, take};
-use crate::ops::{plain::layout::permutation, shape::checked_axis};
+use crate::ops::{operator::Inference, plain::layout::permutation, shape::checked_axis};
 
 type Inputs<B> = Vec<Option<FloatTensor<B>>>;
 
@@ -54,6 +54,11 @@ pub(super) fn reshape<B: Backend>(call: &BackendCall<'_>, mut inputs: Inputs<B>)
 pub(super) fn transpose<B: Backend>(call: &BackendCall<'_>, mut inputs: Inputs<B>) -> FloatTensor<B> {
     let axes = permutation(&call.attributes, call.shape.len()).expect("accepted by the shape function");
     B::float_permute(take::<B>(&mut inputs, 0), &axes)
+}
+
+/// With the recorded statistics; in training mode those of the batch count.
+pub(super) fn batch_normalization_fits(context: &Inference<'_>) -> bool {
+    !context.attributes.flag("training_mode")
 }
 
 /// `(x − mean) / √(variance + epsilon) · scale + bias`, equation of the ONNX operator.

@@ -19,7 +19,7 @@ pub(super) const ATTRIBUTES: &[AttributeSpec] = &[AUTO_PAD, DILATIONS, GROUP, KE
 
 pub(crate) const OPERATORS: &[Operator] = &[
     Operator::new("Conv", 1, INPUTS, &[like("Y", "T")], |context| infer(context, 1, Some(2)), conv).with(ATTRIBUTES),
-    Operator::new("ConvTranspose", 1, INPUTS, &[like("Y", "T")], infer_transposed, transposed).with(&[
+    Operator::new("ConvTranspose", 11, INPUTS, &[like("Y", "T")], infer_transposed, transposed).with(&[
         AUTO_PAD,
         DILATIONS,
         GROUP,
@@ -100,6 +100,9 @@ pub(super) fn convolved(call: &Call<'_>, x: &[f64], w: &[f64], filter: usize) ->
     Ok(made)
 }
 
+/// Since opset 11; before, the odd element of padding that follows from the extents was on the
+/// other side.
+///
 /// Padding before, extent of the result, along one dimension of a transposed convolution.
 fn unslide(attributes: &Attributes<'_>, window: &Window, axis: usize, extent: u64) -> Option<(u64, u64)> {
     let rank = window.kernel.len();

@@ -44,7 +44,7 @@ pub(crate) const OPERATORS: &[Operator] = &[
     .with(&[attribute("stash_type", Fallback::Int(1))]),
     Operator::new(
         "OneHot",
-        9,
+        11,
         &[input("indices", "T1", NUMBERS), input("depth", "T2", NUMBERS), input("values", "T3", ALL)],
         &[like("output", "T3")],
         infer_one_hot,
@@ -176,7 +176,7 @@ fn infer_one_hot(context: &Inference<'_>) -> Shapes {
     Ok(vec![shape])
 }
 
-/// Indices outside the depth are off everywhere; negative ones count from the end.
+/// Indices outside the depth are off everywhere; since opset 11 negative ones count from the end.
 fn one_hot(call: &Call<'_>) -> Outcome {
     let hot = call.input(0);
     let at = axis(call.attributes.int("axis"), call.shape().len()).map_err(|_refused| Fault::Input("indices"))?;

@@ -103,6 +103,15 @@ fn arithmetic() -> Vec<(Case, Tensor)> {
     ]
 }
 
+#[test]
+fn training_statistics_are_those_of_the_batch() {
+    let one = floats(&[1], &[1.0]);
+    let zero = floats(&[1], &[0.0]);
+    let inputs = [floats(&[2, 1], &[10.0, 14.0]), one.clone(), zero.clone(), zero, one];
+    let made = Case::new("BatchNormalization", &inputs).int("training_mode", 1).float("epsilon", 0.0).run();
+    assert_eq!(made, floats(&[2, 1], &[-1.0, 1.0]));
+}
+
 fn matrices() -> Vec<(Case, Tensor)> {
     let a = floats(&[2, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
     let b = floats(&[3, 2], &[1.0, 0.0, 0.0, 1.0, 1.0, 1.0]);
