@@ -5,7 +5,8 @@
 //! - [`artifact`] packs both into an OCI image manifest in `ModelPack`'s manner and opens it again,
 //!   checking every digest; [`publish`] makes and verifies the statement that publishers sign.
 //! - [`exec::Model`] checks an opened artifact against the operator table, keeps its weights
-//!   resident and runs it on a burn backend, by default the pure Rust CPU backend `Flex`.
+//!   resident and runs it: `FP32` on a burn backend where a kernel is there, by default the pure
+//!   Rust CPU backend `Flex`, everything else with the table's plain kernels.
 //!
 //! ```no_run
 //! use std::collections::BTreeMap;

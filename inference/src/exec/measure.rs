@@ -2,11 +2,7 @@
 
 use burn::backend::Backend;
 
-use super::{
-    limits::ExecLimits,
-    plan::{Plan, PlannedStep},
-    request::RunError,
-};
+use super::{limits::ExecLimits, plan::Plan, request::RunError};
 use crate::{
     ops::{Bindings, Extent, Fact},
     tensor::DType,
@@ -48,7 +44,9 @@ pub(super) fn known<B: Backend>(
         let operands = step.inputs.iter().flatten();
         let made: Vec<_> = step.outputs.iter().flatten().map(|slot| sizes[*slot]).collect();
         let read: Vec<_> = operands.clone().map(|operand| sizes[operand.slot]).collect();
-        within(live, charge(step, &read, &made), limits)?;
+        let is_plain =
+            step.kernel.is_none() || step.outputs.iter().flatten().any(|slot| plan.facts[*slot].dtype != DType::F32);
+        within(live, charge(is_plain, &read, &made), limits)?;
         live = made.iter().fold(live, |live, size| live.saturating_add(size.bytes));
         for operand in operands.filter(|operand| operand.is_last) {
             live = live.saturating_sub(sizes[operand.slot].bytes);
@@ -58,11 +56,8 @@ pub(super) fn known<B: Backend>(
 }
 
 /// Bytes that a step takes beside what lives: its results, and a copy of operands and results.
-pub(super) fn charge<B: Backend>(step: &PlannedStep<B>, read: &[Size], made: &[Size]) -> u64 {
-    let copy = |size: &Size| match step.kernel {
-        Some(_) => size.bytes,
-        None => size.elements.saturating_mul(PLAIN_ELEMENT_BYTES),
-    };
+pub(super) fn charge(is_plain: bool, read: &[Size], made: &[Size]) -> u64 {
+    let copy = |size: &Size| if is_plain { size.elements.saturating_mul(PLAIN_ELEMENT_BYTES) } else { size.bytes };
     let results = made.iter().fold(0_u64, |sum, size| sum.saturating_add(size.bytes));
     read.iter().chain(made).fold(results, |sum, size| sum.saturating_add(copy(size)))
 }

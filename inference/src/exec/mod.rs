@@ -1,4 +1,4 @@
-//! Running an opened artifact on a burn backend.
+//! Running an opened artifact, on a burn backend or with plain kernels.
 //!
 //! [`Model::load`] checks the graph against the operator table and keeps the weights resident.
 //! [`Model::run`] checks every input before anything is computed, adds up from the shapes how

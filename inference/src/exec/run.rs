@@ -101,9 +101,9 @@ impl<'a, B: Backend> Run<'a, B> {
         let inference = Inference { attributes, inputs: &facts, asked };
         let dtypes = made_types(step.operator, &inference, shapes.len());
         let (specs, sizes) = self.specs(dtypes, &shapes)?;
-        within(self.live_bytes, charge(step, &read, &sizes), self.limits)?;
         let on_backend =
             is_for_backend(&facts, &specs) && step.kernel.as_ref().is_some_and(|kernel| (kernel.fits)(&inference));
+        within(self.live_bytes, charge(!on_backend, &read, &sizes), self.limits)?;
         drop(facts);
         let made = if on_backend {
             vec![self.backend_kernel(step, attributes, &specs)?]
