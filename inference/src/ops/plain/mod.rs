@@ -18,6 +18,7 @@ mod indexing;
 pub(crate) mod layout;
 mod learning;
 mod losses;
+mod ngrams;
 mod normalization;
 mod pointwise;
 mod pooling;
@@ -56,6 +57,7 @@ pub(super) const FAMILIES: &[&[Operator]] = &[
     layout::OPERATORS,
     learning::OPERATORS,
     losses::OPERATORS,
+    ngrams::OPERATORS,
     normalization::OPERATORS,
     pointwise::OPERATORS,
     pooling::OPERATORS,
