@@ -18,9 +18,9 @@ use crate::{
     tensor::{DType, RANK_MAX},
 };
 
-/// Most iterations of a loop. A guess far above any exported model's; without a bound a condition
-/// that stays true would hold a worker for ever.
-const ITERATIONS_MAX: i64 = 1 << 20;
+/// Most iterations of all loops of a request together. A guess far above any exported model's;
+/// without a bound a condition that stays true would hold a worker for ever.
+const ITERATIONS_MAX: u64 = 1 << 20;
 
 /// Bytes that an element of a list takes beside its elements: its extents and the counts that share
 /// it. Measured roughly.
@@ -64,7 +64,7 @@ impl<B: Backend> Run<'_, B> {
         let mut lists = Lists::default();
         let mut iteration = 0;
         while goes_on && iteration < most {
-            if iteration == ITERATIONS_MAX {
+            if self.iterated() > ITERATIONS_MAX {
                 return Err(node.refuse(Fault::Iterations));
             }
             let count = Array::of_places(Vec::new(), vec![iteration]);
@@ -116,6 +116,9 @@ impl<B: Backend> Run<'_, B> {
         }
         let mut lists = Lists::default();
         for iteration in 0..length {
+            if self.iterated() > ITERATIONS_MAX {
+                return Err(node.refuse(Fault::Iterations));
+            }
             let mut given = std::mem::take(&mut carried);
             for ((array, axis), backwards) in sources.iter().zip(&axes).zip(&backwards) {
                 let at = if *backwards == 1 { length - 1 - iteration } else { iteration };

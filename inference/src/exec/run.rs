@@ -1,6 +1,6 @@
 //! One request on its way through the plan.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{cell::Cell, collections::BTreeMap, rc::Rc, sync::Arc};
 
 use burn::backend::{Backend, TensorMetadata};
 
@@ -26,6 +26,8 @@ pub(super) struct Run<'a, B: Backend> {
     device: &'a B::Device,
     values: Vec<Option<Value<B>>>,
     live_bytes: u64,
+    /// Iterations of all loops so far, nested ones included.
+    iterations: Rc<Cell<u64>>,
 }
 
 /// Element type and extents of an output, the largest possible ones.
@@ -41,7 +43,8 @@ impl<'a, B: Backend> Run<'a, B> {
         resident_bytes: u64,
         inputs: impl Iterator<Item = Tensor>,
     ) -> Result<Self, RunError> {
-        let mut run = Self { plan, limits, device, values: resident, live_bytes: resident_bytes };
+        let iterations = Rc::default();
+        let mut run = Self { plan, limits, device, values: resident, live_bytes: resident_bytes, iterations };
         for (slot, tensor) in plan.entry.iter().zip(inputs) {
             let taken = size(tensor.dtype(), tensor.shape(), limits)?;
             within(run.live_bytes, taken.bytes, limits)?;
@@ -58,7 +61,15 @@ impl<'a, B: Backend> Run<'a, B> {
         values: Vec<Option<Value<B>>>,
         live_bytes: u64,
     ) -> Run<'b, B> {
-        Run { plan, limits: self.limits, device: self.device, values, live_bytes }
+        let iterations = Rc::clone(&self.iterations);
+        Run { plan, limits: self.limits, device: self.device, values, live_bytes, iterations }
+    }
+
+    /// Counts an iteration and returns how many there were.
+    pub(super) fn iterated(&self) -> u64 {
+        let count = self.iterations.get() + 1;
+        self.iterations.set(count);
+        count
     }
 
     pub(super) fn live_bytes(&self) -> u64 {

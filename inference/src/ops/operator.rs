@@ -70,7 +70,7 @@ pub enum Fault {
     /// An integer is divided by 0.
     #[error("an integer is divided by zero")]
     Division,
-    /// A loop does not end within a million iterations.
+    /// Loops, or a walk through a tree, do not end within a million iterations.
     #[error("a loop does not end")]
     Iterations,
     /// An input has a value that the operator does not allow.
