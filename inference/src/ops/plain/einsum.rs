@@ -18,6 +18,9 @@ use crate::{
     tensor::RANK_MAX,
 };
 
+/// Most combinations of labels: a product of two matrices of 4096 rows and columns.
+const COMBINATIONS_MAX: u64 = 1 << 36;
+
 const EQUATION: ShapeError = ShapeError::Value { name: "equation" };
 
 pub(crate) const OPERATORS: &[Operator] =
@@ -113,6 +116,11 @@ fn infer(context: &Inference<'_>) -> Shapes {
                 same("extent of a label", known, extent)?;
             }
         }
+    }
+    let known = extents.values().filter_map(Extent::as_fixed);
+    let combinations = known.fold(Some(1_u64), |all, extent| all?.checked_mul(extent.max(1)));
+    if combinations.is_none_or(|combinations| combinations > COMBINATIONS_MAX) {
+        return Err(ShapeError::Size);
     }
     Ok(vec![equation.output.iter().map(|label| extents[label].clone()).collect()])
 }

@@ -45,6 +45,10 @@ pub(crate) const OPERATORS: &[Operator] = &[
 /// Farthest place that is told apart from others; far outside of any input.
 const PLACE_MAX: f64 = 1e15;
 
+/// Farthest that an element of the result looks for others when it smooths. A guess far above what
+/// pictures are shrunk by; without a bound the publisher decides how long each element takes.
+const REACH_MAX: f64 = 65_536.0;
+
 /// How one axis is resized.
 #[derive(Clone, Copy, Debug)]
 struct Along {
@@ -124,6 +128,13 @@ fn plan(attributes: &Attributes<'_>, shape: &[usize], told: &Told) -> Result<Vec
             }
         }
         _ => return Err(SCALE),
+    }
+    let is_far = |along: &Along| {
+        let (reach, stretch) = reach(attributes, along.scale);
+        reach / stretch > REACH_MAX
+    };
+    if plan.iter().any(|along| along.to > 0 && is_far(along)) {
+        return Err(if scales.is_some() { SCALE } else { SIZES });
     }
     Ok(plan)
 }
@@ -205,23 +216,37 @@ fn taps(attributes: &Attributes<'_>, along: &Along, place: f64) -> Taps {
         return vec![(inside(base + i64::from(takes_next)), 1.0)];
     }
     let narrows = attributes.has("antialias") && attributes.flag("antialias");
-    let stretch = if narrows { along.scale.min(1.0) } else { 1.0 };
-    let reach = if mode == "linear" { 1.0 } else { 2.0 };
+    let (reach, stretch) = reach(attributes, along.scale);
     let first = (-reach / stretch).floor() as i64 + 1;
     let weight = |at: i64| {
         let distance = (stretch * (at as f64 - ratio)).abs();
         if mode == "linear" { (1.0 - distance).max(0.0) } else { cubic(distance, attributes.float("cubic_coeff_a")) }
     };
-    let mut taps: Vec<_> = (first..2 - first).map(|at| (base + at, weight(at))).collect();
     let excludes = attributes.has("exclude_outside") && attributes.flag("exclude_outside");
-    if excludes {
-        taps.iter_mut().filter(|(at, _)| !(0..=last).contains(at)).for_each(|(_, weight)| *weight = 0.0);
+    let mut taps = Taps::new();
+    let mut sum = 0.0;
+    for at in first..2 - first {
+        let from = base + at;
+        let weight = if excludes && !(0..=last).contains(&from) { 0.0 } else { weight(at) };
+        sum += weight;
+        // All that lies outside reads the element at the edge, which is kept once.
+        match taps.last_mut() {
+            Some((place, whole)) if *place == inside(from) => *whole += weight,
+            _ => taps.push((inside(from), weight)),
+        }
     }
     if excludes || narrows {
-        let sum: f64 = taps.iter().map(|(_, weight)| weight).sum();
         taps.iter_mut().for_each(|(_, weight)| *weight /= sum);
     }
-    taps.into_iter().map(|(at, weight)| (inside(at), weight)).collect()
+    taps
+}
+
+/// How far an element of the result looks for others, and by how much that is widened.
+fn reach(attributes: &Attributes<'_>, scale: f64) -> (f64, f64) {
+    let mode = attributes.text("mode");
+    let narrows = mode != "nearest" && attributes.has("antialias") && attributes.flag("antialias");
+    let stretch = if narrows { scale.min(1.0) } else { 1.0 };
+    (if mode == "linear" { 1.0 } else { 2.0 }, stretch)
 }
 
 /// Cubic convolution, equation (4) of R. Keys, "Cubic convolution interpolation for digital image

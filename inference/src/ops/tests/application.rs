@@ -9,7 +9,8 @@ use crate::{
     exec::{ExecLimits, Model, RunError},
     ir::{Attribute, Dim, Graph, Limits, NamedAttribute, Node, Signature, ValueInfo, ValueName, WeightInfo},
     ops::{
-        Attributes, Call, Extent, Fact, Fault, Inference, LEARNING, LEARNING_OPSET_MAX, OPSET_MAX, Operator, by_opset,
+        Attributes, Call, Extent, Fact, Fault, Inference, LEARNING, LEARNING_OPSET_MAX, OPSET_MAX, Operator,
+        ShapeError, by_opset,
     },
     tensor::{DType, Tensor},
     trace::Trace,
@@ -50,6 +51,11 @@ impl Case {
         self
     }
 
+    pub(super) fn text(mut self, name: &'static str, value: &str) -> Self {
+        self.attributes.push((name, Attribute::Text(value.into())));
+        self
+    }
+
     pub(super) fn ints(mut self, name: &'static str, values: &[i64]) -> Self {
         self.attributes.push((name, Attribute::Ints(values.to_vec())));
         self
@@ -83,6 +89,16 @@ impl Case {
         let outputs: Vec<_> = dtypes.into_iter().zip(shapes.iter().map(extents)).collect();
         let call = Call { attributes, inputs: &inputs, outputs: &outputs };
         (operator.kernel)(&call).unwrap()[0].to_tensor()
+    }
+
+    /// What the shape function says once it knows every element.
+    pub(super) fn shapes(&self) -> Result<Vec<Vec<Extent>>, ShapeError> {
+        let operator = self.operator();
+        let (graph, ..) = self.graph();
+        let attributes = Attributes::check(operator.attributes, &graph.nodes[0].attributes).unwrap();
+        let fact = |tensor: &Tensor| Fact::of_array(Arc::new(Array::of_tensor(tensor)));
+        let inputs: Vec<_> = self.inputs.iter().map(|tensor| tensor.as_ref().map(fact)).collect();
+        (operator.infer)(&Inference { attributes, inputs: &inputs, asked: 1 })
     }
 
     /// Why the plain kernel refuses the elements.

@@ -1,5 +1,5 @@
-use super::application::{Case, ints, range};
-use crate::{ir::Attribute, tensor::Tensor};
+use super::application::{Case, floats, ints, range};
+use crate::{ir::Attribute, ops::ShapeError, tensor::Tensor};
 
 fn check(case: &Case, expected: &str) {
     assert_eq!(case.refusal(), expected, "{}", case.op);
@@ -68,4 +68,29 @@ fn inputs_must_be_those_of_the_operator() {
     check(&Case::new("Add", &[range(&[1], 0), ints(&[1], &[1])]), "input B cannot be INT64 here");
     let long = ints(&[1025], &[1; 1025]);
     check(&Case::new("Reshape", &[range(&[1], 0), long]), "`shape` has a value that is not supported");
+}
+
+#[test]
+fn shrinking_by_more_than_any_picture_is_refused() {
+    let shrunk = |scale: f32| {
+        Case::new("Resize", &[range(&[3], 0), floats(&[2], &[0.0, 1e12]), floats(&[1], &[scale])])
+            .text("mode", "linear")
+            .text("coordinate_transformation_mode", "tf_crop_and_resize")
+            .int("antialias", 1)
+    };
+    assert_eq!(shrunk(1e-12).shapes(), Err(ShapeError::Value { name: "scales" }));
+    assert!(shrunk(1e-4).shapes().is_ok());
+    let mut smooth = Case::new("Resize", &[range(&[4], 0), floats(&[0], &[]), floats(&[1], &[0.25])]);
+    smooth = smooth.text("mode", "linear").int("antialias", 1);
+    assert_eq!(smooth.run_plainly(), floats(&[1], &[1.5]));
+}
+
+#[test]
+fn sums_over_too_many_labels_are_refused() {
+    let eight = |extent: u64| {
+        let square = range(&[extent, extent], 0);
+        Case::new("Einsum", &[(); 8].map(|()| square.clone())).text("equation", "ab,cd,ef,gh,ij,kl,mn,op->")
+    };
+    assert_eq!(eight(16).shapes(), Err(ShapeError::Size));
+    assert_eq!(eight(0).shapes(), Ok(vec![vec![]]));
 }
