@@ -53,7 +53,7 @@ fn body(
     if subgraph.inputs.len() != inputs.len() || !agrees {
         return Err(fault(None));
     }
-    scopes.enter();
+    scopes.enter().map_err(|error| fault(Some(Box::new(error))))?;
     let traced = traced(scopes, subgraph, inputs);
     let trace = scopes.leave();
     let (inputs, outputs) = traced.map_err(|error| fault(error.map(Box::new)))?;

@@ -57,6 +57,18 @@ pub enum GraphError {
         /// What follows from the operators.
         inferred: String,
     },
+    /// Bodies lie in bodies deeper than any exporter nests them.
+    #[error("bodies are nested more than {most} deep")]
+    Depth {
+        /// The bound, the graph itself included.
+        most: usize,
+    },
+    /// More values than a node keeps account of; those that bodies read from around count in each.
+    #[error("graph has more than {most} values")]
+    Values {
+        /// The bound.
+        most: usize,
+    },
     /// Bodies that no node has, or that two have.
     #[error("graph has {count} bodies, and not each is that of one node")]
     Subgraphs {

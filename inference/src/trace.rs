@@ -23,6 +23,13 @@ const CONTENT_ELEMENTS_MAX: u64 = 1024;
 /// elements that it reads and makes, which no kernel exceeds.
 const FOLDING_MAX: u64 = 1 << 26;
 
+/// Most scopes inside each other, the graph included. As deep as lowering lets models be; what is
+/// read in the innermost one is captured by each.
+const SCOPES_MAX: usize = 16;
+/// Most values of a graph and its bodies, captured ones counted in each body. More than the results
+/// of 16,384 nodes that read 16 values each.
+const SLOTS_MAX: usize = 1 << 20;
+
 /// A graph, or a body of one, with its names resolved to slots and what is known of every value.
 #[derive(Debug, Default)]
 pub(crate) struct Trace {
@@ -58,6 +65,8 @@ pub(crate) struct Scopes<'a> {
     pub(crate) compares_types: bool,
     /// Work that folding may still do.
     folding_left: u64,
+    /// Results of nodes and captured values of all scopes.
+    slots: usize,
 }
 
 impl<'a> Scopes<'a> {
@@ -80,8 +89,12 @@ impl<'a> Scopes<'a> {
         Some(())
     }
 
-    pub(crate) fn enter(&mut self) {
+    pub(crate) fn enter(&mut self) -> Result<(), GraphError> {
+        if self.scopes.len() == SCOPES_MAX {
+            return Err(GraphError::Depth { most: SCOPES_MAX });
+        }
         self.scopes.push(Trace::default());
+        Ok(())
     }
 
     pub(crate) fn leave(&mut self) -> Trace {
@@ -99,6 +112,7 @@ impl<'a> Scopes<'a> {
         for scope in found + 1..self.scopes.len() {
             let fact = self.scopes[scope - 1].facts[slot].clone();
             let inner = &mut self.scopes[scope];
+            self.slots += 1;
             inner.captures.push((slot, inner.facts.len()));
             slot = inner.facts.len();
             inner.slots.insert(name.to_owned(), slot);
@@ -108,6 +122,11 @@ impl<'a> Scopes<'a> {
     }
 
     pub(crate) fn apply(&mut self, node: &Node) -> Result<(), GraphError> {
+        // One node exceeds the bound by no more than its ports in each scope.
+        self.slots += node.outputs.len();
+        if self.slots > SLOTS_MAX {
+            return Err(GraphError::Values { most: SLOTS_MAX });
+        }
         let (id, name) = (|| node.operator.clone(), || node.name.clone());
         let operator =
             ops::by_id(&node.operator).ok_or_else(|| GraphError::UnknownOperator { operator: id(), node: name() })?;
@@ -179,8 +198,8 @@ impl Trace {
 
     fn traced(graph: &Graph, weights: &Weights, compares_types: bool) -> Result<Self, GraphError> {
         let (is_used, scopes) = (vec![false; graph.subgraphs.len()], vec![Self::default()]);
-        let folding_left = FOLDING_MAX;
-        let mut scopes = Scopes { subgraphs: &graph.subgraphs, is_used, scopes, compares_types, folding_left };
+        let (folding_left, slots) = (FOLDING_MAX, 0);
+        let mut scopes = Scopes { subgraphs: &graph.subgraphs, is_used, scopes, compares_types, folding_left, slots };
         for input in &graph.signature.inputs {
             let fact = Fact::of_dims(input.dtype, &input.shape);
             let fact = fact.ok_or_else(|| GraphError::Value { name: input.name.clone() })?;
@@ -311,3 +330,7 @@ fn agrees(stated: &ValueInfo, inferred: &Fact) -> bool {
     let fits = |(dim, extent): (&Dim, &Extent)| extent.to_dim().is_none_or(|known| known == *dim);
     stated.dtype == inferred.dtype && stated.shape.len() == shape.len() && stated.shape.iter().zip(shape).all(fits)
 }
+
+#[cfg(test)]
+#[path = "trace_tests.rs"]
+mod tests;
