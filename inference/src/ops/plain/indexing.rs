@@ -177,7 +177,8 @@ fn infer_scatter_nd(context: &Inference<'_>) -> Shapes {
     reduces(context)?;
     let (data, at, updates) = (context.shape(0)?, context.shape(1)?, context.shape(2)?);
     let depth = at.last().map(fixed).transpose()?.and_then(|depth| usize::try_from(depth).ok());
-    let depth = depth.filter(|depth| *depth <= data.len()).ok_or(NAMED)?;
+    // An index of no numbers would name all of data; ONNX does not say which update then wins.
+    let depth = depth.filter(|depth| (1..=data.len()).contains(depth)).ok_or(NAMED)?;
     let expected = [&at[..at.len() - 1], &data[depth..]].concat();
     if expected.len() != updates.len() {
         return Err(ShapeError::Rank { input: 2, expected: "those of indices and data", got: updates.len() });

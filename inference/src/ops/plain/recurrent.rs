@@ -125,6 +125,9 @@ fn infer(context: &Inference<'_>, gates: u64) -> Shapes {
     {
         return Err(ShapeError::Value { name: "hidden_size" });
     }
+    if context.attributes.optional_float("clip").is_some_and(f64::is_nan) {
+        return Err(ShapeError::Value { name: "clip" });
+    }
     let batch_first = context.attributes.flag("layout");
     let (steps, batch) = if batch_first { (&x[1], &x[0]) } else { (&x[0], &x[1]) };
     let twice = computed(&whole, |gates| gates.checked_mul(2))?;

@@ -72,7 +72,8 @@ fn rotate(call: &Call<'_>) -> Outcome {
     let is_interleaved = call.attributes.flag("interleaved");
     let mut made = values.clone();
     for index in indices(&[batch, heads, steps]) {
-        let row = *rows.get(index[0] * steps + index[2]).ok_or(Fault::Index)?;
+        let row: usize = *rows.get(index[0] * steps + index[2]).ok_or(Fault::Index)?;
+        let angles = row.checked_mul(half).filter(|first| *first <= cosines.len()).ok_or(Fault::Index)?;
         let start = place(&index, &[heads * steps, steps, 1]) * features;
         for pair in 0..half {
             let (first, second) = if is_interleaved {
@@ -80,8 +81,7 @@ fn rotate(call: &Call<'_>) -> Outcome {
             } else {
                 (start + pair, start + half + pair)
             };
-            let (cosine, sine) =
-                cosines.get(row * half + pair).zip(sines.get(row * half + pair)).ok_or(Fault::Index)?;
+            let (cosine, sine) = cosines.get(angles + pair).zip(sines.get(angles + pair)).ok_or(Fault::Index)?;
             made[first] = cosine * values[first] - sine * values[second];
             made[second] = sine * values[first] + cosine * values[second];
         }

@@ -76,6 +76,11 @@ impl Case {
 
     /// What the plain kernel makes, without checking, planning or a backend.
     pub(super) fn run_plainly(&self) -> Tensor {
+        self.plainly().unwrap()[0].to_tensor()
+    }
+
+    /// The same, or why the kernel refuses the elements.
+    pub(super) fn plainly(&self) -> Result<Vec<Array>, Fault> {
         let operator = self.operator();
         let (graph, ..) = self.graph();
         let attributes = Attributes::check(operator.attributes, &graph.nodes[0].attributes).unwrap();
@@ -88,7 +93,7 @@ impl Case {
         let extents = |shape: &Vec<Extent>| shape.iter().map(|extent| extent.as_fixed().unwrap() as usize).collect();
         let outputs: Vec<_> = dtypes.into_iter().zip(shapes.iter().map(extents)).collect();
         let call = Call { attributes, inputs: &inputs, outputs: &outputs };
-        (operator.kernel)(&call).unwrap()[0].to_tensor()
+        (operator.kernel)(&call)
     }
 
     /// What the shape function says once it knows every element.
@@ -101,7 +106,7 @@ impl Case {
         (operator.infer)(&Inference { attributes, inputs: &inputs, asked: 1 })
     }
 
-    /// Why the plain kernel refuses the elements.
+    /// Why a run refuses the elements.
     pub(super) fn fault(&self) -> Fault {
         let (graph, weights, inputs) = self.graph();
         let outputs =

@@ -1,5 +1,9 @@
 use super::application::{Case, floats, ints, range};
-use crate::{ir::Attribute, ops::ShapeError, tensor::Tensor};
+use crate::{
+    ir::Attribute,
+    ops::{Fault, ShapeError},
+    tensor::Tensor,
+};
 
 fn check(case: &Case, expected: &str) {
     assert_eq!(case.refusal(), expected, "{}", case.op);
@@ -93,4 +97,26 @@ fn sums_over_too_many_labels_are_refused() {
     };
     assert_eq!(eight(16).shapes(), Err(ShapeError::Size));
     assert_eq!(eight(0).shapes(), Ok(vec![vec![]]));
+}
+
+#[test]
+fn updates_of_whole_tensors_and_bounds_that_are_no_numbers_are_refused() {
+    let unsupported = |name: &'static str| Err(ShapeError::Value { name });
+    let scatter = Case::new("ScatterND", &[range(&[2], 0), ints(&[3, 0], &[]), range(&[3, 2], 0)]);
+    assert_eq!(scatter.shapes(), unsupported("indices"));
+    let clipped = |clip| {
+        Case::new("RNN", &[range(&[1, 1, 1], 1), range(&[1, 1, 1], 1), range(&[1, 1, 1], 1)]).float("clip", clip)
+    };
+    assert_eq!(clipped(f32::NAN).shapes(), unsupported("clip"));
+    assert!(clipped(-1.0).shapes().is_ok());
+}
+
+#[test]
+fn rotations_by_a_row_that_no_table_has_are_refused() {
+    let rotated = |row| {
+        let inputs = [range(&[1, 1, 1, 8], 0), range(&[1, 4], 0), range(&[1, 4], 0), ints(&[1, 1], &[row])];
+        Case::new("RotaryEmbedding", &inputs).plainly().err()
+    };
+    assert_eq!(rotated(1), Some(Fault::Index));
+    assert_eq!(rotated(1 << 62), Some(Fault::Index));
 }
