@@ -270,12 +270,15 @@ fn made_types(operator: &Operator, inference: &Inference<'_>, count: usize) -> V
     operator.dtypes(inference, count).expect("the check of the graph decided them with the same table")
 }
 
-/// Backend kernels take and make `FP32` and no empty tensors.
+/// Backend kernels take and make no other floats than `FP32`, and no empty tensors.
 fn is_for_backend(facts: &[Option<Fact>], specs: &[Spec]) -> bool {
-    let is_empty = |shape: &Vec<Extent>| shape.contains(&Extent::counted(0));
     let [(DType::F32, made)] = specs else { return false };
+    let is_fit = |fact: &Fact| {
+        let is_filled = fact.shape.as_ref().is_some_and(|shape| !shape.contains(&Extent::counted(0)));
+        is_filled && (fact.dtype == DType::F32 || !fact.dtype.is_float())
+    };
     !made.contains(&0)
-        && facts.iter().flatten().all(|fact| fact.shape.as_ref().is_some_and(|shape| !is_empty(shape)))
+        && facts.iter().flatten().all(is_fit)
         && facts.first().is_some_and(|fact| fact.as_ref().is_some_and(|fact| fact.dtype == DType::F32))
 }
 

@@ -256,15 +256,18 @@ fn mean_variance(call: &Call<'_>) -> Outcome {
     let values = x.floats();
     let groups: usize = kept.iter().product();
     let count = (values.len() / groups.max(1)) as f64;
-    let (mut means, mut squares) = (vec![0.0; groups], vec![0.0; groups]);
+    // Two walks: the difference of two means of squares can be less than nothing.
+    let (mut means, mut variances) = (vec![0.0; groups], vec![0.0; groups]);
     for (x, place) in values.iter().zip(Places::spread(&kept, x.shape())) {
         means[place] += x / count;
-        squares[place] += x * x / count;
+    }
+    for (x, place) in values.iter().zip(Places::spread(&kept, x.shape())) {
+        variances[place] += (x - means[place]).powi(2) / count;
     }
     let normal = values
         .into_iter()
         .zip(Places::spread(&kept, x.shape()))
-        .map(|(x, place)| (x - means[place]) / ((squares[place] - means[place].powi(2)).sqrt() + 1e-9));
+        .map(|(x, place)| (x - means[place]) / (variances[place].sqrt() + 1e-9));
     one(call.floats(normal))
 }
 

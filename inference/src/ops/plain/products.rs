@@ -67,7 +67,7 @@ fn infer_gemm(context: &Inference<'_>) -> Shapes {
     Ok(vec![shape])
 }
 
-/// `alpha · A' · B' + beta · C`.
+/// `alpha · A' · B' + beta · C`. Integers wrap, as in `MatMul`, unless a factor is a fraction.
 fn gemm(call: &Call<'_>) -> Outcome {
     let turned = |position: usize, name: &str| {
         let array = call.input(position);
@@ -75,6 +75,17 @@ fn gemm(call: &Call<'_>) -> Outcome {
     };
     let (a, b) = (turned(0, "transA"), turned(1, "transB"));
     let (alpha, beta) = (call.attributes.float("alpha"), call.attributes.float("beta"));
+    if !call.dtype().is_float() && alpha.fract() == 0.0 && beta.fract() == 0.0 {
+        let (alpha, beta) = (Wrapping(alpha as i128), Wrapping(beta as i128));
+        let mut made = multiplied(&wrapping(&a), a.shape(), &wrapping(&b), b.shape());
+        made.iter_mut().for_each(|value| *value *= alpha);
+        if let Some(c) = call.optional(2) {
+            let values = wrapping(c);
+            let places = Places::spread(c.shape(), call.shape());
+            made.iter_mut().zip(places).for_each(|(sum, place)| *sum += beta * values[place]);
+        }
+        return one(call.ints(made.into_iter().map(|Wrapping(value)| value)));
+    }
     let mut made = multiplied(&a.floats(), a.shape(), &b.floats(), b.shape());
     made.iter_mut().for_each(|value| *value *= alpha);
     if let Some(c) = call.optional(2) {

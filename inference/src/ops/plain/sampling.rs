@@ -1,6 +1,6 @@
 //! `GridSample` and `AffineGrid`.
 
-use super::{FLOATS, Outcome, PLACES, one, resize::cubic};
+use super::{F32, FLOATS, Outcome, PLACES, one, resize::cubic};
 use crate::{
     array::{indices, place, strides},
     ops::{
@@ -70,15 +70,17 @@ fn reflected(at: f64, (low, high): (f64, f64)) -> f64 {
     low + if along > span { 2.0 * span - along } else { along }
 }
 
-/// From −1 to 1 to a place among the elements, in the precision of `FP32` grids, because a tie
-/// decides which element is nearest.
-fn denormalised(attributes: &Attributes<'_>, at: f64, extent: usize) -> f64 {
-    let (at, extent) = (at as f32, extent as f32);
-    f64::from(if attributes.flag("align_corners") {
-        (at + 1.0) / 2.0 * (extent - 1.0)
+/// From −1 to 1 to a place among the elements. That of an `FP32` grid is rounded to its precision,
+/// because a tie decides which element is nearest.
+fn denormalised(call: &Call<'_>, at: f64, extent: usize) -> f64 {
+    let extent = extent as f64;
+    let is_single = call.input(1).dtype() == F32;
+    let round = |value: f64| if is_single { f64::from(value as f32) } else { value };
+    if call.attributes.flag("align_corners") {
+        round(round(at + 1.0) / 2.0 * (extent - 1.0))
     } else {
-        ((at + 1.0) * extent - 1.0) / 2.0
-    })
+        round(round(round(at + 1.0) * extent) - 1.0) / 2.0
+    }
 }
 
 /// The element at a place, or none where zeros surround the input.
@@ -93,9 +95,10 @@ fn element(attributes: &Attributes<'_>, at: f64, extent: usize) -> Option<usize>
 }
 
 /// Elements along one axis under a coordinate, with their weights.
-fn taps(attributes: &Attributes<'_>, coordinate: f64, extent: usize) -> Vec<(usize, f64)> {
+fn taps(call: &Call<'_>, coordinate: f64, extent: usize) -> Vec<(usize, f64)> {
+    let attributes = &call.attributes;
     let mode = attributes.text("mode");
-    let mut at = denormalised(attributes, coordinate, extent);
+    let mut at = denormalised(call, coordinate, extent);
     if mode == "nearest" {
         at = at.round_ties_even();
     }
@@ -137,7 +140,7 @@ fn sample(call: &Call<'_>) -> Outcome {
             // Coordinates are given with the innermost axis first.
             let mut window = vec![(0, 1.0)];
             for (axis, extent) in plane.iter().enumerate() {
-                let taps = taps(&call.attributes, point[rank - 1 - axis], *extent);
+                let taps = taps(call, point[rank - 1 - axis], *extent);
                 let step = steps[axis];
                 let wider = window
                     .iter()

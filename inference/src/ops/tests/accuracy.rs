@@ -1,6 +1,14 @@
 //! How far results in `FP32` are from what `f64` makes of the same inputs, whichever kernel runs.
 
-use super::application::{Case, floats};
+use super::application::{Case, floats, ints};
+use crate::{
+    array::Array,
+    tensor::{DType, Tensor},
+};
+
+fn of(dtype: DType, shape: &[usize], values: &[f64]) -> Tensor {
+    Array::of_floats(dtype, shape.to_vec(), values.iter().copied()).to_tensor()
+}
 
 /// Distance in units in the last place of `FP32`.
 fn ulps(made: f32, expected: f64) -> u64 {
@@ -92,4 +100,43 @@ fn special_values_come_out_the_same() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn parameters_of_another_type_are_computed_plainly() {
+    for dtype in [DType::F16, DType::F64] {
+        let parameter = |value| of(dtype, &[1], &[value]);
+        let x = floats(&[1, 1, 2], &[1.0, 3.0]);
+        let inputs = [x, parameter(2.0), parameter(1.0), parameter(1.0), parameter(1.0)];
+        let made = Case::new("BatchNormalization", &inputs).float("epsilon", 0.0).run();
+        assert_eq!(made, floats(&[1, 1, 2], &[1.0, 5.0]), "{dtype}");
+    }
+}
+
+#[test]
+fn a_lane_of_one_value_varies_by_nothing() {
+    let x = floats(&[1, 1, 30], &[3.3; 30]);
+    let made = Case::on("MeanVarianceNormalization", &x).ints("axes", &[0, 2]).run_plainly().to_f32().unwrap();
+    assert!(made.iter().all(|x| x.abs() < 1e-3), "{made:?}");
+}
+
+#[test]
+fn products_of_integers_are_exact_and_wrap() {
+    let made = |a, b, alpha| {
+        Case::new("Gemm", &[ints(&[1, 1], &[a]), ints(&[1, 1], &[b]), ints(&[1], &[1])]).float("alpha", alpha).run()
+    };
+    assert_eq!(made((1 << 53) + 1, 1, 1.0), ints(&[1, 1], &[(1 << 53) + 2]));
+    assert_eq!(made(i64::MAX, 2, 1.0), ints(&[1, 1], &[-1]));
+    assert_eq!(made(6, 1, 0.5), ints(&[1, 1], &[4]));
+}
+
+/// A place just past the middle of two elements, which `FP32` would round onto it.
+#[test]
+fn grids_keep_their_digits() {
+    let at = |dtype| {
+        let inputs = [floats(&[1, 1, 2], &[0.0, 1.0]), of(dtype, &[1, 1, 1], &[1e-12])];
+        Case::new("GridSample", &inputs).at(22).int("align_corners", 1).text("mode", "nearest").run_plainly()
+    };
+    assert_eq!(at(DType::F64), floats(&[1, 1, 1], &[1.0]));
+    assert_eq!(at(DType::F32), floats(&[1, 1, 1], &[0.0]));
 }
