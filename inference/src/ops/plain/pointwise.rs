@@ -16,6 +16,8 @@ const FLOAT: &[Parameter] = &[input("X", "T", FLOATS)];
 const NUMBER: &[Parameter] = &[input("X", "T", NUMBERS)];
 const NEGATABLE: &[Parameter] = &[input("X", "T", SIGNED)];
 const DROPPED: &[Parameter] = &[input("data", "T", FLOATS)];
+const DROPPED_LATER: &[Parameter] =
+    &[input("data", "T", FLOATS), optional("ratio", "T1", FLOATS), optional("training_mode", "T2", BOOL)];
 const Y: &[Product] = &[like("Y", "T")];
 
 const fn floating(name: &'static str, since: u32, kernel: Kernel) -> Operator {
@@ -67,19 +69,14 @@ pub(crate) const OPERATORS: &[Operator] = &[
     Operator::new("BitwiseNot", 18, &[input("X", "T", INTEGERS)], Y, unchanged, |call| {
         one(call.ints(call.input(0).ints().into_iter().map(|x| !x)))
     }),
-    Operator::new("Dropout", 7, DROPPED, &[like("output", "T"), like("mask", "T")], infer_dropout, dropout)
-        .with(&[attribute("ratio", Fallback::Float(0.5))]),
+    // Graphs of the first release call the operator of every opset by this version, so that it takes
+    // the inputs and the attribute of the later ones too.
+    Operator::new("Dropout", 7, DROPPED_LATER, &[like("output", "T"), like("mask", "T")], infer_dropout, dropout)
+        .with(&[attribute("ratio", Fallback::Float(0.5)), attribute("seed", Fallback::NoInt)]),
     Operator::new("Dropout", 10, DROPPED, &[like("output", "T"), of("mask", Bool)], infer_dropout, dropout)
         .with(&[attribute("ratio", Fallback::Float(0.5))]),
-    Operator::new(
-        "Dropout",
-        12,
-        &[input("data", "T", FLOATS), optional("ratio", "T1", FLOATS), optional("training_mode", "T2", BOOL)],
-        &[like("output", "T"), of("mask", Bool)],
-        infer_dropout,
-        dropout,
-    )
-    .with(&[attribute("seed", Fallback::NoInt)]),
+    Operator::new("Dropout", 12, DROPPED_LATER, &[like("output", "T"), of("mask", Bool)], infer_dropout, dropout)
+        .with(&[attribute("seed", Fallback::NoInt)]),
     Operator::new("Identity", 1, &[input("input", "V", ALL)], &[like("output", "V")], unchanged, |call| {
         one(call.input(0).clone())
     }),

@@ -4,6 +4,7 @@
 mod accuracy;
 mod application;
 mod cases;
+mod frozen;
 mod hostile;
 mod learning;
 mod refusals;
