@@ -165,3 +165,29 @@ fn a_graph_is_checked_again_when_it_is_loaded() {
         "value \"x\" has an impossible shape"
     });
 }
+
+/// Kernels of the backend are many times faster than plain ones. What answers here stays on it.
+#[test]
+fn the_demonstration_models_run_on_the_backend() {
+    for name in ["digits", "fraud"] {
+        let path = format!("{}/models/{name}/model.onnx", env!("CARGO_MANIFEST_DIR"));
+        let lowered = crate::onnx::lower(&std::fs::read(path).unwrap(), &crate::onnx::LowerLimits::default()).unwrap();
+        let artifact = pack(name.parse().unwrap(), "1".parse().unwrap(), &lowered).unwrap();
+        let model = Model::load(&artifact.open().unwrap(), ExecLimits::default()).unwrap();
+        let given = model.signature.inputs.iter().map(|info| {
+            let shape: Vec<_> =
+                info.shape.iter().map(|dim| if let Dim::Fixed(extent) = dim { *extent } else { 1 }).collect();
+            let count: u64 = shape.iter().product();
+            Tensor::from_f32(shape, &vec![0.5; count as usize]).unwrap()
+        });
+        let resident = model.resident.clone();
+        let mut run =
+            Run::new(&model.plan, &model.limits, &model.device, resident, model.resident_bytes, given).unwrap();
+        for step in &model.plan.steps {
+            run.step(step).unwrap();
+            for slot in step.outputs.iter().flatten() {
+                assert!(run.is_on_backend(*slot), "{name}: {} at {}", step.operator.name, step.node);
+            }
+        }
+    }
+}

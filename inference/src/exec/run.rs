@@ -80,6 +80,11 @@ impl<'a, B: Backend> Run<'a, B> {
         self.limits
     }
 
+    #[cfg(test)]
+    pub(super) fn is_on_backend(&self, slot: usize) -> bool {
+        matches!(self.value(slot), Value::Backend(_))
+    }
+
     /// What the plan wants, once its steps have run.
     pub(super) fn wanted(&self) -> Vec<Value<B>> {
         self.plan.outputs.iter().map(|slot| self.value(*slot).clone()).collect()
