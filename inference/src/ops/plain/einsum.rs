@@ -117,8 +117,8 @@ fn infer(context: &Inference<'_>) -> Shapes {
             }
         }
     }
-    let known = extents.values().filter_map(Extent::as_fixed);
-    let combinations = known.fold(Some(1_u64), |all, extent| all?.checked_mul(extent.max(1)));
+    let mut known = extents.values().filter_map(Extent::as_fixed);
+    let combinations = known.try_fold(1_u64, |all, extent| all.checked_mul(extent.max(1)));
     if combinations.is_none_or(|combinations| combinations > COMBINATIONS_MAX) {
         return Err(ShapeError::Size);
     }

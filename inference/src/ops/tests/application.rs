@@ -76,11 +76,25 @@ impl Case {
 
     /// What the plain kernel makes, without checking, planning or a backend.
     pub(super) fn run_plainly(&self) -> Tensor {
-        self.plainly().unwrap()[0].to_tensor()
+        self.plainly(|made| made.unwrap()[0].to_tensor())
     }
 
-    /// The same, or why the kernel refuses the elements.
-    pub(super) fn plainly(&self) -> Result<Vec<Array>, Fault> {
+    /// Why the plain kernel refuses the elements, when it does.
+    pub(super) fn plain_fault(&self) -> Option<Fault> {
+        self.plainly(Result::err)
+    }
+
+    /// Why the shape function refuses the node once it knows every element, when it does.
+    pub(super) fn misfit(&self) -> Option<ShapeError> {
+        let operator = self.operator();
+        let (graph, ..) = self.graph();
+        let attributes = Attributes::check(operator.attributes, &graph.nodes[0].attributes).unwrap();
+        let fact = |tensor: &Tensor| Fact::of_array(Arc::new(Array::of_tensor(tensor)));
+        let inputs: Vec<_> = self.inputs.iter().map(|tensor| tensor.as_ref().map(fact)).collect();
+        (operator.infer)(&Inference { attributes, inputs: &inputs, asked: 1 }).err()
+    }
+
+    fn plainly<T>(&self, read: impl FnOnce(Result<Vec<Array>, Fault>) -> T) -> T {
         let operator = self.operator();
         let (graph, ..) = self.graph();
         let attributes = Attributes::check(operator.attributes, &graph.nodes[0].attributes).unwrap();
@@ -93,17 +107,7 @@ impl Case {
         let extents = |shape: &Vec<Extent>| shape.iter().map(|extent| extent.as_fixed().unwrap() as usize).collect();
         let outputs: Vec<_> = dtypes.into_iter().zip(shapes.iter().map(extents)).collect();
         let call = Call { attributes, inputs: &inputs, outputs: &outputs };
-        (operator.kernel)(&call)
-    }
-
-    /// What the shape function says once it knows every element.
-    pub(super) fn shapes(&self) -> Result<Vec<Vec<Extent>>, ShapeError> {
-        let operator = self.operator();
-        let (graph, ..) = self.graph();
-        let attributes = Attributes::check(operator.attributes, &graph.nodes[0].attributes).unwrap();
-        let fact = |tensor: &Tensor| Fact::of_array(Arc::new(Array::of_tensor(tensor)));
-        let inputs: Vec<_> = self.inputs.iter().map(|tensor| tensor.as_ref().map(fact)).collect();
-        (operator.infer)(&Inference { attributes, inputs: &inputs, asked: 1 })
+        read((operator.kernel)(&call))
     }
 
     /// Why a run refuses the elements.
