@@ -60,7 +60,7 @@ pub enum GraphError {
     /// Bodies lie in bodies deeper than any exporter nests them.
     #[error("bodies are nested more than {most} deep")]
     Depth {
-        /// The bound, the graph itself included.
+        /// The bound.
         most: usize,
     },
     /// More values than a node keeps account of; those that bodies read from around count in each.

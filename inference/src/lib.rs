@@ -48,6 +48,7 @@ mod bodies;
 mod check;
 mod dtype;
 pub mod exec;
+mod folding;
 pub mod ir;
 pub mod onnx;
 mod ops;

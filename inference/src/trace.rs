@@ -1,31 +1,21 @@
 //! Checking a graph: every name, operator, attribute, type and shape is compared with the operator
 //! table, and names become slots.
 
-use std::{
-    collections::BTreeMap,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     array::Array,
     bodies::{self, Body},
     check::{GraphError, NodeFault},
+    folding::{FOLDING_MAX, infer, is_small},
     ir::{Attribute, Dim, Graph, NamedAttribute, Node, Subgraph, ValueInfo, ValueName},
-    ops::{self, Attributes, Call, Extent, Fact, Inference, Operator, ShapeError},
+    ops::{self, Attributes, Extent, Fact, Inference, Operator},
     weights::Weights,
 };
 
-/// Most elements of a value whose content is known at load. Shapes, axes and pads are far smaller;
-/// what is larger would make loading as slow as running.
-const CONTENT_ELEMENTS_MAX: u64 = 1024;
-/// Most work that folding does for a whole graph: for each node the product of the numbers of
-/// elements that it reads and makes, which no kernel exceeds.
-const FOLDING_MAX: u64 = 1 << 26;
-
-/// Most scopes inside each other, the graph included. As deep as lowering lets models be; what is
-/// read in the innermost one is captured by each.
-const SCOPES_MAX: usize = 16;
+/// Most bodies inside each other, as many as lowering lets models have. What is read in the
+/// innermost one is captured by each.
+const BODIES_MAX: usize = 16;
 /// Most values of a graph and its bodies, captured ones counted in each body. More than the results
 /// of 16,384 nodes that read 16 values each.
 const SLOTS_MAX: usize = 1 << 20;
@@ -90,8 +80,9 @@ impl<'a> Scopes<'a> {
     }
 
     pub(crate) fn enter(&mut self) -> Result<(), GraphError> {
-        if self.scopes.len() == SCOPES_MAX {
-            return Err(GraphError::Depth { most: SCOPES_MAX });
+        // The first scope is the graph's.
+        if self.scopes.len() > BODIES_MAX {
+            return Err(GraphError::Depth { most: BODIES_MAX });
         }
         self.scopes.push(Trace::default());
         Ok(())
@@ -255,73 +246,6 @@ impl Trace {
         self.facts.push(fact);
         Ok(slot)
     }
-}
-
-/// What follows of a node's outputs, with their elements when all inputs are constants.
-fn infer(
-    operator: &'static Operator,
-    inference: &Inference<'_>,
-    folding_left: &mut u64,
-) -> Result<Vec<Fact>, NodeFault> {
-    let asked = inference.asked;
-    let shapes = match (operator.infer)(inference) {
-        Ok(shapes) => Some(shapes),
-        Err(ShapeError::Unknown) => None,
-        Err(error) => return Err(NodeFault::Shape(error)),
-    };
-    let made = shapes.as_ref().map_or(asked, Vec::len);
-    let most = if operator.spreads { usize::MAX } else { operator.outputs.len() };
-    if asked > made || asked > most {
-        return Err(NodeFault::Outputs { asked, made: made.min(most) });
-    }
-    let dtypes = operator.dtypes(inference, made).map_err(|output| NodeFault::OutputType { output })?;
-    let mut facts: Vec<_> = dtypes.into_iter().map(|dtype| Fact { dtype, shape: None, content: None }).collect();
-    if let Some(shapes) = shapes {
-        for (fact, shape) in facts.iter_mut().zip(shapes) {
-            fact.shape = Some(shape);
-        }
-        fold(operator, inference, &mut facts, folding_left);
-    }
-    Ok(facts)
-}
-
-/// Runs the plain kernel on constants. Where that fails the request will say so.
-fn fold(operator: &'static Operator, inference: &Inference<'_>, facts: &mut [Fact], left: &mut u64) {
-    if let (Some(told), [fact]) = (operator.told, &mut *facts) {
-        if let Some(array) = told(inference) {
-            *fact = Fact::of_array(Arc::new(array));
-        }
-        return;
-    }
-    let known = |fact: &Option<Fact>| fact.as_ref().is_none_or(|fact| fact.content.is_some());
-    if !inference.inputs.iter().all(known) || !facts.iter().all(is_small) {
-        return;
-    }
-    let specs: Option<Vec<_>> = facts.iter().map(|fact| Some((fact.dtype, extents(fact)?))).collect();
-    let Some(specs) = specs else { return };
-    let inputs: Vec<_> = inference.inputs.iter().map(|fact| fact.as_ref()?.content.clone()).collect();
-    let read = inputs.iter().flatten().map(|array| array.len());
-    let made = specs.iter().map(|(_, shape)| shape.iter().product());
-    let work = read.chain(made).fold(1_u64, |work, count: usize| work.saturating_mul((count as u64).max(1)));
-    let Some(rest) = left.checked_sub(work) else { return };
-    *left = rest;
-    let call = Call { attributes: inference.attributes, inputs: &inputs, outputs: &specs };
-    let Ok(Ok(arrays)) = catch_unwind(AssertUnwindSafe(|| (operator.kernel)(&call))) else { return };
-    for (fact, array) in facts.iter_mut().zip(arrays) {
-        *fact = Fact::of_array(Arc::new(array));
-    }
-}
-
-/// Whether a value has fixed extents and few elements.
-fn is_small(fact: &Fact) -> bool {
-    let elements = fact.shape.as_ref().and_then(|shape| {
-        shape.iter().try_fold(1_u64, |elements, extent| elements.checked_mul(extent.as_fixed()?.max(1)))
-    });
-    elements.is_some_and(|elements| elements <= CONTENT_ELEMENTS_MAX)
-}
-
-fn extents(fact: &Fact) -> Option<Vec<usize>> {
-    fact.shape.as_ref()?.iter().map(|extent| usize::try_from(extent.as_fixed()?).ok()).collect()
 }
 
 /// Whether a stated output is one that the inferred value can be.

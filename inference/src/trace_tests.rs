@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     ir::{Limits, OperatorId, Signature},
-    tensor::DType,
+    tensor::{DType, Tensor},
     weights,
 };
 
@@ -63,7 +63,7 @@ fn nested(depth: u32) -> Graph {
 
 #[test]
 fn bodies_are_nested_only_so_deep() {
-    assert_eq!(refusal(&nested(15)), None);
+    assert_eq!(refusal(&nested(16)), None);
     assert_eq!(refusal(&nested(17)).unwrap(), "bodies are nested more than 16 deep");
 }
 
@@ -84,4 +84,17 @@ fn values_are_counted_in_all_bodies() {
     assert_eq!(full.apply(&relu("y")), Ok(()));
     assert_eq!(full.slots, SLOTS_MAX + 1);
     assert_eq!(full.apply(&relu("z")), Err(GraphError::Values { most: SLOTS_MAX }));
+}
+
+#[test]
+fn only_what_is_cheap_is_folded() {
+    let tensor = Tensor::from_f32(vec![1, 1, 1, 1], &[1.0]).unwrap();
+    let weights = weights::serialize(&BTreeMap::from([("w".to_owned(), tensor)]));
+    let window = NamedAttribute { name: "kernel_shape".into(), value: Attribute::Ints(vec![1, 1]) };
+    let pool = Node { attributes: vec![window], ..node("MaxPool", 1, &["w"], &["pooled"]) };
+    let folded =
+        Graph { weights: weights.infos().collect(), ..graph(vec![node("Neg", 6, &["w"], &["less"]), pool], vec![]) };
+    let trace = Trace::of(&folded, &weights).unwrap();
+    let is_known = |name| trace.facts[trace.slot(name).unwrap()].content.is_some();
+    assert_eq!((is_known("less"), is_known("pooled")), (true, false));
 }
