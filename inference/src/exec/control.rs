@@ -30,15 +30,20 @@ impl<B: Backend> Run<'_, B> {
     /// What a control-flow step makes, by position.
     pub(super) fn control(&mut self, step: &PlannedStep<B>, control: Control) -> Result<Vec<Value<B>>, RunError> {
         let first = step.bodies.iter().map(|body| body.captured.start).min().unwrap_or(step.inputs.len());
+        let before = self.live_bytes();
         let mut values = self.operands(step);
+        // What bodies read is held here until the last of them has run, so it counts until then.
+        let taken = self.hold_back(before);
         let captured = values.split_off(first);
         let attributes = Attributes::checked(step.operator.attributes, &step.attributes);
         let node = Node { name: &step.node, bodies: &step.bodies, captured: &captured, first };
-        match control {
+        let made = match control {
             Control::If => self.branch(&node, values),
             Control::Loop => self.repeat(&node, values),
             Control::Scan => self.scan(&node, values, &attributes),
-        }
+        };
+        self.let_go(taken);
+        made
     }
 
     fn branch(&self, node: &Node<'_, B>, mut values: Vec<Option<Value<B>>>) -> Result<Vec<Value<B>>, RunError> {

@@ -220,3 +220,56 @@ fn damaged_graphs_with_bodies_are_refused_or_answer() {
     }
     assert!(loaded > 50 && answered > 10, "{loaded} loaded, {answered} answered");
 }
+
+/// `x` doubled in branches inside each other, each of which reads what the one around it made.
+fn nested(depth: usize) -> GraphProto {
+    let branch = |level: usize, inner: Option<GraphProto>| {
+        let (read, made, name) = (format!("v{level}"), format!("v{}", level + 1), format!("y{level}"));
+        let mut nodes = vec![testing::node("double", "Add", &[&read, &read], &[&made])];
+        let output = if let Some(inner) = inner {
+            let other = GraphProto {
+                node: vec![testing::node("same", "Identity", &[&made], &["other"])],
+                output: vec![testing::port("other", testing::FLOAT, &["1024"])],
+                ..GraphProto::default()
+            };
+            let mut node = testing::node("if", "If", &["c"], &[&name]);
+            node.attribute = vec![testing::body("then_branch", inner), testing::body("else_branch", other)];
+            nodes.push(node);
+            name
+        } else {
+            made
+        };
+        let output = vec![testing::port(&output, testing::FLOAT, &["1024"])];
+        GraphProto { node: nodes, output, ..GraphProto::default() }
+    };
+    let whole = (0..depth).rev().fold(branch(depth, None), |inner, level| branch(level, Some(inner)));
+    let input = vec![testing::port("c", BOOL, &[]), testing::port("v0", testing::FLOAT, &["1024"])];
+    GraphProto { input, ..whole }
+}
+
+#[test]
+fn what_waits_around_bodies_is_charged() {
+    let answer = |depth| {
+        let model = load_within(nested(depth), 64 << 10);
+        let given = [("c", Tensor::from_bool(vec![], &[true]).unwrap()), ("v0", floats(&[1024], &[1.0; 1024]))];
+        run(&model, &given).map(|answer| answer["y0"].to_f32().unwrap()[0])
+    };
+    assert_eq!(answer(1).unwrap(), 4.0);
+    // Thirteen tensors of 4 KiB wait; with what the last body works with that is beyond the bound.
+    assert!(matches!(answer(13), Err(RunError::Memory { .. })));
+}
+
+#[test]
+fn constants_are_kept_once_and_counted_in_bodies_too() {
+    let mut graph = doubling_graph("Identity");
+    let inner = graph.node[0].attribute[0].g.as_mut().unwrap();
+    let mut zeros = testing::node("zeros", "ConstantOfShape", &["two"], &["zero"]);
+    zeros.attribute.clear();
+    inner.initializer.push(testing::ints("two", &[1], &[2]));
+    inner.node[0].input[1] = "zero".into();
+    inner.node.insert(0, zeros);
+    let model = load(graph);
+    // The weight that the body names, and what it makes of it.
+    assert_eq!(model.resident_bytes(), 8 + 8);
+    assert!(model.plan.facts.iter().all(|fact| fact.content.is_none()));
+}

@@ -88,7 +88,7 @@ impl<B: Backend> Model<B> {
             }
             Source::Folded(array) => array.len() as u64 * array.dtype().size_bytes(),
         };
-        let (needed, most) = (plan.resident.iter().map(size).fold(0, u64::saturating_add), limits.memory_bytes_max);
+        let (needed, most) = (plan.all_resident().map(size).fold(0, u64::saturating_add), limits.memory_bytes_max);
         if needed > most {
             return Err(LoadError::Memory { needed, most });
         }

@@ -83,6 +83,18 @@ pub(super) struct Operand {
 pub(super) type Target = Option<usize>;
 
 impl<B: Backend> Plan<B> {
+    /// What stays between requests, in bodies too.
+    pub(super) fn all_resident(&self) -> impl Iterator<Item = &Resident> {
+        let mut plans = vec![self];
+        let mut at = 0;
+        while let Some(plan) = plans.get(at) {
+            let bodies = plan.steps.iter().flat_map(|step| &step.bodies);
+            plans.extend(bodies.map(|body| &body.plan).collect::<Vec<_>>());
+            at += 1;
+        }
+        plans.into_iter().flat_map(|plan| &plan.resident)
+    }
+
     /// Checks a graph as if nobody had, and plans it.
     pub(super) fn of(graph: &Graph, weights: &Weights) -> Result<Self, GraphError> {
         let trace = Trace::of(graph, weights)?;
@@ -140,6 +152,8 @@ impl<B: Backend> Plan<B> {
             };
             resident.push(Resident { slot, source, on_backend: on_backend[slot] });
         }
+        // What is resident holds its elements; those of other constants are not needed again.
+        let facts = facts.into_iter().map(|fact| Fact { content: None, ..fact }).collect();
         Self { steps: planned, facts, entry, resident, outputs }
     }
 }

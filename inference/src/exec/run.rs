@@ -76,6 +76,18 @@ impl<'a, B: Backend> Run<'a, B> {
         self.live_bytes
     }
 
+    /// Charges again for operands that were taken since so much was live, and says how much that is.
+    pub(super) fn hold_back(&mut self, before: u64) -> u64 {
+        let taken = before.saturating_sub(self.live_bytes);
+        self.live_bytes = before;
+        taken
+    }
+
+    /// Ends a charge.
+    pub(super) fn let_go(&mut self, taken: u64) {
+        self.live_bytes = self.live_bytes.saturating_sub(taken);
+    }
+
     pub(super) fn limits(&self) -> &'a ExecLimits {
         self.limits
     }

@@ -68,6 +68,11 @@ pub(crate) fn floats(name: &str, dims: &[i64], values: &[f32]) -> TensorProto {
     }
 }
 
+/// An `INT64` initializer.
+pub(crate) fn ints(name: &str, dims: &[i64], values: &[i64]) -> TensorProto {
+    TensorProto { data_type: Some(7), float_data: vec![], int64_data: values.to_vec(), ..floats(name, dims, &[]) }
+}
+
 /// `y = x · weight + x` over `[batch, 2]`.
 pub(crate) fn small_graph() -> GraphProto {
     GraphProto {
