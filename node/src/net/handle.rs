@@ -318,9 +318,6 @@ impl Net {
     }
 
     /// Asks whoever answers at an address on the join lane. Nothing that it says is proven.
-    ///
-    /// # Errors
-    /// [`JoinError`].
     pub async fn ask_guide(&self, address: SocketAddr, body: &[u8]) -> Result<Bytes, JoinError> {
         super::join::ask_guide(&self.0.dialer, address, body).await
     }
