@@ -86,6 +86,35 @@ fn nothing_is_allocated_beyond_the_bounds() {
 }
 
 #[test]
+fn shapes_of_more_extents_than_any_are_not_read() {
+    let expand = load(GraphProto {
+        node: vec![testing::node("n", "Expand", &["x", "shape"], &["y"])],
+        input: vec![testing::port("x", testing::FLOAT, &["1"]), testing::port("shape", INT64, &["1048576"])],
+        output: vec![testing::port("y", testing::FLOAT, &[""])],
+        ..GraphProto::default()
+    });
+    let long = ints(&[1 << 20], &vec![1; 1 << 20]);
+    let refused = run(&expand, &[("x", floats(&[1], &[1.0])), ("shape", long)]).unwrap_err();
+    let source = crate::ShapeError::Long { input: 1, most: 256 };
+    assert!(matches!(&refused, RunError::Fit { source: got, .. } if *got == source), "{refused:?}");
+}
+
+#[test]
+fn lists_that_a_kernel_keeps_of_each_element_are_charged() {
+    let graph = || GraphProto {
+        node: vec![testing::node("n", "Unique", &["x"], &["y"])],
+        input: vec![testing::port("x", testing::FLOAT, &["1024"])],
+        output: vec![testing::port("y", testing::FLOAT, &[""])],
+        ..GraphProto::default()
+    };
+    let x = floats(&[1024], &[0.0; 1024]);
+    // Input and result, and 96 bytes for each element of both.
+    let needed = 1024 * (4 + 4 + 2 * 96);
+    assert_eq!(run(&load_within(graph(), needed), &[("x", x.clone())]).unwrap()["y"], floats(&[1], &[0.0]));
+    assert!(matches!(run(&load_within(graph(), needed - 1), &[("x", x)]), Err(RunError::Memory { .. })));
+}
+
+#[test]
 fn hostile_elements_are_refused_by_node() {
     let gather = single("Gather", &[("x", testing::FLOAT, 1), ("i", INT64, 1)], (testing::FLOAT, 1));
     let at = |index| run(&gather, &[("x", floats(&[2], &[1.0, 2.0])), ("i", ints(&[1], &[index]))]);

@@ -8,7 +8,7 @@ use crate::ir::Limits;
 pub struct ExecLimits {
     /// Bytes that the resident weights and the values of one request may take together. Kernels
     /// also make short-lived copies, for which each step is charged its operands and results once
-    /// more, at 16 bytes an element where a plain kernel computes with wide numbers.
+    /// more, at 16 bytes an element or more where a plain kernel computes with wide numbers.
     /// Default 256 MiB. Too small refuses requests, too large lets one model starve the others.
     pub memory_bytes_max: u64,
     /// Elements of any one tensor. Default 16 Mi (64 MiB of `FP32`).

@@ -8,9 +8,6 @@ use crate::{
     tensor::DType,
 };
 
-/// Bytes that a plain kernel works with for each element: 64-bit numbers, 128-bit integers.
-const PLAIN_ELEMENT_BYTES: u64 = 16;
-
 /// Elements and bytes of a value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Size {
@@ -46,7 +43,7 @@ pub(super) fn known<B: Backend>(
         let read: Vec<_> = operands.clone().map(|operand| sizes[operand.slot]).collect();
         let is_plain =
             step.kernel.is_none() || step.outputs.iter().flatten().any(|slot| plan.facts[*slot].dtype != DType::F32);
-        within(live, charge(is_plain, &read, &made), limits)?;
+        within(live, charge(is_plain.then_some(step.operator.scratch_bytes), &read, &made), limits)?;
         live = made.iter().fold(live, |live, size| live.saturating_add(size.bytes));
         for operand in operands.filter(|operand| operand.is_last) {
             live = live.saturating_sub(sizes[operand.slot].bytes);
@@ -55,9 +52,10 @@ pub(super) fn known<B: Backend>(
     within(live, 0, limits)
 }
 
-/// Bytes that a step takes beside what lives: its results, and a copy of operands and results.
-pub(super) fn charge(is_plain: bool, read: &[Size], made: &[Size]) -> u64 {
-    let copy = |size: &Size| if is_plain { size.elements.saturating_mul(PLAIN_ELEMENT_BYTES) } else { size.bytes };
+/// Bytes that a step takes beside what lives: its results, and a copy of operands and results, for
+/// which a plain kernel has so many bytes an element.
+pub(super) fn charge(scratch_bytes: Option<u64>, read: &[Size], made: &[Size]) -> u64 {
+    let copy = |size: &Size| scratch_bytes.map_or(size.bytes, |bytes| size.elements.saturating_mul(bytes));
     let results = made.iter().fold(0_u64, |sum, size| sum.saturating_add(size.bytes));
     read.iter().chain(made).fold(results, |sum, size| sum.saturating_add(copy(size)))
 }

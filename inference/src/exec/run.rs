@@ -131,7 +131,8 @@ impl<'a, B: Backend> Run<'a, B> {
         let (specs, sizes) = self.specs(dtypes, &shapes)?;
         let on_backend =
             is_for_backend(&facts, &specs) && step.kernel.as_ref().is_some_and(|kernel| (kernel.fits)(&inference));
-        within(self.live_bytes, charge(!on_backend, &read, &sizes), self.limits)?;
+        let scratch_bytes = (!on_backend).then_some(step.operator.scratch_bytes);
+        within(self.live_bytes, charge(scratch_bytes, &read, &sizes), self.limits)?;
         drop(facts);
         let made = if on_backend {
             vec![self.backend_kernel(step, attributes, &specs)?]

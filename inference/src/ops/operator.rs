@@ -16,6 +16,12 @@ use crate::{
 /// ONNX's domain for classical learning.
 pub(crate) const LEARNING: &str = "ai.onnx.ml";
 
+/// What most kernels work with for each element: 64-bit numbers, 128-bit integers.
+const SCRATCH_BYTES: u64 = 16;
+/// Most elements of an input that is read as positions, counts or sizes: one for each output that
+/// a node may have, which is more than there are dimensions.
+const PLACES_MAX: usize = 256;
+
 /// One operator from one opset on.
 #[derive(Debug)]
 pub(crate) struct Operator {
@@ -36,6 +42,8 @@ pub(crate) struct Operator {
     /// Extents of the outputs, at load from what is known and at a run from everything.
     pub(crate) infer: Infer,
     pub(crate) kernel: Kernel,
+    /// Bytes that the kernel works with for each element that it reads or makes.
+    pub(crate) scratch_bytes: u64,
     /// The elements of the output, for operators that look at the extents of their input alone.
     pub(crate) told: Option<fn(&Inference<'_>) -> Option<Array>>,
     /// Set for operators that run bodies; the executor then does what a kernel does for others.
@@ -174,6 +182,7 @@ impl Operator {
             attributes: &[],
             infer,
             kernel,
+            scratch_bytes: SCRATCH_BYTES,
             told: None,
             control: None,
         }
@@ -200,6 +209,11 @@ impl Operator {
 
     pub(crate) const fn told_by(self, told: fn(&Inference<'_>) -> Option<Array>) -> Self {
         Self { told: Some(told), ..self }
+    }
+
+    /// The same with a kernel that works with so many bytes an element.
+    pub(crate) const fn scratching(self, scratch_bytes: u64) -> Self {
+        Self { scratch_bytes, ..self }
     }
 
     pub(crate) const fn variadic(self) -> Self {
@@ -274,7 +288,10 @@ impl<'a> Inference<'a> {
 
     /// Elements of an input as positions and counts; `None` when it is left out.
     pub(crate) fn places(&self, position: usize) -> Result<Option<Vec<i64>>, ShapeError> {
-        Ok(self.content(position)?.map(|array| array.places()))
+        match self.content(position)? {
+            Some(array) if array.len() > PLACES_MAX => Err(ShapeError::Long { input: position, most: PLACES_MAX }),
+            content => Ok(content.map(Array::places)),
+        }
     }
 
     /// Elements of an input; `None` when it is left out.

@@ -19,6 +19,14 @@ pub enum ShapeError {
         /// Dimensions found.
         got: usize,
     },
+    /// An input that says shapes, axes or counts has more elements than any of them has.
+    #[error("input {input} has more than {most} elements")]
+    Long {
+        /// Position of the input.
+        input: usize,
+        /// The bound.
+        most: usize,
+    },
     /// Two shapes that must broadcast do not.
     #[error("shapes [{left}] and [{right}] do not broadcast")]
     Broadcast {

@@ -9,7 +9,7 @@ use crate::{
         operator::{Call, Fault, Inference, Operator, Parameter, Product, Shapes, attribute, input, like, optional},
         shape::{ShapeError, axes},
     },
-    tensor::DType,
+    tensor::{DType, RANK_MAX},
 };
 
 const X: Parameter = input("X", "T1", ALL);
@@ -161,7 +161,10 @@ fn infer(context: &Inference<'_>) -> Shapes {
     if attributes.text("mode") != "nearest" && !context.fact(0).dtype.is_float() {
         return Err(ShapeError::Value { name: "mode" });
     }
-    let told = told(attributes, |position| Ok(context.content(position)?.map(Array::floats)))?;
+    let told = told(attributes, |position| match context.content(position)? {
+        Some(array) if array.len() > 2 * RANK_MAX => Err(ShapeError::Long { input: position, most: 2 * RANK_MAX }),
+        content => Ok(content.map(Array::floats)),
+    })?;
     let extents =
         context.shape(0)?.iter().map(|extent| extent.as_fixed().and_then(|extent| usize::try_from(extent).ok()));
     let extents: Vec<_> = extents.collect::<Option<_>>().ok_or(ShapeError::Unknown)?;

@@ -54,8 +54,13 @@ pub(crate) const OPERATORS: &[Operator] = &[
         infer_unique,
         unique,
     )
-    .with(&[attribute("axis", Fallback::NoInt), attribute("sorted", Fallback::Int(1))]),
+    .with(&[attribute("axis", Fallback::NoInt), attribute("sorted", Fallback::Int(1))])
+    .scratching(UNIQUE_BYTES),
 ];
+
+/// Of each element `Unique` keeps a list of ranks of its own, its place in an order, and an entry of a
+/// tree. Added up by hand.
+const UNIQUE_BYTES: u64 = 96;
 
 fn infer_top(context: &Inference<'_>) -> Shapes {
     let mut shape = context.shape(0)?.to_vec();
@@ -139,10 +144,11 @@ fn infer_non_zero(context: &Inference<'_>) -> Shapes {
 
 fn non_zero(call: &Call<'_>) -> Outcome {
     let x = call.input(0);
-    let found: Vec<_> =
-        indices(x.shape()).zip(x.truths()).filter(|(_, truth)| *truth).map(|(index, _)| index).collect();
-    let rows = (0..x.rank()).flat_map(|axis| found.iter().map(move |index| index[axis] as i64));
-    one(Array::of_places(vec![x.rank(), found.len()], rows.collect()))
+    let found: Vec<_> = x.truths().into_iter().enumerate().filter(|(_, truth)| *truth).map(|(at, _)| at).collect();
+    let steps = strides(x.shape());
+    let rows = steps.iter().zip(x.shape()).flat_map(|(step, extent)| found.iter().map(move |at| at / step % extent));
+    let rows = rows.map(|at| at as i64).collect();
+    one(Array::of_places(vec![x.rank(), found.len()], rows))
 }
 
 fn infer_compress(context: &Inference<'_>) -> Shapes {
