@@ -58,10 +58,10 @@ pub enum LowerError {
         /// The node's name, or its operator and position when it has none.
         node: String,
     },
-    /// A function that calls itself, or functions whose bodies together have too many nodes.
-    #[error("functions called at node \"{node}\" do not end")]
+    /// A function that calls itself, or functions that together have too many nodes or constants.
+    #[error("functions called at node \"{node}\" do not end or are too large")]
     Functions {
-        /// The call.
+        /// The call, or the constant that is one too many.
         node: String,
     },
     /// The operator had another meaning in the model's opset.

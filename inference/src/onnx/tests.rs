@@ -297,6 +297,35 @@ fn functions_stand_in_place_of_their_calls() {
 }
 
 #[test]
+fn functions_are_counted_with_their_bodies_and_constants() {
+    let branch = |name, count| {
+        let nodes = (0..count).map(|at| node("", "Neg", &["a"], &[&format!("v{at}")])).collect();
+        let output = vec![port("v0", FLOAT, &[])];
+        testing::body(name, GraphProto { node: nodes, output, ..GraphProto::default() })
+    };
+    let mut wide = calling();
+    let mut choice = node("choice", "If", &["by"], &["other"]);
+    choice.attribute = vec![branch("then_branch", 16_384), branch("else_branch", 1)];
+    wide.functions[0].node.push(choice);
+    assert_eq!(refusal(&wide), "functions called at node \"call\" do not end or are too large");
+    let mut heavy = calling();
+    let mut constant = node("constant", "Constant", &[], &["c"]);
+    let value = Some(floats("", &[1 << 22], &vec![0.0; 1 << 22]));
+    constant.attribute =
+        vec![AttributeProto { name: Some("value".into()), kind: Some(4), t: value, ..AttributeProto::default() }];
+    heavy.functions[0].node.push(constant);
+    let graph = heavy.graph.as_mut().unwrap();
+    let call = |at: usize| NodeProto {
+        output: vec![format!("y{at}")],
+        name: Some(format!("call{at}")),
+        ..graph.node[0].clone()
+    };
+    let calls: Vec<_> = (0..4).map(call).collect();
+    graph.node.extend(calls);
+    assert_eq!(refusal(&heavy), "functions called at node \"call3/c\" do not end or are too large");
+}
+
+#[test]
 fn names_inside_bodies_are_their_own() {
     let lowered = lower(&nested_file(), &LowerLimits::default()).unwrap();
     let names: Vec<_> = lowered.graph.weights.iter().map(|weight| weight.name.as_str()).collect();

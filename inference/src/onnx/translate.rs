@@ -25,6 +25,9 @@ const GRAPH: i32 = 5;
 const DEPTH_MAX: usize = 16;
 /// Most nodes that may come from functions, as many as a graph may have at all.
 const INLINED_MAX: usize = 16_384;
+/// Most bytes of constants that may come from functions, each call's counted. A guess far above any
+/// function's, which have a few numbers.
+const INLINED_BYTES_MAX: u64 = 64 << 20;
 
 /// A graph's nodes, its bodies one behind the other, and every constant.
 #[derive(Debug)]
@@ -46,6 +49,7 @@ pub(super) fn translate(
         scopes: Vec::new(),
         arguments: Vec::new(),
         inlined: 0,
+        inlined_bytes: 0,
         subgraphs: Vec::new(),
         constants: BTreeMap::new(),
     };
@@ -64,6 +68,8 @@ struct Translator<'a> {
     arguments: Vec<BTreeMap<String, AttributeProto>>,
     /// Nodes that stand in place of calls.
     inlined: usize,
+    /// Constants that stand in place of those of functions.
+    inlined_bytes: u64,
     subgraphs: Vec<Subgraph>,
     constants: BTreeMap<String, Tensor>,
 }
@@ -83,12 +89,23 @@ impl Translator<'_> {
         for proto in &graph.initializer {
             let name = proto.name.clone().unwrap_or_default();
             let tensor = tensor::read(&name, proto)?;
-            let own = self.renamed(&name).unwrap_or_default();
-            if self.constants.insert(own, tensor).is_some() {
-                return Err(LowerError::Initializer { name });
-            }
+            self.constant(&name, tensor)?;
         }
         Ok(())
+    }
+
+    fn constant(&mut self, name: &str, tensor: Tensor) -> Result<(), LowerError> {
+        if !self.arguments.is_empty() {
+            self.inlined_bytes = self.inlined_bytes.saturating_add(tensor.data().len() as u64);
+            if self.inlined_bytes > INLINED_BYTES_MAX {
+                return Err(LowerError::Functions { node: self.placed(name) });
+            }
+        }
+        let own = self.renamed(name).unwrap_or_default();
+        match self.constants.insert(own, tensor) {
+            Some(_) => Err(LowerError::Initializer { name: name.to_owned() }),
+            None => Ok(()),
+        }
     }
 
     fn nodes(&mut self, protos: &[NodeProto]) -> Result<Vec<Node>, LowerError> {
@@ -108,10 +125,7 @@ impl Translator<'_> {
             if is_plain && op == "Constant" {
                 let value = attribute::constant(&name, proto)?;
                 let output = proto.output.first().cloned().unwrap_or_default();
-                let own = self.renamed(&output).unwrap_or_default();
-                if self.constants.insert(own, value).is_some() {
-                    return Err(LowerError::Initializer { name: output });
-                }
+                self.constant(&output, value)?;
                 continue;
             }
             let operator = find(op, self.opsets, &name, proto)?;
@@ -190,7 +204,7 @@ impl Translator<'_> {
     /// The nodes of a function, reading and making what its call does.
     fn inline(&mut self, function: usize, node: &str, call: &NodeProto) -> Result<Vec<Node>, LowerError> {
         let function = &self.functions[function];
-        self.inlined = self.inlined.saturating_add(function.node.len());
+        self.inlined = self.inlined.saturating_add(count(&function.node));
         if self.scopes.len() == DEPTH_MAX || self.inlined > INLINED_MAX {
             return Err(LowerError::Functions { node: node.to_owned() });
         }
@@ -273,6 +287,12 @@ impl Translator<'_> {
     fn placed(&self, name: &str) -> String {
         self.scopes.last().map_or_else(|| name.to_owned(), |scope| format!("{}{name}", scope.prefix))
     }
+}
+
+/// Nodes with those of their bodies, which the parser lets lie only so deep.
+fn count(nodes: &[NodeProto]) -> usize {
+    let bodies = nodes.iter().flat_map(|node| &node.attribute).filter_map(|attribute| attribute.g.as_deref());
+    bodies.fold(nodes.len(), |sum, body| sum.saturating_add(count(&body.node)))
 }
 
 fn find(op: &str, opsets: Opsets, node: &str, proto: &NodeProto) -> Result<&'static Operator, LowerError> {
