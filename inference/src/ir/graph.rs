@@ -64,9 +64,9 @@ pub struct ValueInfo {
 /// One extent of a shape.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Dim {
-    /// Always this many, at least 1.
+    /// Always this many, which may be 0.
     Fixed(u64),
-    /// Chosen by each request, at least 1, the same wherever the name stands.
+    /// Chosen by each request, which may choose 0, and the same wherever the name stands.
     Symbol(#[serde(deserialize_with = "text::<_, NAME_BYTES_MAX>")] String),
 }
 

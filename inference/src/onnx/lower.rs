@@ -50,7 +50,7 @@ pub struct Lowered {
 /// What lowering found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
-    /// How often each operator is applied.
+    /// How often each operator is applied, in bodies too.
     pub operators: BTreeMap<String, usize>,
     /// Numbers in all weights together.
     pub parameters: u64,
@@ -95,7 +95,7 @@ pub fn lower(bytes: &[u8], limits: &LowerLimits) -> Result<Lowered, LowerError> 
         graph.output.iter().map(|declared| output(declared, &trace)).collect::<Result<_, _>>()?;
     trace.outputs(&lowered.signature.outputs).map_err(LowerError::Graph)?;
     let mut operators = BTreeMap::new();
-    for node in &lowered.nodes {
+    for node in lowered.nodes.iter().chain(lowered.subgraphs.iter().flat_map(|body| &body.nodes)) {
         *operators.entry(node.operator.name.clone()).or_default() += 1;
     }
     let report = Report { operators, parameters: weights.parameters(), unused };

@@ -75,8 +75,9 @@ pub(super) const FAMILIES: &[&[Operator]] = &[
 ];
 
 const ALL: &[DType] = &DType::ALL;
-/// Floats to compute with. `BF16` is moved, converted and quantised only: three digits do not
-/// survive the roundings between operators that models in it are written for.
+/// Floats to compute with. `BF16` is only moved, chosen, compared for equality, converted, quantised,
+/// reduced and resized: three digits do not survive the roundings between operators that models in it
+/// are written for.
 const FLOATS: &[DType] = &[F16, F32, F64];
 const INTEGERS: &[DType] = &[I8, I16, I32, I64, U8, U16, U32, U64];
 const NUMBERS: &[DType] = &[F16, F32, F64, I8, I16, I32, I64, U8, U16, U32, U64];
