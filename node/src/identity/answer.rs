@@ -11,6 +11,7 @@ use hedgerow_protocol::placement::Policy;
 use serde::{Deserialize, Serialize};
 
 use super::refusal::JoinRefusal;
+use super::versioned::{self, Unread};
 
 /// The answer to a request to join.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,7 +73,7 @@ impl JoinAnswer {
     pub fn encode(&self) -> Result<Vec<u8>, AnswerError> {
         let mut answer = self.clone();
         loop {
-            let bytes = answer.bytes();
+            let bytes = versioned::write(VERSION, &answer);
             let found = bytes.len();
             if found <= ANSWER_BYTES_MAX {
                 return Ok(bytes);
@@ -90,18 +91,10 @@ impl JoinAnswer {
         if bytes.len() > ANSWER_BYTES_MAX {
             return Err(AnswerError::TooLong { found: bytes.len() });
         }
-        match bytes.split_first() {
-            Some((&VERSION, body)) => match postcard::take_from_bytes(body) {
-                Ok((answer, [])) => Ok(answer),
-                Ok(_) | Err(_) => Err(AnswerError::Malformed),
-            },
-            Some((&version, _)) => Err(AnswerError::UnsupportedVersion(version)),
-            None => Err(AnswerError::Malformed),
-        }
-    }
-
-    fn bytes(&self) -> Vec<u8> {
-        postcard::to_extend(self, vec![VERSION]).expect("postcard writes an answer into memory")
+        versioned::read(VERSION, bytes).map_err(|unread| match unread {
+            Unread::Version(version) => AnswerError::UnsupportedVersion(version),
+            Unread::Malformed => AnswerError::Malformed,
+        })
     }
 }
 

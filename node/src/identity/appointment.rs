@@ -16,6 +16,7 @@ use tokio::sync::{Mutex, watch};
 use super::enrolled::Enrolled;
 use super::issuer::{Issuer, IssuerError, issues};
 use super::keys::NodeIdentity;
+use super::versioned;
 use crate::observe::chain;
 use crate::store::{Layout, file};
 
@@ -193,16 +194,12 @@ impl Appointments {
 impl AppointmentAnswer {
     /// The bytes to send: a version byte and postcard.
     pub fn encode(&self) -> Vec<u8> {
-        postcard::to_extend(self, vec![VERSION]).expect("postcard writes a few fields into memory")
+        versioned::write(VERSION, self)
     }
 
     /// Reads an answer and checks nothing but its shape.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let (&VERSION, body) = bytes.split_first()? else { return None };
-        match postcard::take_from_bytes(body) {
-            Ok((answer, [])) => Some(answer),
-            Ok(_) | Err(_) => None,
-        }
+        versioned::read(VERSION, bytes).ok()
     }
 }
 

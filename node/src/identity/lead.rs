@@ -8,6 +8,8 @@ use hedgerow_attest::bounded::bounded_vec;
 use hedgerow_attest::id::NodeId;
 use serde::{Deserialize, Serialize};
 
+use super::versioned;
+
 /// Asks where an issuer is. Who holds a ticket knows its id, and few others do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeadRequest {
@@ -30,12 +32,12 @@ impl LeadRequest {
 
     /// The bytes to send: a version byte, which no other request of the join lane has, and postcard.
     pub fn encode(&self) -> Vec<u8> {
-        encode(self)
+        versioned::write(VERSION, self)
     }
 
     /// Reads a request.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
-        decode(bytes)
+        versioned::read(VERSION, bytes).ok()
     }
 }
 
@@ -52,24 +54,12 @@ impl Lead {
 
     /// The bytes to send.
     pub fn encode(&self) -> Vec<u8> {
-        encode(self)
+        versioned::write(VERSION, self)
     }
 
     /// Reads an answer.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
-        decode(bytes)
-    }
-}
-
-fn encode(value: &impl Serialize) -> Vec<u8> {
-    postcard::to_extend(value, vec![VERSION]).expect("postcard writes addresses into memory")
-}
-
-fn decode<T: for<'de> Deserialize<'de>>(bytes: &[u8]) -> Option<T> {
-    let (&VERSION, body) = bytes.split_first()? else { return None };
-    match postcard::take_from_bytes(body) {
-        Ok((value, [])) => Some(value),
-        Ok(_) | Err(_) => None,
+        versioned::read(VERSION, bytes).ok()
     }
 }
 

@@ -26,6 +26,7 @@ mod secrets;
 #[cfg(test)]
 mod testing;
 mod timetable;
+mod versioned;
 
 pub use admission::{Admission, Admitted, Surroundings};
 pub use answer::{ANSWER_BYTES_MAX, AnswerError, JoinAnswer, KNOWN_MEMBERS_MAX, KnownMember, Welcome};

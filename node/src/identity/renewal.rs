@@ -10,6 +10,7 @@ use hedgerow_attest::time::UnixSeconds;
 use serde::{Deserialize, Serialize};
 
 use super::keys::NodeIdentity;
+use super::versioned::{self, Unread};
 
 /// A request for a certificate that follows the one that it shows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,7 +113,7 @@ pub enum RenewalRefusal {
 impl RenewalRequest {
     /// The bytes for a member's link: a version byte and postcard.
     pub fn encode(&self) -> Vec<u8> {
-        encode(VERSION, self)
+        versioned::write(VERSION, self)
     }
 
     /// Reads what came over a member's link, and checks nothing but its shape.
@@ -136,7 +137,7 @@ impl ProvenRenewal {
 
     /// The bytes for the join lane: a version byte, which no request to join has, and postcard.
     pub fn encode(&self) -> Vec<u8> {
-        encode(PROVEN_VERSION, self)
+        versioned::write(PROVEN_VERSION, self)
     }
 
     /// Reads what came on the join lane, and checks nothing but its shape.
@@ -158,7 +159,7 @@ pub fn claimed_node(body: &[u8], proven: bool) -> Option<NodeId> {
 impl RenewalAnswer {
     /// The bytes to send: a version byte and postcard.
     pub fn encode(&self) -> Vec<u8> {
-        encode(VERSION, self)
+        versioned::write(VERSION, self)
     }
 
     /// Reads an answer and checks nothing but its shape.
@@ -188,22 +189,14 @@ impl RenewalRefusal {
     }
 }
 
-fn encode(version: u8, value: &impl Serialize) -> Vec<u8> {
-    postcard::to_extend(value, vec![version]).expect("postcard writes certificates into memory")
-}
-
-fn decode<T: for<'de> Deserialize<'de>>(expected: u8, bytes: &[u8]) -> Result<T, RenewalRefusal> {
+fn decode<T: for<'de> Deserialize<'de>>(version: u8, bytes: &[u8]) -> Result<T, RenewalRefusal> {
     if bytes.len() > BYTES_MAX {
         return Err(RenewalRefusal::Malformed);
     }
-    match bytes.split_first() {
-        Some((&version, body)) if version == expected => match postcard::take_from_bytes(body) {
-            Ok((value, [])) => Ok(value),
-            Ok(_) | Err(_) => Err(RenewalRefusal::Malformed),
-        },
-        Some((&version, _)) => Err(RenewalRefusal::UnsupportedVersion { version }),
-        None => Err(RenewalRefusal::Malformed),
-    }
+    versioned::read(version, bytes).map_err(|unread| match unread {
+        Unread::Version(version) => RenewalRefusal::UnsupportedVersion { version },
+        Unread::Malformed => RenewalRefusal::Malformed,
+    })
 }
 
 const VERSION: u8 = 1;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::keys::NodeIdentity;
 use super::refusal::JoinRefusal;
+use super::versioned::{self, Unread};
 
 /// A request to join, sent once on a connection of the join lane. The connection proves the transport key; the chain, which
 /// both keys signed, binds it to the node; the proof shows that the ticket was seen, and is void on another connection.
@@ -50,7 +51,7 @@ impl JoinRequest {
 
     /// The bytes to send: a version byte and postcard, at most [`REQUEST_BYTES_MAX`].
     pub fn encode(&self) -> Vec<u8> {
-        postcard::to_extend(self, vec![VERSION]).expect("postcard writes a request into memory")
+        versioned::write(VERSION, self)
     }
 
     /// Reads a request and checks nothing but its shape.
@@ -58,14 +59,10 @@ impl JoinRequest {
         if bytes.len() > REQUEST_BYTES_MAX {
             return Err(JoinRefusal::Malformed);
         }
-        match bytes.split_first() {
-            Some((&VERSION, body)) => match postcard::take_from_bytes(body) {
-                Ok((request, [])) => Ok(request),
-                Ok(_) | Err(_) => Err(JoinRefusal::Malformed),
-            },
-            Some((&version, _)) => Err(JoinRefusal::UnsupportedVersion { version }),
-            None => Err(JoinRefusal::Malformed),
-        }
+        versioned::read(VERSION, bytes).map_err(|unread| match unread {
+            Unread::Version(version) => JoinRefusal::UnsupportedVersion { version },
+            Unread::Malformed => JoinRefusal::Malformed,
+        })
     }
 }
 
