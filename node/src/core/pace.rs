@@ -10,12 +10,11 @@ use tokio::time::Instant;
 
 use crate::net::Allowance;
 
-/// What each neighbour may bring to be checked. The facts of a whole cell come through one where it has to, some 60 a second, and
-/// a check costs a tenth of a millisecond: ten neighbours at this rate take a fifth of a core.
+/// What each neighbour may bring to be checked (guess: the facts of a whole cell come through one where it has to, some 60 a second).
 const BROUGHT_REFILL: Duration = Duration::from_millis(5);
 const BROUGHT_BURST: u32 = 2_000;
-/// What each node may have to say. It speaks of itself every few seconds; an issuer speaks of each that it admits, and a hundred
-/// may come at once.
+/// What each node may have to say that is news (guess: it speaks of itself every few seconds; an issuer speaks of each that it admits,
+/// and a hundred may come at once).
 const SAID_REFILL: Duration = Duration::from_millis(100);
 const SAID_BURST: u32 = 200;
 /// Nodes of each kind that used some of it lately.

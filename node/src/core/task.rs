@@ -238,13 +238,16 @@ impl CoreTask {
             return verdict.give(Verdict::Reject);
         };
         match signed.verify(self.core.roster(), &self.root, wall().unix_seconds()) {
-            // What is known already takes nothing of anybody's allowance: others may say it again and again.
-            Ok(fact) if self.core.knows_newer(&fact) => verdict.give(Verdict::Ignore),
-            Ok(fact) if !self.core.knows(&fact) && !self.pace.takes(&fact, Instant::now()) => {
-                self.counters.add("refusals", "origin_too_fast", 1);
-                verdict.give(Verdict::Ignore);
-            }
             Ok(fact) => {
+                // What is known takes nothing of anybody's allowance: others may say it again and again.
+                let (known, said) = (self.core.known_version(fact.key()), Some(fact.version()));
+                if known > said {
+                    return verdict.give(Verdict::Ignore);
+                }
+                if known < said && !self.pace.takes(&fact, Instant::now()) {
+                    self.counters.add("refusals", "origin_too_fast", 1);
+                    return verdict.give(Verdict::Ignore);
+                }
                 verdict.give(Verdict::Accept);
                 self.step(Input::Fact(Box::new(fact))).await;
             }

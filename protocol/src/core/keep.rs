@@ -5,7 +5,7 @@ use super::fact_store::Keeping;
 use super::mesh_core::MeshCore;
 use super::shelf::Adoption;
 use crate::defect::Defects;
-use crate::fact::{Fact, FactKey, Scope, VerifiedFact};
+use crate::fact::{Fact, FactKey, FactVersion, Scope, VerifiedFact};
 use crate::register::Content;
 use hedgerow_attest::id::{CellId, NodeId};
 use hedgerow_attest::member::Member;
@@ -28,14 +28,9 @@ impl<D: Defects> MeshCore<D> {
         Adoption::Fresh
     }
 
-    /// Whether this fact says nothing new here.
-    pub fn knows(&self, fact: &VerifiedFact) -> bool {
-        self.known_fact(fact.key()).is_some_and(|known| known.version() >= fact.version())
-    }
-
-    /// Whether something later is known here.
-    pub fn knows_newer(&self, fact: &VerifiedFact) -> bool {
-        self.known_fact(fact.key()).is_some_and(|known| known.version() > fact.version())
+    /// The version in which something is known here.
+    pub fn known_version(&self, key: &FactKey) -> Option<FactVersion> {
+        self.known_fact(key).map(VerifiedFact::version)
     }
 
     /// Any fact that this node knows.

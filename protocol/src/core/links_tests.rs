@@ -11,31 +11,40 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng as _;
 use std::collections::BTreeSet;
 
-/// Whom node 1 asks to be linked to while time passes and nobody answers; it knows the certificates of nodes 0 to 6.
-fn dialled() -> (SampleMesh, BTreeSet<NodeId>) {
-    let mesh = SampleMesh::new(1);
-    let (me, key) = (mesh.member(1, "eu"), mesh.keys(1).statement);
-    let config =
-        CoreConfig::local(mesh.root().mesh(), me.node(), BootId([7; 16]), me.region().clone(), *me.statement());
-    let mut core = MeshCore::new(config, mesh.root().clone());
-    let mut rng = ChaCha8Rng::seed_from_u64(1);
-    let mut dialled = BTreeSet::new();
-    let mut inputs = vec![Input::Start(Box::<Snapshot>::default())];
-    for number in 0..7 {
-        inputs.insert(0, Input::Command { id: 1, command: Command::AddMember(mesh.member(number, "eu")) });
+/// Node 1 of a mesh, whose disk and key do at once what they are asked for.
+struct Bench {
+    mesh: SampleMesh,
+    core: MeshCore,
+    rng: ChaCha8Rng,
+    /// Whom it asked to be linked to.
+    dialled: BTreeSet<NodeId>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let mesh = SampleMesh::new(1);
+        let me = mesh.member(1, "eu");
+        let config =
+            CoreConfig::local(mesh.root().mesh(), me.node(), BootId([7; 16]), me.region().clone(), *me.statement());
+        let core = MeshCore::new(config, mesh.root().clone());
+        Self { mesh, core, rng: ChaCha8Rng::seed_from_u64(1), dialled: BTreeSet::new() }
     }
-    for now in 1..8 {
+
+    /// Steps through inputs in their order, at that second, and through what follows from each.
+    fn take(&mut self, second: u64, mut inputs: Vec<Input>) {
+        inputs.reverse();
         while let Some(input) = inputs.pop() {
             let mut out = Vec::new();
-            let (now, wall) = (Mono(now * 1_000_000), Wall(SampleMesh::NOW.0 * 1_000_000 + now * 1_000_000));
-            core.step(&mut Cx { now, wall, rng: &mut rng, out: &mut out }, input);
+            let (now, wall) = (Mono(second * 1_000_000), Wall((SampleMesh::NOW.0 + second) * 1_000_000));
+            self.core.step(&mut Cx { now, wall, rng: &mut self.rng, out: &mut out }, input);
             for output in out {
                 match output {
                     Output::Persist { token, .. } => inputs.push(Input::Persisted(token)),
                     Output::Sign { token, statement } => {
-                        inputs.push(Input::Signed { token, statement: statement.sign(&key) });
+                        let statement = statement.sign(&self.mesh.keys(1).statement);
+                        inputs.push(Input::Signed { token, statement });
                     }
-                    Output::Hint(Hint::Dial { peer, .. }) => drop(dialled.insert(peer)),
+                    Output::Hint(Hint::Dial { peer, .. }) => drop(self.dialled.insert(peer)),
                     Output::Hint(Hint::Hangup { .. })
                     | Output::Send { .. }
                     | Output::Publish { .. }
@@ -47,9 +56,20 @@ fn dialled() -> (SampleMesh, BTreeSet<NodeId>) {
                 }
             }
         }
-        inputs.push(Input::Tick);
     }
-    (mesh, dialled)
+}
+
+/// Whom node 1 asks to be linked to while time passes and nobody answers; it knows the certificates of nodes 0 to 6.
+fn dialled() -> (SampleMesh, BTreeSet<NodeId>) {
+    let mut bench = Bench::new();
+    let members = (0..7).map(|number| Command::AddMember(bench.mesh.member(number, "eu")));
+    let members = members.map(|command| Input::Command { id: 1, command });
+    let begin = std::iter::once(Input::Start(Box::<Snapshot>::default())).chain(members).collect();
+    bench.take(1, begin);
+    for second in 2..8 {
+        bench.take(second, vec![Input::Tick]);
+    }
+    (bench.mesh, bench.dialled)
 }
 
 #[test]
@@ -89,31 +109,11 @@ fn members_of_whom_only_the_certificate_is_known_are_dialled() {
 /// Elsewhere 445 ghosts, dialled as gossip told of them, wedged the start of a node.
 #[test]
 fn news_of_members_makes_a_node_dial_nobody() {
-    let mesh = SampleMesh::new(1);
-    let (me, key) = (mesh.member(1, "eu"), mesh.keys(1).statement);
-    let config =
-        CoreConfig::local(mesh.root().mesh(), me.node(), BootId([7; 16]), me.region().clone(), *me.statement());
-    let mut core = MeshCore::new(config, mesh.root().clone());
-    let mut rng = ChaCha8Rng::seed_from_u64(1);
-    let mut inputs = vec![Input::Start(Box::<Snapshot>::default())];
-    let ghosts = (2..447).map(|number| Input::Fact(Box::new(VerifiedFact::member(mesh.member(number, "eu")))));
-    inputs.extend(ghosts);
-    inputs.reverse();
-    let mut dialled = 0;
-    while let Some(input) = inputs.pop() {
-        let mut out = Vec::new();
-        let (now, wall) = (Mono(1_000_000), Wall(SampleMesh::NOW.0 * 1_000_000));
-        core.step(&mut Cx { now, wall, rng: &mut rng, out: &mut out }, input);
-        for output in out {
-            if let Output::Hint(Hint::Dial { .. }) = output {
-                dialled += 1;
-            } else if let Output::Persist { token, .. } = output {
-                inputs.push(Input::Persisted(token));
-            } else if let Output::Sign { token, statement } = output {
-                inputs.push(Input::Signed { token, statement: statement.sign(&key) });
-            }
-        }
-    }
-    assert_eq!(core.roster().members().len(), 445, "they are known");
-    assert_eq!(dialled, 0);
+    let mut bench = Bench::new();
+    let ghosts = (2..447).map(|number| VerifiedFact::member(bench.mesh.member(number, "eu")));
+    let ghosts = ghosts.map(|ghost| Input::Fact(Box::new(ghost)));
+    let inputs = std::iter::once(Input::Start(Box::<Snapshot>::default())).chain(ghosts).collect();
+    bench.take(1, inputs);
+    assert_eq!(bench.core.roster().members().len(), 445, "they are known");
+    assert_eq!(bench.dialled, BTreeSet::new());
 }
