@@ -73,6 +73,17 @@ impl HttpClient {
         self.send(Method::POST, operation, path, body).await
     }
 
+    /// `POST` with a body of bytes.
+    pub async fn post_bytes<T: DeserializeOwned>(
+        &self,
+        operation: &'static str,
+        path: &str,
+        body: impl Into<Bytes>,
+    ) -> Result<T, ClientError> {
+        let headers = [(CONTENT_TYPE.as_str(), "application/octet-stream")];
+        self.exchange(Method::POST, path, &headers, body).await?.json_or_refusal(operation)
+    }
+
     /// `PUT` with a JSON body.
     pub async fn put<T: DeserializeOwned>(
         &self,
@@ -210,6 +221,16 @@ impl AdminClient {
         body: &(impl Serialize + Sync),
     ) -> Result<T, ClientError> {
         self.http.post(operation, path, body).await
+    }
+
+    /// See [`HttpClient::post_bytes`].
+    pub async fn post_bytes<T: DeserializeOwned>(
+        &self,
+        operation: &'static str,
+        path: &str,
+        body: impl Into<Bytes>,
+    ) -> Result<T, ClientError> {
+        self.http.post_bytes(operation, path, body).await
     }
 
     /// See [`HttpClient::put`].

@@ -13,7 +13,6 @@ use hedgerow_protocol::name::ClassName;
 use hedgerow_protocol::placement::{
     CLASSES_MAX, DataClass, NODE_CLASSES_MAX, NodeClassRule, NodeClasses, Policy, parent_of,
 };
-use hyper::Method;
 
 use super::arguments::ApplyArguments;
 use super::declare::{Proposal, differences, propose};
@@ -52,9 +51,7 @@ pub(super) async fn run(
                 ("/admin/v1/node-classes", SignedFact::NodeClasses(Endorsed::sign(&node_classes(&proposal)?, &[&key])))
             }
         };
-        let headers = [("content-type", "application/octet-stream")];
-        let answer = client.exchange(Method::POST, path, &headers, fact.to_bytes()).await?;
-        let accepted: PolicyAccepted = answer.json_or_refusal("put it into force")?;
+        let accepted: PolicyAccepted = client.post_bytes("put it into force", path, fact.to_bytes()).await?;
         report.push(match what {
             Signed::Policy => format!("policy {} is in force", accepted.version),
             Signed::NodeClasses => format!("shares of node classes, revision {}, are in force", accepted.version),

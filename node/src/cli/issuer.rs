@@ -11,14 +11,14 @@ use hedgerow_attest::identity::Identity;
 use hedgerow_attest::membership::Certificate;
 use hedgerow_attest::secretfile::SecretPurpose;
 use hedgerow_attest::signed::Domain as _;
-use hyper::Method;
 
 use super::failure::{CliError, Exit};
 use super::invite::parse_seconds;
 use super::key::SigningKey;
-use super::output::{OutputFormat, columns, counted, line, print, short};
+use super::output::{OutputFormat, columns, line, print, short};
+use super::statement;
+use crate::admin::AdminClient;
 use crate::admin::wire::{AppointmentReport, DelegationDraft, IssuerRow};
-use crate::admin::{AdminClient, ClientError};
 use crate::observe::wall;
 use crate::store::{Layout, file};
 
@@ -80,21 +80,11 @@ pub(super) async fn add(
     {
         line(&format!("signing that node {} may issue until {}", named.issuer, named.not_after))?;
     }
-    let delegation = delegation.endorse(&key).ok_or(CliError::Usage {
-        what: "the delegation carries as many signatures as it may".to_owned(),
-        remedy: "sign with fewer keys",
-    })?;
+    let delegation = delegation.endorse(&key).ok_or_else(statement::full)?;
     if let Some(path) = &arguments.out {
-        std::fs::write(path, delegation.to_bytes()).map_err(|error| {
-            let remedy = format!("see that the folder of {} exists and may be written", path.display());
-            CliError::local("write the delegation", error, Some(remedy))
-        })?;
-        let next = format!("hedgerow issuer add --file {}", path.display());
-        let signed = counted(delegation.count(), "operator");
-        line(&format!("signed by {signed} and written to {}; another one signs it with `{next}`", path.display()))?;
-        return Ok(Exit::Ok);
+        return statement::hand_on(path, &delegation.to_bytes(), delegation.count(), "hedgerow issuer add --file");
     }
-    let report = submit(client, delegation.to_bytes()).await?;
+    let report: AppointmentReport = client.post_bytes(APPOINT, "/admin/v1/issuers", delegation.to_bytes()).await?;
     print(format, &report, |report, wide| {
         let node = if wide { report.node.clone() } else { short(&report.node) };
         format!("node {node} may issue until {}", report.until)
@@ -125,12 +115,6 @@ async fn draft(client: &AdminClient, target: &str, lifetime_s: Option<u64>) -> R
         not_after: now.plus_s(lifetime_s.unwrap_or(draft.lifetime_s_max)),
         serial: draft.serial,
     })
-}
-
-async fn submit(client: &AdminClient, delegation: Vec<u8>) -> Result<AppointmentReport, ClientError> {
-    let headers = [("content-type", "application/octet-stream")];
-    let answer = client.exchange(Method::POST, "/admin/v1/issuers", &headers, delegation).await?;
-    answer.json_or_refusal(APPOINT)
 }
 
 fn read(path: &Path) -> Result<Endorsed<Delegation>, CliError> {

@@ -35,6 +35,7 @@ mod recover;
 mod revoke;
 mod run;
 mod session;
+mod statement;
 mod status;
 mod tensor_file;
 

@@ -1,6 +1,6 @@
 //! `hedgerow recover`: gives a cell that lost its quorum for good other voters, in the name of the mesh's operators.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use hedgerow_attest::endorsed::Endorsed;
 use hedgerow_attest::secretfile::SecretPurpose;
@@ -12,8 +12,9 @@ use super::failure::{CliError, Exit};
 use super::key::SigningKey;
 use super::member_arguments::RecoverArguments;
 use super::output::{OutputFormat, counted, print, short};
+use super::statement;
+use crate::admin::AdminClient;
 use crate::admin::wire::RecoveryReport;
-use crate::admin::{AdminClient, ClientError};
 use crate::store::{Layout, file};
 
 /// Shows what is to be signed; signs it; writes it to a file or has the mesh go by it.
@@ -23,27 +24,27 @@ pub(super) async fn run(
     arguments: &RecoverArguments,
     format: OutputFormat,
 ) -> Result<Exit, CliError> {
-    let mut statement = match &arguments.file {
+    let mut recovery = match &arguments.file {
         Some(path) => read(path)?,
         None => draft(client).await?,
     };
     if arguments.sign {
-        let signed = statement.endorse(&OPERATOR_KEY.load(arguments.key.as_deref(), Layout::new(data).operator_key())?);
-        statement = signed.ok_or(CliError::Usage {
-            what: "the statement carries as many signatures as it may".to_owned(),
-            remedy: "hand it to a node with `hedgerow recover FILE --submit`",
-        })?;
+        let key = OPERATOR_KEY.load(arguments.key.as_deref(), Layout::new(data).operator_key())?;
+        recovery = recovery.endorse(&key).ok_or_else(statement::full)?;
     }
-    let seen = statement.peek().map_err(|error| CliError::local("read the statement", error, None))?;
-    let seen = RecoveryReport::of(&seen, statement.count(), false);
-    let fact = SignedFact::Recovery(statement).to_bytes();
+    let seen = recovery.peek().map_err(|error| CliError::local("read the statement", error, None))?;
+    let seen = RecoveryReport::of(&seen, recovery.count(), false);
+    let fact = SignedFact::Recovery(recovery).to_bytes();
     let (report, outcome) = match &arguments.out {
         Some(path) => {
-            write(path, &fact)?;
+            statement::write(path, &fact)?;
             let next = format!("hedgerow recover {} --sign", path.display());
             (seen, format!("written to {}; another operator signs it with `{next}`", path.display()))
         }
-        None if arguments.sign || arguments.submit => (submit(client, fact).await?, "the mesh goes by it".to_owned()),
+        None if arguments.sign || arguments.submit => (
+            client.post_bytes("have the mesh go by it", "/admin/v1/recovery", fact).await?,
+            "the mesh goes by it".to_owned(),
+        ),
         None => (seen, format!("nothing was signed or changed; {}", next_step(arguments.file.as_deref()))),
     };
     print(format, &report, |report, wide| format!("{}\n{outcome}", told(report, wide)))?;
@@ -63,19 +64,13 @@ fn next_step(file: Option<&Path>) -> String {
 
 async fn draft(client: &AdminClient) -> Result<Endorsed<Recovery>, CliError> {
     let answer = client.exchange(Method::GET, "/admin/v1/recovery", &[], Vec::new()).await?;
-    recovery(answer.body_or_refusal("draft a recovery")?).ok_or_else(|| {
+    opened(answer.body_or_refusal("draft a recovery")?).ok_or_else(|| {
         let remedy = "run the command of the same release as the node";
         CliError::local("read the node's draft", anyhow::anyhow!("it is no recovery"), Some(remedy.to_owned()))
     })
 }
 
-async fn submit(client: &AdminClient, fact: Vec<u8>) -> Result<RecoveryReport, ClientError> {
-    let headers = [("content-type", "application/octet-stream")];
-    let answer = client.exchange(Method::POST, "/admin/v1/recovery", &headers, fact).await?;
-    answer.json_or_refusal("have the mesh go by it")
-}
-
-fn recovery(bytes: &[u8]) -> Option<Endorsed<Recovery>> {
+fn opened(bytes: &[u8]) -> Option<Endorsed<Recovery>> {
     match SignedFact::from_bytes(bytes) {
         Ok(SignedFact::Recovery(endorsed)) => Some(endorsed),
         Ok(_) | Err(_) => None,
@@ -85,16 +80,9 @@ fn recovery(bytes: &[u8]) -> Option<Endorsed<Recovery>> {
 fn read(path: &Path) -> Result<Endorsed<Recovery>, CliError> {
     let bytes = file::read_bounded(path, FACT_MAX as u64)
         .map_err(|source| CliError::ReadFile { path: path.to_owned(), source })?;
-    recovery(&bytes).ok_or_else(|| CliError::Usage {
+    opened(&bytes).ok_or_else(|| CliError::Usage {
         what: format!("{} is no recovery", path.display()),
         remedy: "take a file that `hedgerow recover --out FILE` wrote",
-    })
-}
-
-fn write(path: &PathBuf, bytes: &[u8]) -> Result<(), CliError> {
-    std::fs::write(path, bytes).map_err(|error| {
-        let remedy = format!("see that the folder of {} exists and may be written", path.display());
-        CliError::local("write the statement", error, Some(remedy))
     })
 }
 

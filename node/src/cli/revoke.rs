@@ -8,14 +8,14 @@ use hedgerow_attest::reason::Reason;
 use hedgerow_attest::revocation::{self, Revocation};
 use hedgerow_attest::secretfile::SecretPurpose;
 use hedgerow_protocol::fact::{FACT_MAX, SignedFact};
-use hyper::Method;
 
 use super::failure::{CliError, Exit};
 use super::key::SigningKey;
 use super::member_arguments::RevokeArguments;
-use super::output::{OutputFormat, counted, line, print, short};
+use super::output::{OutputFormat, line, print, short};
+use super::statement;
+use crate::admin::AdminClient;
 use crate::admin::wire::{RevocationDraft, RevocationReport, WithdrawalRequest};
-use crate::admin::{AdminClient, ClientError};
 use crate::observe::wall;
 use crate::store::{Layout, file};
 
@@ -38,7 +38,7 @@ pub(super) async fn run(
         return Ok(Exit::Ok);
     }
     let key = REVOCATION_KEY.load(arguments.key.as_deref(), Layout::new(data).operator_key())?;
-    let statement = match (&arguments.file, &arguments.node) {
+    let signed = match (&arguments.file, &arguments.node) {
         (Some(path), _) => read(path)?,
         (None, Some(node)) => Endorsed::sign(&draft(client, node, arguments.void_after, reason).await?, &[]),
         (None, None) => {
@@ -48,20 +48,16 @@ pub(super) async fn run(
             });
         }
     };
-    let statement = statement.endorse(&key).ok_or(CliError::Usage {
-        what: "the statement carries as many signatures as it may".to_owned(),
-        remedy: "sign with fewer keys",
-    })?;
-    let signatures = statement.count();
-    let fact = SignedFact::Revocation(statement).to_bytes();
-    if let Some(path) = &arguments.out {
-        write(path, &fact)?;
-        let next = format!("hedgerow revoke --file {}", path.display());
-        let signed = counted(signatures, "operator");
-        line(&format!("signed by {signed} and written to {}; another one signs it with `{next}`", path.display()))?;
-        return Ok(Exit::Ok);
+    if let (Some(_), Ok(named), OutputFormat::Table | OutputFormat::Wide) = (&arguments.file, signed.peek(), format) {
+        line(&format!("signing that node {} is out for good: {}", named.node, named.reason))?;
     }
-    let report = submit(client, fact).await?;
+    let signed = signed.endorse(&key).ok_or_else(statement::full)?;
+    let signatures = signed.count();
+    let fact = SignedFact::Revocation(signed).to_bytes();
+    if let Some(path) = &arguments.out {
+        return statement::hand_on(path, &fact, signatures, "hedgerow revoke --file");
+    }
+    let report: RevocationReport = client.post_bytes(REVOKE, "/admin/v1/revocations", fact).await?;
     print(format, &report, told)?;
     Ok(Exit::Ok)
 }
@@ -83,12 +79,6 @@ async fn draft(
     Ok(Revocation { version: revocation::VERSION, mesh, node, holds_up_to, at, reason })
 }
 
-async fn submit(client: &AdminClient, fact: Vec<u8>) -> Result<RevocationReport, ClientError> {
-    let headers = [("content-type", "application/octet-stream")];
-    let answer = client.exchange(Method::POST, "/admin/v1/revocations", &headers, fact).await?;
-    answer.json_or_refusal(REVOKE)
-}
-
 fn read(path: &Path) -> Result<Endorsed<Revocation>, CliError> {
     let bytes = file::read_bounded(path, FACT_MAX as u64)
         .map_err(|source| CliError::ReadFile { path: path.to_owned(), source })?;
@@ -99,13 +89,6 @@ fn read(path: &Path) -> Result<Endorsed<Revocation>, CliError> {
             remedy: "take a file that `hedgerow revoke NODE --out FILE` wrote",
         }),
     }
-}
-
-fn write(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
-    std::fs::write(path, bytes).map_err(|error| {
-        let remedy = format!("see that the folder of {} exists and may be written", path.display());
-        CliError::local("write the statement", error, Some(remedy))
-    })
 }
 
 fn told(report: &RevocationReport, wide: bool) -> String {
