@@ -174,7 +174,10 @@ impl<'a> Search<'a> {
             anyhow::Ok(answer?)
         };
         match asked.await {
-            Ok(answer) => Lead::decode(&answer).unwrap_or_default(),
+            Ok(answer) => Lead::decode(&answer).unwrap_or_else(|| {
+                self.told.push(format!("{guide}, asked for the way: an answer that is none"));
+                Lead::default()
+            }),
             Err(error) => {
                 self.told.push(format!("{guide}, asked for the way: {error:#}"));
                 Lead::default()

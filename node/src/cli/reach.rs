@@ -3,7 +3,7 @@
 use futures::future::join_all;
 use serde_json::json;
 
-use super::finding::{Finding, Verdict, good};
+use super::finding::{Finding, Verdict, broken, cannot, warn};
 use super::output::short;
 use crate::admin::AdminClient;
 use crate::admin::wire::{MemberRow, PingReport};
@@ -15,15 +15,17 @@ const ADDRESSES_MAX: usize = 4;
 /// Tries the members of whom nothing is heard, and those to whom there is no link; tells of those who do not answer. A member
 /// that others hear of and this node does not reach is wrong; one that is down may simply be off.
 pub(super) async fn unreached(client: &AdminClient) -> Vec<Finding> {
-    let Ok(members) = client.get::<Vec<MemberRow>>("list the members", "/admin/v1/members").await else {
-        return Vec::new();
+    let members: Vec<MemberRow> = match client.get("list the members", "/admin/v1/members").await {
+        Ok(members) => members,
+        Err(error) => return vec![broken("members", cannot(&error))],
     };
     let silent: Vec<_> = members.iter().filter(|member| !member.me && is_silent(member)).collect();
     let found = join_all(silent.iter().take(MEMBERS_MAX).map(|member| look(client, member))).await;
     let mut found: Vec<_> = found.into_iter().flatten().collect();
     let left = silent.len().saturating_sub(MEMBERS_MAX);
     if left > 0 {
-        found.push(good("members", format!("{left} more of whom little is heard were not tried")));
+        let seen = format!("{left} more of whom little is heard were not tried");
+        found.push(warn("members", seen, "try them one by one: `hedgerow ping NODE`"));
     }
     found
 }
@@ -38,27 +40,26 @@ fn is_silent(member: &MemberRow) -> bool {
 
 async fn look(client: &AdminClient, member: &MemberRow) -> Option<Finding> {
     let by_link = ping(client, &member.node).await;
-    if by_link.as_ref().is_some_and(|report| report.reached) {
+    if by_link.reached {
         return None;
     }
-    let addresses = member.addresses.iter().take(ADDRESSES_MAX).map(ToString::to_string);
-    let addresses: Vec<_> = addresses.collect();
+    let addresses: Vec<_> = member.addresses.iter().take(ADDRESSES_MAX).map(ToString::to_string).collect();
     let dialled = join_all(addresses.iter().map(|address| ping(client, address))).await;
-    let dialled: Vec<_> = dialled.into_iter().flatten().collect();
-    Some(finding(member, by_link.as_ref(), &dialled))
+    Some(finding(member, &by_link, &dialled))
 }
 
-async fn ping(client: &AdminClient, target: &str) -> Option<PingReport> {
-    client.post("ping", "/admin/v1/ping", &json!({ "target": target })).await.ok()
+async fn ping(client: &AdminClient, target: &str) -> PingReport {
+    let asked = client.post("ping", "/admin/v1/ping", &json!({ "target": target })).await;
+    asked.unwrap_or_else(|error| PingReport { reason: Some(cannot(&error)), ..PingReport::default() })
 }
 
-fn finding(member: &MemberRow, by_link: Option<&PingReport>, dialled: &[PingReport]) -> Finding {
+fn finding(member: &MemberRow, by_link: &PingReport, dialled: &[PingReport]) -> Finding {
     let reason = |report: &PingReport| match &report.node {
         Some(node) if report.reached && *node == member.node => "it answers there, and yet no link comes up".to_owned(),
         Some(node) if report.reached => format!("node {} answers there", short(node)),
         _ => report.reason.clone().unwrap_or_else(|| "no reason told".to_owned()),
     };
-    let mut tried: Vec<_> = by_link.iter().map(|report| format!("over a link: {}", reason(report))).collect();
+    let mut tried = vec![format!("over a link: {}", reason(by_link))];
     let address = |report: &PingReport| report.address.clone().unwrap_or_else(|| "-".to_owned());
     tried.extend(dialled.iter().map(|report| format!("{}: {}", address(report), reason(report))));
     if member.addresses.is_empty() {
@@ -93,7 +94,7 @@ mod tests {
         let by_link = report("192.0.2.1:4334", "no link to the node");
         let mut dialled = report("192.0.2.1:4334", "no answer within 3 s");
         dialled.remedy = Some("see that a node runs there and that UDP reaches it".to_owned());
-        let found = finding(&member, Some(&by_link), &[dialled]);
+        let found = finding(&member, &by_link, &[dialled]);
         assert_eq!(
             (found.verdict, found.seen.as_str(), found.remedy.as_deref()),
             (
@@ -104,10 +105,13 @@ mod tests {
         );
         member.state = "down".to_owned();
         member.addresses.clear();
-        let found = finding(&member, None, &[]);
+        let found = finding(&member, &by_link, &[]);
         assert_eq!(
             (found.verdict, found.seen.as_str()),
-            (Verdict::Warn, "abcdefgh is down and not reached (no address of it is known)")
+            (
+                Verdict::Warn,
+                "abcdefgh is down and not reached (over a link: no link to the node; no address of it is known)"
+            )
         );
     }
 }
