@@ -126,8 +126,7 @@ pub(crate) fn ranked<'a>(
     rank: usize,
     expected: &'static str,
 ) -> Result<&'a [Extent], ShapeError> {
-    let shape = context.shape(input)?;
-    if shape.len() == rank { Ok(shape) } else { Err(ShapeError::Rank { input, expected, got: shape.len() }) }
+    of_rank(context, input, |found| found == rank, expected)
 }
 
 /// An input that must have at least so many dimensions.
@@ -137,8 +136,17 @@ pub(crate) fn at_least<'a>(
     rank: usize,
     expected: &'static str,
 ) -> Result<&'a [Extent], ShapeError> {
+    of_rank(context, input, |found| found >= rank, expected)
+}
+
+fn of_rank<'a>(
+    context: &Inference<'a>,
+    input: usize,
+    fits: impl FnOnce(usize) -> bool,
+    expected: &'static str,
+) -> Result<&'a [Extent], ShapeError> {
     let shape = context.shape(input)?;
-    if shape.len() >= rank { Ok(shape) } else { Err(ShapeError::Rank { input, expected, got: shape.len() }) }
+    if fits(shape.len()) { Ok(shape) } else { Err(ShapeError::Rank { input, expected, got: shape.len() }) }
 }
 
 /// The shape function of operators whose first output has the extents of their first input.

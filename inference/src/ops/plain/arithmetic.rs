@@ -1,6 +1,6 @@
 //! Arithmetic on operands that broadcast.
 
-use super::{FLOATS, INTEGERS, NUMBERS, Outcome, one};
+use super::{FLOATS, INTEGERS, NUMBERS, Outcome, greater, lesser, one};
 use crate::{
     array::Places,
     ops::{
@@ -50,7 +50,7 @@ pub(crate) const OPERATORS: &[Operator] = &[
     Operator::new("BitShift", 11, INTEGER, C, infer_shift, shift)
         .with(&[attribute("direction", Fallback::RequiredText)]),
     many("Max", &[input("data_0", "T", NUMBERS)], |call| fold(call, greater, i128::max)),
-    many("Min", &[input("data_0", "T", NUMBERS)], |call| fold(call, |a, b| -greater(-a, -b), i128::min)),
+    many("Min", &[input("data_0", "T", NUMBERS)], |call| fold(call, lesser, i128::min)),
     many("Sum", &[input("data_0", "T", FLOATS)], |call| fold(call, |a, b| a + b, |a, _| a)),
     many("Mean", &[input("data_0", "T", FLOATS)], |call| {
         let sum = sums(call, |a, b| a + b);
@@ -83,11 +83,6 @@ fn zip(call: &Call<'_>, float: fn(f64, f64) -> f64, int: fn(i128, i128) -> Resul
     let (a, b) = (left.ints(), right.ints());
     let made: Vec<_> = places.map(|(left, right)| int(a[left], b[right])).collect::<Result<_, _>>()?;
     one(call.ints(made))
-}
-
-/// The larger number, or what is none.
-fn greater(a: f64, b: f64) -> f64 {
-    if a.is_nan() || a > b { a } else { b }
 }
 
 /// The result has the type of the base, whatever the exponent is.

@@ -1,6 +1,6 @@
 //! Reading and writing at computed places.
 
-use super::{ALL, INDICES, Outcome, PLACES, one};
+use super::{ALL, INDICES, Outcome, PLACES, greater, lesser, one};
 use crate::{
     array::{Array, indices, place, strides},
     ops::{
@@ -215,8 +215,8 @@ fn written(data: &Array, updates: &Array, places: &[usize], reduction: &str) -> 
             made[*place] = match reduction {
                 "add" => old + update,
                 "mul" => old * update,
-                "max" if old.is_nan() || old > update => old,
-                "min" if old.is_nan() || old < update => old,
+                "max" => greater(old, update),
+                "min" => lesser(old, update),
                 _ => update,
             };
         }

@@ -87,6 +87,16 @@ const BOOL: &[DType] = &[Bool];
 const PLACES: &[DType] = &[I64];
 const INDICES: &[DType] = &[I32, I64];
 
+/// The larger number, or the one that is none.
+fn greater(a: f64, b: f64) -> f64 {
+    if a.is_nan() || a > b { a } else { b }
+}
+
+/// The smaller number, or the one that is none.
+fn lesser(a: f64, b: f64) -> f64 {
+    if a.is_nan() || a < b { a } else { b }
+}
+
 /// What a kernel returns.
 type Outcome = Result<Vec<Array>, Fault>;
 

@@ -1,7 +1,7 @@
 //! Pools over any number of spatial dimensions.
 
 use super::{
-    FLOATS, I64, Outcome, PLACES, one,
+    FLOATS, I64, Outcome, PLACES, greater, one,
     window::{AUTO_PAD, CEIL_MODE, DILATIONS, KERNEL_SHAPE, PADS, STRIDES, View, Window, planes},
 };
 use crate::{
@@ -60,7 +60,7 @@ pub(crate) const OPERATORS: &[Operator] = &[
         global(call, |plane| plane.iter().sum::<f64>() / plane.len() as f64)
     }),
     Operator::new("GlobalMaxPool", 1, X, Y, infer_global, |call| {
-        global(call, |plane| plane.iter().copied().fold(f64::NEG_INFINITY, larger))
+        global(call, |plane| plane.iter().copied().fold(f64::NEG_INFINITY, greater))
     }),
     Operator::new(
         "MaxUnpool",
@@ -108,10 +108,6 @@ fn pooled(call: &Call<'_>, f: impl Fn(&[f64], &View) -> f64) -> Outcome {
     let mut made = vec![0.0; call.shape().iter().product()];
     each_view(call, |plane, view, _, to| made[to] = f(plane, view))?;
     one(call.floats(made))
-}
-
-fn larger(a: f64, b: f64) -> f64 {
-    if a.is_nan() || a > b { a } else { b }
 }
 
 fn max_pool(call: &Call<'_>) -> Outcome {

@@ -256,19 +256,8 @@ fn quantise_dynamically(call: &Call<'_>) -> Outcome {
 fn centred(x: &Array, point: Option<&Array>, side: i64) -> Result<Vec<f64>, Fault> {
     let mut values = x.floats();
     let Some(point) = point else { return Ok(values) };
-    let points = point.floats();
-    let mut shape = point.shape().to_vec();
-    if points.len() == 1 {
-        shape.clear();
-    } else if point.rank() == 1 && side < 0 {
-        shape.push(1);
-    }
-    let spread_fits = shape.len() <= x.rank()
-        && shape.iter().rev().zip(x.shape().iter().rev()).all(|(point, x)| *point == 1 || point == x);
-    if !spread_fits {
-        return Err(Fault::Input("zero_point"));
-    }
-    values.iter_mut().zip(Places::spread(&shape, x.shape())).for_each(|(value, place)| *value -= points[place]);
+    let points = spread_over(point, "zero_point", x.shape(), side)?;
+    values.iter_mut().zip(points).for_each(|(value, point)| *value -= point);
     Ok(values)
 }
 
@@ -293,10 +282,9 @@ fn linear_product(call: &Call<'_>) -> Outcome {
     let (a, b) = (call.input(0), call.input(3));
     let (left, right) = (centred(a, call.optional(2), -1)?, centred(b, call.optional(5), 1)?);
     let sums = products::multiplied(&left, a.shape(), &right, b.shape());
-    let per_row = |position: usize| call.input(position);
-    let a_scales = spread_over(per_row(1), call.shape(), -1)?;
-    let b_scales = spread_over(per_row(4), call.shape(), 1)?;
-    let (y_scales, points) = (spread_over(per_row(6), call.shape(), -1)?, spread_over(per_row(7), call.shape(), -1)?);
+    let spread = |position, name, side| spread_over(call.input(position), name, call.shape(), side);
+    let (a_scales, b_scales) = (spread(1, "a_scale", -1)?, spread(4, "b_scale", 1)?);
+    let (y_scales, points) = (spread(6, "y_scale", -1)?, spread(7, "y_zero_point", -1)?);
     let made = sums.into_iter().enumerate().map(|(at, sum)| {
         let scaled = sum * (a_scales[at] * b_scales[at] / y_scales[at]);
         scaled.round_ties_even() + points[at]
@@ -305,7 +293,7 @@ fn linear_product(call: &Call<'_>) -> Outcome {
 }
 
 /// A parameter of a product for each of its elements: one for all, per row (−1) or per column (1).
-fn spread_over(array: &Array, shape: &[usize], side: i64) -> Result<Vec<f64>, Fault> {
+fn spread_over(array: &Array, name: &'static str, shape: &[usize], side: i64) -> Result<Vec<f64>, Fault> {
     let values = array.floats();
     let mut own = array.shape().to_vec();
     if values.len() == 1 {
@@ -316,7 +304,7 @@ fn spread_over(array: &Array, shape: &[usize], side: i64) -> Result<Vec<f64>, Fa
     let fits = own.len() <= shape.len()
         && own.iter().rev().zip(shape.iter().rev()).all(|(own, whole)| *own == 1 || own == whole);
     if !fits {
-        return Err(Fault::Input("scale"));
+        return Err(Fault::Input(name));
     }
     Ok(Places::spread(&own, shape).map(|place| values[place]).collect())
 }

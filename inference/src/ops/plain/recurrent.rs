@@ -36,7 +36,7 @@ pub(crate) const OPERATORS: &[Operator] = &[
         7,
         &[X, W, R, B, LENGTHS, START],
         &[Y, LAST],
-        |context| infer(context, 1),
+        |context| infer(context, Kind::Rnn),
         |call| run(call, Kind::Rnn),
     )
     .with(&[ALPHA, BETA, ACTIVATIONS, CLIP, DIRECTION, HIDDEN, LAYOUT]),
@@ -45,7 +45,7 @@ pub(crate) const OPERATORS: &[Operator] = &[
         7,
         &[X, W, R, B, LENGTHS, START],
         &[Y, LAST],
-        |context| infer(context, 3),
+        |context| infer(context, Kind::Gru),
         |call| run(call, Kind::Gru),
     )
     .with(&[
@@ -63,7 +63,7 @@ pub(crate) const OPERATORS: &[Operator] = &[
         7,
         &[X, W, R, B, LENGTHS, START, optional("initial_c", "T", FLOATS), optional("P", "T", FLOATS)],
         &[Y, LAST, like("Y_c", "T")],
-        |context| infer(context, 4),
+        |context| infer(context, Kind::Lstm),
         |call| run(call, Kind::Lstm),
     )
     .with(&[
@@ -103,14 +103,14 @@ impl Kind {
     }
 }
 
-fn infer(context: &Inference<'_>, gates: u64) -> Shapes {
+fn infer(context: &Inference<'_>, kind: Kind) -> Shapes {
     let x = ranked(context, 0, 3, "3 (steps, batch, features)")?;
     let w = ranked(context, 1, 3, "3 (directions, gates, features)")?;
     let r = ranked(context, 2, 3, "3 (directions, gates, hidden)")?;
     let directions = if context.attributes.text("direction") == "bidirectional" { 2 } else { 1 };
     let directions = Extent::fixed(directions).ok_or(ShapeError::Size)?;
     let hidden = &r[2];
-    let whole = computed(hidden, |hidden| hidden.checked_mul(gates))?;
+    let whole = computed(hidden, |hidden| hidden.checked_mul(kind.gates() as u64))?;
     for (what, expected, got) in [
         ("number of directions", &directions, &w[0]),
         ("number of directions", &directions, &r[0]),
@@ -153,22 +153,13 @@ fn infer(context: &Inference<'_>, gates: u64) -> Shapes {
             same("extent of a state or parameter", expected, got)?;
         }
     }
-    activations(
-        &context.attributes,
-        if gates == 4 {
-            Kind::Lstm
-        } else if gates == 3 {
-            Kind::Gru
-        } else {
-            Kind::Rnn
-        },
-    )?;
+    activations(&context.attributes, kind)?;
     let y = if batch_first {
         vec![batch.clone(), steps.clone(), directions, hidden.clone()]
     } else {
         vec![steps.clone(), directions, batch.clone(), hidden.clone()]
     };
-    Ok(if gates == 4 { vec![y, state.clone(), state] } else { vec![y, state] })
+    Ok(if kind == Kind::Lstm { vec![y, state.clone(), state] } else { vec![y, state] })
 }
 
 /// An activation with its parameters.

@@ -1,6 +1,6 @@
 //! Reductions over axes, and what else looks at whole runs of elements.
 
-use super::{I64, INDICES, NUMBERS, Outcome, PLACES, one};
+use super::{I64, INDICES, NUMBERS, Outcome, PLACES, greater, lesser, one};
 use crate::{
     array::{Array, Places, indices, place, strides},
     ops::{
@@ -202,14 +202,14 @@ fn log_sum_exp(call: &Call<'_>) -> Outcome {
 
 fn max(call: &Call<'_>) -> Outcome {
     if call.dtype().is_float() {
-        return floats(call, f64::NEG_INFINITY, |a, b| if a.is_nan() || a > b { a } else { b }, |most, _| most);
+        return floats(call, f64::NEG_INFINITY, greater, |most, _| most);
     }
     fold_ints(call, least(call.dtype()), i128::max)
 }
 
 fn min(call: &Call<'_>) -> Outcome {
     if call.dtype().is_float() {
-        return floats(call, f64::INFINITY, |a, b| if a.is_nan() || a < b { a } else { b }, |least, _| least);
+        return floats(call, f64::INFINITY, lesser, |least, _| least);
     }
     let widest = if call.dtype() == DType::Bool { 1 } else { (1 << bits(call.dtype())) - 1 + least(call.dtype()) };
     fold_ints(call, widest, i128::min)
