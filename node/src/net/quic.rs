@@ -51,8 +51,8 @@ impl Settings {
     }
 }
 
-/// Streams of each kind that the other end may have open: bidirectional, unidirectional. quinn keeps some 70 bytes for each of them
-/// from the beginning, and as much again where their number passes seven eighths of a power of two.
+/// Streams of each kind that the other end may have open: bidirectional, unidirectional. quinn has a place for each of them in a
+/// table from the beginning: 12 kB of the heap where there were 144.
 type Streams = [u32; 2];
 
 /// More than is served, so that a busy peer is told `overloaded` instead of being held up.
