@@ -1,12 +1,14 @@
 //! A dense tensor as kernels on the host see it: extents and typed elements.
 
+use std::sync::Arc;
+
 use crate::{data::Data, dtype::DType, tensor::Tensor};
 
-/// Elements in row-major order; as many as the extents say.
+/// Elements in row-major order; as many as the extents say. Copies share them.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Array {
     shape: Vec<usize>,
-    data: Data,
+    data: Arc<Data>,
 }
 
 impl Array {
@@ -15,7 +17,7 @@ impl Array {
     /// contains it.
     pub(crate) fn new(shape: Vec<usize>, data: Data) -> Self {
         assert_eq!(shape.iter().product::<usize>(), data.len(), "{shape:?} of {}", data.dtype());
-        Self { shape, data }
+        Self { shape, data: Arc::new(data) }
     }
 
     /// Numbers, rounded to elements of a type.
@@ -85,7 +87,8 @@ impl Array {
 
     /// The same elements with other extents.
     pub(crate) fn reshaped(&self, shape: Vec<usize>) -> Self {
-        Self::new(shape, self.data.clone())
+        assert_eq!(shape.iter().product::<usize>(), self.len(), "{shape:?} of {}", self.dtype());
+        Self { shape, data: Arc::clone(&self.data) }
     }
 
     /// The elements at these places.

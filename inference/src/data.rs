@@ -247,6 +247,11 @@ impl Data {
         make_data!(dtype, T => bytes.chunks_exact(size_of::<T>()).map(T::read).collect())
     }
 
+    /// Little-endian bytes, as the elements lie in memory.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        each_data!(self, values => bytemuck::cast_slice(values))
+    }
+
     /// Little-endian bytes.
     pub(crate) fn write(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.len() * self.dtype().size_bytes() as usize);

@@ -40,6 +40,9 @@
 #![forbid(unsafe_code)]
 #![warn(clippy::wildcard_enum_match_arm)]
 
+#[cfg(not(target_endian = "little"))]
+compile_error!("tensors are little-endian in files and on the wire, and kernels read them where they lie");
+
 #[macro_use]
 mod data;
 mod array;

@@ -7,8 +7,9 @@ use burn::backend::Backend;
 use super::{
     measure::within,
     plan::{PlannedBody, PlannedStep, Source},
+    reading::bytes,
     request::RunError,
-    run::{Run, bytes},
+    run::Run,
     value::Value,
 };
 use crate::{
@@ -32,8 +33,10 @@ impl<B: Backend> Run<'_, B> {
         let first = step.bodies.iter().map(|body| body.captured.start).min().unwrap_or(step.inputs.len());
         let before = self.live_bytes();
         let mut values = self.operands(step);
-        // What bodies read is held here until the last of them has run, so it counts until then.
-        let taken = self.hold_back(before);
+        // What bodies read is held here until the last of them has run, so it counts until then; so do
+        // copies of what lies in the arena.
+        let taken = self.hold_back(before).saturating_add(self.copied(step));
+        within(self.live_bytes(), 0, self.limits())?;
         let captured = values.split_off(first);
         let attributes = Attributes::checked(step.operator.attributes, &step.attributes);
         let node = Node { name: &step.node, bodies: &step.bodies, captured: &captured, first };
@@ -149,7 +152,7 @@ impl<B: Backend> Run<'_, B> {
         let PlannedBody { plan, captured } = &node.bodies[index];
         let mut values = vec![None; plan.facts.len()];
         for resident in &plan.resident {
-            if let Source::Folded(array) = &resident.source {
+            if let Source::Known(array) = &resident.source {
                 values[resident.slot] = Some(Value::Host(Arc::clone(array)));
             }
         }

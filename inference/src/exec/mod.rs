@@ -4,15 +4,29 @@
 //! [`Model::run`] checks every input before anything is computed, adds up from the shapes how
 //! much memory the request needs, and contains panics of a kernel.
 
+mod arena;
 mod control;
+mod engine;
+mod explain;
+mod fusion;
+mod host;
+mod lane;
 mod limits;
 mod measure;
 mod model;
 mod plan;
+mod program;
+mod reading;
 mod request;
 mod run;
 mod value;
 
+pub use crate::ops::host::{Isa, IsaError};
+#[cfg(test)]
+pub(crate) use engine::Engine;
+pub use explain::{ExplainedStep, Explanation, KernelKind};
+pub use fusion::Fusion;
+pub use lane::{Lane, LaneError};
 pub use limits::ExecLimits;
 pub use model::{LoadError, Model};
 pub use request::RunError;

@@ -1,8 +1,12 @@
+use std::time::Duration;
+
 use super::*;
 use crate::{
     artifact::{Artifact, pack},
+    exec::plan::Kernel,
     ir::{Dim, Subgraph},
     onnx::testing::{self, GraphProto},
+    ops::host::HostKernel,
 };
 
 fn artifact() -> Artifact {
@@ -102,9 +106,9 @@ fn the_publishers_bound_on_symbols_holds() {
 
 #[test]
 fn memory_is_added_up_before_anything_runs() {
-    // Resident 8; for one row x, `scaled` and y take 8 each. At `scale`: 8 + x + scaled, and copies
-    // of weight, x and scaled. At `add`: 8 + x + scaled + y, and copies of all three.
-    let peak = 8 + 3 * 8 + 3 * 8;
+    // Resident 8; for one row x, `scaled` and y take 8 each, and begin at multiples of 64. At `add` all
+    // three are there.
+    let peak = 8 + 3 * 64;
     let with = |memory_bytes_max| load(ExecLimits { memory_bytes_max, ..ExecLimits::default() }).unwrap();
     assert!(with(peak).run(request("x", rows(1))).is_ok());
     assert!(matches!(
@@ -129,12 +133,23 @@ fn buffers_are_dropped_after_their_last_use() {
 #[test]
 fn a_panicking_kernel_is_contained_and_named() {
     let mut broken = model();
-    broken.plan.steps[1].inputs[1].as_mut().unwrap().slot = 2;
+    let panics = HostKernel { fits: |_| true, packs: |_| None, scratch: |_| 0, run: |_| panic!("as it should") };
+    let whole = std::mem::replace(&mut broken.plan.steps[1].kernel, Kernel::Host(panics));
     let refused = broken.run(request("x", rows(1)));
-    assert!(matches!(refused, Err(RunError::Panicked { node }) if node == "add"));
+    assert!(matches!(&refused, Err(RunError::Panicked { node }) if node == "add"), "{refused:?}");
     // The weights are still there for the next request.
-    broken.plan.steps[1].inputs[1] = Some(crate::exec::plan::Operand { slot: 0, is_last: true });
+    broken.plan.steps[1].kernel = whole;
     assert!(broken.run(request("x", rows(1))).is_ok());
+}
+
+#[test]
+fn a_request_whose_time_is_over_is_left() {
+    let (model, mut lane) = (model(), Lane::single());
+    let past = Instant::now();
+    let late = model.run_in(&mut lane, request("x", rows(1)), Some(past));
+    assert!(matches!(&late, Err(RunError::Deadline { node }) if node == "scale"), "{late:?}");
+    let early = model.run_in(&mut lane, request("x", rows(1)), Some(past + Duration::from_secs(3600)));
+    assert_eq!(early.unwrap(), model.run(request("x", rows(1))).unwrap());
 }
 
 #[test]
@@ -166,24 +181,53 @@ fn a_graph_is_checked_again_when_it_is_loaded() {
     });
 }
 
-/// Kernels of the backend are many times faster than plain ones. What answers here stays on it.
+fn demonstration<B: Backend>(
+    name: &str,
+    load: impl FnOnce(&Opened) -> Model<B>,
+) -> (Model<B>, BTreeMap<String, Tensor>) {
+    let path = format!("{}/models/{name}/model.onnx", env!("CARGO_MANIFEST_DIR"));
+    let lowered = crate::onnx::lower(&std::fs::read(path).unwrap(), &crate::onnx::LowerLimits::default()).unwrap();
+    let artifact = pack(name.parse().unwrap(), "1".parse().unwrap(), &lowered).unwrap();
+    let model = load(&artifact.open().unwrap());
+    let given = model.signature.inputs.iter().map(|info| {
+        let shape: Vec<_> =
+            info.shape.iter().map(|dim| if let Dim::Fixed(extent) = dim { *extent } else { 1 }).collect();
+        let count: u64 = shape.iter().product();
+        (info.name.clone(), Tensor::from_f32(shape, &vec![0.5; count as usize]).unwrap())
+    });
+    let given = given.collect();
+    (model, given)
+}
+
+/// Host kernels are many times faster than plain ones, and what they make is planned.
 #[test]
-fn the_demonstration_models_run_on_the_backend() {
+fn the_demonstration_models_run_in_planned_memory() {
     for name in ["digits", "fraud"] {
-        let path = format!("{}/models/{name}/model.onnx", env!("CARGO_MANIFEST_DIR"));
-        let lowered = crate::onnx::lower(&std::fs::read(path).unwrap(), &crate::onnx::LowerLimits::default()).unwrap();
-        let artifact = pack(name.parse().unwrap(), "1".parse().unwrap(), &lowered).unwrap();
-        let model = Model::load(&artifact.open().unwrap(), ExecLimits::default()).unwrap();
-        let given = model.signature.inputs.iter().map(|info| {
-            let shape: Vec<_> =
-                info.shape.iter().map(|dim| if let Dim::Fixed(extent) = dim { *extent } else { 1 }).collect();
-            let count: u64 = shape.iter().product();
-            Tensor::from_f32(shape, &vec![0.5; count as usize]).unwrap()
-        });
-        let resident = model.resident.clone();
-        let mut run =
-            Run::new(&model.plan, &model.limits, &model.device, resident, model.resident_bytes, given).unwrap();
-        for step in &model.plan.steps {
+        let (model, given) = demonstration(name, |opened| Model::load(opened, ExecLimits::default()).unwrap());
+        let program = model.program(model.extents(&given), 1).unwrap();
+        for (step, action) in model.plan.steps.iter().zip(&program.actions) {
+            assert!(!matches!(action, Action::Open), "{name}: {} at {}", step.operator.name, step.node);
+        }
+    }
+}
+
+/// On other backends burn's kernels do the same.
+#[test]
+fn the_demonstration_models_run_on_a_backend() {
+    for name in ["digits", "fraud"] {
+        let (limits, device) = (ExecLimits::default(), <Flex as burn::backend::BackendTypes>::Device::default());
+        let (model, given) = demonstration(name, |opened| Model::<Flex>::load_on(opened, limits, device).unwrap());
+        let program = model.program(model.extents(&given), 1).unwrap();
+        let team = Team::new(1, None);
+        let crew = Crew { limits: &model.limits, device: &model.device, packed: &[], team: &team };
+        let mut arena = vec![0; program.arena_bytes];
+        let planned = Planned { program: &program, arena: &mut arena };
+        let inputs = given.into_values();
+        let mut run = Run::new(&model.plan, &crew, model.resident.clone(), model.resident_bytes, planned, inputs);
+        for (step, action) in model.plan.steps.iter().zip(&program.actions) {
+            if matches!(action, Action::Alias) {
+                continue;
+            }
             run.step(step).unwrap();
             for slot in step.outputs.iter().flatten() {
                 assert!(run.is_on_backend(*slot), "{name}: {} at {}", step.operator.name, step.node);

@@ -4,15 +4,21 @@ use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use burn::backend::Backend;
 
+use super::{
+    engine::Engine,
+    fusion::{Bounds, Fused, Fusion},
+};
 use crate::{
     array::Array,
     bodies::Body,
     check::GraphError,
     ir::{Graph, NamedAttribute},
     ops::{
-        Fact, Operator,
+        Attributes, Fact, Inference, Operator,
         backend::{self, BackendKernel},
+        host::{self, HostKernel},
     },
+    tensor::DType,
     trace::{Step, Trace},
     weights::Weights,
 };
@@ -27,8 +33,27 @@ pub(super) struct Plan<B: Backend> {
     pub(super) entry: Vec<usize>,
     /// Values that stay between requests.
     pub(super) resident: Vec<Resident>,
+    /// Weights that host kernels read from panels.
+    pub(super) packings: Vec<Packing>,
     /// Slots of what is wanted.
     pub(super) outputs: Vec<usize>,
+    pub(super) engine: Engine,
+    pub(super) fusions: Vec<Fusion>,
+}
+
+/// A constant matrix that is kept in panels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Packing {
+    pub(super) slot: usize,
+    pub(super) is_transposed: bool,
+}
+
+/// What may take the place of the plain kernel.
+#[derive(Debug)]
+pub(super) enum Kernel<B: Backend> {
+    Plain,
+    Host(HostKernel),
+    Backend(BackendKernel<B>),
 }
 
 /// A body of a control-flow operator.
@@ -45,8 +70,17 @@ pub(super) struct PlannedBody<B: Backend> {
 pub(super) struct Resident {
     pub(super) slot: usize,
     pub(super) source: Source,
-    /// Some backend kernel reads it, so it lives on the backend.
-    pub(super) on_backend: bool,
+    pub(super) home: Home,
+}
+
+/// Where a resident value is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Home {
+    Host,
+    /// Some backend kernel reads it.
+    Backend,
+    /// All that read it read its panels.
+    Panels,
 }
 
 /// Where a resident value comes from.
@@ -54,8 +88,8 @@ pub(super) struct Resident {
 pub(super) enum Source {
     /// A weight, by name.
     Weight(String),
-    /// Computed from weights when the graph was checked.
-    Folded(Arc<Array>),
+    /// Known since the graph was checked: a small weight, or computed from such.
+    Known(Arc<Array>),
 }
 
 /// One operator application.
@@ -64,11 +98,27 @@ pub(super) struct PlannedStep<B: Backend> {
     /// The node's name, for messages.
     pub(super) node: String,
     pub(super) operator: &'static Operator,
-    pub(super) kernel: Option<BackendKernel<B>>,
+    pub(super) kernel: Kernel<B>,
+    /// The input that is read from panels, and its number among those of the plan.
+    pub(super) packed: Option<(usize, usize)>,
+    /// What the kernel does with its results at the end; only host kernels are given any.
+    pub(super) bounds: Option<Bounds>,
     pub(super) attributes: Vec<NamedAttribute>,
     pub(super) inputs: Vec<Option<Operand>>,
     pub(super) outputs: Vec<Target>,
     pub(super) bodies: Vec<PlannedBody<B>>,
+}
+
+impl<B: Backend> PlannedStep<B> {
+    /// Bytes an element that the kernel works with, beside what it reads and makes; `None` where those
+    /// are all, because a backend or host kernel runs. Which one it is depends on whether results are
+    /// `FP32`.
+    pub(super) fn scratch_bytes(&self, makes_floats: bool) -> Option<u64> {
+        match &self.kernel {
+            Kernel::Backend(_) | Kernel::Host(_) if makes_floats => None,
+            Kernel::Plain | Kernel::Host(_) | Kernel::Backend(_) => Some(self.operator.scratch_bytes),
+        }
+    }
 }
 
 /// A value that a step reads.
@@ -96,70 +146,159 @@ impl<B: Backend> Plan<B> {
     }
 
     /// Checks a graph as if nobody had, and plans it.
-    pub(super) fn of(graph: &Graph, weights: &Weights) -> Result<Self, GraphError> {
+    pub(super) fn of(graph: &Graph, weights: &Weights, engine: Engine) -> Result<Self, GraphError> {
         let trace = Trace::of(graph, weights)?;
         let outputs = trace.outputs(&graph.signature.outputs)?;
         let inputs = graph.signature.inputs.len();
         let weights = graph.weights.iter().enumerate().map(|(at, weight)| (inputs + at, weight.name.clone())).collect();
-        Ok(Self::of_trace(trace, (0..inputs).collect(), outputs, &weights))
+        Ok(Self::of_trace(trace, (0..inputs).collect(), outputs, &weights, engine))
     }
 
     /// Plans a checked graph or body; `weights` are the slots whose values come from the file.
-    fn of_trace(trace: Trace, entry: Vec<usize>, outputs: Vec<usize>, weights: &BTreeMap<usize, String>) -> Self {
-        let Trace { facts, steps, .. } = trace;
-        let is_resident =
-            |slot: usize| weights.contains_key(&slot) || (facts[slot].content.is_some() && !entry.contains(&slot));
-        let mut read_later = vec![false; facts.len()];
-        let mut on_backend = vec![false; facts.len()];
+    fn of_trace(
+        mut trace: Trace,
+        entry: Vec<usize>,
+        outputs: Vec<usize>,
+        weights: &BTreeMap<usize, String>,
+        engine: Engine,
+    ) -> Self {
+        let Fused { steps, fusions } = match engine {
+            Engine::Host(_) => Fused::of(&mut trace, &outputs),
+            Engine::Backend => Fused::none(std::mem::take(&mut trace.steps)),
+        };
+        let facts = trace.facts;
+        let mut readings = Readings {
+            is_resident: (0..facts.len())
+                .map(|slot| weights.contains_key(&slot) || (facts[slot].content.is_some() && !entry.contains(&slot)))
+                .collect(),
+            read_later: vec![false; facts.len()],
+            as_is: vec![false; facts.len()],
+            on_backend: vec![false; facts.len()],
+            packings: Vec::new(),
+            facts,
+        };
         for slot in &outputs {
-            read_later[*slot] = true;
+            readings.read_later[*slot] = true;
+            readings.as_is[*slot] = true;
         }
         let mut planned = Vec::with_capacity(steps.len());
         // Backwards: the first reader met is the last to run.
-        for step in steps.into_iter().rev() {
-            if !step.outputs.is_empty() && step.outputs.iter().flatten().all(|slot| is_resident(*slot)) {
-                continue;
+        for (step, bounds) in steps.into_iter().rev() {
+            let is_resident = |slot: &usize| readings.is_resident[*slot];
+            if step.outputs.is_empty() || !step.outputs.iter().flatten().all(is_resident) {
+                planned.push(PlannedStep { bounds, ..readings.step(step, engine) });
             }
-            let Step { node, operator, attributes, inputs, outputs, bodies } = step;
-            let targets = outputs.iter().map(|slot| slot.filter(|slot| read_later[*slot])).collect();
-            let kernel = backend::kernel::<B>(operator);
-            let mut operands = vec![None; inputs.len()];
-            for (operand, slot) in operands.iter_mut().zip(&inputs).rev() {
-                let Some(slot) = *slot else { continue };
-                let is_last = !read_later[slot] && !is_resident(slot);
-                read_later[slot] = true;
-                on_backend[slot] |= kernel.is_some();
-                *operand = Some(Operand { slot, is_last });
-            }
-            let bodies = planned_bodies(bodies, inputs.len());
-            planned.push(PlannedStep {
-                node,
-                operator,
-                kernel,
-                attributes,
-                inputs: operands,
-                outputs: targets,
-                bodies,
-            });
         }
         planned.reverse();
+        let resident = readings.resident(weights);
+        let Readings { facts, packings, .. } = readings;
+        // The elements of what requests make are not needed again.
+        let kept: Vec<_> = resident.iter().map(|resident| resident.slot).collect();
+        let forget = |(slot, fact): (usize, Fact)| match kept.binary_search(&slot) {
+            Ok(_) => fact,
+            Err(_) => Fact { content: None, ..fact },
+        };
+        let facts = facts.into_iter().enumerate().map(forget).collect();
+        Self { steps: planned, facts, entry, resident, packings, outputs, engine, fusions }
+    }
+}
+
+/// Who reads which slot, while a plan is made from its end.
+struct Readings {
+    is_resident: Vec<bool>,
+    read_later: Vec<bool>,
+    /// Some reader wants the elements themselves, not panels of them.
+    as_is: Vec<bool>,
+    on_backend: Vec<bool>,
+    packings: Vec<Packing>,
+    facts: Vec<Fact>,
+}
+
+impl Readings {
+    fn step<B: Backend>(&mut self, step: Step, engine: Engine) -> PlannedStep<B> {
+        let Step { node, operator, attributes, inputs, outputs, bodies } = step;
+        let targets: Vec<_> = outputs.iter().map(|slot| slot.filter(|slot| self.read_later[*slot])).collect();
+        let kernel = match engine {
+            Engine::Host(_) => host::kernel(operator).map_or(Kernel::Plain, Kernel::Host),
+            Engine::Backend => backend::kernel::<B>(operator).map_or(Kernel::Plain, Kernel::Backend),
+        };
+        let packed = match &kernel {
+            Kernel::Host(kernel) => self.packed(kernel, operator, &attributes, &inputs, outputs.len()),
+            Kernel::Plain | Kernel::Backend(_) => None,
+        };
+        let mut operands = vec![None; inputs.len()];
+        for (position, (operand, slot)) in operands.iter_mut().zip(&inputs).enumerate().rev() {
+            let Some(slot) = *slot else { continue };
+            let is_last = !self.read_later[slot] && !self.is_resident[slot];
+            self.read_later[slot] = true;
+            self.as_is[slot] |= packed.is_none_or(|(input, _)| input != position);
+            self.on_backend[slot] |= matches!(kernel, Kernel::Backend(_));
+            *operand = Some(Operand { slot, is_last });
+        }
+        let bodies = planned_bodies(bodies, inputs.len(), engine);
+        PlannedStep {
+            node,
+            operator,
+            kernel,
+            packed,
+            bounds: None,
+            attributes,
+            inputs: operands,
+            outputs: targets,
+            bodies,
+        }
+    }
+
+    /// The number of the panels from which a step reads an input, if that is a constant matrix and the
+    /// kernel will run whatever a request brings.
+    fn packed(
+        &mut self,
+        kernel: &HostKernel,
+        operator: &'static Operator,
+        given: &[NamedAttribute],
+        inputs: &[Option<usize>],
+        asked: usize,
+    ) -> Option<(usize, usize)> {
+        let attributes = Attributes::checked(operator.attributes, given);
+        let panels = (kernel.packs)(&attributes)?;
+        let slot = (*inputs.get(panels.input)?)?;
+        let fact = &self.facts[slot];
+        let is_matrix = fact.dtype == DType::F32 && fact.shape.as_ref().is_some_and(|shape| shape.len() == 2);
+        let facts: Vec<_> = inputs.iter().map(|slot| slot.map(|slot| self.facts[slot].clone())).collect();
+        let fits = (kernel.fits)(&Inference { attributes, inputs: &facts, asked });
+        if !self.is_resident[slot] || !is_matrix || !fits {
+            return None;
+        }
+        let packing = Packing { slot, is_transposed: panels.is_transposed };
+        let number = self.packings.iter().position(|other| *other == packing).unwrap_or_else(|| {
+            self.packings.push(packing);
+            self.packings.len() - 1
+        });
+        Some((panels.input, number))
+    }
+
+    /// What stays between requests.
+    fn resident(&self, weights: &BTreeMap<usize, String>) -> Vec<Resident> {
         let mut resident = Vec::new();
-        for slot in (0..facts.len()).filter(|slot| read_later[*slot] && is_resident(*slot)) {
-            let source = match (weights.get(&slot), &facts[slot].content) {
-                (Some(weight), _) => Source::Weight(weight.clone()),
-                (None, Some(content)) => Source::Folded(Arc::clone(content)),
+        for slot in (0..self.facts.len()).filter(|slot| self.read_later[*slot] && self.is_resident[*slot]) {
+            let source = match (&self.facts[slot].content, weights.get(&slot)) {
+                (Some(content), _) => Source::Known(Arc::clone(content)),
+                (None, Some(weight)) => Source::Weight(weight.clone()),
                 (None, None) => unreachable!("what is resident is a weight or has content"),
             };
-            resident.push(Resident { slot, source, on_backend: on_backend[slot] });
+            let home = match (self.on_backend[slot], self.as_is[slot]) {
+                (true, _) => Home::Backend,
+                (false, true) => Home::Host,
+                (false, false) => Home::Panels,
+            };
+            resident.push(Resident { slot, source, home });
         }
-        // What is resident holds its elements; those of other constants are not needed again.
-        let facts = facts.into_iter().map(|fact| Fact { content: None, ..fact }).collect();
-        Self { steps: planned, facts, entry, resident, outputs }
+        resident
     }
 }
 
 /// Bodies, whose captured values are the last inputs of their step.
-fn planned_bodies<B: Backend>(bodies: Vec<Body>, inputs: usize) -> Vec<PlannedBody<B>> {
+fn planned_bodies<B: Backend>(bodies: Vec<Body>, inputs: usize, engine: Engine) -> Vec<PlannedBody<B>> {
     let all: usize = bodies.iter().map(|body| body.trace.captures.len()).sum();
     let mut first = inputs - all;
     let plan = |body: Body| {
@@ -167,7 +306,7 @@ fn planned_bodies<B: Backend>(bodies: Vec<Body>, inputs: usize) -> Vec<PlannedBo
         let captured = first..first + trace.captures.len();
         first = captured.end;
         let entry = inputs.into_iter().chain(trace.captures.iter().map(|(_, inner)| *inner)).collect();
-        PlannedBody { plan: Plan::of_trace(trace, entry, outputs, &BTreeMap::new()), captured }
+        PlannedBody { plan: Plan::of_trace(trace, entry, outputs, &BTreeMap::new(), engine), captured }
     };
     bodies.into_iter().map(plan).collect()
 }

@@ -12,7 +12,8 @@ use crate::{
 };
 
 /// Why a request was not answered. The model is unchanged and can take the next request; except
-/// for [`RunError::Memory`] and [`RunError::Backend`] the same request fails again.
+/// for [`RunError::Memory`], [`RunError::Deadline`] and [`RunError::Backend`] the same request fails
+/// again.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// An input of the signature is not given.
@@ -111,6 +112,12 @@ pub enum RunError {
         stated: Vec<Dim>,
         /// The shape made.
         got: Vec<u64>,
+    },
+    /// The time of the request was over: ask for less at once, allow more, or ask another node.
+    #[error("the deadline passed at node \"{node}\"")]
+    Deadline {
+        /// The node that was not run to its end.
+        node: String,
     },
     /// A kernel panicked; its message went to the panic hook.
     #[error("kernel at node \"{node}\" panicked")]

@@ -7,51 +7,82 @@ use burn::backend::{Backend, TensorMetadata};
 use super::{
     limits::ExecLimits,
     measure::{Size, charge, size, within},
-    plan::{Operand, Plan, PlannedStep, Target},
+    plan::{Kernel, Plan, PlannedStep, Target},
+    program::Program,
+    reading::bytes,
     request::RunError,
     value::Value,
 };
 use crate::{
     array::Array,
     ir::{Dim, ValueInfo},
-    ops::{Attributes, Bindings, Call, Extent, Fact, Inference, Operator, ShapeError, backend::BackendCall},
+    ops::{
+        Attributes, Bindings, Call, Extent, Fact, Inference, Operator, ShapeError,
+        backend::BackendCall,
+        host::{Packed, Team},
+    },
     tensor::{DType, Tensor},
 };
 
 /// Values by slot, and how much memory they take together.
 #[derive(Debug)]
 pub(super) struct Run<'a, B: Backend> {
-    plan: &'a Plan<B>,
-    limits: &'a ExecLimits,
-    device: &'a B::Device,
-    values: Vec<Option<Value<B>>>,
-    live_bytes: u64,
+    pub(super) plan: &'a Plan<B>,
+    pub(super) crew: &'a Crew<'a, B>,
+    pub(super) values: Vec<Option<Value<B>>>,
+    pub(super) live_bytes: u64,
     /// Iterations of all loops so far, nested ones included.
     iterations: Rc<Cell<u64>>,
+    /// What is known of the extents, with the memory in which planned values lie; bodies have none.
+    pub(super) planned: Option<Planned<'a>>,
+}
+
+/// What all parts of a run share.
+#[derive(Debug)]
+pub(super) struct Crew<'a, B: Backend> {
+    pub(super) limits: &'a ExecLimits,
+    pub(super) device: &'a B::Device,
+    /// Weights in panels, by their numbers.
+    pub(super) packed: &'a [Packed],
+    pub(super) team: &'a Team,
+}
+
+/// A program and its arena.
+#[derive(Debug)]
+pub(super) struct Planned<'a> {
+    pub(super) program: &'a Program,
+    pub(super) arena: &'a mut [u8],
 }
 
 /// Element type and extents of an output, the largest possible ones.
-type Spec = (DType, Vec<usize>);
+pub(super) type Spec = (DType, Vec<usize>);
 
 impl<'a, B: Backend> Run<'a, B> {
     /// Begins with the resident values and the inputs.
     pub(super) fn new(
         plan: &'a Plan<B>,
-        limits: &'a ExecLimits,
-        device: &'a B::Device,
+        crew: &'a Crew<'a, B>,
         resident: Vec<Option<Value<B>>>,
         resident_bytes: u64,
+        planned: Planned<'a>,
         inputs: impl Iterator<Item = Tensor>,
-    ) -> Result<Self, RunError> {
-        let iterations = Rc::default();
-        let mut run = Self { plan, limits, device, values: resident, live_bytes: resident_bytes, iterations };
+    ) -> Self {
+        let live_bytes = resident_bytes.saturating_add(planned.arena.len() as u64);
+        let Planned { program, arena } = planned;
+        let mut values = resident;
         for (slot, tensor) in plan.entry.iter().zip(inputs) {
-            let taken = size(tensor.dtype(), tensor.shape(), limits)?;
-            within(run.live_bytes, taken.bytes, limits)?;
-            run.live_bytes += taken.bytes;
-            run.values[*slot] = Some(Value::Host(Arc::new(Array::of_tensor(&tensor))));
+            match &program.places[*slot] {
+                Some(place) => arena[place.clone()].copy_from_slice(tensor.data()),
+                None => values[*slot] = Some(Value::Host(Arc::new(Array::of_tensor(&tensor)))),
+            }
         }
-        Ok(run)
+        for (slot, fact) in program.facts.iter().enumerate() {
+            if let (None, Some(content)) = (&values[slot], &fact.content) {
+                values[slot] = Some(Value::Host(Arc::clone(content)));
+            }
+        }
+        let planned = Some(Planned { program, arena });
+        Self { plan, crew, values, live_bytes, iterations: Rc::default(), planned }
     }
 
     /// A run of a body, while this one waits.
@@ -61,8 +92,7 @@ impl<'a, B: Backend> Run<'a, B> {
         values: Vec<Option<Value<B>>>,
         live_bytes: u64,
     ) -> Run<'b, B> {
-        let iterations = Rc::clone(&self.iterations);
-        Run { plan, limits: self.limits, device: self.device, values, live_bytes, iterations }
+        Run { plan, crew: self.crew, values, live_bytes, iterations: Rc::clone(&self.iterations), planned: None }
     }
 
     /// Counts an iteration and returns how many there were.
@@ -89,27 +119,30 @@ impl<'a, B: Backend> Run<'a, B> {
     }
 
     pub(super) fn limits(&self) -> &'a ExecLimits {
-        self.limits
+        self.crew.limits
     }
 
     #[cfg(test)]
     pub(super) fn is_on_backend(&self, slot: usize) -> bool {
-        matches!(self.value(slot), Value::Backend(_))
+        matches!(self.values[slot], Some(Value::Backend(_)))
     }
 
     /// What the plan wants, once its steps have run.
     pub(super) fn wanted(&self) -> Vec<Value<B>> {
-        self.plan.outputs.iter().map(|slot| self.value(*slot).clone()).collect()
+        self.plan.outputs.iter().map(|slot| self.value(*slot)).collect()
     }
 
-    /// Runs one operator: sizes first, then the kernel.
+    /// Runs one operator of which not everything was known: sizes first, then the kernel.
     pub(super) fn step(&mut self, step: &PlannedStep<B>) -> Result<(), RunError> {
+        if self.crew.team.is_over() {
+            return Err(RunError::Deadline { node: step.node.clone() });
+        }
         if let Some(control) = step.operator.control {
             let made = self.control(step, control)?;
             for (target, value) in step.outputs.iter().zip(made) {
                 self.hold(*target, value);
             }
-            return within(self.live_bytes, 0, self.limits);
+            return within(self.live_bytes, 0, self.crew.limits);
         }
         let attributes = Attributes::checked(step.operator.attributes, &step.attributes);
         let read: Vec<_> =
@@ -117,7 +150,7 @@ impl<'a, B: Backend> Run<'a, B> {
         let mut facts: Vec<_> = step.inputs.iter().map(|operand| self.fact(operand.as_ref())).collect();
         let asked = step.outputs.len();
         let mut shapes = (step.operator.infer)(&Inference { attributes, inputs: &facts, asked });
-        if matches!(shapes, Err(ShapeError::Unknown)) {
+        if is_open(&shapes) {
             // Elements decide the extents, so they have to be on the host.
             for operand in step.inputs.iter().flatten() {
                 self.fetch(operand.slot)?;
@@ -129,16 +162,22 @@ impl<'a, B: Backend> Run<'a, B> {
         let inference = Inference { attributes, inputs: &facts, asked };
         let dtypes = made_types(step.operator, &inference, shapes.len());
         let (specs, sizes) = self.specs(dtypes, &shapes)?;
-        let on_backend =
-            is_for_backend(&facts, &specs) && step.kernel.as_ref().is_some_and(|kernel| (kernel.fits)(&inference));
-        let scratch_bytes = (!on_backend).then_some(step.operator.scratch_bytes);
-        within(self.live_bytes, charge(scratch_bytes, &read, &sizes), self.limits)?;
-        drop(facts);
-        let made = if on_backend {
-            vec![self.backend_kernel(step, attributes, &specs)?]
-        } else {
-            self.plain_kernel(step, attributes, &specs)?
+        let is_faster = match &step.kernel {
+            Kernel::Plain => false,
+            Kernel::Host(kernel) => shapes.iter().flatten().all(is_exact) && (kernel.fits)(&inference),
+            Kernel::Backend(kernel) => is_for_backend(&facts, &specs) && (kernel.fits)(&inference),
         };
+        let scratch_bytes = step.scratch_bytes(is_faster);
+        within(self.live_bytes, charge(scratch_bytes, &read, &sizes), self.crew.limits)?;
+        drop(facts);
+        let made = match &step.kernel {
+            Kernel::Backend(_) if is_faster => vec![self.backend_kernel(step, attributes, &specs)?],
+            Kernel::Host(kernel) if is_faster => vec![self.host_kernel(step, kernel, attributes, &specs)?],
+            Kernel::Plain | Kernel::Host(_) | Kernel::Backend(_) => self.plain_kernel(step, attributes, &specs)?,
+        };
+        if self.crew.team.is_over() {
+            return Err(RunError::Deadline { node: step.node.clone() });
+        }
         self.keep(step, made, &specs, &shapes)
     }
 
@@ -150,8 +189,7 @@ impl<'a, B: Backend> Run<'a, B> {
     ) -> Result<BTreeMap<String, Tensor>, RunError> {
         let mut outputs = BTreeMap::new();
         for (info, slot) in infos.iter().zip(&self.plan.outputs) {
-            let value = self.values[*slot].clone().expect("every output is made and stays until the end");
-            let made = value.into_host().map_err(RunError::Backend)?.to_tensor();
+            let made = self.tensor(*slot)?;
             let fits = |(dim, extent): (&Dim, &u64)| match dim {
                 Dim::Fixed(stated) => stated == extent,
                 Dim::Symbol(symbol) => bindings.get(symbol).is_none_or(|bound| bound == extent),
@@ -165,55 +203,18 @@ impl<'a, B: Backend> Run<'a, B> {
         Ok(outputs)
     }
 
-    fn value(&self, slot: usize) -> &Value<B> {
-        self.values[slot].as_ref().expect("a value is made before it is read and dropped after the last reading")
-    }
-
-    fn fact(&self, operand: Option<&Operand>) -> Option<Fact> {
-        operand.map(|operand| self.value(operand.slot).fact())
-    }
-
-    fn size_of(&self, operand: Option<&Operand>) -> Result<Size, RunError> {
-        let Some(operand) = operand else { return Ok(Size::default()) };
-        let value = self.value(operand.slot);
-        let shape: Vec<_> = value.shape().iter().map(|extent| *extent as u64).collect();
-        size(value.dtype(), &shape, self.limits)
-    }
-
     fn specs(&self, dtypes: Vec<DType>, shapes: &[Vec<Extent>]) -> Result<(Vec<Spec>, Vec<Size>), RunError> {
-        let most = self.limits.elements_max;
+        let most = self.crew.limits.elements_max;
         let mut specs = Vec::with_capacity(shapes.len());
         let mut sizes = Vec::with_capacity(shapes.len());
         for (dtype, shape) in dtypes.into_iter().zip(shapes) {
             let extents = shape.iter().map(|extent| extent.evaluate(&Bindings::new()));
             let extents: Vec<u64> = extents.collect::<Option<_>>().ok_or(RunError::Elements { most })?;
-            sizes.push(size(dtype, &extents, self.limits)?);
+            sizes.push(size(dtype, &extents, self.crew.limits)?);
             let host = extents.iter().map(|extent| usize::try_from(*extent)).collect::<Result<_, _>>();
             specs.push((dtype, host.map_err(|_wide| RunError::Elements { most })?));
         }
         Ok((specs, sizes))
-    }
-
-    /// Brings a value to the host for good.
-    fn fetch(&mut self, slot: usize) -> Result<(), RunError> {
-        let array = self.value(slot).clone().into_host().map_err(RunError::Backend)?;
-        self.values[slot] = Some(Value::Host(array));
-        Ok(())
-    }
-
-    /// Takes an operand out of its slot when this is its last reading.
-    fn operand(&mut self, operand: Operand) -> Value<B> {
-        if !operand.is_last {
-            return self.value(operand.slot).clone();
-        }
-        let value = self.values[operand.slot].take().expect("only the last reading takes a value");
-        self.live_bytes = self.live_bytes.saturating_sub(bytes(&value));
-        value
-    }
-
-    pub(super) fn operands(&mut self, step: &PlannedStep<B>) -> Vec<Option<Value<B>>> {
-        // A value read twice by one step is marked at the last of its places only.
-        step.inputs.iter().map(|operand| operand.map(|operand| self.operand(operand))).collect()
     }
 
     fn backend_kernel(
@@ -223,10 +224,10 @@ impl<'a, B: Backend> Run<'a, B> {
         specs: &[Spec],
     ) -> Result<Value<B>, RunError> {
         let values = self.operands(step);
-        let device = self.device;
+        let device = self.crew.device;
         let inputs = values.into_iter().map(|value| value?.into_backend(device)).collect();
         let call = BackendCall { attributes, shape: &specs[0].1 };
-        let kernel = step.kernel.as_ref().expect("the caller looked");
+        let Kernel::Backend(kernel) = &step.kernel else { unreachable!("the caller looked") };
         let made = (kernel.run)(&call, inputs);
         let (expected, got) = (specs[0].1.clone(), made.shape().to_vec());
         if expected != got {
@@ -241,6 +242,7 @@ impl<'a, B: Backend> Run<'a, B> {
         attributes: Attributes<'_>,
         specs: &[Spec],
     ) -> Result<Vec<Value<B>>, RunError> {
+        assert!(step.bounds.is_none(), "only host kernels, which always fit there, are given bounds");
         let values = self.operands(step).into_iter().map(|value| value.map(Value::into_host).transpose());
         let inputs: Vec<_> = values.collect::<Result<_, _>>().map_err(RunError::Backend)?;
         let call = Call { attributes, inputs: &inputs, outputs: specs };
@@ -275,12 +277,25 @@ impl<'a, B: Backend> Run<'a, B> {
     }
 
     /// Keeps a value if anything reads it later.
-    fn hold(&mut self, target: Target, value: Value<B>) {
+    pub(super) fn hold(&mut self, target: Target, value: Value<B>) {
         if let Some(slot) = target {
             self.live_bytes = self.live_bytes.saturating_add(bytes(&value));
             self.values[slot] = Some(value);
         }
     }
+}
+
+/// Whether extents depend on elements that are not at hand.
+fn is_open(shapes: &Result<Vec<Vec<Extent>>, ShapeError>) -> bool {
+    match shapes {
+        Ok(shapes) => shapes.iter().flatten().any(|extent| *extent == Extent::Unknown),
+        Err(error) => *error == ShapeError::Unknown,
+    }
+}
+
+/// Not only the largest possible extent.
+fn is_exact(extent: &Extent) -> bool {
+    !matches!(extent, Extent::AtMost(_))
 }
 
 /// Element types of the outputs.
@@ -298,10 +313,4 @@ fn is_for_backend(facts: &[Option<Fact>], specs: &[Spec]) -> bool {
     !made.contains(&0)
         && facts.iter().flatten().all(is_fit)
         && facts.first().is_some_and(|fact| fact.as_ref().is_some_and(|fact| fact.dtype == DType::F32))
-}
-
-/// Bytes that the elements of a value take.
-pub(super) fn bytes<B: Backend>(value: &Value<B>) -> u64 {
-    let elements = value.shape().iter().fold(1_u64, |elements, extent| elements.saturating_mul(*extent as u64));
-    elements.saturating_mul(value.dtype().size_bytes())
 }

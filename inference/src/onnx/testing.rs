@@ -2,12 +2,12 @@
 
 use prost::Message as _;
 
-pub(crate) use super::proto::GraphProto;
+pub(crate) use super::proto::{GraphProto, NodeProto, TensorProto};
 use super::{
     lower::{LowerLimits, Lowered, lower},
     proto::{
-        AttributeProto, DimensionProto, ModelProto, NodeProto, OperatorSetId, TensorProto, TensorShapeProto,
-        TensorTypeProto, TypeProto, ValueInfoProto,
+        AttributeProto, DimensionProto, ModelProto, OperatorSetId, TensorShapeProto, TensorTypeProto, TypeProto,
+        ValueInfoProto,
     },
 };
 

@@ -8,6 +8,7 @@
 mod attributes;
 pub(crate) mod backend;
 mod extent;
+pub(crate) mod host;
 mod operator;
 mod plain;
 mod shape;

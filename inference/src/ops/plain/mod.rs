@@ -33,7 +33,7 @@ mod selection;
 mod slicing;
 mod spectral;
 mod stateful;
-mod window;
+pub(crate) mod window;
 
 use super::operator::{Fault, Operator};
 use crate::{array::Array, tensor::DType};

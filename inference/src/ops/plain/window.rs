@@ -26,17 +26,17 @@ pub(super) const STRIDES: AttributeSpec = attribute("strides", Fallback::NoInts)
 
 /// A window over any number of spatial dimensions.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Window {
-    pub(super) kernel: Vec<u64>,
-    pub(super) strides: Vec<u64>,
-    pub(super) dilations: Vec<u64>,
-    pub(super) padding: Padding,
-    pub(super) rounds_up: bool,
+pub(crate) struct Window {
+    pub(crate) kernel: Vec<u64>,
+    pub(crate) strides: Vec<u64>,
+    pub(crate) dilations: Vec<u64>,
+    pub(crate) padding: Padding,
+    pub(crate) rounds_up: bool,
 }
 
 /// How much is added around the input.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Padding {
+pub(crate) enum Padding {
     /// Before and behind each dimension.
     Explicit(Vec<(u64, u64)>),
     /// As much as it takes for `⌈in / stride⌉` results, the odd one behind.
@@ -47,11 +47,11 @@ pub(super) enum Padding {
 
 /// A window along one dimension of a known extent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Slide {
+pub(crate) struct Slide {
     /// Number of places of the window.
-    pub(super) count: u64,
-    pub(super) before: u64,
-    pub(super) behind: u64,
+    pub(crate) count: u64,
+    pub(crate) before: u64,
+    pub(crate) behind: u64,
 }
 
 impl Window {
@@ -79,13 +79,13 @@ impl Window {
     }
 
     /// The window of a pool, whose extents are an attribute.
-    pub(super) fn of_pool(attributes: &Attributes<'_>) -> Result<Self, ShapeError> {
+    pub(crate) fn of_pool(attributes: &Attributes<'_>) -> Result<Self, ShapeError> {
         let given = attributes.ints("kernel_shape").ok_or(ShapeError::Value { name: "kernel_shape" })?;
         Self::read(attributes, steps("kernel_shape", Some(given), given.len(), 1, 1)?)
     }
 
     /// The window of a convolution, whose extents are those of its filter.
-    pub(super) fn of_filter(attributes: &Attributes<'_>, kernel: Vec<u64>) -> Result<Self, ShapeError> {
+    pub(crate) fn of_filter(attributes: &Attributes<'_>, kernel: Vec<u64>) -> Result<Self, ShapeError> {
         if let Some(given) = attributes.ints("kernel_shape")
             && steps("kernel_shape", Some(given), kernel.len(), 1, 1)? != kernel
         {
@@ -101,7 +101,7 @@ impl Window {
 
     /// `⌊(in + pads − reach) / stride⌋ + 1`, or rounded up, where a window that would begin behind
     /// the input and its front padding is left out.
-    pub(super) fn slide(&self, axis: usize, extent: u64) -> Option<Slide> {
+    pub(crate) fn slide(&self, axis: usize, extent: u64) -> Option<Slide> {
         let (stride, reach) = (self.strides[axis], self.reach(axis));
         if let Padding::Explicit(pads) = &self.padding {
             let (before, behind) = pads[axis];

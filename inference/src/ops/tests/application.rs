@@ -6,7 +6,7 @@ use burn::backend::{BackendTypes, Flex};
 
 use crate::{
     array::Array,
-    exec::{ExecLimits, Model, RunError},
+    exec::{Engine, ExecLimits, Isa, Model, RunError},
     ir::{Attribute, Dim, Graph, Limits, NamedAttribute, Node, Signature, ValueInfo, ValueName, WeightInfo},
     ops::{
         Attributes, Call, Extent, Fact, Fault, Inference, LEARNING, LEARNING_OPSET_MAX, OPSET_MAX, Operator,
@@ -61,8 +61,24 @@ impl Case {
         self
     }
 
-    /// What the operator makes, through the same check, plan and kernels as any model.
+    /// What the operator makes, through the same check, plan and kernels as any model. What burn and
+    /// every instruction set make must be the same but for roundings.
     pub(super) fn run(&self) -> Tensor {
+        let engines = [Engine::Backend].into_iter().chain(Isa::all().into_iter().map(Engine::Host));
+        let made: Vec<_> = engines.map(|engine| (engine, self.run_with(engine))).collect();
+        let (_, last) = made.last().unwrap();
+        for (engine, made) in &made {
+            assert_eq!((made.dtype(), made.shape()), (last.dtype(), last.shape()), "{} with {engine:?}", self.op);
+            let (made, last) = (Array::of_tensor(made).floats(), Array::of_tensor(last).floats());
+            let is_near = |(a, b): (&f64, &f64)| {
+                a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= 1e-5 * b.abs().max(1e-2)
+            };
+            assert!(made.iter().zip(&last).all(is_near), "{} with {engine:?}: {made:?} and {last:?}", self.op);
+        }
+        last.clone()
+    }
+
+    fn run_with(&self, engine: Engine) -> Tensor {
         let (graph, weights, inputs) = self.graph();
         let trace = Trace::of(&graph, &weights).unwrap();
         let made = &trace.facts[trace.slot("y").unwrap()];
@@ -70,7 +86,7 @@ impl Case {
         let outputs = vec![ValueInfo { name: "y".into(), dtype: made.dtype, shape }];
         let graph = Graph { signature: Signature { outputs, ..graph.signature }, ..graph };
         let device = <Flex as BackendTypes>::Device::default();
-        let model = Model::<Flex>::build(&graph, &weights, ExecLimits::default(), device).unwrap();
+        let model = Model::<Flex>::build(&graph, &weights, ExecLimits::default(), engine, device).unwrap();
         model.run(inputs).unwrap().remove("y").unwrap()
     }
 
@@ -117,7 +133,8 @@ impl Case {
             vec![ValueInfo { name: "y".into(), dtype: DType::F32, shape: vec![Dim::Fixed(3), Dim::Fixed(1)] }];
         let graph = Graph { signature: Signature { outputs, ..graph.signature }, ..graph };
         let device = <Flex as BackendTypes>::Device::default();
-        let model = Model::<Flex>::build(&graph, &weights, ExecLimits::default(), device).unwrap();
+        let model =
+            Model::<Flex>::build(&graph, &weights, ExecLimits::default(), Engine::Host(Isa::widest()), device).unwrap();
         match model.run(inputs) {
             Err(RunError::Refused { source, .. }) => source,
             other => panic!("{other:?}"),

@@ -1,0 +1,148 @@
+//! Steps that host kernels run: in the arena where extents are known before, else in memory of their own.
+
+use std::sync::Arc;
+
+use burn::backend::Backend;
+use bytemuck::cast_slice_mut;
+use smallvec::SmallVec;
+
+use super::{
+    arena::Carved,
+    engine::Engine,
+    plan::{Kernel, PlannedStep},
+    program::HostStep,
+    request::RunError,
+    run::{Planned, Run, Spec},
+    value::Value,
+};
+use crate::{
+    array::Array,
+    data::Data,
+    ops::{
+        Attributes,
+        host::{Geometry, HostCall, HostKernel, Isa, Target, View, elements_mut},
+    },
+    tensor::DType,
+};
+
+impl<B: Backend> Run<'_, B> {
+    /// Runs a step whose extents are known, from the arena into the arena.
+    pub(super) fn host_step(&mut self, isa: Isa, step: &PlannedStep<B>, known: &HostStep) -> Result<(), RunError> {
+        self.write_planned(isa, step, known);
+        if self.crew.team.is_over() {
+            return Err(RunError::Deadline { node: step.node.clone() });
+        }
+        for operand in step.inputs.iter().flatten().filter(|operand| operand.is_last) {
+            self.forget(operand.slot);
+        }
+        Ok(())
+    }
+
+    fn write_planned(&mut self, isa: Isa, step: &PlannedStep<B>, known: &HostStep) {
+        let Kernel::Host(kernel) = &step.kernel else { unreachable!("a program plans host kernels only") };
+        let Some(Planned { program, arena }) = &mut self.planned else { unreachable!("bodies have no program") };
+        let output = step.outputs[0].expect("a program plans steps with a result");
+        let place = program.places[output].clone().expect("results of host kernels lie in the arena");
+        let carved = Carved::new(arena, &place, &known.scratch);
+        let views: SmallVec<[_; 6]> = step
+            .inputs
+            .iter()
+            .zip(&known.inputs)
+            .map(|(operand, spec)| {
+                let (operand, (dtype, shape)) = (operand.as_ref()?, spec.as_ref()?);
+                let bytes = match (&self.values[operand.slot], &program.places[operand.slot]) {
+                    (Some(Value::Host(array)), _) => array.data().bytes(),
+                    (None, Some(place)) => carved.read(place),
+                    // Read from panels.
+                    _ => &[],
+                };
+                Some(View { dtype: *dtype, shape, bytes })
+            })
+            .collect();
+        (kernel.run)(&mut HostCall {
+            isa,
+            team: self.crew.team,
+            attributes: Attributes::checked(step.operator.attributes, &step.attributes),
+            inputs: &views,
+            packed: step.packed.map(|(_, number)| &self.crew.packed[number]),
+            bounds: step.bounds,
+            outputs: &mut [Target { shape: &known.output.1, bytes: carved.result }],
+            scratch: elements_mut(carved.scratch),
+        });
+    }
+
+    /// Runs a host kernel on values outside the arena.
+    pub(super) fn host_kernel(
+        &mut self,
+        step: &PlannedStep<B>,
+        kernel: &HostKernel,
+        attributes: Attributes<'_>,
+        specs: &[Spec],
+    ) -> Result<Value<B>, RunError> {
+        let Engine::Host(isa) = self.engine() else { unreachable!("only this engine has host kernels") };
+        let packed = step.packed.map(|(input, number)| (input, &self.crew.packed[number]));
+        let mut shapes: Vec<_> = step.inputs.iter().map(|operand| self.spec(operand.as_ref())).collect();
+        let values = self.operands(step).into_iter().map(|value| value.map(Value::into_host).transpose());
+        let arrays: Vec<_> = values.collect::<Result<_, _>>().map_err(RunError::Backend)?;
+        for (shape, array) in shapes.iter_mut().zip(&arrays) {
+            if let Some(array) = array {
+                *shape = Some((array.dtype(), array.shape().to_vec()));
+            }
+        }
+        let views: Vec<_> = shapes
+            .iter()
+            .zip(&arrays)
+            .map(|(spec, array)| {
+                let (dtype, shape) = spec.as_ref()?;
+                Some(View { dtype: *dtype, shape, bytes: array.as_ref().map_or(&[], |array| array.data().bytes()) })
+            })
+            .collect();
+        let team = self.crew.team;
+        let geometry = Geometry { attributes, inputs: &shapes, outputs: specs, isa, threads: team.threads() };
+        let mut scratch = vec![0.0; (kernel.scratch)(&geometry)];
+        let (dtype, shape) = &specs[0];
+        let mut made = Made::new(*dtype, shape.iter().product());
+        (kernel.run)(&mut HostCall {
+            isa,
+            team,
+            attributes,
+            inputs: &views,
+            packed: packed.map(|(_, packed)| packed),
+            bounds: step.bounds,
+            outputs: &mut [Target { shape, bytes: made.bytes() }],
+            scratch: &mut scratch,
+        });
+        Ok(Value::Host(Arc::new(Array::new(shape.clone(), made.data()))))
+    }
+}
+
+/// Memory for a result that becomes elements.
+enum Made {
+    Floats(Vec<f32>),
+    Other(DType, Vec<u64>, usize),
+}
+
+impl Made {
+    fn new(dtype: DType, count: usize) -> Self {
+        if dtype == DType::F32 {
+            return Self::Floats(vec![0.0; count]);
+        }
+        let bytes = count * dtype.size_bytes() as usize;
+        // Whole words, so that elements of every type may lie there.
+        Self::Other(dtype, vec![0; bytes.div_ceil(8)], bytes)
+    }
+
+    fn bytes(&mut self) -> &mut [u8] {
+        match self {
+            Self::Floats(values) => cast_slice_mut(values),
+            Self::Other(_, words, bytes) => &mut cast_slice_mut(words)[..*bytes],
+        }
+    }
+
+    fn data(mut self) -> Data {
+        match self {
+            Self::Floats(values) => Data::F32(values),
+            Self::Other(dtype, ..) => Data::read(dtype, self.bytes()),
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! A plan for inputs of known extents: what each step does, and where each value lies.
+//!
+//! Shape functions run once for all requests of the same extents, with the same table as at load.
+//! What depends on elements stays open and is decided by each request. Values between host kernels lie
+//! in one arena; a value takes the tightest gap that is free while it lives.
+
+use std::ops::Range;
+
+use burn::backend::Backend;
+
+use super::{
+    arena::Arena,
+    engine::Engine,
+    limits::ExecLimits,
+    measure::{Size, charge, size, within},
+    plan::{Kernel, Plan, PlannedStep},
+    request::RunError,
+};
+use crate::{
+    check::NodeFault,
+    folding,
+    ops::{Attributes, Extent, Fact, Inference, ShapeError, host::Geometry},
+    tensor::DType,
+};
+
+/// Most work that folding does for the extents of a request, counted as at load.
+const FOLDING_MAX: u64 = 1 << 20;
+
+/// What a plan does for requests of the same extents.
+#[derive(Debug)]
+pub(super) struct Program {
+    /// By slot, as far as it is known.
+    pub(super) facts: Vec<Fact>,
+    /// By slot, for values that lie in the arena.
+    pub(super) places: Vec<Option<Range<usize>>>,
+    /// By step of the plan.
+    pub(super) actions: Vec<Action>,
+    /// Bytes of the arena.
+    pub(super) arena_bytes: usize,
+    /// Bytes at the peak, what is resident included, as far as it is known before a request runs.
+    pub(super) peak_bytes: u64,
+}
+
+/// What a step does.
+#[derive(Debug)]
+pub(super) enum Action {
+    /// Its results follow from extents alone, or nothing reads them.
+    Known,
+    /// Its result is its first input with other extents.
+    Alias,
+    /// A host kernel writes the result into the arena.
+    Host(Box<HostStep>),
+    /// Decided when it runs.
+    Open,
+}
+
+/// What a host kernel is told of its extents, and where it works.
+#[derive(Debug)]
+pub(super) struct HostStep {
+    pub(super) inputs: Vec<Option<(DType, Vec<usize>)>>,
+    pub(super) output: (DType, Vec<usize>),
+    pub(super) scratch: Range<usize>,
+}
+
+/// Operators whose result has the elements of the first input in the same order.
+const ALIASES: &[&str] = &["Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"];
+
+impl Program {
+    /// Resolves a plan for the extents of its inputs.
+    pub(super) fn of<B: Backend>(
+        plan: &Plan<B>,
+        given: &[Vec<u64>],
+        limits: &ExecLimits,
+        resident_bytes: u64,
+        threads: usize,
+    ) -> Result<Self, RunError> {
+        let facts = resolve(plan, given, limits)?;
+        let mut build = Builder {
+            arena: Arena::default(),
+            places: vec![None; facts.len()],
+            readers: readers(plan, &facts),
+            roots: (0..facts.len()).collect(),
+            facts,
+            threads,
+        };
+        for slot in &plan.entry {
+            build.place(*slot);
+        }
+        let actions: Vec<_> = plan.steps.iter().map(|step| build.action(plan, step)).collect();
+        let Builder { arena, places, facts, .. } = build;
+        let mut program = Self { facts, places, actions, arena_bytes: arena.bytes(), peak_bytes: 0 };
+        program.peak_bytes = program.peak(plan, limits, resident_bytes)?;
+        Ok(program)
+    }
+
+    /// Adds up what lies outside the arena at each step, as the run will, and refuses what exceeds the
+    /// bound. What only the run can tell is compared then, each time before it is allocated.
+    fn peak<B: Backend>(&self, plan: &Plan<B>, limits: &ExecLimits, resident_bytes: u64) -> Result<u64, RunError> {
+        let held = resident_bytes.saturating_add(self.arena_bytes as u64);
+        let mut live = held;
+        within(live, 0, limits)?;
+        let mut most = live;
+        let sizes: Vec<_> = self.facts.iter().map(|fact| known_size(fact, limits)).collect::<Result<_, _>>()?;
+        let outside = |slot: usize| if self.places[slot].is_some() { 0 } else { sizes[slot].bytes };
+        for (step, action) in plan.steps.iter().zip(&self.actions) {
+            if !matches!(action, Action::Open) {
+                continue;
+            }
+            let made: Vec<_> = step.outputs.iter().flatten().map(|slot| sizes[*slot]).collect();
+            let read: Vec<_> = step.inputs.iter().flatten().map(|operand| sizes[operand.slot]).collect();
+            let scratch =
+                step.scratch_bytes(step.outputs.iter().flatten().all(|slot| self.facts[*slot].dtype == DType::F32));
+            let more = charge(scratch, &read, &made);
+            within(live, more, limits)?;
+            most = most.max(live.saturating_add(more));
+            live = step.outputs.iter().flatten().fold(live, |live, slot| live.saturating_add(outside(*slot)));
+            for operand in step.inputs.iter().flatten().filter(|operand| operand.is_last) {
+                live = live.saturating_sub(outside(operand.slot)).max(held);
+            }
+        }
+        Ok(most)
+    }
+}
+
+/// What is known of every slot, once the inputs have extents.
+fn resolve<B: Backend>(plan: &Plan<B>, given: &[Vec<u64>], limits: &ExecLimits) -> Result<Vec<Fact>, RunError> {
+    let most = limits.elements_max;
+    let mut facts = plan.facts.clone();
+    for (slot, extents) in plan.entry.iter().zip(given) {
+        let known = extents.iter().map(|extent| Extent::fixed(*extent)).collect::<Option<_>>();
+        facts[*slot].shape = Some(known.ok_or(RunError::Elements { most })?);
+        known_size(&facts[*slot], limits)?;
+    }
+    let mut folding_left = FOLDING_MAX;
+    for step in &plan.steps {
+        if step.operator.control.is_some() {
+            continue;
+        }
+        let attributes = Attributes::checked(step.operator.attributes, &step.attributes);
+        let inputs: Vec<_> = step.inputs.iter().map(|operand| operand.map(|at| facts[at.slot].clone())).collect();
+        let inference = Inference { attributes, inputs: &inputs, asked: step.outputs.len() };
+        let made = folding::infer(step.operator, &inference, &mut folding_left);
+        let made = made.map_err(|fault| refusal(&step.node, fault))?;
+        for (slot, fact) in step.outputs.iter().zip(made) {
+            known_size(&fact, limits)?;
+            if let Some(slot) = slot {
+                facts[*slot] = fact;
+            }
+        }
+    }
+    Ok(facts)
+}
+
+/// Everything else than extents was decided at load, where a fault is a refusal of the model.
+fn refusal(node: &str, fault: NodeFault) -> RunError {
+    let node = node.to_owned();
+    match fault {
+        NodeFault::Shape(source) => RunError::Fit { node, source },
+        NodeFault::Undefined { .. }
+        | NodeFault::TooManyInputs { .. }
+        | NodeFault::MissingInput { .. }
+        | NodeFault::InputType { .. }
+        | NodeFault::Outputs { .. }
+        | NodeFault::OutputType { .. }
+        | NodeFault::Body { .. }
+        | NodeFault::Attribute(_) => RunError::Fit { node, source: ShapeError::Size },
+    }
+}
+
+/// How many steps read a slot, outputs of the whole plan counted as read for ever.
+fn readers<B: Backend>(plan: &Plan<B>, facts: &[Fact]) -> Vec<usize> {
+    let mut readers = vec![0; facts.len()];
+    for step in &plan.steps {
+        for operand in step.inputs.iter().flatten() {
+            readers[operand.slot] += 1;
+        }
+    }
+    for slot in &plan.outputs {
+        readers[*slot] += 1;
+    }
+    readers
+}
+
+/// Elements and bytes of a value whose extents are all known; nothing of others.
+pub(super) fn known_size(fact: &Fact, limits: &ExecLimits) -> Result<Size, RunError> {
+    match extents(fact) {
+        Some(shape) => size(fact.dtype, &shape.iter().map(|extent| *extent as u64).collect::<Vec<_>>(), limits),
+        None => Ok(Size::default()),
+    }
+}
+
+/// Extents that are all known exactly.
+pub(super) fn extents(fact: &Fact) -> Option<Vec<usize>> {
+    let shape = fact.shape.as_ref()?;
+    shape.iter().map(|extent| extent.as_fixed().and_then(|extent| usize::try_from(extent).ok())).collect()
+}
+
+/// A program in the making.
+struct Builder {
+    arena: Arena,
+    places: Vec<Option<Range<usize>>>,
+    /// Readings still to come of what lies at a root.
+    readers: Vec<usize>,
+    /// The slot whose memory a slot shares; most often itself.
+    roots: Vec<usize>,
+    facts: Vec<Fact>,
+    threads: usize,
+}
+
+impl Builder {
+    /// Gives a value memory, if its extents are known.
+    fn place(&mut self, slot: usize) -> bool {
+        let fact = &self.facts[slot];
+        let Some(shape) = extents(fact) else { return false };
+        let bytes = shape.iter().product::<usize>() * fact.dtype.size_bytes() as usize;
+        self.places[slot] = Some(self.arena.take(bytes));
+        self.release(slot, 0);
+        true
+    }
+
+    /// Counts readings of a slot and takes its memory back after the last.
+    fn release(&mut self, slot: usize, readings: usize) {
+        let root = self.roots[slot];
+        self.readers[root] = self.readers[root].saturating_sub(readings);
+        if self.readers[root] == 0
+            && let Some(place) = &self.places[root]
+        {
+            self.arena.give(place);
+        }
+    }
+
+    fn action<B: Backend>(&mut self, plan: &Plan<B>, step: &PlannedStep<B>) -> Action {
+        let action = self.decide(plan, step);
+        for operand in step.inputs.iter().flatten() {
+            self.release(operand.slot, 1);
+        }
+        action
+    }
+
+    fn decide<B: Backend>(&mut self, plan: &Plan<B>, step: &PlannedStep<B>) -> Action {
+        let wanted = || step.outputs.iter().flatten();
+        if step.operator.control.is_none() && wanted().all(|slot| self.facts[*slot].content.is_some()) {
+            return Action::Known;
+        }
+        if let (&[Some(output)], Some(Some(input))) = (&step.outputs[..], step.inputs.first())
+            && self.is_alias(step, input.slot, output)
+        {
+            let root = self.roots[input.slot];
+            self.roots[output] = root;
+            self.readers[root] += self.readers[output];
+            self.places[output] = self.places[root].clone();
+            return Action::Alias;
+        }
+        self.host(plan, step).map_or(Action::Open, |step| Action::Host(Box::new(step)))
+    }
+
+    fn is_alias<B: Backend>(&self, step: &PlannedStep<B>, input: usize, output: usize) -> bool {
+        step.operator.domain.is_empty()
+            && ALIASES.contains(&step.operator.name)
+            && self.places[input].is_some()
+            && extents(&self.facts[output]).is_some()
+    }
+
+    fn host<B: Backend>(&mut self, plan: &Plan<B>, step: &PlannedStep<B>) -> Option<HostStep> {
+        let (Kernel::Host(kernel), Engine::Host(isa)) = (&step.kernel, plan.engine) else { return None };
+        let &[Some(output)] = &step.outputs[..] else { return None };
+        let attributes = Attributes::checked(step.operator.attributes, &step.attributes);
+        let facts: Vec<_> = step.inputs.iter().map(|operand| operand.map(|at| self.facts[at.slot].clone())).collect();
+        let made = (self.facts[output].dtype, extents(&self.facts[output])?);
+        let inputs: Vec<_> = facts
+            .iter()
+            .map(|fact| fact.as_ref().map(|fact| Some((fact.dtype, extents(fact)?))))
+            .map(|known| match known {
+                None => Some(None),
+                Some(known) => known.map(Some),
+            })
+            .collect::<Option<_>>()?;
+        if !(kernel.fits)(&Inference { attributes, inputs: &facts, asked: 1 }) {
+            return None;
+        }
+        let outputs = [made];
+        let geometry = Geometry { attributes, inputs: &inputs, outputs: &outputs, isa, threads: self.threads };
+        let numbers = (kernel.scratch)(&geometry);
+        let [made] = outputs;
+        let scratch = self.arena.take(numbers * size_of::<f32>());
+        self.place(output);
+        self.arena.give(&scratch);
+        Some(HostStep { inputs, output: made, scratch })
+    }
+}
