@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use hedgerow_inference::exec::{Model, RunError};
+use hedgerow_inference::exec::{Lane, Model, RunError};
 use hedgerow_inference::tensor::Tensor;
 use thiserror::Error;
 use tokio::sync::oneshot;
@@ -41,8 +41,8 @@ pub enum ExecError {
     /// The queue is full; ask another node or later.
     #[error("admit a request beside {QUEUE_BOUND} others")]
     Overloaded,
-    /// Its time was over before a thread was free.
-    #[error("start a request before its deadline")]
+    /// Its time was over before a thread was free, or before the model was done.
+    #[error("answer a request before its deadline")]
     TooLate,
     /// The model refused or failed.
     #[error("run the model")]
@@ -57,8 +57,32 @@ pub enum ExecError {
 
 /// The system gave no thread to run models on; start the node when the machine is less loaded.
 #[derive(Debug, Error)]
-#[error("start a thread for models")]
-pub struct PoolStartError(#[source] std::io::Error);
+pub enum PoolStartError {
+    /// None that takes requests.
+    #[error("start a thread for models")]
+    Worker(#[source] std::io::Error),
+    /// None that helps such a thread.
+    #[error("start threads that share the work of a model")]
+    Lane(#[source] hedgerow_inference::exec::LaneError),
+}
+
+/// How many models run at the same time, and on how many threads each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lanes {
+    /// Models at the same time, at least one.
+    pub count: usize,
+    /// Threads that share the work of one.
+    pub threads: usize,
+}
+
+impl Lanes {
+    /// Lanes for so many cores. From four on, two share a model: a request is answered sooner, and some
+    /// of the cores' throughput is lost to waiting. A guess; models of the mesh are small.
+    pub fn of_cores(cores: usize) -> Self {
+        let threads = if cores < 4 { 1 } else { 2 };
+        Self { count: (cores / threads).max(1), threads }
+    }
+}
 
 struct Job {
     model: Arc<Model>,
@@ -69,17 +93,19 @@ struct Job {
 }
 
 impl Pool {
-    /// Starts `threads` threads, at least one.
-    pub fn start(threads: usize) -> Result<Self, PoolStartError> {
+    /// Starts the threads of the lanes.
+    pub fn start(lanes: Lanes) -> Result<Self, PoolStartError> {
         let (jobs, queue) = sync_channel(QUEUE_BOUND);
         let queue = Arc::new(Mutex::new(queue));
         let depth = Arc::new(AtomicU32::new(0));
-        for number in 0..threads.max(1) {
+        for number in 0..lanes.count.max(1) {
             let (queue, depth) = (queue.clone(), depth.clone());
+            let name = format!("model-{number}");
+            let mut lane = Lane::with_threads(lanes.threads, &name).map_err(PoolStartError::Lane)?;
             std::thread::Builder::new()
-                .name(format!("model-{number}"))
-                .spawn(move || work(&queue, &depth))
-                .map_err(PoolStartError)?;
+                .name(name)
+                .spawn(move || work(&queue, &depth, &mut lane))
+                .map_err(PoolStartError::Worker)?;
         }
         Ok(Self { jobs, depth })
     }
@@ -110,7 +136,7 @@ impl Pool {
     }
 }
 
-fn work(queue: &Mutex<Receiver<Job>>, depth: &AtomicU32) {
+fn work(queue: &Mutex<Receiver<Job>>, depth: &AtomicU32, lane: &mut Lane) {
     loop {
         // The lock is held while waiting, which is what hands jobs to the threads one by one.
         let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
@@ -119,7 +145,7 @@ fn work(queue: &Mutex<Receiver<Job>>, depth: &AtomicU32) {
             Err(ExecError::TooLate)
         } else {
             // A thread that ended here would be missed by every later request.
-            let run = AssertUnwindSafe(|| run(&model, inputs, queued, deadline));
+            let run = AssertUnwindSafe(|| run(&model, lane, inputs, queued, deadline));
             catch_unwind(run).unwrap_or(Err(ExecError::Panicked))
         };
         // The last use of a model that was let go meanwhile frees it here, before anybody is told.
@@ -131,12 +157,21 @@ fn work(queue: &Mutex<Receiver<Job>>, depth: &AtomicU32) {
     }
 }
 
-fn run(model: &Model, inputs: BTreeMap<String, Tensor>, queued: Instant, deadline: Instant) -> Result<Ran, ExecError> {
+fn run(
+    model: &Model,
+    lane: &mut Lane,
+    inputs: BTreeMap<String, Tensor>,
+    queued: Instant,
+    deadline: Instant,
+) -> Result<Ran, ExecError> {
     let started = Instant::now();
     if started >= deadline {
         return Err(ExecError::TooLate);
     }
-    let outputs = model.run(inputs).map_err(ExecError::Run)?;
+    let outputs = model.run_in(lane, inputs, Some(deadline)).map_err(|error| match error {
+        RunError::Deadline { .. } => ExecError::TooLate,
+        error => ExecError::Run(error),
+    })?;
     Ok(Ran { outputs, queued: started - queued, computed: started.elapsed() })
 }
 

@@ -7,7 +7,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 #[tokio::test]
 async fn a_request_is_run_and_counted_while_it_is_there() {
-    let (pool, model) = (Pool::start(2).unwrap(), Arc::new(model()));
+    let (pool, model) = (Pool::start(Lanes { count: 2, threads: 2 }).unwrap(), Arc::new(model()));
     let expected = model.run(payment()).unwrap();
     let ran = pool.run(model, payment(), Instant::now() + MINUTE).await.unwrap();
     assert_eq!(ran.outputs, expected);
@@ -16,7 +16,7 @@ async fn a_request_is_run_and_counted_while_it_is_there() {
 
 #[tokio::test]
 async fn what_is_too_late_or_does_not_fit_is_refused_and_the_next_is_run() {
-    let (pool, model) = (Pool::start(1).unwrap(), Arc::new(model()));
+    let (pool, model) = (Pool::start(Lanes::of_cores(1)).unwrap(), Arc::new(model()));
     let late = pool.run(model.clone(), payment(), Instant::now()).await;
     assert!(matches!(late, Err(ExecError::TooLate)), "{late:?}");
     let empty = pool.run(model.clone(), BTreeMap::new(), Instant::now() + MINUTE).await;
@@ -39,6 +39,14 @@ async fn a_full_queue_refuses_and_a_request_whose_asker_left_is_not_run() {
     drop(waits);
     let depth = pool.depth.clone();
     drop(pool);
-    work(&Mutex::new(queue), &depth);
+    work(&Mutex::new(queue), &depth, &mut Lane::single());
     assert_eq!((depth.load(Ordering::Relaxed), Arc::strong_count(&model)), (0, 1));
+}
+
+#[test]
+fn lanes_never_take_more_cores_than_there_are() {
+    for cores in 0..=64 {
+        let lanes = Lanes::of_cores(cores);
+        assert!(lanes.count >= 1 && lanes.count * lanes.threads <= cores.max(1), "{cores}: {lanes:?}");
+    }
 }

@@ -28,7 +28,7 @@ use crate::admin::{AdminState, Departure, Forgotten, admin_router, bind};
 use crate::api::{self, ApiState};
 use crate::config::Config;
 use crate::core::{self, CoreHandle, CoreInbox, CoreStartError, CoreTask, Fate, MESH_TOPIC};
-use crate::exec::{Keeper, KeeperParts, Library, Pool, PoolStartError, Shelf};
+use crate::exec::{Keeper, KeeperParts, Lanes, Library, Pool, PoolStartError, Shelf};
 use crate::identity::{Appointments, Enrolled};
 use crate::net::{Net, NetConfig, NetError, NetEvent, Socket, Trust};
 use crate::route::Router;
@@ -174,7 +174,7 @@ impl Peer {
         let sessions = Sessions::new(enrolled.identity.node(), groups.clone(), net.clone(), handle.views());
 
         let library = Library::new(store.artifacts.clone(), store.mesh.clone(), enrolled.root.publishers().clone());
-        let (shelf, pool) = (Shelf::default(), Pool::start(worker_threads())?);
+        let (shelf, pool) = (Shelf::default(), Pool::start(Lanes::of_cores(worker_threads()))?);
         let keeper = KeeperParts {
             core: handle.clone(),
             net: net.clone(),
