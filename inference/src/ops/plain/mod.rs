@@ -13,10 +13,13 @@ mod convolution;
 mod deformable;
 mod detection;
 mod einsum;
+mod features;
 mod generation;
 mod indexing;
+mod labels;
 pub(crate) mod layout;
 mod learning;
+mod linear;
 mod losses;
 mod ngrams;
 mod normalization;
@@ -52,10 +55,13 @@ pub(super) const FAMILIES: &[&[Operator]] = &[
     deformable::OPERATORS,
     detection::OPERATORS,
     einsum::OPERATORS,
+    features::OPERATORS,
     generation::OPERATORS,
     indexing::OPERATORS,
+    labels::OPERATORS,
     layout::OPERATORS,
     learning::OPERATORS,
+    linear::OPERATORS,
     losses::OPERATORS,
     ngrams::OPERATORS,
     normalization::OPERATORS,

@@ -56,6 +56,16 @@ impl Case {
         self
     }
 
+    pub(super) fn floats(mut self, name: &'static str, values: &[f32]) -> Self {
+        self.attributes.push((name, Attribute::Floats(values.to_vec())));
+        self
+    }
+
+    pub(super) fn tensor(mut self, name: &'static str, value: &Tensor) -> Self {
+        self.attributes.push((name, Attribute::Tensor(value.clone())));
+        self
+    }
+
     pub(super) fn ints(mut self, name: &'static str, values: &[i64]) -> Self {
         self.attributes.push((name, Attribute::Ints(values.to_vec())));
         self
@@ -93,6 +103,11 @@ impl Case {
     /// What the plain kernel makes, without checking, planning or a backend.
     pub(super) fn run_plainly(&self) -> Tensor {
         self.plainly(|made| made.unwrap()[0].to_tensor())
+    }
+
+    /// Every output that the plain kernel makes.
+    pub(super) fn run_wholly(&self) -> Vec<Tensor> {
+        self.plainly(|made| made.unwrap().iter().map(Array::to_tensor).collect())
     }
 
     /// Why the plain kernel refuses the elements, when it does.
@@ -141,9 +156,9 @@ impl Case {
         }
     }
 
-    /// The latest entry of the name, in whichever domain.
+    /// The entry of the name for the opset, in whichever domain.
     fn operator(&self) -> &'static Operator {
-        let learnt = || by_opset(LEARNING, self.op, LEARNING_OPSET_MAX);
+        let learnt = || by_opset(LEARNING, self.op, self.opset.min(LEARNING_OPSET_MAX));
         by_opset("", self.op, self.opset).or_else(learnt).unwrap()
     }
 
