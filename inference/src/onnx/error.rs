@@ -88,6 +88,13 @@ pub enum LowerError {
         /// The initializer.
         name: String,
     },
+    /// Text that is there when the model runs. Constant labels that a `LabelEncoder` maps to numbers
+    /// are resolved; all other text belongs before or behind the model.
+    #[error("{place} is text when the model runs; encode it as numbers before the model, and name labels behind it")]
+    Text {
+        /// The node, input or output.
+        place: String,
+    },
     /// Two initializers of one name.
     #[error("initializer \"{name}\" is given twice")]
     Initializer {

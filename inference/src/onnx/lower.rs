@@ -8,6 +8,7 @@ use prost::Message as _;
 use super::{
     error::{LowerError, Unread},
     proto::{ModelProto, OperatorSetId, TensorTypeProto, ValueInfoProto},
+    text::STRING,
     translate::{Translated, translate},
 };
 use crate::{
@@ -254,6 +255,9 @@ fn agrees(declared: &TensorTypeProto, inferred: &Fact) -> bool {
 
 pub(super) fn tensor_type(port: &ValueInfoProto) -> Result<(DType, &TensorTypeProto), LowerError> {
     let kind = port.kind.as_ref().and_then(|kind| kind.tensor_type.as_ref());
+    if kind.is_some_and(|kind| kind.elem_type == Some(STRING)) {
+        return Err(LowerError::Text { place: format!("input or output \"{}\"", name_of(port)) });
+    }
     let read = kind.and_then(|kind| {
         let code = u8::try_from(kind.elem_type?).ok()?;
         Some((DType::from_code(code)?, kind))

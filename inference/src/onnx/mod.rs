@@ -9,6 +9,7 @@ mod error;
 mod lower;
 mod proto;
 mod tensor;
+mod text;
 mod translate;
 
 pub use error::{LowerError, ReadError, Unread};

@@ -11,7 +11,7 @@ use super::{
     error::{LowerError, Unread},
     lower::{ONNX, Opsets, domain, name_of, tensor_type},
     proto::{AttributeProto, FunctionProto, GraphProto, NodeProto},
-    tensor,
+    text::{self, Constant},
 };
 use crate::{
     ir::{Attribute, NamedAttribute, Node, Subgraph, ValueInfo, ValueName},
@@ -52,6 +52,7 @@ pub(super) fn translate(
         inlined_bytes: 0,
         subgraphs: Vec::new(),
         constants: BTreeMap::new(),
+        texts: BTreeMap::new(),
     };
     translator.initializers(graph)?;
     let nodes = translator.nodes(&graph.node)?;
@@ -72,6 +73,8 @@ struct Translator<'a> {
     inlined_bytes: u64,
     subgraphs: Vec<Subgraph>,
     constants: BTreeMap<String, Tensor>,
+    /// Constants that no node of the mesh will see.
+    texts: BTreeMap<String, Constant>,
 }
 
 /// The names of a body or function.
@@ -88,24 +91,45 @@ impl Translator<'_> {
     fn initializers(&mut self, graph: &GraphProto) -> Result<(), LowerError> {
         for proto in &graph.initializer {
             let name = proto.name.clone().unwrap_or_default();
-            let tensor = tensor::read(&name, proto)?;
-            self.constant(&name, tensor)?;
+            self.constant(&name, Constant::read(&name, proto)?)?;
         }
         Ok(())
     }
 
-    fn constant(&mut self, name: &str, tensor: Tensor) -> Result<(), LowerError> {
+    fn constant(&mut self, name: &str, constant: Constant) -> Result<(), LowerError> {
+        let own = self.renamed(name).unwrap_or_default();
+        let again = || LowerError::Initializer { name: name.to_owned() };
+        let tensor = match constant {
+            Constant::Numbers(tensor) => tensor,
+            text @ Constant::Text(_) => {
+                let is_new = !self.constants.contains_key(&own) && self.texts.insert(own, text).is_none();
+                return if is_new { Ok(()) } else { Err(again()) };
+            }
+        };
         if !self.arguments.is_empty() {
             self.inlined_bytes = self.inlined_bytes.saturating_add(tensor.data().len() as u64);
             if self.inlined_bytes > INLINED_BYTES_MAX {
                 return Err(LowerError::Functions { node: self.placed(name) });
             }
         }
-        let own = self.renamed(name).unwrap_or_default();
-        match self.constants.insert(own, tensor) {
-            Some(_) => Err(LowerError::Initializer { name: name.to_owned() }),
-            None => Ok(()),
+        let is_new = !self.texts.contains_key(&own) && self.constants.insert(own, tensor).is_none();
+        if is_new { Ok(()) } else { Err(again()) }
+    }
+
+    /// Puts a constant in place of a node that makes one of text, or text of one; whether it did.
+    /// Any other node that takes or makes text is refused.
+    fn resolved(&mut self, node: &str, proto: &NodeProto) -> Result<bool, LowerError> {
+        let names: Vec<_> = proto.input.iter().filter_map(|name| self.renamed(name)).collect();
+        if !names.iter().any(|name| self.texts.contains_key(name)) && !text::speaks(proto) {
+            return Ok(false);
         }
+        let refused = || LowerError::Text { place: format!("an input or output of node \"{node}\"") };
+        let ([input], [output]) = (names.as_slice(), proto.output.as_slice()) else { return Err(refused()) };
+        let numbers = || self.constants.get(input).cloned().map(Constant::Numbers);
+        let input = self.texts.get(input).cloned().or_else(numbers).ok_or_else(refused)?;
+        let made = text::resolve(proto, self.opsets.learning, &input)?.ok_or_else(refused)?;
+        self.constant(output, made)?;
+        Ok(true)
     }
 
     fn nodes(&mut self, protos: &[NodeProto]) -> Result<Vec<Node>, LowerError> {
@@ -123,9 +147,13 @@ impl Translator<'_> {
             let is_onnx = domain(proto.domain.as_deref()) == ONNX;
             let is_plain = is_onnx && proto.overload.as_deref().unwrap_or_default().is_empty();
             if is_plain && op == "Constant" {
-                let value = attribute::constant(&name, proto)?;
+                let text = Constant::of_node(&name, proto)?;
+                let value = text.map_or_else(|| attribute::constant(&name, proto).map(Constant::Numbers), Ok)?;
                 let output = proto.output.first().cloned().unwrap_or_default();
                 self.constant(&output, value)?;
+                continue;
+            }
+            if self.resolved(&name, proto)? {
                 continue;
             }
             let operator = find(op, self.opsets, &name, proto)?;
