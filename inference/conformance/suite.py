@@ -5,8 +5,8 @@
 
 The cases come out of the onnx package itself (`onnx.backend.test.case.node`), with inputs and
 expected outputs. Tensors are stored raw, little-endian, in the order of case.json. What has no
-place in a raw tensor (strings, sequences, optionals, eight- and four-bit floats) keeps its type
-name, so that the runner can tell that it was never asked to run such a case.
+place in a raw tensor (strings, sequences, optionals) keeps its type name, so that the runner can
+tell that it was never asked to run such a case.
 """
 
 import json
@@ -23,7 +23,14 @@ STORED = {
     onnx.TensorProto.INT64: "INT64", onnx.TensorProto.BOOL: "BOOL", onnx.TensorProto.FLOAT16: "FP16",
     onnx.TensorProto.DOUBLE: "FP64", onnx.TensorProto.UINT32: "UINT32", onnx.TensorProto.UINT64: "UINT64",
     onnx.TensorProto.BFLOAT16: "BF16",
+    onnx.TensorProto.FLOAT8E4M3FN: "FP8E4M3FN", onnx.TensorProto.FLOAT8E4M3FNUZ: "FP8E4M3FNUZ",
+    onnx.TensorProto.FLOAT8E5M2: "FP8E5M2", onnx.TensorProto.FLOAT8E5M2FNUZ: "FP8E5M2FNUZ",
+    onnx.TensorProto.FLOAT8E8M0: "FP8E8M0", onnx.TensorProto.FLOAT4E2M1: "FP4E2M1",
+    onnx.TensorProto.UINT4: "UINT4", onnx.TensorProto.INT4: "INT4",
+    onnx.TensorProto.UINT2: "UINT2", onnx.TensorProto.INT2: "INT2",
 }
+# Bits of elements that share a byte, the first in its lowest bits.
+PACKED = {"FP4E2M1": 4, "UINT4": 4, "INT4": 4, "UINT2": 2, "INT2": 2}
 CONTROL = {"If", "Loop", "Scan"}
 TRAINING = {"Adagrad", "Adam", "Momentum", "Gradient"}
 LOSSES = {"NegativeLogLikelihoodLoss", "SoftmaxCrossEntropyLoss"}
@@ -92,6 +99,13 @@ def operators(cases):
     return names
 
 
+def packed(value, bits):
+    """Elements in the lowest bits of one byte each, put side by side."""
+    value = value.reshape(-1) & ((1 << bits) - 1)
+    value = numpy.pad(value, (0, -len(value) % (8 // bits))).reshape(-1, 8 // bits)
+    return numpy.bitwise_or.reduce(value << numpy.arange(0, 8, bits, dtype=numpy.uint8), axis=1).astype(numpy.uint8)
+
+
 def stored(value, info, data):
     """Appends a tensor to `data` and says what it is; anything else is only named."""
     kind = info.type.WhichOneof("value")
@@ -104,7 +118,8 @@ def stored(value, info, data):
         value = onnx.numpy_helper.to_array(value) if isinstance(value, onnx.TensorProto) else numpy.asarray(value)
         # Some cases hold their numbers in another type than their port declares.
         value = value.astype(onnx.helper.tensor_dtype_to_np_dtype(code))
-        shape, raw = list(value.shape), numpy.ascontiguousarray(value).tobytes()
+        shape, value = list(value.shape), numpy.ascontiguousarray(value)
+        raw = packed(value.view(numpy.uint8), PACKED[dtype]).tobytes() if dtype in PACKED else value.tobytes()
     else:
         shape, raw = [], b""
     data += raw

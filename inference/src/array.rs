@@ -37,7 +37,9 @@ impl Array {
 
     pub(crate) fn of_tensor(tensor: &Tensor) -> Self {
         let shape = tensor.shape().iter().map(|extent| usize::try_from(*extent).expect("elements are in memory"));
-        Self::new(shape.collect(), Data::read(tensor.dtype(), tensor.data()))
+        let shape: Vec<_> = shape.collect();
+        let count = shape.iter().product();
+        Self::new(shape, Data::read(tensor.dtype(), count, tensor.data()))
     }
 
     pub(crate) fn to_tensor(&self) -> Tensor {

@@ -6,9 +6,10 @@
 //! is the correctly rounded result, because 53 bits are at least twice 24 and two more
 //! (S. A. Figueroa, "When is double rounding innocuous?", 1995).
 
+use bytemuck::cast_slice;
 use half::{bf16, f16};
 
-use crate::dtype::DType;
+use crate::{dtype::DType, element::Element, narrow};
 
 /// Elements in row-major order.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,25 +27,32 @@ pub(crate) enum Data {
     BF16(Vec<bf16>),
     F32(Vec<f32>),
     F64(Vec<f64>),
+    F8E4M3FN(Vec<narrow::F8E4M3FN>),
+    F8E4M3FNUZ(Vec<narrow::F8E4M3FNUZ>),
+    F8E5M2(Vec<narrow::F8E5M2>),
+    F8E5M2FNUZ(Vec<narrow::F8E5M2FNUZ>),
+    F8E8M0(Vec<narrow::F8E8M0>),
+    F4E2M1(Vec<narrow::F4E2M1>),
+    U4(Vec<narrow::U4>),
+    I4(Vec<narrow::I4>),
+    U2(Vec<narrow::U2>),
+    I2(Vec<narrow::I2>),
 }
 
 /// An expression over the elements, whatever their type.
 macro_rules! each_data {
     ($data:expr, $values:ident => $body:expr) => {
+        each_data!(
+            @[
+                Bool U8 U16 U32 U64 I8 I16 I32 I64 F16 BF16 F32 F64 F8E4M3FN F8E4M3FNUZ F8E5M2
+                F8E5M2FNUZ F8E8M0 F4E2M1 U4 I4 U2 I2
+            ]
+            $data, $values => $body
+        )
+    };
+    (@[$($kind:ident)*] $data:expr, $values:ident => $body:expr) => {
         match $data {
-            Data::Bool($values) => $body,
-            Data::U8($values) => $body,
-            Data::U16($values) => $body,
-            Data::U32($values) => $body,
-            Data::U64($values) => $body,
-            Data::I8($values) => $body,
-            Data::I16($values) => $body,
-            Data::I32($values) => $body,
-            Data::I64($values) => $body,
-            Data::F16($values) => $body,
-            Data::BF16($values) => $body,
-            Data::F32($values) => $body,
-            Data::F64($values) => $body,
+            $(Data::$kind($values) => $body,)*
         }
     };
 }
@@ -52,171 +60,43 @@ macro_rules! each_data {
 /// Elements of the same type made from elements.
 macro_rules! map_data {
     ($data:expr, $values:ident => $body:expr) => {
+        map_data!(
+            @[
+                Bool U8 U16 U32 U64 I8 I16 I32 I64 F16 BF16 F32 F64 F8E4M3FN F8E4M3FNUZ F8E5M2
+                F8E5M2FNUZ F8E8M0 F4E2M1 U4 I4 U2 I2
+            ]
+            $data, $values => $body
+        )
+    };
+    (@[$($kind:ident)*] $data:expr, $values:ident => $body:expr) => {
         match $data {
-            Data::Bool($values) => Data::Bool($body),
-            Data::U8($values) => Data::U8($body),
-            Data::U16($values) => Data::U16($body),
-            Data::U32($values) => Data::U32($body),
-            Data::U64($values) => Data::U64($body),
-            Data::I8($values) => Data::I8($body),
-            Data::I16($values) => Data::I16($body),
-            Data::I32($values) => Data::I32($body),
-            Data::I64($values) => Data::I64($body),
-            Data::F16($values) => Data::F16($body),
-            Data::BF16($values) => Data::BF16($body),
-            Data::F32($values) => Data::F32($body),
-            Data::F64($values) => Data::F64($body),
+            $(Data::$kind($values) => Data::$kind($body),)*
         }
     };
 }
 
-/// Elements of a type, each made by `$make` from nothing but its Rust type.
+/// Elements of a type, each made by `$body` from nothing but its Rust type.
 macro_rules! make_data {
     ($dtype:expr, $element:ident => $body:expr) => {
+        make_data!(
+            @[
+                [Bool bool] [U8 u8] [U16 u16] [U32 u32] [U64 u64] [I8 i8] [I16 i16] [I32 i32]
+                [I64 i64] [F16 f16] [BF16 bf16] [F32 f32] [F64 f64] [F8E4M3FN narrow::F8E4M3FN]
+                [F8E4M3FNUZ narrow::F8E4M3FNUZ] [F8E5M2 narrow::F8E5M2]
+                [F8E5M2FNUZ narrow::F8E5M2FNUZ] [F8E8M0 narrow::F8E8M0] [F4E2M1 narrow::F4E2M1]
+                [U4 narrow::U4] [I4 narrow::I4] [U2 narrow::U2] [I2 narrow::I2]
+            ]
+            $dtype, $element => $body
+        )
+    };
+    (@[$([$kind:ident $rust:ty])*] $dtype:expr, $element:ident => $body:expr) => {
         match $dtype {
-            DType::Bool => {
-                type $element = bool;
-                Data::Bool($body)
-            }
-            DType::U8 => {
-                type $element = u8;
-                Data::U8($body)
-            }
-            DType::U16 => {
-                type $element = u16;
-                Data::U16($body)
-            }
-            DType::U32 => {
-                type $element = u32;
-                Data::U32($body)
-            }
-            DType::U64 => {
-                type $element = u64;
-                Data::U64($body)
-            }
-            DType::I8 => {
-                type $element = i8;
-                Data::I8($body)
-            }
-            DType::I16 => {
-                type $element = i16;
-                Data::I16($body)
-            }
-            DType::I32 => {
-                type $element = i32;
-                Data::I32($body)
-            }
-            DType::I64 => {
-                type $element = i64;
-                Data::I64($body)
-            }
-            DType::F16 => {
-                type $element = f16;
-                Data::F16($body)
-            }
-            DType::BF16 => {
-                type $element = bf16;
-                Data::BF16($body)
-            }
-            DType::F32 => {
-                type $element = f32;
-                Data::F32($body)
-            }
-            DType::F64 => {
-                type $element = f64;
-                Data::F64($body)
-            }
+            $(DType::$kind => {
+                type $element = $rust;
+                Data::$kind($body)
+            })*
         }
     };
-}
-
-/// What an element can become and can be made of.
-pub(crate) trait Element: Copy + PartialEq {
-    /// The number; a truth value is 1 or 0. Integers beyond 2⁵³ are rounded.
-    fn to_float(self) -> f64;
-    /// The nearest element, ties to even; integers lose the fraction and stop at their bounds.
-    fn of_float(value: f64) -> Self;
-    /// The integer; floats lose the fraction.
-    fn to_int(self) -> i128;
-    /// The element with the lowest bits; a truth value is whether there is any bit.
-    fn of_int(value: i128) -> Self;
-    /// From little-endian bytes of exactly one element.
-    fn read(bytes: &[u8]) -> Self;
-    /// Appends little-endian bytes.
-    fn write(self, bytes: &mut Vec<u8>);
-}
-
-macro_rules! integers {
-    ($($kind:ty)*) => {$(
-        impl Element for $kind {
-            fn to_float(self) -> f64 { i128::from(self) as f64 }
-            fn of_float(value: f64) -> Self { value as Self }
-            fn to_int(self) -> i128 { i128::from(self) }
-            fn of_int(value: i128) -> Self { value as Self }
-            fn read(bytes: &[u8]) -> Self { Self::from_le_bytes(bytes.try_into().expect(EXACT)) }
-            fn write(self, bytes: &mut Vec<u8>) { bytes.extend(self.to_le_bytes()) }
-        }
-    )*};
-}
-
-macro_rules! floats {
-    ($($kind:ty, $to:expr, $of:expr, $of_int:expr);*) => {$(
-        impl Element for $kind {
-            fn to_float(self) -> f64 { $to(self) }
-            fn of_float(value: f64) -> Self { $of(value) }
-            fn to_int(self) -> i128 { self.to_float() as i128 }
-            fn of_int(value: i128) -> Self { $of_int(value) }
-            fn read(bytes: &[u8]) -> Self { Self::from_le_bytes(bytes.try_into().expect(EXACT)) }
-            fn write(self, bytes: &mut Vec<u8>) { bytes.extend(self.to_le_bytes()) }
-        }
-    )*};
-}
-
-const EXACT: &str = "bytes are cut into elements by their size";
-
-integers!(u8 u16 u32 u64 i8 i16 i32 i64);
-floats!(
-    f16, f16::to_f64, |value| f16::from_f32(to_odd(value)), |value| f16::from_f32(to_odd(value as f64));
-    bf16, bf16::to_f64, |value| bf16::from_f32(to_odd(value)), |value| bf16::from_f32(to_odd(value as f64));
-    f32, f64::from, |value| value as f32, |value| value as f32;
-    f64, |value| value, |value| value, |value| value as f64
-);
-
-impl Element for bool {
-    fn to_float(self) -> f64 {
-        f64::from(u8::from(self))
-    }
-
-    fn of_float(value: f64) -> Self {
-        value != 0.0
-    }
-
-    fn to_int(self) -> i128 {
-        i128::from(self)
-    }
-
-    fn of_int(value: i128) -> Self {
-        value != 0
-    }
-
-    fn read(bytes: &[u8]) -> Self {
-        bytes.iter().any(|byte| *byte != 0)
-    }
-
-    fn write(self, bytes: &mut Vec<u8>) {
-        bytes.push(u8::from(self));
-    }
-}
-
-/// Rounds to odd, so that rounding the result once more to at most 22 bits is rounding once
-/// (S. Boldo, G. Melquiond, "Emulation of FMA and correctly rounded sums", 2008).
-fn to_odd(value: f64) -> f32 {
-    let near = value as f32;
-    if value.is_nan() || f64::from(near) == value {
-        return near;
-    }
-    let beyond = f64::from(near).abs() > value.abs();
-    f32::from_bits((near.to_bits() - u32::from(beyond)) | 1)
 }
 
 impl Data {
@@ -235,6 +115,16 @@ impl Data {
             Self::BF16(_) => DType::BF16,
             Self::F32(_) => DType::F32,
             Self::F64(_) => DType::F64,
+            Self::F8E4M3FN(_) => DType::F8E4M3FN,
+            Self::F8E4M3FNUZ(_) => DType::F8E4M3FNUZ,
+            Self::F8E5M2(_) => DType::F8E5M2,
+            Self::F8E5M2FNUZ(_) => DType::F8E5M2FNUZ,
+            Self::F8E8M0(_) => DType::F8E8M0,
+            Self::F4E2M1(_) => DType::F4E2M1,
+            Self::U4(_) => DType::U4,
+            Self::I4(_) => DType::I4,
+            Self::U2(_) => DType::U2,
+            Self::I2(_) => DType::I2,
         }
     }
 
@@ -242,21 +132,54 @@ impl Data {
         each_data!(self, values => values.len())
     }
 
-    /// Elements from little-endian bytes.
-    pub(crate) fn read(dtype: DType, bytes: &[u8]) -> Self {
-        make_data!(dtype, T => bytes.chunks_exact(size_of::<T>()).map(T::read).collect())
+    /// So many elements from little-endian bytes, those of less than a byte packed.
+    pub(crate) fn read(dtype: DType, count: usize, bytes: &[u8]) -> Self {
+        let read = |bytes: &[u8]| make_data!(dtype, T => bytes.chunks_exact(size_of::<T>()).map(T::read).collect());
+        if dtype.is_packed() { read(&narrow::unpack(dtype, count, bytes)) } else { read(bytes) }
     }
 
-    /// Little-endian bytes, as the elements lie in memory.
+    /// Little-endian bytes, as the elements lie in memory; of types narrower than a byte and of floats of
+    /// eight bits, which kernels for the processor never read, there are none to see.
     pub(crate) fn bytes(&self) -> &[u8] {
-        each_data!(self, values => bytemuck::cast_slice(values))
+        match self {
+            Self::Bool(values) => cast_slice(values),
+            Self::U8(values) => values,
+            Self::U16(values) => cast_slice(values),
+            Self::U32(values) => cast_slice(values),
+            Self::U64(values) => cast_slice(values),
+            Self::I8(values) => cast_slice(values),
+            Self::I16(values) => cast_slice(values),
+            Self::I32(values) => cast_slice(values),
+            Self::I64(values) => cast_slice(values),
+            Self::F16(values) => cast_slice(values),
+            Self::BF16(values) => cast_slice(values),
+            Self::F32(values) => cast_slice(values),
+            Self::F64(values) => cast_slice(values),
+            Self::F8E4M3FN(_)
+            | Self::F8E4M3FNUZ(_)
+            | Self::F8E5M2(_)
+            | Self::F8E5M2FNUZ(_)
+            | Self::F8E8M0(_)
+            | Self::F4E2M1(_)
+            | Self::U4(_)
+            | Self::I4(_)
+            | Self::U2(_)
+            | Self::I2(_) => &[],
+        }
     }
 
-    /// Little-endian bytes.
+    /// Elements of eight bits or fewer from their bits.
+    pub(crate) fn of_bits(dtype: DType, bits: impl Iterator<Item = u8>) -> Self {
+        debug_assert!(dtype.size_bytes() == 1, "others have more bits");
+        make_data!(dtype, T => bits.map(|bits| T::read(&[bits])).collect())
+    }
+
+    /// Little-endian bytes, elements of less than a byte packed.
     pub(crate) fn write(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(self.len() * self.dtype().size_bytes() as usize);
+        let dtype = self.dtype();
+        let mut bytes = Vec::with_capacity(self.len() * dtype.size_bytes() as usize);
         each_data!(self, values => values.iter().for_each(|value| value.write(&mut bytes)));
-        bytes
+        if dtype.is_packed() { narrow::pack(dtype, &bytes) } else { bytes }
     }
 
     /// Elements as numbers.
@@ -306,6 +229,16 @@ impl Data {
             (Self::BF16(all), Self::BF16(more)) => all.extend(more),
             (Self::F32(all), Self::F32(more)) => all.extend(more),
             (Self::F64(all), Self::F64(more)) => all.extend(more),
+            (Self::F8E4M3FN(all), Self::F8E4M3FN(more)) => all.extend(more),
+            (Self::F8E4M3FNUZ(all), Self::F8E4M3FNUZ(more)) => all.extend(more),
+            (Self::F8E5M2(all), Self::F8E5M2(more)) => all.extend(more),
+            (Self::F8E5M2FNUZ(all), Self::F8E5M2FNUZ(more)) => all.extend(more),
+            (Self::F8E8M0(all), Self::F8E8M0(more)) => all.extend(more),
+            (Self::F4E2M1(all), Self::F4E2M1(more)) => all.extend(more),
+            (Self::U4(all), Self::U4(more)) => all.extend(more),
+            (Self::I4(all), Self::I4(more)) => all.extend(more),
+            (Self::U2(all), Self::U2(more)) => all.extend(more),
+            (Self::I2(all), Self::I2(more)) => all.extend(more),
             (all, more) => unreachable!("{} and {} were checked to be one type", all.dtype(), more.dtype()),
         }
     }
@@ -331,8 +264,10 @@ mod tests {
         for dtype in DType::ALL {
             let data = Data::of_ints(dtype, [0, 1].into_iter());
             assert_eq!(data.dtype(), dtype);
-            assert_eq!(Data::read(dtype, &data.write()), data);
-            assert_eq!(data.to_floats(), [0.0, 1.0]);
+            assert_eq!(Data::read(dtype, 2, &data.write()), data);
+            // The one type without a zero has its smallest power.
+            let zero = if dtype == DType::F8E8M0 { f64::powi(2.0, -127) } else { 0.0 };
+            assert_eq!(data.to_floats(), [zero, 1.0]);
         }
     }
 

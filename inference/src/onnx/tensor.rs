@@ -53,7 +53,10 @@ fn typed_data(dtype: DType, proto: &TensorProto, filled: usize) -> Option<Vec<u8
         DType::Bool => (proto.int32_data.len(), bytes(&proto.int32_data, |value| [u8::from(*value != 0)])),
         DType::I32 => (proto.int32_data.len(), narrow(4)),
         DType::I16 | DType::U16 | DType::F16 | DType::BF16 => (proto.int32_data.len(), narrow(2)),
-        DType::I8 | DType::U8 => (proto.int32_data.len(), narrow(1)),
+        // Of elements that share a byte there are as many as bytes.
+        DType::I8 | DType::U8 | DType::I4 | DType::U4 | DType::I2 | DType::U2 => (proto.int32_data.len(), narrow(1)),
+        DType::F8E4M3FN | DType::F8E4M3FNUZ | DType::F8E5M2 | DType::F8E5M2FNUZ => (proto.int32_data.len(), narrow(1)),
+        DType::F8E8M0 | DType::F4E2M1 => (proto.int32_data.len(), narrow(1)),
     };
     (held == filled).then_some(data)
 }

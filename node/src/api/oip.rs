@@ -121,7 +121,7 @@ pub(super) fn inputs(tensors: Vec<InputTensor>) -> Result<BTreeMap<String, Tenso
 /// An output in the form in which it is answered.
 pub(super) fn output(name: String, tensor: &Tensor) -> OutputTensor {
     let width = usize::try_from(tensor.dtype().size_bytes()).expect("an element is at most eight bytes");
-    let data = tensor.data().chunks_exact(width).map(|bytes| decode(tensor.dtype(), bytes)).collect();
+    let data = tensor.unpacked().chunks_exact(width).map(|bytes| decode(tensor.dtype(), bytes)).collect();
     OutputTensor { name, datatype: tensor.dtype().name(), shape: tensor.shape().to_vec(), data }
 }
 
@@ -136,7 +136,7 @@ fn tensor(input: InputTensor) -> Result<Tensor, OipError> {
         datatype: dtype,
         found,
     })?;
-    Tensor::new(dtype, shape, bytes).map_err(|source| OipError::Shape { name, source })
+    Tensor::of_unpacked(dtype, shape, bytes).map_err(|source| OipError::Shape { name, source })
 }
 
 /// Appends the elements of nested lists in row-major order; the error is what was found in place of an element.
@@ -153,7 +153,8 @@ fn shorten(value: &Value) -> String {
     if text.chars().count() <= 40 { text } else { text.chars().take(40).chain(['…']).collect() }
 }
 
-/// Appends one element; `None` where the value is not of the type. JSON has no 16-bit floats and no NaN, so neither is taken.
+/// Appends one element; `None` where the value is not of the type. JSON has no floats of 16 bits or fewer and no NaN, so neither
+/// is taken.
 fn encode(value: &Value, dtype: DType, bytes: &mut Vec<u8>) -> Option<()> {
     fn integer<T: TryFrom<i128>>(value: &Value) -> Option<T> {
         let wide = value.as_i64().map(i128::from).or_else(|| value.as_u64().map(i128::from))?;
@@ -171,9 +172,20 @@ fn encode(value: &Value, dtype: DType, bytes: &mut Vec<u8>) -> Option<()> {
         DType::I64 => bytes.extend(integer::<i64>(value)?.to_le_bytes()),
         DType::F32 => bytes.extend(single(value.as_f64()?)?.to_le_bytes()),
         DType::F64 => bytes.extend(value.as_f64()?.to_le_bytes()),
-        DType::F16 | DType::BF16 => return None,
+        DType::I4 => bytes.push(few_bits(value, -8..=7)?),
+        DType::U4 => bytes.push(few_bits(value, 0..=15)?),
+        DType::I2 => bytes.push(few_bits(value, -2..=1)?),
+        DType::U2 => bytes.push(few_bits(value, 0..=3)?),
+        DType::F16 | DType::BF16 | DType::F4E2M1 | DType::F8E8M0 => return None,
+        DType::F8E4M3FN | DType::F8E4M3FNUZ | DType::F8E5M2 | DType::F8E5M2FNUZ => return None,
     }
     Some(())
+}
+
+/// The lowest bits of an integer of less than a byte; which of them count the tensor knows.
+fn few_bits(value: &Value, range: std::ops::RangeInclusive<i8>) -> Option<u8> {
+    let given = i8::try_from(value.as_i64()?).ok()?;
+    range.contains(&given).then(|| given.cast_unsigned())
 }
 
 /// The nearest single-precision number; `None` where that would be infinite.
@@ -183,14 +195,21 @@ fn single(value: f64) -> Option<f32> {
     rounded.is_finite().then_some(rounded)
 }
 
-/// One element as JSON; a float that JSON cannot hold is null.
+/// One element as JSON; a float that JSON cannot hold is null, one of 16 bits or fewer its bits.
 fn decode(dtype: DType, bytes: &[u8]) -> Value {
     fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {
         bytes.try_into().expect("chunks are one element long")
     }
     match dtype {
         DType::Bool => Value::from(bytes.first().is_some_and(|byte| *byte != 0)),
-        DType::U8 => Value::from(u8::from_le_bytes(array(bytes))),
+        DType::U8 | DType::U4 | DType::U2 => Value::from(u8::from_le_bytes(array(bytes))),
+        DType::F4E2M1 | DType::F8E8M0 => Value::from(u8::from_le_bytes(array(bytes))),
+        DType::F8E4M3FN | DType::F8E4M3FNUZ | DType::F8E5M2 | DType::F8E5M2FNUZ => {
+            Value::from(u8::from_le_bytes(array(bytes)))
+        }
+        // The sign is the highest of the bits.
+        DType::I4 => Value::from(i8::from_le_bytes(array(bytes)) << 4 >> 4),
+        DType::I2 => Value::from(i8::from_le_bytes(array(bytes)) << 6 >> 6),
         DType::U16 | DType::F16 | DType::BF16 => Value::from(u16::from_le_bytes(array(bytes))),
         DType::U32 => Value::from(u32::from_le_bytes(array(bytes))),
         DType::U64 => Value::from(u64::from_le_bytes(array(bytes))),
@@ -230,8 +249,26 @@ mod tests {
     }
 
     #[test]
+    fn integers_of_less_than_a_byte_are_numbers_here_and_packed_there() {
+        let quanta = tensor(input("INT4", &[3], json!([-8, 7, -1]))).unwrap();
+        assert_eq!(quanta.data(), [0x78, 0x0f]);
+        assert_eq!(output("x".to_owned(), &quanta).data, [json!(-8), json!(7), json!(-1)]);
+        let pairs = tensor(input("UINT2", &[2], json!([3, 1]))).unwrap();
+        assert_eq!(pairs.data(), [0b0111]);
+        assert_eq!(output("x".to_owned(), &pairs).data, [json!(3), json!(1)]);
+        assert!(matches!(tensor(input("INT2", &[2], json!([1]))), Err(OipError::Shape { .. })));
+        let bits = Tensor::new(DType::F8E5M2, vec![1], vec![0x3c]).unwrap();
+        assert_eq!(output("x".to_owned(), &bits).data, [json!(0x3c)]);
+    }
+
+    #[test]
     fn elements_outside_the_datatype_are_named() {
         for (datatype, data) in [
+            ("INT4", json!([8])),
+            ("UINT4", json!([-1])),
+            ("INT2", json!([-3])),
+            ("UINT2", json!([4])),
+            ("FP8E4M3FN", json!([1])),
             ("UINT8", json!([256])),
             ("INT64", json!([1.5])),
             ("FP32", json!(["one"])),

@@ -3,12 +3,12 @@
 use half::f16;
 
 use super::{
-    F16, FLOATS, NUMBERS, Outcome, one,
+    F16, FLOATS, NUMBERS, Outcome, PRECISE, one,
     pointwise::{map, sigmoid},
 };
 use crate::{
     array::strides,
-    data::Element as _,
+    element::Element as _,
     ops::{
         attributes::{AttributeSpec, Fallback},
         operator::{Call, Inference, Kernel, Operator, Parameter, Product, Shapes, attribute, input, like},
@@ -67,7 +67,7 @@ pub(crate) const OPERATORS: &[Operator] = &[
             map(call, |x| gamma * if x < 0.0 { alpha * x.exp_m1() } else { x })
         },
     ),
-    Operator::new("Shrink", 9, &[input("input", "T", NUMBERS)], Y, unchanged, |call| {
+    Operator::new("Shrink", 9, &[input("input", "T", PRECISE)], Y, unchanged, |call| {
         let (bias, bound) = (call.attributes.float("bias"), call.attributes.float("lambd"));
         map(call, |x| {
             if x < -bound {

@@ -1,6 +1,6 @@
 //! Operators that run bodies.
 
-use super::{ALL, BOOL, PLACES};
+use super::{BOOL, PLACES, STORED};
 use crate::ops::{
     attributes::Fallback,
     operator::{Control, Operator, attribute, input, optional},
@@ -18,7 +18,7 @@ pub(crate) const OPERATORS: &[Operator] = &[
         "Loop",
         1,
         Control::Loop,
-        &[optional("M", "I", PLACES), optional("cond", "B", BOOL), optional("v_initial", "", ALL)],
+        &[optional("M", "I", PLACES), optional("cond", "B", BOOL), optional("v_initial", "", STORED)],
         &[attribute("body", Fallback::RequiredGraph)],
     )
     .variadic(),
@@ -26,7 +26,7 @@ pub(crate) const OPERATORS: &[Operator] = &[
         "Scan",
         9,
         Control::Scan,
-        &[input("initial_state_and_scan_inputs", "", ALL)],
+        &[input("initial_state_and_scan_inputs", "", STORED)],
         &[
             attribute("body", Fallback::RequiredGraph),
             attribute("num_scan_inputs", Fallback::RequiredInt),

@@ -1,6 +1,6 @@
 //! Tensors made of little: constants, ranges, identities, and triangles of others.
 
-use super::{ALL, NUMBERS, Outcome, PLACES, one};
+use super::{ALL, Outcome, PLACES, PRECISE, computed_type, one};
 use crate::{
     array::{Array, indices, strides},
     data::Data,
@@ -17,7 +17,7 @@ use crate::{
 
 const DATA: Parameter = input("data", "T", ALL);
 const MADE: &[Product] = &[like("output", "T")];
-const RANGED: &[DType] = &[DType::F16, DType::F32, DType::F64, DType::I16, DType::I32, DType::I64];
+const RANGED: &[DType] = &[DType::F16, DType::BF16, DType::F32, DType::F64, DType::I16, DType::I32, DType::I64];
 
 pub(crate) const OPERATORS: &[Operator] = &[
     Operator::new("Trilu", 14, &[DATA, optional("k", "I", PLACES)], MADE, infer_triangle, triangle)
@@ -45,7 +45,7 @@ pub(crate) const OPERATORS: &[Operator] = &[
     Operator::new(
         "OneHot",
         11,
-        &[input("indices", "T1", NUMBERS), input("depth", "T2", NUMBERS), input("values", "T3", ALL)],
+        &[input("indices", "T1", PRECISE), input("depth", "T2", PRECISE), input("values", "T3", ALL)],
         &[like("output", "T3")],
         infer_one_hot,
         one_hot,
@@ -77,7 +77,7 @@ fn triangle(call: &Call<'_>) -> Outcome {
 
 fn eye_type(context: &Inference<'_>) -> Option<DType> {
     match context.attributes.optional_int("dtype") {
-        Some(code) => u8::try_from(code).ok().and_then(DType::from_code),
+        Some(code) => computed_type(code),
         None => Some(context.fact(0).dtype),
     }
 }

@@ -1,6 +1,6 @@
 //! Operators that move or join elements without changing them, and those that tell extents.
 
-use super::{ALL, I64, Outcome, PLACES, one};
+use super::{ALL, I64, Outcome, PLACES, STORED, one};
 use crate::{
     array::{Array, Places, strides},
     ops::{
@@ -15,27 +15,31 @@ use crate::{
 };
 
 const DATA: &[Parameter] = &[input("data", "T", ALL)];
-const WITH_AXES: &[Parameter] = &[input("data", "T", ALL), input("axes", "I", PLACES)];
+/// Operators that do not look at elements take what is only stored, too.
+const WHOLE: &[Parameter] = &[input("data", "T", STORED)];
+const WITH_AXES: &[Parameter] = &[input("data", "T", STORED), input("axes", "I", PLACES)];
+const RESHAPED: &[Parameter] = &[input("data", "T", STORED), input("shape", "I", PLACES)];
 const WITH_SHAPE: &[Parameter] = &[input("data", "T", ALL), input("shape", "I", PLACES)];
 const MOVED: &[Product] = &[like("output", "T")];
 
 pub(crate) const OPERATORS: &[Operator] = &[
-    Operator::new("Flatten", 1, DATA, MOVED, infer_flatten, to_shape).with(&[attribute("axis", Fallback::Int(1))]),
-    Operator::new("Reshape", 5, WITH_SHAPE, MOVED, infer_reshape, to_shape)
+    Operator::new("Flatten", 1, WHOLE, MOVED, infer_flatten, to_shape).with(&[attribute("axis", Fallback::Int(1))]),
+    Operator::new("Reshape", 5, RESHAPED, MOVED, infer_reshape, to_shape)
         .with(&[attribute("allowzero", Fallback::Int(0))]),
-    Operator::new("Squeeze", 1, DATA, MOVED, infer_squeeze, to_shape).with(&[attribute("axes", Fallback::NoInts)]),
+    Operator::new("Squeeze", 1, WHOLE, MOVED, infer_squeeze, to_shape).with(&[attribute("axes", Fallback::NoInts)]),
     Operator::new(
         "Squeeze",
         13,
-        &[input("data", "T", ALL), optional("axes", "I", PLACES)],
+        &[input("data", "T", STORED), optional("axes", "I", PLACES)],
         MOVED,
         infer_squeeze,
         to_shape,
     ),
-    Operator::new("Unsqueeze", 1, DATA, MOVED, infer_unsqueeze, to_shape)
+    Operator::new("Unsqueeze", 1, WHOLE, MOVED, infer_unsqueeze, to_shape)
         .with(&[attribute("axes", Fallback::RequiredInts)]),
     Operator::new("Unsqueeze", 13, WITH_AXES, MOVED, infer_unsqueeze, to_shape),
-    Operator::new("Transpose", 1, DATA, MOVED, infer_transpose, transpose).with(&[attribute("perm", Fallback::NoInts)]),
+    Operator::new("Transpose", 1, WHOLE, MOVED, infer_transpose, transpose)
+        .with(&[attribute("perm", Fallback::NoInts)]),
     Operator::new("Concat", 4, DATA, MOVED, infer_concat, concat)
         .variadic()
         .with(&[attribute("axis", Fallback::RequiredInt)]),
@@ -44,7 +48,7 @@ pub(crate) const OPERATORS: &[Operator] = &[
         one(x.pick(call.shape().to_vec(), Places::spread(x.shape(), call.shape())))
     }),
     Operator::new("Tile", 6, &[input("input", "T", ALL), input("repeats", "I", PLACES)], MOVED, infer_tile, tile),
-    Operator::new("Shape", 1, DATA, &[of("shape", I64)], infer_shape, shape)
+    Operator::new("Shape", 1, WHOLE, &[of("shape", I64)], infer_shape, shape)
         .with(&[attribute("end", Fallback::NoInt), attribute("start", Fallback::Int(0))])
         .told_by(|context| {
             let shape = context.shape(0).ok()?;
@@ -55,7 +59,7 @@ pub(crate) const OPERATORS: &[Operator] = &[
     Operator::new(
         "Size",
         1,
-        DATA,
+        WHOLE,
         &[of("size", I64)],
         |_| Ok(vec![Vec::new()]),
         |call| one(Array::of_places(Vec::new(), vec![i64::try_from(call.input(0).len()).unwrap_or(i64::MAX)])),

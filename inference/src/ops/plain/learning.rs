@@ -1,7 +1,7 @@
 //! The domain `ai.onnx.ml`: features and tree ensembles.
 
 use super::{
-    FLOATS, I64, Outcome, PLACES,
+    I64, IEEE, Outcome, PLACES,
     activation::softmax,
     one,
     pointwise::{map, sigmoid},
@@ -39,7 +39,7 @@ pub(crate) const OPERATORS: &[Operator] = &[
         extract,
     )
     .learnt(),
-    Operator::new("TreeEnsemble", 5, &[input("X", "T", FLOATS)], &[like("Y", "T")], infer_trees, trees)
+    Operator::new("TreeEnsemble", 5, &[input("X", "T", IEEE)], &[like("Y", "T")], infer_trees, trees)
         .with(&[
             attribute("aggregate_function", Fallback::Int(1)),
             attribute("leaf_targetids", Fallback::RequiredInts),

@@ -41,7 +41,7 @@ pub(crate) mod window;
 use super::operator::{Fault, Operator};
 use crate::{array::Array, tensor::DType};
 
-pub(super) use DType::{Bool, F16, F32, F64, I8, I16, I32, I64, U8, U16, U32, U64};
+pub(super) use DType::{BF16, Bool, F16, F32, F64, I8, I16, I32, I64, U8, U16, U32, U64};
 
 /// Every family of the table.
 pub(super) const FAMILIES: &[&[Operator]] = &[
@@ -80,15 +80,19 @@ pub(super) const FAMILIES: &[&[Operator]] = &[
     stateful::OPERATORS,
 ];
 
-const ALL: &[DType] = &DType::ALL;
-/// Floats to compute with. `BF16` is only moved, chosen, compared for equality, converted, quantised,
-/// reduced and resized: three digits do not survive the roundings between operators that models in it
-/// are written for.
-const FLOATS: &[DType] = &[F16, F32, F64];
+/// Whatever is stored, also what is only moved whole and converted.
+const STORED: &[DType] = &DType::ALL;
+/// Every type to compute with.
+const ALL: &[DType] = &[Bool, U8, U16, U32, U64, I8, I16, I32, I64, F16, BF16, F32, F64];
+const FLOATS: &[DType] = &[F16, BF16, F32, F64];
+/// Floats where the specification leaves out `BF16`.
+const IEEE: &[DType] = &[F16, F32, F64];
 const INTEGERS: &[DType] = &[I8, I16, I32, I64, U8, U16, U32, U64];
-const NUMBERS: &[DType] = &[F16, F32, F64, I8, I16, I32, I64, U8, U16, U32, U64];
+const NUMBERS: &[DType] = &[F16, BF16, F32, F64, I8, I16, I32, I64, U8, U16, U32, U64];
+/// Numbers where the specification leaves out `BF16`.
+const PRECISE: &[DType] = &[F16, F32, F64, I8, I16, I32, I64, U8, U16, U32, U64];
 /// Numbers that can be negative.
-const SIGNED: &[DType] = &[F16, F32, F64, I8, I16, I32, I64];
+const SIGNED: &[DType] = &[F16, BF16, F32, F64, I8, I16, I32, I64];
 const BOOL: &[DType] = &[Bool];
 const PLACES: &[DType] = &[I64];
 const INDICES: &[DType] = &[I32, I64];
@@ -101,6 +105,11 @@ fn greater(a: f64, b: f64) -> f64 {
 /// The smaller number, or the one that is none.
 fn lesser(a: f64, b: f64) -> f64 {
     if a.is_nan() || a < b { a } else { b }
+}
+
+/// The type of that ONNX number, if it is one to compute with.
+fn computed_type(code: i64) -> Option<DType> {
+    u8::try_from(code).ok().and_then(DType::from_code).filter(|dtype| ALL.contains(dtype))
 }
 
 /// What a kernel returns.

@@ -1,6 +1,6 @@
 //! Functions of one element without attributes.
 
-use super::{ALL, BOOL, Bool, FLOATS, INTEGERS, NUMBERS, Outcome, SIGNED, one};
+use super::{BOOL, Bool, FLOATS, INTEGERS, NUMBERS, Outcome, SIGNED, STORED, one};
 use crate::{
     array::Array,
     ops::{
@@ -77,7 +77,7 @@ pub(crate) const OPERATORS: &[Operator] = &[
         .with(&[attribute("ratio", Fallback::Float(0.5))]),
     Operator::new("Dropout", 12, DROPPED_LATER, &[like("output", "T"), of("mask", Bool)], infer_dropout, dropout)
         .with(&[attribute("seed", Fallback::NoInt)]),
-    Operator::new("Identity", 1, &[input("input", "V", ALL)], &[like("output", "V")], unchanged, |call| {
+    Operator::new("Identity", 1, &[input("input", "V", STORED)], &[like("output", "V")], unchanged, |call| {
         one(call.input(0).clone())
     }),
 ];

@@ -1,8 +1,9 @@
 //! Quantised operators.
 
-use super::{F32, FLOATS, I8, I32, Outcome, U8, convolution, one, products};
+use super::{F32, FLOATS, I8, I32, Outcome, U8, convert::narrowed, convolution, one, products};
 use crate::{
     array::{Array, Places},
+    narrow::Rounding,
     ops::{
         attributes::{AttributeSpec, Fallback},
         extent::Extent,
@@ -15,13 +16,45 @@ use crate::{
 };
 
 const BYTES: &[DType] = &[I8, U8];
-const QUANTA: &[DType] = &[I8, U8, DType::I16, DType::U16];
-const STORED: &[DType] = &[I8, U8, DType::I16, DType::U16, I32];
-const SCALES: &[DType] = &[DType::F16, DType::BF16, F32];
+const QUANTA: &[DType] = &[
+    I8,
+    U8,
+    DType::I16,
+    DType::U16,
+    DType::I4,
+    DType::U4,
+    DType::I2,
+    DType::U2,
+    DType::F8E4M3FN,
+    DType::F8E4M3FNUZ,
+    DType::F8E5M2,
+    DType::F8E5M2FNUZ,
+    DType::F4E2M1,
+];
+/// The same and sums of products.
+const QUANTISED: &[DType] = &[
+    I8,
+    U8,
+    DType::I16,
+    DType::U16,
+    I32,
+    DType::I4,
+    DType::U4,
+    DType::I2,
+    DType::U2,
+    DType::F8E4M3FN,
+    DType::F8E4M3FNUZ,
+    DType::F8E5M2,
+    DType::F8E5M2FNUZ,
+    DType::F4E2M1,
+];
+const SCALES: &[DType] = &[DType::F16, DType::BF16, F32, DType::F8E8M0];
+/// What quantised elements become again.
+const RESTORED: &[DType] = &[DType::F16, DType::BF16, F32];
 const ONLY_F32: &[DType] = &[F32];
 
-/// The attributes of the latest version; `saturate` and `precision` matter to eight-bit floats and
-/// to wider intermediate results alone.
+/// The attributes of the latest version; `saturate` matters to eight-bit floats and `precision` to
+/// wider intermediate results alone.
 const QUANTISING: &[AttributeSpec] = &[
     attribute("axis", Fallback::Int(1)),
     attribute("block_size", Fallback::Int(0)),
@@ -47,7 +80,7 @@ pub(crate) const OPERATORS: &[Operator] = &[
     Operator::new(
         "DequantizeLinear",
         10,
-        &[input("x", "T1", STORED), input("x_scale", "T2", SCALES), optional("x_zero_point", "T1", STORED)],
+        &[input("x", "T1", QUANTISED), input("x_scale", "T2", SCALES), optional("x_zero_point", "T1", QUANTISED)],
         &[Product { name: "y", dtype: Made::Chosen(dequantised_type) }],
         infer_quantise,
         dequantise,
@@ -151,10 +184,11 @@ fn quantised_type(context: &Inference<'_>) -> Option<DType> {
 
 /// The type asked for, or that of the scale.
 fn dequantised_type(context: &Inference<'_>) -> Option<DType> {
-    match context.attributes.int("output_dtype") {
+    let dtype = match context.attributes.int("output_dtype") {
         0 => Some(context.fact(1).dtype),
-        asked => u8::try_from(asked).ok().and_then(DType::from_code).filter(|dtype| dtype.is_float()),
-    }
+        asked => u8::try_from(asked).ok().and_then(DType::from_code),
+    };
+    dtype.filter(|dtype| RESTORED.contains(dtype))
 }
 
 fn infer_quantise(context: &Inference<'_>) -> Shapes {
@@ -164,7 +198,10 @@ fn infer_quantise(context: &Inference<'_>) -> Shapes {
     }
     if let Some(point) = context.optional_shape(2)? {
         let differs = point.iter().zip(scale).any(|(point, scale)| point.differs(scale));
-        if point.len() != scale.len() || differs {
+        // A single one may be a scalar beside a list of one.
+        let is_single = |shape: &[Extent]| shape.is_empty() || shape == [Extent::ONE];
+        let both_single = is_single(point) && is_single(scale);
+        if !both_single && (point.len() != scale.len() || differs) {
             return Err(ShapeError::Value { name: "zero_point" });
         }
     }
@@ -218,12 +255,16 @@ fn quantise(call: &Call<'_>) -> Outcome {
     let places = scale_places(call)?;
     let factors = scale.floats();
     let points = call.optional(2).map_or_else(|| vec![0.0; factors.len()], Array::floats);
-    let precision = if scale.dtype() == DType::F64 { DType::F64 } else { F32 };
     let quotients = x.floats().into_iter().zip(&places).map(|(x, place)| x / factors[*place]);
     // The quotient is rounded as the operator computes it: a tie decides the result.
-    let quotients = Array::of_floats(precision, x.shape().to_vec(), quotients).floats();
-    let made = quotients.into_iter().zip(&places).map(|(quotient, place)| quotient.round_ties_even() + points[*place]);
-    one(call.floats(made.collect::<Vec<_>>()))
+    let quotients = Array::of_floats(F32, x.shape().to_vec(), quotients).floats();
+    let quotients = quotients.into_iter().zip(&places);
+    if call.dtype().is_float() {
+        let made = quotients.map(|(quotient, place)| quotient + points[*place]);
+        let rounding = Rounding { saturates: call.attributes.flag("saturate"), ..Rounding::USUAL };
+        return one(narrowed(call, made, rounding));
+    }
+    one(call.floats(quotients.map(|(quotient, place)| quotient.round_ties_even() + points[*place])))
 }
 
 fn dequantise(call: &Call<'_>) -> Outcome {

@@ -1,6 +1,6 @@
 //! `Resize` and `Upsample`: separable interpolation, one axis after the other.
 
-use super::{ALL, F32, FLOATS, Outcome, PLACES, one};
+use super::{ALL, F32, IEEE, Outcome, PLACES, one};
 use crate::{
     array::{Array, indices, strides},
     ops::{
@@ -24,7 +24,7 @@ pub(crate) const OPERATORS: &[Operator] = &[
     Operator::new(
         "Resize",
         11,
-        &[X, optional("roi", "T2", FLOATS), optional("scales", "S", SCALES), optional("sizes", "I", PLACES)],
+        &[X, optional("roi", "T2", IEEE), optional("scales", "S", SCALES), optional("sizes", "I", PLACES)],
         Y,
         infer,
         resize,

@@ -1,6 +1,6 @@
 //! Parts of tensors, and borders around them.
 
-use super::{ALL, INDICES, Outcome, PLACES, one};
+use super::{ALL, INDICES, Outcome, PLACES, STORED, one};
 use crate::{
     array::{Array, indices, place, strides},
     data::Data,
@@ -13,6 +13,7 @@ use crate::{
 };
 
 const DATA: Parameter = input("data", "T", ALL);
+const PADDED: Parameter = input("data", "T", STORED);
 const MADE: &[Product] = &[like("output", "T")];
 
 pub(crate) const OPERATORS: &[Operator] = &[
@@ -44,7 +45,7 @@ pub(crate) const OPERATORS: &[Operator] = &[
     Operator::new("Split", 18, &[DATA, optional("split", "I", PLACES)], MADE, infer_split, split)
         .spreading()
         .with(&[attribute("axis", Fallback::Int(0)), attribute("num_outputs", Fallback::NoInt)]),
-    Operator::new("Pad", 2, &[DATA], MADE, infer_pad, pad).with(&[
+    Operator::new("Pad", 2, &[PADDED], MADE, infer_pad, pad).with(&[
         attribute("mode", Fallback::Text("constant")),
         attribute("pads", Fallback::RequiredInts),
         attribute("value", Fallback::Float(0.0)),
@@ -52,7 +53,7 @@ pub(crate) const OPERATORS: &[Operator] = &[
     Operator::new(
         "Pad",
         11,
-        &[DATA, input("pads", "P", PLACES), optional("constant_value", "T", ALL), optional("axes", "I", INDICES)],
+        &[PADDED, input("pads", "P", PLACES), optional("constant_value", "T", STORED), optional("axes", "I", INDICES)],
         MADE,
         infer_pad,
         pad,

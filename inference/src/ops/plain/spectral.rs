@@ -2,7 +2,7 @@
 
 use std::f64::consts::{LN_10, PI};
 
-use super::{FLOATS, INDICES, Outcome, PLACES, one};
+use super::{FLOATS, INDICES, Outcome, PLACES, computed_type, one};
 use crate::{
     array::{Array, indices, place, strides},
     ops::{
@@ -83,7 +83,7 @@ pub(crate) const OPERATORS: &[Operator] = &[
 ];
 
 fn window_type(context: &Inference<'_>) -> Option<DType> {
-    u8::try_from(context.attributes.int("output_datatype")).ok().and_then(DType::from_code)
+    computed_type(context.attributes.int("output_datatype"))
 }
 
 /// The only element of an input that is a count.

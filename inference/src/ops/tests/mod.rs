@@ -7,4 +7,5 @@ mod cases;
 mod frozen;
 mod hostile;
 mod learning;
+mod narrow;
 mod refusals;
