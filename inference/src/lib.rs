@@ -53,6 +53,7 @@ mod dtype;
 mod element;
 pub mod exec;
 mod folding;
+pub mod hostile;
 pub mod ir;
 mod narrow;
 pub mod onnx;

@@ -121,6 +121,12 @@ impl Weights {
     }
 }
 
+/// What a file lists, as it lies there.
+pub(crate) fn listed(bytes: &[u8]) -> Result<Vec<WeightInfo>, WeightsError> {
+    let info = |(name, entry): (String, Entry)| WeightInfo { name, dtype: entry.dtype, shape: entry.shape };
+    Ok(index(bytes)?.into_iter().map(info).collect())
+}
+
 /// A safetensors file with these tensors. The same tensors give the same bytes.
 pub(crate) fn serialize(tensors: &BTreeMap<String, Tensor>) -> Weights {
     let views = tensors.iter().map(|(name, tensor)| (name, Borrowed::of(tensor)));

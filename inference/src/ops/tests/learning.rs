@@ -38,6 +38,30 @@ fn trees_that_go_round_or_lead_outside_are_refused() {
 }
 
 #[test]
+fn trees_whose_children_or_leaves_are_missing_are_refused() {
+    let refused = "`nodes_modes` has a value that is not supported";
+    let without = |name: &str, list: Vec<i64>| {
+        let mut case = tree((0, 1), (1, 1));
+        case.attributes.iter_mut().find(|(own, _)| *own == name).unwrap().1 = Attribute::Ints(list);
+        case.refusal()
+    };
+    for name in ["nodes_truenodeids", "nodes_trueleafs", "nodes_falsenodeids", "nodes_falseleafs", "nodes_featureids"] {
+        assert_eq!(without(name, vec![]), refused, "{name}");
+        assert_eq!(without(name, vec![0, 0]), refused, "{name}");
+    }
+    assert_eq!(without("leaf_targetids", vec![0]), refused);
+    assert_eq!(without("leaf_targetids", vec![0, 1]), refused);
+    assert_eq!(without("tree_roots", vec![1]), refused);
+    assert_eq!(without("tree_roots", vec![-1]), refused);
+    let feature = |at| {
+        let mut case = tree((0, 1), (1, 1));
+        case.attributes.iter_mut().find(|(own, _)| *own == "nodes_featureids").unwrap().1 = Attribute::Ints(vec![at]);
+        case.fault()
+    };
+    assert_eq!([feature(2), feature(-1), feature(i64::MAX)], [Fault::Index; 3]);
+}
+
+#[test]
 fn features_are_scaled_one_by_one() {
     let mut scaler = Case::on("Scaler", &range(&[2, 2], 1));
     scaler.attributes.push(("offset", Attribute::Floats(vec![1.0])));
