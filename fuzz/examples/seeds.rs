@@ -1,4 +1,6 @@
 //! Writes the files `taken-…` of the corpora: one of each form, as a node sends it. `cargo run -p hedgerow-fuzz --example seeds`.
+//!
+//! Those of `onnx` come from `fuzz/onnx_seeds.py`, and those of `model` from them.
 
 use std::error::Error;
 use std::fs;
@@ -24,6 +26,7 @@ use hedgerow_crdt::limits::Limits;
 use hedgerow_crdt::message::{SyncBody, SyncMessage};
 use hedgerow_crdt::ops::{Scalar, SessionOp};
 use hedgerow_crdt::session_doc::SessionDoc;
+use hedgerow_fuzz::{Entry, corpus};
 use hedgerow_inference::artifact::pack;
 use hedgerow_inference::onnx::{LowerLimits, lower};
 use hedgerow_protocol::fact::{Liveness, SignedFact};
@@ -43,6 +46,7 @@ fn main() -> Outcome {
     mesh_core(&mesh)?;
     sessions()?;
     inference()?;
+    models()?;
     content()
 }
 
@@ -178,6 +182,22 @@ fn inference() -> Outcome {
     let signed = Envelope::sign("application/vnd.in-toto+json", b"{}".to_vec(), &[&SecretKey::from_seed([1; 32])]);
     write("envelope", "of-a-publisher", &signed.to_json())?;
     write("infer-reply", "refused", &[1, 1, 0, 1, b'x'])
+}
+
+/// The graphs of the ONNX files of the corpus, and a weights layer.
+fn models() -> Outcome {
+    for Entry { name, bytes } in corpus("onnx")? {
+        let Some(name) = name.strip_prefix("taken-") else { continue };
+        write("model", name, &lower(&bytes, &LowerLimits::default())?.graph.encode()?)?;
+    }
+    let header = concat!(
+        r#"{"bias":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"#,
+        r#""empty":{"dtype":"BOOL","shape":[0,3],"data_offsets":[8,8]},"#,
+        r#""scale":{"dtype":"F8_E5M2","shape":[],"data_offsets":[8,9]},"#,
+        r#""shape":{"dtype":"I64","shape":[1,1],"data_offsets":[9,17]}}"#
+    );
+    let data = [7; 17];
+    write("weights", "of-four-types", &[&(header.len() as u64).to_le_bytes(), header.as_bytes(), &data].concat())
 }
 
 fn content() -> Outcome {

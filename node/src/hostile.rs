@@ -1,4 +1,4 @@
-//! Every decoder of bytes that come from a peer, by name, for fuzzing: `fuzz` feeds them anything and keeps what was interesting.
+//! Every decoder of bytes that come from a peer or a publisher, by name, for fuzzing: `fuzz` feeds them anything and keeps what was interesting.
 //!
 //! A decoder that is not here is not fuzzed. What stands before them is quinn's (packets) and libp2p's (gossip and identify).
 
@@ -83,6 +83,10 @@ pub const DECODERS: &[Decoder] = &[
     decoder("envelope", |bytes| Envelope::from_json(bytes).is_ok()),
     decoder("manifest", |bytes| Manifest::parse(bytes).is_ok()),
     decoder("graph", |bytes| Graph::decode(bytes).is_ok()),
+    decoder("model", hedgerow_inference::hostile::takes_model),
+    decoder("weights", hedgerow_inference::hostile::takes_weights),
+    // What a publisher is given to push.
+    decoder("onnx", hedgerow_inference::hostile::takes_onnx),
 ];
 
 const fn decoder(name: &'static str, takes: fn(&[u8]) -> bool) -> Decoder {
