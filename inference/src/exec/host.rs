@@ -119,7 +119,8 @@ impl<B: Backend> Run<'_, B> {
 /// Memory for a result that becomes elements.
 enum Made {
     Floats(Vec<f32>),
-    Other(DType, Vec<u64>, usize),
+    /// Type, whole words, bytes and number of the elements.
+    Other(DType, Vec<u64>, usize, usize),
 }
 
 impl Made {
@@ -129,20 +130,20 @@ impl Made {
         }
         let bytes = count * dtype.size_bytes() as usize;
         // Whole words, so that elements of every type may lie there.
-        Self::Other(dtype, vec![0; bytes.div_ceil(8)], bytes)
+        Self::Other(dtype, vec![0; bytes.div_ceil(8)], bytes, count)
     }
 
     fn bytes(&mut self) -> &mut [u8] {
         match self {
             Self::Floats(values) => cast_slice_mut(values),
-            Self::Other(_, words, bytes) => &mut cast_slice_mut(words)[..*bytes],
+            Self::Other(_, words, bytes, _) => &mut cast_slice_mut(words)[..*bytes],
         }
     }
 
     fn data(mut self) -> Data {
         match self {
             Self::Floats(values) => Data::F32(values),
-            Self::Other(dtype, ..) => Data::read(dtype, self.bytes()),
+            Self::Other(dtype, _, _, count) => Data::read(dtype, count, self.bytes()),
         }
     }
 }

@@ -208,14 +208,13 @@ struct Builder {
 }
 
 impl Builder {
-    /// Gives a value memory, if its extents are known.
-    fn place(&mut self, slot: usize) -> bool {
+    /// Gives a value memory, if its extents are known and its elements lie there as they are written.
+    fn place(&mut self, slot: usize) {
         let fact = &self.facts[slot];
-        let Some(shape) = extents(fact) else { return false };
+        let Some(shape) = extents(fact).filter(|_| !fact.dtype.is_narrow()) else { return };
         let bytes = shape.iter().product::<usize>() * fact.dtype.size_bytes() as usize;
         self.places[slot] = Some(self.arena.take(bytes));
         self.release(slot, 0);
-        true
     }
 
     /// Counts readings of a slot and takes its memory back after the last.

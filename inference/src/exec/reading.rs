@@ -26,8 +26,9 @@ impl<B: Backend> Run<'_, B> {
         match &self.values[slot] {
             Some(value) => value.clone(),
             None => {
-                let (spec, bytes) = self.lying(slot).expect("a value is made before it is read");
-                Value::Host(Arc::new(Array::new(spec.1, Data::read(spec.0, bytes))))
+                let ((dtype, shape), bytes) = self.lying(slot).expect("a value is made before it is read");
+                let data = Data::read(dtype, shape.iter().product(), bytes);
+                Value::Host(Arc::new(Array::new(shape, data)))
             }
         }
     }

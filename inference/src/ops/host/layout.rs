@@ -5,7 +5,7 @@ use bytemuck::Pod;
 use super::{HostCall, HostKernel, View, elements_mut};
 use crate::{
     array::strides,
-    ops::{operator::Inference, plain::layout::permutation, shape::checked_axis},
+    ops::{Fact, operator::Inference, plain::layout::permutation, shape::checked_axis},
     tensor::DType,
 };
 
@@ -14,7 +14,8 @@ pub(super) const CONCAT: HostKernel = HostKernel::new(is_known, concat);
 pub(super) const GATHER: HostKernel = HostKernel::new(fits_gather, gather);
 
 fn is_known(context: &Inference<'_>) -> bool {
-    context.asked == 1 && context.inputs.iter().flatten().all(|fact| fact.shape.is_some())
+    let is_known = |fact: &Fact| fact.shape.is_some() && !fact.dtype.is_narrow();
+    context.asked == 1 && context.inputs.iter().flatten().all(is_known)
 }
 
 fn transpose(call: &mut HostCall<'_>) {
@@ -103,7 +104,7 @@ fn fits_gather(context: &Inference<'_>) -> bool {
     let (Ok(shape), Ok(Some(indices))) = (context.shape(0), context.content(1)) else { return false };
     let Ok(axis) = crate::ops::axis(context.attributes.int("axis"), shape.len()) else { return false };
     let Some(extent) = shape[axis].as_fixed().and_then(|extent| i64::try_from(extent).ok()) else { return false };
-    context.asked == 1
+    is_known(context)
         && indices.dtype() == DType::I64
         && indices.places().iter().all(|index| (-extent..extent).contains(index))
 }
