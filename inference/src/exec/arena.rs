@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use smallvec::SmallVec;
+
 /// Values begin at multiples of this, as vectors are read fastest.
 const ALIGNMENT: usize = 64;
 
@@ -49,30 +51,33 @@ impl Arena {
     }
 }
 
-/// Memory of which two ranges are written while the rest is read.
+/// Memory of which some ranges are written while the rest is read.
 #[derive(Debug)]
 pub(super) struct Carved<'a> {
-    pub(super) result: &'a mut [u8],
-    pub(super) scratch: &'a mut [u8],
+    /// The ranges that are written, in the order in which they were named.
+    pub(super) written: SmallVec<[&'a mut [u8]; 4]>,
     /// What lies before, between and behind, each with its place.
-    rest: [(usize, &'a [u8]); 3],
+    rest: SmallVec<[(usize, &'a [u8]); 5]>,
 }
 
 impl<'a> Carved<'a> {
     /// # Panics
-    /// When the two ranges overlap.
-    pub(super) fn new(memory: &'a mut [u8], result: &Range<usize>, scratch: &Range<usize>) -> Self {
-        let (first, second) = if result.start <= scratch.start { (result, scratch) } else { (scratch, result) };
-        // An empty range lies nowhere; here it lies where it disturbs nothing.
-        let first = if first.is_empty() { &(0..0) } else { first };
-        let second = &if second.is_empty() { first.end..first.end } else { second.clone() };
-        let (before, rest) = memory.split_at_mut(first.start);
-        let (one, rest) = rest.split_at_mut(first.len());
-        let (between, rest) = rest.split_at_mut(second.start - first.end);
-        let (two, behind) = rest.split_at_mut(second.len());
-        let rest = [(0, &*before), (first.end, &*between), (second.end, &*behind)];
-        let (result, scratch) = if result.start <= scratch.start { (one, two) } else { (two, one) };
-        Self { result, scratch, rest }
+    /// When two ranges overlap.
+    pub(super) fn new<'r>(memory: &'a mut [u8], ranges: impl Iterator<Item = &'r Range<usize>>) -> Self {
+        let mut sorted: SmallVec<[_; 4]> = ranges.enumerate().collect();
+        let mut written: SmallVec<[&'a mut [u8]; 4]> = sorted.iter().map(|_| &mut [][..]).collect();
+        sorted.retain(|(_, range)| !range.is_empty());
+        sorted.sort_unstable_by_key(|(_, range)| range.start);
+        let (mut rest, mut place, mut behind) = (SmallVec::new(), 0, memory);
+        for (position, range) in sorted {
+            let (before, from) = behind.split_at_mut(range.start - place);
+            let (own, after) = from.split_at_mut(range.len());
+            rest.push((place, &*before));
+            written[position] = own;
+            (place, behind) = (range.end, after);
+        }
+        rest.push((place, &*behind));
+        Self { written, rest }
     }
 
     /// A range that is only read.
@@ -108,18 +113,19 @@ mod tests {
     }
 
     #[test]
-    fn two_ranges_are_written_while_others_are_read() {
+    fn some_ranges_are_written_while_others_are_read() {
         let mut memory: Vec<u8> = (0..10).collect();
-        for (result, scratch) in [(2..4, 6..7), (6..7, 2..4), (3..5, 0..0), (0..0, 3..5), (0..0, 0..0)] {
-            let carved = Carved::new(&mut memory, &result, &scratch);
+        for ranges in [vec![2..4, 6..7], vec![6..7, 2..4, 4..6], vec![3..5, 0..0], vec![0..0, 7..7], vec![]] {
+            let carved = Carved::new(&mut memory, ranges.iter());
             let bytes = |range: &Range<usize>| range.clone().map(|at| u8::try_from(at).unwrap()).collect::<Vec<_>>();
-            assert_eq!(carved.result.to_vec(), bytes(&result));
-            assert_eq!(carved.scratch.to_vec(), bytes(&scratch));
+            for (written, range) in carved.written.iter().zip(&ranges) {
+                assert_eq!(written.to_vec(), bytes(range));
+            }
             for range in [0..2, 8..10, 9..9] {
                 assert_eq!(carved.read(&range), bytes(&range));
             }
         }
-        let carved = Carved::new(&mut memory, &(2..4), &(6..7));
+        let carved = Carved::new(&mut memory, [2..4, 6..7].iter());
         assert_eq!(carved.read(&(4..6)), [4, 5]);
     }
 
@@ -127,6 +133,6 @@ mod tests {
     #[should_panic(expected = "out of range")]
     fn what_is_written_cannot_be_read() {
         let mut memory = [0; 10];
-        Carved::new(&mut memory, &(2..4), &(6..7)).read(&(3..5));
+        Carved::new(&mut memory, [2..4, 6..7].iter()).read(&(3..5));
     }
 }

@@ -25,6 +25,9 @@ use crate::{
     tensor::DType,
 };
 
+/// Most results of a host kernel.
+pub(super) const RESULTS_MAX: usize = 3;
+
 impl<B: Backend> Run<'_, B> {
     /// Runs a step whose extents are known, from the arena into the arena.
     pub(super) fn host_step(&mut self, isa: Isa, step: &PlannedStep<B>, known: &HostStep) -> Result<(), RunError> {
@@ -41,9 +44,8 @@ impl<B: Backend> Run<'_, B> {
     fn write_planned(&mut self, isa: Isa, step: &PlannedStep<B>, known: &HostStep) {
         let Kernel::Host(kernel) = &step.kernel else { unreachable!("a program plans host kernels only") };
         let Some(Planned { program, arena }) = &mut self.planned else { unreachable!("bodies have no program") };
-        let output = step.outputs[0].expect("a program plans steps with a result");
-        let place = program.places[output].clone().expect("results of host kernels lie in the arena");
-        let carved = Carved::new(arena, &place, &known.scratch);
+        let places = step.outputs.iter().flatten().filter_map(|slot| program.places[*slot].as_ref());
+        let mut carved = Carved::new(arena, places.chain([&known.scratch]));
         let views: SmallVec<[_; 6]> = step
             .inputs
             .iter()
@@ -59,6 +61,11 @@ impl<B: Backend> Run<'_, B> {
                 Some(View { dtype: *dtype, shape, bytes })
             })
             .collect();
+        let scratch = carved.written.pop().unwrap_or_default();
+        let mut outputs: [_; RESULTS_MAX] = std::array::from_fn(|_| Target { shape: &[], bytes: &mut [] });
+        for ((output, (_, shape)), bytes) in outputs.iter_mut().zip(&known.outputs).zip(carved.written) {
+            *output = Target { shape, bytes };
+        }
         (kernel.run)(&mut HostCall {
             isa,
             team: self.crew.team,
@@ -66,8 +73,8 @@ impl<B: Backend> Run<'_, B> {
             inputs: &views,
             packed: step.packed.map(|(_, number)| &self.crew.packed[number]),
             bounds: step.bounds,
-            outputs: &mut [Target { shape: &known.output.1, bytes: carved.result }],
-            scratch: elements_mut(carved.scratch),
+            outputs: &mut outputs[..known.outputs.len()],
+            scratch: elements_mut(scratch),
         });
     }
 
@@ -78,7 +85,7 @@ impl<B: Backend> Run<'_, B> {
         kernel: &HostKernel,
         attributes: Attributes<'_>,
         specs: &[Spec],
-    ) -> Result<Value<B>, RunError> {
+    ) -> Result<Vec<Value<B>>, RunError> {
         let Engine::Host(isa) = self.engine() else { unreachable!("only this engine has host kernels") };
         let packed = step.packed.map(|(input, number)| (input, &self.crew.packed[number]));
         let mut shapes: Vec<_> = step.inputs.iter().map(|operand| self.spec(operand.as_ref())).collect();
@@ -100,8 +107,9 @@ impl<B: Backend> Run<'_, B> {
         let team = self.crew.team;
         let geometry = Geometry { attributes, inputs: &shapes, outputs: specs, isa, threads: team.threads() };
         let mut scratch = vec![0.0; (kernel.scratch)(&geometry)];
-        let (dtype, shape) = &specs[0];
-        let mut made = Made::new(*dtype, shape.iter().product());
+        let mut made: Vec<_> = specs.iter().map(|(dtype, shape)| Made::new(*dtype, shape.iter().product())).collect();
+        let written = specs.iter().zip(&mut made);
+        let mut outputs: Vec<_> = written.map(|((_, shape), made)| Target { shape, bytes: made.bytes() }).collect();
         (kernel.run)(&mut HostCall {
             isa,
             team,
@@ -109,10 +117,11 @@ impl<B: Backend> Run<'_, B> {
             inputs: &views,
             packed: packed.map(|(_, packed)| packed),
             bounds: step.bounds,
-            outputs: &mut [Target { shape, bytes: made.bytes() }],
+            outputs: &mut outputs,
             scratch: &mut scratch,
         });
-        Ok(Value::Host(Arc::new(Array::new(shape.clone(), made.data()))))
+        let value = |((_, shape), made): (&Spec, Made)| Value::Host(Arc::new(Array::new(shape.clone(), made.data())));
+        Ok(specs.iter().zip(made).map(value).collect())
     }
 }
 

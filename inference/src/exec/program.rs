@@ -11,6 +11,7 @@ use burn::backend::Backend;
 use super::{
     arena::Arena,
     engine::Engine,
+    host::RESULTS_MAX,
     limits::ExecLimits,
     measure::{Size, charge, size, within},
     plan::{Kernel, Plan, PlannedStep},
@@ -58,7 +59,7 @@ pub(super) enum Action {
 #[derive(Debug)]
 pub(super) struct HostStep {
     pub(super) inputs: Vec<Option<(DType, Vec<usize>)>>,
-    pub(super) output: (DType, Vec<usize>),
+    pub(super) outputs: Vec<(DType, Vec<usize>)>,
     pub(super) scratch: Range<usize>,
 }
 
@@ -262,10 +263,14 @@ impl Builder {
 
     fn host<B: Backend>(&mut self, plan: &Plan<B>, step: &PlannedStep<B>) -> Option<HostStep> {
         let (Kernel::Host(kernel), Engine::Host(isa)) = (&step.kernel, plan.engine) else { return None };
-        let &[Some(output)] = &step.outputs[..] else { return None };
+        let slots: Vec<_> = step.outputs.iter().copied().collect::<Option<_>>()?;
+        if slots.len() > RESULTS_MAX {
+            return None;
+        }
         let attributes = Attributes::checked(step.operator.attributes, &step.attributes);
         let facts: Vec<_> = step.inputs.iter().map(|operand| operand.map(|at| self.facts[at.slot].clone())).collect();
-        let made = (self.facts[output].dtype, extents(&self.facts[output])?);
+        let made = |slot: &usize| Some((self.facts[*slot].dtype, extents(&self.facts[*slot])?));
+        let outputs: Vec<_> = slots.iter().map(made).collect::<Option<_>>()?;
         let inputs: Vec<_> = facts
             .iter()
             .map(|fact| fact.as_ref().map(|fact| Some((fact.dtype, extents(fact)?))))
@@ -274,16 +279,14 @@ impl Builder {
                 Some(known) => known.map(Some),
             })
             .collect::<Option<_>>()?;
-        if !(kernel.fits)(&Inference { attributes, inputs: &facts, asked: 1 }) {
+        if !(kernel.fits)(&Inference { attributes, inputs: &facts, asked: slots.len() }) {
             return None;
         }
-        let outputs = [made];
         let geometry = Geometry { attributes, inputs: &inputs, outputs: &outputs, isa, threads: self.threads };
         let numbers = (kernel.scratch)(&geometry);
-        let [made] = outputs;
         let scratch = self.arena.take(numbers * size_of::<f32>());
-        self.place(output);
+        slots.iter().for_each(|slot| self.place(*slot));
         self.arena.give(&scratch);
-        Some(HostStep { inputs, output: made, scratch })
+        Some(HostStep { inputs, outputs, scratch })
     }
 }

@@ -172,7 +172,7 @@ impl<'a, B: Backend> Run<'a, B> {
         drop(facts);
         let made = match &step.kernel {
             Kernel::Backend(_) if is_faster => vec![self.backend_kernel(step, attributes, &specs)?],
-            Kernel::Host(kernel) if is_faster => vec![self.host_kernel(step, kernel, attributes, &specs)?],
+            Kernel::Host(kernel) if is_faster => self.host_kernel(step, kernel, attributes, &specs)?,
             Kernel::Plain | Kernel::Host(_) | Kernel::Backend(_) => self.plain_kernel(step, attributes, &specs)?,
         };
         if self.crew.team.is_over() {

@@ -8,6 +8,7 @@
 mod convolution;
 mod depthwise;
 mod elementwise;
+mod integers;
 mod isa;
 mod kernel;
 mod layout;
@@ -18,6 +19,7 @@ mod pairwise;
 mod panels;
 mod pooling;
 mod products;
+mod quantization;
 mod reduction;
 mod team;
 
@@ -44,6 +46,11 @@ pub(crate) fn kernel(operator: &Operator) -> Option<HostKernel> {
         "Softmax" if operator.since >= 13 => normalization::SOFTMAX,
         "LayerNormalization" => normalization::LAYER,
         "BatchNormalization" => normalization::BATCH,
+        "MatMulInteger" => integers::MATMUL,
+        "QuantizeLinear" => quantization::QUANTIZE,
+        "DequantizeLinear" => quantization::DEQUANTIZE,
+        "DynamicQuantizeLinear" => quantization::DYNAMIC,
+        "Cast" => quantization::CAST,
         "ReduceMean" => reduction::MEAN,
         "ReduceSum" => reduction::SUM,
         "Transpose" => layout::TRANSPOSE,
