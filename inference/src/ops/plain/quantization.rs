@@ -241,12 +241,16 @@ fn scale_places(call: &Call<'_>) -> Result<Vec<usize>, Fault> {
     if width == u64::MAX {
         return Ok(vec![0; x.len()]);
     }
-    let steps = crate::array::strides(scale.shape());
-    let places = crate::array::indices(x.shape()).map(|mut index| {
-        index[at] /= usize::try_from(width).unwrap_or(usize::MAX);
-        if scale.rank() == 1 { index[at] } else { crate::array::place(&index, &steps) }
-    });
-    Ok(places.collect())
+    let width = usize::try_from(width).unwrap_or(usize::MAX);
+    let (along, behind) = (x.shape()[at], x.shape()[at + 1..].iter().product::<usize>());
+    let place = |flat: usize| {
+        let block = flat / behind % along / width;
+        if scale.rank() == 1 {
+            return block;
+        }
+        (flat / behind / along * scale.shape()[at] + block) * behind + flat % behind
+    };
+    Ok((0..x.len()).map(place).collect())
 }
 
 /// `saturate(round(x / scale) + zero point)`, halves to even, in the precision of the scale.
