@@ -1,0 +1,1 @@
+"""Whole models beside onnxruntime: right answers, and what they cost."""
