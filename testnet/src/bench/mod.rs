@@ -1,6 +1,7 @@
-//! `hedgerow-testnet bench …`: what a node's network costs, beside a bare connection of quinn in the same run.
+//! `hedgerow-testnet bench …`: what a node's network costs, beside a bare connection of quinn in the same run, and what whole
+//! models cost, beside onnxruntime (see [`inference`]).
 //!
-//! Everything runs over loopback or over a network in memory, and in this process but for strangers and the far ends of idle links,
+//! Everything of the network runs over loopback or over a network in memory, and in this process but for strangers and the far ends of idle links,
 //! whose work and memory would be counted with the node's. Figures are ratios wherever a machine's speed would
 //! show in them; times of single requests alternate between both sides, block by block, so that what else the machine does falls on
 //! both alike.
@@ -11,6 +12,7 @@ mod crowded;
 mod dead;
 mod ends;
 mod figure;
+mod inference;
 mod links;
 mod requests;
 mod strangers;
@@ -22,12 +24,15 @@ use clap::{Args, Subcommand};
 
 use crate::arguments::Format;
 use figure::Figures;
+use inference::InferenceArguments;
 
 /// What can be measured.
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum BenchCommand {
     /// Requests, transfers, dead links, memory and idle work of the network of a node
     Network(NetworkArguments),
+    /// Time and memory of whole models, beside onnxruntime; needs Python 3.11, taskset, and PyPI for what it is compared with
+    Inference(InferenceArguments),
     /// The members to which `bench network` has links that nobody uses; they end with standard input
     #[command(hide = true)]
     Members {
@@ -57,6 +62,7 @@ pub(crate) struct NetworkArguments {
 pub(crate) async fn bench(command: BenchCommand) -> anyhow::Result<(String, bool)> {
     let arguments = match command {
         BenchCommand::Network(arguments) => arguments,
+        BenchCommand::Inference(arguments) => return inference::bench(arguments).await,
         BenchCommand::Members { count } => {
             links::serve(count).await?;
             return Ok((String::new(), true));

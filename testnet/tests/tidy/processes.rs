@@ -4,7 +4,7 @@
 
 use super::source::{expect_none, rust};
 
-/// Where programs are started: this program itself, the container engine and cargo.
+/// Where programs are started: this program itself, the container engine, cargo and Python.
 const PLACES: &[&str] = &[
     "node/src/runner/process.rs",
     "node/src/demo/mesh.rs",
@@ -13,6 +13,7 @@ const PLACES: &[&str] = &[
     "testnet/src/compose/image.rs",
     "testnet/src/bench/strangers.rs",
     "testnet/src/bench/links.rs",
+    "testnet/src/bench/inference/processes.rs",
 ];
 
 #[test]
