@@ -167,8 +167,8 @@ pub(crate) enum ModelCommand {
     Push(PushArguments),
     /// List the models of the mesh
     Ls,
-    /// Show a model: inputs, outputs, operators, digests, where it is
-    Inspect(ModelName),
+    /// Show a model: inputs, outputs, operators, digests, where it is; of an ONNX file what a node would make of it
+    Inspect(InspectArguments),
     /// Check a model's signature and every byte of it as held by this node
     Verify(ModelName),
 }
@@ -196,6 +196,26 @@ pub(crate) struct PushArguments {
     /// Regions that hold it; repeatable [default: every region]
     #[arg(long)]
     pub(crate) region: Vec<String>,
+}
+
+/// `hedgerow model inspect`
+#[derive(Debug, Args)]
+pub(crate) struct InspectArguments {
+    /// Name of the model, or an ONNX file that ends in .onnx and need not have been pushed
+    pub(crate) model: String,
+    /// Also show every step with its kernel, multiply-adds and memory; always shown for files
+    #[arg(long)]
+    pub(crate) plan: bool,
+    /// The extent of a named dimension that the plan is for, 1 where none is given; repeatable
+    #[arg(long, value_name = "DIM=N", value_parser = extent)]
+    pub(crate) with: Vec<(String, u64)>,
+}
+
+/// `batch=8`
+fn extent(text: &str) -> Result<(String, u64), String> {
+    let (symbol, value) = text.split_once('=').ok_or("write the name of a dimension and a number: batch=8")?;
+    let value = value.parse().map_err(|_not_a_number| format!("`{value}` is no number of elements"))?;
+    Ok((symbol.to_owned(), value))
 }
 
 /// A model by name.

@@ -10,8 +10,8 @@ use super::arguments::{Cli, Command, ModelCommand, PlacementCommand, SessionComm
 use super::failure::{CliError, Exit};
 use super::issuer::IssuerCommand;
 use super::{
-    apply, declare, doctor, emulate, events, forget, infer, init, invite, issuer, join, leave, members, model, nearest,
-    netcheck, ping, placement, recover, revoke, run, session, status,
+    apply, declare, doctor, emulate, events, forget, infer, init, inspect, invite, issuer, join, leave, members, model,
+    nearest, netcheck, ping, placement, recover, revoke, run, session, status,
 };
 use crate::admin::AdminClient;
 use crate::config::default_data_dir;
@@ -55,7 +55,7 @@ async fn run_command(cli: Cli) -> Result<Exit, CliError> {
         Command::Netcheck => netcheck::run(&client, format).await,
         Command::Model(ModelCommand::Push(arguments)) => model::push(&client, &data, &arguments, format).await,
         Command::Model(ModelCommand::Ls) => model::list(&client, format).await,
-        Command::Model(ModelCommand::Inspect(name)) => model::inspect(&client, &name.name, format).await,
+        Command::Model(ModelCommand::Inspect(arguments)) => inspect::run(&client, &arguments, format).await,
         Command::Model(ModelCommand::Verify(name)) => model::verify(&client, &name.name, format).await,
         Command::Infer(arguments) => infer::run(&client, &arguments, format).await,
         Command::Session(SessionCommand::Put(arguments)) => session::put(&client, &arguments, format).await,

@@ -16,6 +16,7 @@ mod finding;
 mod forget;
 mod infer;
 mod init;
+mod inspect;
 mod invite;
 mod issuer;
 mod join;

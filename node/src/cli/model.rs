@@ -1,4 +1,4 @@
-//! `hedgerow model`: lower, sign, push; list, show, check.
+//! `hedgerow model`: lower, sign, push; list, check.
 
 use std::path::Path;
 use std::time::Duration;
@@ -18,8 +18,8 @@ use hyper::Method;
 use super::arguments::PushArguments;
 use super::failure::{CliError, Exit};
 use super::key::SigningKey;
-use super::output::{OutputFormat, columns, counted, print};
-use crate::admin::wire::{ModelDetail, ModelPushed, ModelRow, ModelVerified, Size};
+use super::output::{OutputFormat, columns, print};
+use crate::admin::wire::{ModelPushed, ModelRow, ModelSignature, ModelVerified, Port, Size};
 use crate::admin::{AdminClient, DEPLOYMENT_HEADER};
 use crate::observe::wall;
 use crate::store::Layout;
@@ -63,14 +63,7 @@ fn announced(pushed: &ModelPushed) -> String {
 
 fn make_artifact(arguments: &PushArguments) -> Result<Artifact, CliError> {
     let path = &arguments.file;
-    let read = |source| CliError::ReadFile { path: path.clone(), source };
-    if std::fs::metadata(path).map_err(read)?.len() > ONNX_BYTES_MAX {
-        return Err(CliError::Usage {
-            what: format!("{} is larger than 2 GiB", path.display()),
-            remedy: "push a smaller model",
-        });
-    }
-    let onnx = std::fs::read(path).map_err(read)?;
+    let onnx = read_onnx(path)?;
     let name = match &arguments.name {
         Some(name) => name.clone(),
         None => default_name(path),
@@ -85,6 +78,18 @@ fn make_artifact(arguments: &PushArguments) -> Result<Artifact, CliError> {
     let lowered =
         lower(&onnx, &LowerLimits::default()).map_err(|error| CliError::local("lower the ONNX file", error, None))?;
     pack(name, version, &lowered).map_err(|error| CliError::local("pack the model", error, None))
+}
+
+/// An ONNX file of a size that can be one.
+pub(super) fn read_onnx(path: &Path) -> Result<Vec<u8>, CliError> {
+    let read = |source| CliError::ReadFile { path: path.to_owned(), source };
+    if std::fs::metadata(path).map_err(read)?.len() > ONNX_BYTES_MAX {
+        return Err(CliError::Usage {
+            what: format!("{} is larger than 2 GiB", path.display()),
+            remedy: "push a smaller model",
+        });
+    }
+    std::fs::read(path).map_err(read)
 }
 
 /// The file's name without its ending, or its folder's where the file is called `model.onnx` as exporters call it.
@@ -141,38 +146,12 @@ pub(super) async fn list(client: &AdminClient, format: OutputFormat) -> Result<E
     Ok(Exit::Ok)
 }
 
-/// Shows one model.
-pub(super) async fn inspect(client: &AdminClient, name: &str, format: OutputFormat) -> Result<Exit, CliError> {
-    let path = format!("/admin/v1/models/{}", in_path(name)?);
-    let model: ModelDetail = client.get("inspect the model", &path).await?;
-    print(format, &model, |model, _| described(model))?;
-    Ok(Exit::Ok)
-}
-
-fn described(model: &ModelDetail) -> String {
-    let ModelDetail { row, signature, operators, parameters } = model;
-    let mut lines = vec![
-        format!("model      {} version {}", row.name, row.version),
-        format!("manifest   sha256:{}", row.digest),
-        format!("warm on    {}, {} per region wanted", counted(row.warm.len(), "node"), row.replicas),
-    ];
-    let Some(signature) = signature else {
-        lines.push("this node does not hold it".to_owned());
-        return lines.join("\n");
-    };
-    for (title, values) in [("input", &signature.inputs), ("output", &signature.outputs)] {
-        for value in values {
-            lines.push(format!("{title:<10} {}: {} {}", value.name, value.dtype, shape(&value.shape)));
-        }
-    }
-    if let Some(operators) = operators {
-        let counts: Vec<_> = operators.iter().map(|(operator, count)| format!("{count} {operator}")).collect();
-        lines.push(format!("operators  {}", counts.join(", ")));
-    }
-    if let Some(parameters) = parameters {
-        lines.push(format!("parameters {parameters}"));
-    }
-    lines.join("\n")
+/// A line for each input and output.
+pub(super) fn ports(signature: &ModelSignature) -> Vec<String> {
+    let line =
+        |title: &str, value: &Port| format!("{title:<10} {}: {} {}", value.name, value.dtype, shape(&value.shape));
+    let inputs = signature.inputs.iter().map(|value| line("input", value));
+    inputs.chain(signature.outputs.iter().map(|value| line("output", value))).collect()
 }
 
 /// Dimensions as the publisher named them.
@@ -209,8 +188,6 @@ pub(super) fn in_path(name: &str) -> Result<&str, CliError> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
@@ -225,24 +202,5 @@ mod tests {
         for bad in ["", "../x", "a?b", "a b", "ä"] {
             assert!(in_path(bad).is_err(), "{bad} was accepted");
         }
-    }
-
-    #[test]
-    fn a_model_is_described_with_the_dimensions_as_their_publisher_named_them() {
-        let value = json!({ "name": "x", "dtype": "FP32", "shape": ["batch", 28] });
-        let mut model = json!({
-            "name": "digits", "version": "1", "digest": "ab", "replicas": 2, "regions": [], "warm": ["n"], "here": true,
-            "signature": { "inputs": [value], "outputs": [] }, "operators": { "Conv": 2 }, "parameters": 7,
-        });
-        let head = "model      digits version 1\nmanifest   sha256:ab\nwarm on    1 node, 2 per region wanted\n";
-        assert_eq!(
-            described(&serde_json::from_value(model.clone()).unwrap()),
-            format!("{head}input      x: FP32 [batch, 28]\noperators  2 Conv\nparameters 7")
-        );
-        for key in ["signature", "operators", "parameters"] {
-            model.as_object_mut().unwrap().remove(key);
-        }
-        let elsewhere = serde_json::from_value(model).unwrap();
-        assert_eq!(described(&elsewhere), format!("{head}this node does not hold it"));
     }
 }

@@ -292,7 +292,7 @@ fn blames_request(error: &RunError) -> bool {
         | RunError::Fit { .. }
         | RunError::Refused { .. }
         | RunError::Output { .. } => true,
-        RunError::Panicked { .. } | RunError::Kernel { .. } | RunError::Backend(_) => false,
+        RunError::Deadline { .. } | RunError::Panicked { .. } | RunError::Kernel { .. } | RunError::Backend(_) => false,
     }
 }
 

@@ -1,18 +1,22 @@
 //! Models of the mesh: taken in, listed, shown, checked.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use data_encoding::{BASE64, HEXLOWER};
-use hedgerow_inference::artifact::Bundle;
+use hedgerow_inference::artifact::{Bundle, Opened};
+use hedgerow_inference::exec::{ExecLimits, Isa, Model};
 use hedgerow_protocol::core::Command;
 use hedgerow_protocol::fact::{Fact, SignedFact, VerifiedFact};
 use hedgerow_protocol::placement::Deployment;
 use hedgerow_protocol::view::DeploymentView;
+use serde::Deserialize;
 
 use crate::admin::state::AdminState;
-use crate::admin::wire::{ModelDetail, ModelPushed, ModelRow, ModelVerified, Publisher};
+use crate::admin::wire::{ModelDetail, ModelPlan, ModelPushed, ModelRow, ModelVerified, Publisher};
 use crate::api::{Problem, published};
 use crate::exec::LibraryError;
 use crate::observe::{chain, wall};
@@ -103,25 +107,59 @@ fn row(view: &DeploymentView) -> ModelRow {
 pub(in crate::admin) async fn inspect(
     State(state): State<AdminState>,
     Path(name): Path<String>,
+    Query(asked): Query<PlanQuery>,
 ) -> Result<Json<ModelDetail>, Problem> {
     let deployment = find(&state, &name)?;
     let row = row(&deployment);
+    let symbols = asked.plan.as_deref().map(symbols).transpose()?;
     match state.library.open(deployment.deployment.manifest).await {
         Ok(opened) => {
-            let mut operators = std::collections::BTreeMap::<String, u64>::new();
+            let mut operators = BTreeMap::<String, u64>::new();
             for node in &opened.graph().nodes {
                 *operators.entry(node.operator.name.clone()).or_default() += 1;
             }
-            Ok(Json(ModelDetail {
-                row,
-                signature: Some(opened.signature().into()),
-                operators: Some(operators),
-                parameters: Some(opened.weights().parameters()),
-            }))
+            let (signature, parameters) = (Some(opened.signature().into()), Some(opened.weights().parameters()));
+            let plan = match symbols {
+                Some(symbols) => Some(plan(opened, symbols).await?),
+                None => None,
+            };
+            Ok(Json(ModelDetail { row, signature, operators: Some(operators), parameters, plan }))
         }
         Err(error) if error.is_refusal() => Err(not_taken(&error)),
-        Err(_not_here) => Ok(Json(ModelDetail { row, signature: None, operators: None, parameters: None })),
+        Err(_not_here) => Ok(Json(ModelDetail { row, signature: None, operators: None, parameters: None, plan: None })),
     }
+}
+
+/// What is asked beside the model itself.
+#[derive(Debug, Deserialize)]
+pub(in crate::admin) struct PlanQuery {
+    /// `batch=8,steps=64`, or nothing: the plan for these extents, 1 for all others.
+    plan: Option<String>,
+}
+
+fn symbols(text: &str) -> Result<BTreeMap<String, u64>, Problem> {
+    let pair = |pair: &str| {
+        let (symbol, value) = pair.split_once('=')?;
+        Some((symbol.to_owned(), value.parse().ok()?))
+    };
+    let pairs = text.split(',').filter(|pair| !pair.is_empty()).map(pair);
+    pairs.collect::<Option<_>>().ok_or_else(|| {
+        Problem::bad_request("plan-malformed", "extents of a plan are not written as dimension=number")
+            .remedy("write plan=batch=8,steps=64")
+    })
+}
+
+/// Plans a model as it would be run here, apart from the one that is warm.
+async fn plan(opened: Opened, symbols: BTreeMap<String, u64>) -> Result<ModelPlan, Problem> {
+    let plan = move || {
+        let isa = Isa::widest();
+        let model = Model::load_for(&opened, ExecLimits::default(), isa).map_err(|error| chain(&error))?;
+        let explained = model.explain(&symbols, 1).map_err(|error| chain(&error))?;
+        Ok(ModelPlan::new(isa, explained))
+    };
+    let planned: Result<Result<_, String>, _> = tokio::task::spawn_blocking(plan).await;
+    let refused = |why| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "plan-refused", why);
+    planned.map_err(|error| refused(error.to_string()))?.map_err(refused)
 }
 
 /// Reads every byte that this node holds of the model and checks it again.

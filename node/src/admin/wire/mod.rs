@@ -8,6 +8,7 @@ mod event;
 mod issuer;
 mod model;
 mod netcheck;
+mod plan;
 mod policy;
 mod ranking;
 mod recovery;
@@ -18,8 +19,9 @@ pub use departure::{DepartureReport, DepartureRequest, DepartureState};
 pub use emulation::{Cut, EmulationReport, EmulationSettings, Firewall, Loss, Rule};
 pub use event::{EventKind, EventRow, LinkChange};
 pub use issuer::{AppointmentReport, DelegationDraft, IssuerRow};
-pub use model::{ModelDetail, ModelPushed, ModelRow, ModelSignature, ModelVerified, Port, Publisher, Size};
+pub use model::{ModelDetail, ModelFile, ModelPushed, ModelRow, ModelSignature, ModelVerified, Port, Publisher, Size};
 pub use netcheck::{LinkCheck, MemberCheck, NetcheckReport, Notable};
+pub use plan::{ModelPlan, PlanFusion, PlanStep};
 pub use policy::{
     DataClassRow, NodeClassReport, NodeClassRow, NodeClassShare, PlanReport, PlanRequest, PlannedClass, PlannedMove,
     PlannedRefusal, PolicyAccepted, PolicyHead, PolicyReport,

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use hedgerow_inference::ir::{Dim, Signature, ValueInfo};
 use serde::{Deserialize, Serialize};
 
+use super::plan::ModelPlan;
+
 /// One row of `GET /admin/v1/models`: what a publisher wants served, and where it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelRow {
@@ -39,6 +41,20 @@ pub struct ModelDetail {
     /// Numbers in the weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parameters: Option<u64>,
+    /// What its work costs, where that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<ModelPlan>,
+}
+
+/// An ONNX file as a node would run it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelFile {
+    /// What a caller gives and gets.
+    pub signature: ModelSignature,
+    /// Numbers in the weights.
+    pub parameters: u64,
+    /// What its work costs.
+    pub plan: ModelPlan,
 }
 
 /// Inputs and outputs of a model.
