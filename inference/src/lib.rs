@@ -5,8 +5,9 @@
 //! - [`artifact`] packs both into an OCI image manifest in `ModelPack`'s manner and opens it again,
 //!   checking every digest; [`publish`] makes and verifies the statement that publishers sign.
 //! - [`exec::Model`] checks an opened artifact against the operator table, keeps its weights
-//!   resident and runs it: `FP32` on a burn backend where a kernel is there, by default the pure
-//!   Rust CPU backend `Flex`, everything else with the table's plain kernels.
+//!   resident and runs it: on the processor with kernels of this crate, on any other burn backend
+//!   with burn's, everything else with the table's plain kernels. An [`exec::Lane`] gives it memory
+//!   and threads.
 //!
 //! ```no_run
 //! use std::collections::BTreeMap;
@@ -31,9 +32,8 @@
 //! # }
 //! ```
 //!
-//! The crate opens no file and no socket and starts no thread; burn's CPU backend uses rayon's
-//! global pool for large matrices. Whatever comes from a peer is bounded before it is allocated
-//! and checked before it is used.
+//! The crate opens no file and no socket and starts no thread but those of a lane. Whatever comes
+//! from a peer is bounded before it is allocated and checked before it is used.
 //!
 //! The formats are described in `docs/artifact.md`.
 
