@@ -17,7 +17,7 @@ pub(crate) const SYMBOL_MAX: u64 = 1 << 16;
 pub(crate) struct Loaded(Model);
 
 impl Loaded {
-    /// Loads a model that answers on at most so many threads, its calling thread among them.
+    /// Loads a model. It answers on as many threads as the environment says, see `serve.rs`.
     pub(crate) fn new(opened: &Opened) -> Result<Self, String> {
         let limits = ExecLimits { memory_bytes_max: MEMORY_BYTES_MAX, symbol_max: SYMBOL_MAX, ..ExecLimits::default() };
         Model::load(opened, limits).map(Self).map_err(|error| chain(&error))
