@@ -43,7 +43,7 @@ fn fill(folder: &Path, answer: &mut Answer, data: &mut Vec<u8>) -> anyhow::Resul
     };
     store(&artifact, &folder.join("artifact"))?;
     let opened = artifact.open().context("open what was just packed")?;
-    let model = match Loaded::new(&opened) {
+    let model = match Loaded::new(&opened, 1) {
         Ok(model) => model,
         Err(refusal) => return Ok(Err(refusal)),
     };

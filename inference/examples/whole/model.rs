@@ -1,11 +1,11 @@
 //! From an artifact to answers: the one place that loads and runs models.
 
-use std::{collections::BTreeMap, error::Error, fs, path::Path};
+use std::{cell::RefCell, collections::BTreeMap, error::Error, fs, path::Path};
 
 use anyhow::Context as _;
 use hedgerow_inference::{
     artifact::{Opened, open},
-    exec::{ExecLimits, Model},
+    exec::{ExecLimits, Lane, Model},
     tensor::Tensor,
 };
 
@@ -13,23 +13,34 @@ use hedgerow_inference::{
 pub(crate) const MEMORY_BYTES_MAX: u64 = 4 << 30;
 pub(crate) const SYMBOL_MAX: u64 = 1 << 16;
 
-/// A model in memory.
-pub(crate) struct Loaded(Model);
+/// A model in memory, and the threads and memory with which it answers.
+pub(crate) struct Loaded {
+    model: Model,
+    lane: RefCell<Lane>,
+}
 
 impl Loaded {
-    /// Loads a model. It answers on as many threads as the environment says, see `serve.rs`.
-    pub(crate) fn new(opened: &Opened) -> Result<Self, String> {
+    /// Loads a model that answers on so many threads.
+    pub(crate) fn new(opened: &Opened, threads: usize) -> Result<Self, String> {
         let limits = ExecLimits { memory_bytes_max: MEMORY_BYTES_MAX, symbol_max: SYMBOL_MAX, ..ExecLimits::default() };
-        Model::load(opened, limits).map(Self).map_err(|error| chain(&error))
+        let model = Model::load(opened, limits).map_err(|error| chain(&error))?;
+        let lane = Lane::with_threads(threads, "lane").map_err(|error| chain(&error))?;
+        Ok(Self { model, lane: RefCell::new(lane) })
     }
 
     pub(crate) fn run(&self, inputs: BTreeMap<String, Tensor>) -> Result<BTreeMap<String, Tensor>, String> {
-        self.0.run(inputs).map_err(|error| chain(&error))
+        self.model.run_in(&mut self.lane.borrow_mut(), inputs, None).map_err(|error| chain(&error))
     }
 
     /// Bytes of the weights.
     pub(crate) fn resident_bytes(&self) -> u64 {
-        self.0.resident_bytes()
+        self.model.resident_bytes()
+    }
+
+    /// Bytes at the peak of a request, weights included, as far as its extents tell.
+    pub(crate) fn planned_bytes(&self, inputs: &BTreeMap<String, Tensor>) -> Result<u64, String> {
+        let threads = self.lane.borrow().threads();
+        self.model.planned_bytes(inputs, threads).map_err(|error| chain(&error))
     }
 }
 

@@ -27,19 +27,17 @@ pub(crate) struct Heap {
     pub(crate) forget_peak: fn(),
 }
 
-/// Serves until standard input ends. The pool of threads is made on its first use, of as many as the environment
-/// says: whoever starts this sets `RAYON_NUM_THREADS` to `threads`.
+/// Serves until standard input ends.
 pub(crate) fn serve(case: &Path, threads: usize, heap: Option<&Heap>) -> anyhow::Result<()> {
-    let told = std::env::var("RAYON_NUM_THREADS").unwrap_or_default();
-    anyhow::ensure!(told == threads.to_string(), "run on {threads} threads: RAYON_NUM_THREADS is {told:?}");
     let request = requests(case)?.into_iter().next().context("find a request")?;
     let before = [resident("VmRSS:")?, heap.map_or(0, |heap| (heap.now_bytes)())];
-    let model = Loaded::new(&stored(&case.join("artifact"))?).map_err(anyhow::Error::msg)?;
+    let model = Loaded::new(&stored(&case.join("artifact"))?, threads).map_err(anyhow::Error::msg)?;
     fs::write("/proc/self/clear_refs", "5").context("forget the largest resident size so far")?;
     if let Some(heap) = heap {
         (heap.forget_peak)();
     }
-    say(&json!({ "weight_bytes": model.resident_bytes() }))?;
+    let planned = model.planned_bytes(&request).map_err(anyhow::Error::msg)?;
+    say(&json!({ "weight_bytes": model.resident_bytes(), "planned_bytes": planned }))?;
     for line in io::stdin().lock().lines() {
         let line = line?;
         let answer = match line.split_once(' ') {

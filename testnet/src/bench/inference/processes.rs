@@ -50,7 +50,7 @@ impl Engine {
         let mut arguments = vec![PathBuf::from("-c"), PathBuf::from(list)];
         arguments.extend_from_slice(words);
         let mut command = program("taskset", &arguments, folder);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).env("RAYON_NUM_THREADS", cores.len().to_string());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = command.spawn().context("start an engine with taskset")?;
         let ask = process.stdin.take().context("speak to an engine")?;
         let answers = BufReader::new(process.stdout.take().context("hear an engine")?).lines();
