@@ -62,6 +62,8 @@ pub enum KernelKind {
     Backend,
     /// The table's plain kernel, in memory of its own.
     Plain,
+    /// Decided when it runs: a kernel for the processor where that fits, else the plain one.
+    Open,
     /// Bodies of their own.
     Control,
 }
@@ -75,6 +77,7 @@ impl KernelKind {
             Self::Host => "host",
             Self::Backend => "backend",
             Self::Plain => "plain",
+            Self::Open => "open",
             Self::Control => "control",
         }
     }
@@ -87,6 +90,11 @@ impl<B: Backend> Model<B> {
     /// # Errors
     /// When such a request would be refused.
     pub fn explain(&self, symbols: &BTreeMap<String, u64>, threads: usize) -> Result<Explanation, RunError> {
+        let dims = || self.signature().inputs.iter().flat_map(|info| &info.shape);
+        let is_there = |symbol: &str| dims().any(|dim| matches!(dim, Dim::Symbol(name) if name == symbol));
+        if let Some(symbol) = symbols.keys().find(|symbol| !is_there(symbol)) {
+            return Err(RunError::UnknownSymbol { symbol: symbol.clone() });
+        }
         let extent = |dim: &Dim| match dim {
             Dim::Fixed(extent) => Ok(*extent),
             Dim::Symbol(symbol) => {
@@ -125,7 +133,8 @@ impl<B: Backend> Model<B> {
             (Action::Host(known), _) => (KernelKind::Host, known.scratch.len() as u64),
             (Action::Open, _) if step.operator.control.is_some() => (KernelKind::Control, 0),
             (Action::Open, Kernel::Backend(_)) => (KernelKind::Backend, 0),
-            (Action::Open, Kernel::Plain | Kernel::Host(_)) => (KernelKind::Plain, 0),
+            (Action::Open, Kernel::Plain) => (KernelKind::Plain, 0),
+            (Action::Open, Kernel::Host(_)) => (KernelKind::Open, 0),
         };
         let is_free = matches!(kernel, KernelKind::Known | KernelKind::Alias);
         let size = |fact: &Fact| known_size(fact, self.limits());
@@ -204,7 +213,7 @@ mod tests {
             fusions: vec![],
             resident_bytes: 8,
             planned_bytes: 3 * 64,
-            peak_bytes: 8 + 3 * 64,
+            peak_bytes: 8 + 3 * 64 + 24,
         };
         assert_eq!(explained, expected);
     }
@@ -213,5 +222,7 @@ mod tests {
     fn what_a_request_could_not_ask_is_refused() {
         let refused = small().explain(&BTreeMap::from([("batch".to_owned(), 257)]), 1).unwrap_err();
         assert_eq!(refused.to_string(), "dimension `batch` is 257, at most 256 are allowed");
+        let unknown = small().explain(&BTreeMap::from([("bacth".to_owned(), 2)]), 1).unwrap_err();
+        assert_eq!(unknown.to_string(), "no input of the model has a dimension `bacth`");
     }
 }

@@ -101,7 +101,7 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// The value of a slot that is a constant of a single `FP32` element, without dimensions of its own.
+    /// The value of a slot that is a constant of a single `FP32` element.
     fn constant(&self, slot: usize) -> Option<f32> {
         let content = self.facts[slot].content.as_ref()?;
         let is_single = content.len() == 1 && content.dtype() == DType::F32;
@@ -143,7 +143,10 @@ impl<'a> Pass<'a> {
             (self.beside(self.named(half, "Mul")?, 0.5)? == x).then_some(())?;
             gone.push(half);
         }
-        if self.facts[x].dtype != DType::F32 {
+        let made = self.steps[at].as_ref()?.outputs.first().copied().flatten()?;
+        // Constants with dimensions of their own could add some.
+        let keeps_shape = self.facts[x].shape.is_some() && self.facts[x].shape == self.facts[made].shape;
+        if self.facts[x].dtype != DType::F32 || !keeps_shape {
             return None;
         }
         self.replace(at, x, &gone)

@@ -76,6 +76,17 @@ fn gelu_in_five_operators_becomes_one() {
 fn what_only_looks_like_gelu_stays() {
     let (_, fusions) = answer(graph(gelu_nodes(true), gelu_constants(1.5)));
     assert_eq!(fusions, [""; 0]);
+    // A constant with dimensions of its own adds some to the result.
+    let mut constants = gelu_constants(1.0);
+    constants[2].dims = vec![1, 1];
+    constants[1].dims = vec![1];
+    let (_, fusions) = answer(graph(gelu_nodes(true), constants));
+    assert_eq!(fusions, ["Gelu: scale erf sum whole half"]);
+    let mut wide = graph(gelu_nodes(true), gelu_constants(1.0));
+    wide.initializer[2].dims = vec![1, 1, 1];
+    wide.output = vec![port("y", FLOAT, &["1", "rows", "4"])];
+    let (_, fusions) = answer(wide);
+    assert_eq!(fusions, [""; 0]);
     // Something else reads the error function too.
     let mut nodes = gelu_nodes(true);
     nodes[4].output[0] = "almost".into();

@@ -35,9 +35,7 @@ impl<B: Backend> Run<'_, B> {
         if self.crew.team.is_over() {
             return Err(RunError::Deadline { node: step.node.clone() });
         }
-        for operand in step.inputs.iter().flatten().filter(|operand| operand.is_last) {
-            self.forget(operand.slot);
-        }
+        self.pass(step);
         Ok(())
     }
 
@@ -78,6 +76,15 @@ impl<B: Backend> Run<'_, B> {
         });
     }
 
+    /// Bytes that a host kernel works with, of a step that runs outside the arena.
+    pub(super) fn host_scratch_bytes(&self, step: &PlannedStep<B>, attributes: Attributes<'_>, specs: &[Spec]) -> u64 {
+        let (Kernel::Host(kernel), Engine::Host(isa)) = (&step.kernel, self.engine()) else { return 0 };
+        let inputs: Vec<_> = step.inputs.iter().map(|operand| self.spec(operand.as_ref())).collect();
+        let (threads, is_packed) = (self.crew.team.threads(), step.packed.is_some());
+        let geometry = Geometry { attributes, inputs: &inputs, outputs: specs, isa, threads, is_packed };
+        ((kernel.scratch)(&geometry) as u64).saturating_mul(size_of::<f32>() as u64)
+    }
+
     /// Runs a host kernel on values outside the arena.
     pub(super) fn host_kernel(
         &mut self,
@@ -105,7 +112,8 @@ impl<B: Backend> Run<'_, B> {
             })
             .collect();
         let team = self.crew.team;
-        let geometry = Geometry { attributes, inputs: &shapes, outputs: specs, isa, threads: team.threads() };
+        let (threads, is_packed) = (team.threads(), step.packed.is_some());
+        let geometry = Geometry { attributes, inputs: &shapes, outputs: specs, isa, threads, is_packed };
         let mut scratch = vec![0.0; (kernel.scratch)(&geometry)];
         let mut made: Vec<_> = specs.iter().map(|(dtype, shape)| Made::new(*dtype, shape.iter().product())).collect();
         let written = specs.iter().zip(&mut made);

@@ -11,7 +11,7 @@ pub struct ExecLimits {
     /// more, at 16 bytes an element or more where a plain kernel computes with wide numbers.
     /// Default 256 MiB. Too small refuses requests, too large lets one model starve the others.
     pub memory_bytes_max: u64,
-    /// Elements of any one tensor. Default 16 Mi (64 MiB of `FP32`).
+    /// Elements of any one tensor. Default 64 Mi (256 MiB of `FP32`).
     pub elements_max: u64,
     /// Value of any symbolic dimension, such as the batch. Default 1024.
     pub symbol_max: u64,
@@ -19,7 +19,7 @@ pub struct ExecLimits {
 
 impl Default for ExecLimits {
     fn default() -> Self {
-        Self { memory_bytes_max: 256 << 20, elements_max: 16 << 20, symbol_max: 1024 }
+        Self { memory_bytes_max: 256 << 20, elements_max: 64 << 20, symbol_max: 1024 }
     }
 }
 

@@ -17,7 +17,7 @@ use super::{
     lane::Lane,
     limits::ExecLimits,
     plan::{Home, Packing, Plan, Resident, Source},
-    program::{Action, Program},
+    program::{Action, Program, extents},
     request::{RunError, bind},
     run::{Crew, Planned, Run},
     value::Value,
@@ -74,6 +74,12 @@ pub enum LoadError {
         /// The bound.
         most: u64,
     },
+    /// A weight is larger than any tensor of a request may be; a node with a larger bound may load it.
+    #[error("a weight has more than {most} elements")]
+    Elements {
+        /// The bound.
+        most: u64,
+    },
     /// The backend panicked while taking the weights; its message went to the panic hook.
     #[error("backend panicked while taking the weights")]
     Panicked,
@@ -111,6 +117,11 @@ impl<B: Backend> Model<B> {
         let (needed, most) = (resident_bytes(graph, &plan), limits.memory_bytes_max);
         if needed > most {
             return Err(LoadError::Memory { needed, most });
+        }
+        let largest = plan.resident.iter().filter_map(|resident| extents(&plan.facts[resident.slot]));
+        let most = limits.elements_max;
+        if largest.map(|shape| shape.iter().product::<usize>() as u64).any(|elements| elements > most) {
+            return Err(LoadError::Elements { most });
         }
         let keep = || (keep_resident(&plan, weights, &device), pack(&plan, weights));
         let kept = catch_unwind(AssertUnwindSafe(keep)).map_err(|_message| LoadError::Panicked)?;
@@ -215,7 +226,7 @@ impl<B: Backend> Model<B> {
         for (step, action) in self.plan.steps.iter().zip(&program.actions) {
             at.set(&step.node);
             match (action, self.plan.engine) {
-                (Action::Known | Action::Alias, _) => {}
+                (Action::Known | Action::Alias, _) => run.pass(step),
                 (Action::Host(known), Engine::Host(isa)) => run.host_step(isa, step, known)?,
                 (Action::Host(_), Engine::Backend) | (Action::Open, _) => run.step(step)?,
             }
@@ -301,6 +312,10 @@ impl<B: Backend> fmt::Debug for Model<B> {
 #[cfg(test)]
 #[path = "model_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "charges_tests.rs"]
+mod charges_tests;
 
 #[cfg(test)]
 #[path = "dynamic_tests.rs"]

@@ -111,11 +111,10 @@ pub(super) struct PlannedStep<B: Backend> {
 
 impl<B: Backend> PlannedStep<B> {
     /// Bytes an element that the kernel works with, beside what it reads and makes; `None` where those
-    /// are all, because a backend or host kernel runs. Which one it is depends on whether results are
-    /// `FP32`.
-    pub(super) fn scratch_bytes(&self, makes_floats: bool) -> Option<u64> {
+    /// are all, because a backend or host kernel runs.
+    pub(super) fn scratch_bytes(&self, is_faster: bool) -> Option<u64> {
         match &self.kernel {
-            Kernel::Backend(_) | Kernel::Host(_) if makes_floats => None,
+            Kernel::Backend(_) | Kernel::Host(_) if is_faster => None,
             Kernel::Plain | Kernel::Host(_) | Kernel::Backend(_) => Some(self.operator.scratch_bytes),
         }
     }
@@ -151,15 +150,15 @@ impl<B: Backend> Plan<B> {
         let outputs = trace.outputs(&graph.signature.outputs)?;
         let inputs = graph.signature.inputs.len();
         let weights = graph.weights.iter().enumerate().map(|(at, weight)| (inputs + at, weight.name.clone())).collect();
-        Ok(Self::of_trace(trace, (0..inputs).collect(), outputs, &weights, engine))
+        Ok(Self::of_trace(trace, (0..inputs).collect(), outputs, Some(&weights), engine))
     }
 
-    /// Plans a checked graph or body; `weights` are the slots whose values come from the file.
+    /// Plans a checked graph or body; `weights` are the slots of a graph whose values come from the file.
     fn of_trace(
         mut trace: Trace,
         entry: Vec<usize>,
         outputs: Vec<usize>,
-        weights: &BTreeMap<usize, String>,
+        weights: Option<&BTreeMap<usize, String>>,
         engine: Engine,
     ) -> Self {
         let Fused { steps, fusions } = match engine {
@@ -167,14 +166,16 @@ impl<B: Backend> Plan<B> {
             Engine::Backend => Fused::none(std::mem::take(&mut trace.steps)),
         };
         let facts = trace.facts;
+        let is_weight = |slot: usize| weights.is_some_and(|weights| weights.contains_key(&slot));
         let mut readings = Readings {
             is_resident: (0..facts.len())
-                .map(|slot| weights.contains_key(&slot) || (facts[slot].content.is_some() && !entry.contains(&slot)))
+                .map(|slot| is_weight(slot) || (facts[slot].content.is_some() && !entry.contains(&slot)))
                 .collect(),
             read_later: vec![false; facts.len()],
             as_is: vec![false; facts.len()],
             on_backend: vec![false; facts.len()],
-            packings: Vec::new(),
+            // Panels have numbers of the whole model, and bodies no weights of their own.
+            packings: weights.map(|_| Vec::new()),
             facts,
         };
         for slot in &outputs {
@@ -192,6 +193,7 @@ impl<B: Backend> Plan<B> {
         planned.reverse();
         let resident = readings.resident(weights);
         let Readings { facts, packings, .. } = readings;
+        let packings = packings.unwrap_or_default();
         // The elements of what requests make are not needed again.
         let kept: Vec<_> = resident.iter().map(|resident| resident.slot).collect();
         let forget = |(slot, fact): (usize, Fact)| match kept.binary_search(&slot) {
@@ -210,7 +212,8 @@ struct Readings {
     /// Some reader wants the elements themselves, not panels of them.
     as_is: Vec<bool>,
     on_backend: Vec<bool>,
-    packings: Vec<Packing>,
+    /// `None` where nothing is packed.
+    packings: Option<Vec<Packing>>,
     facts: Vec<Fact>,
 }
 
@@ -270,18 +273,19 @@ impl Readings {
             return None;
         }
         let packing = Packing { slot, is_transposed: panels.is_transposed };
-        let number = self.packings.iter().position(|other| *other == packing).unwrap_or_else(|| {
-            self.packings.push(packing);
-            self.packings.len() - 1
+        let packings = self.packings.as_mut()?;
+        let number = packings.iter().position(|other| *other == packing).unwrap_or_else(|| {
+            packings.push(packing);
+            packings.len() - 1
         });
         Some((panels.input, number))
     }
 
     /// What stays between requests.
-    fn resident(&self, weights: &BTreeMap<usize, String>) -> Vec<Resident> {
+    fn resident(&self, weights: Option<&BTreeMap<usize, String>>) -> Vec<Resident> {
         let mut resident = Vec::new();
         for slot in (0..self.facts.len()).filter(|slot| self.read_later[*slot] && self.is_resident[*slot]) {
-            let source = match (&self.facts[slot].content, weights.get(&slot)) {
+            let source = match (&self.facts[slot].content, weights.and_then(|weights| weights.get(&slot))) {
                 (Some(content), _) => Source::Known(Arc::clone(content)),
                 (None, Some(weight)) => Source::Weight(weight.clone()),
                 (None, None) => unreachable!("what is resident is a weight or has content"),
@@ -306,7 +310,7 @@ fn planned_bodies<B: Backend>(bodies: Vec<Body>, inputs: usize, engine: Engine) 
         let captured = first..first + trace.captures.len();
         first = captured.end;
         let entry = inputs.into_iter().chain(trace.captures.iter().map(|(_, inner)| *inner)).collect();
-        PlannedBody { plan: Plan::of_trace(trace, entry, outputs, &BTreeMap::new(), engine), captured }
+        PlannedBody { plan: Plan::of_trace(trace, entry, outputs, None, engine), captured }
     };
     bodies.into_iter().map(plan).collect()
 }

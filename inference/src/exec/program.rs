@@ -4,7 +4,7 @@
 //! What depends on elements stays open and is decided by each request. Values between host kernels lie
 //! in one arena; a value takes the tightest gap that is free while it lives.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use burn::backend::Backend;
 
@@ -18,6 +18,7 @@ use super::{
     request::RunError,
 };
 use crate::{
+    array::Array,
     check::NodeFault,
     folding,
     ops::{Attributes, Extent, Fact, Inference, ShapeError, host::Geometry},
@@ -36,6 +37,9 @@ pub(super) struct Program {
     pub(super) places: Vec<Option<Range<usize>>>,
     /// By step of the plan.
     pub(super) actions: Vec<Action>,
+    /// Values that follow from extents alone, by slot, and their bytes.
+    pub(super) known: Vec<(usize, Arc<Array>)>,
+    pub(super) known_bytes: u64,
     /// Bytes of the arena.
     pub(super) arena_bytes: usize,
     /// Bytes at the peak, what is resident included, as far as it is known before a request runs.
@@ -89,7 +93,14 @@ impl Program {
         }
         let actions: Vec<_> = plan.steps.iter().map(|step| build.action(plan, step)).collect();
         let Builder { arena, places, facts, .. } = build;
-        let mut program = Self { facts, places, actions, arena_bytes: arena.bytes(), peak_bytes: 0 };
+        let made = |slot: &usize| plan.facts[*slot].content.is_none();
+        let known: Vec<_> = (0..facts.len())
+            .filter(made)
+            .filter_map(|slot| Some((slot, Arc::clone(facts[slot].content.as_ref()?))))
+            .collect();
+        let known_bytes = known.iter().map(|(_, array)| array.len() as u64 * array.dtype().size_bytes()).sum();
+        let arena_bytes = arena.bytes();
+        let mut program = Self { facts, places, actions, known, known_bytes, arena_bytes, peak_bytes: 0 };
         program.peak_bytes = program.peak(plan, limits, resident_bytes)?;
         Ok(program)
     }
@@ -97,7 +108,7 @@ impl Program {
     /// Adds up what lies outside the arena at each step, as the run will, and refuses what exceeds the
     /// bound. What only the run can tell is compared then, each time before it is allocated.
     fn peak<B: Backend>(&self, plan: &Plan<B>, limits: &ExecLimits, resident_bytes: u64) -> Result<u64, RunError> {
-        let held = resident_bytes.saturating_add(self.arena_bytes as u64);
+        let held = resident_bytes.saturating_add(self.arena_bytes as u64).saturating_add(self.known_bytes);
         let mut live = held;
         within(live, 0, limits)?;
         let mut most = live;
@@ -109,8 +120,8 @@ impl Program {
             }
             let made: Vec<_> = step.outputs.iter().flatten().map(|slot| sizes[*slot]).collect();
             let read: Vec<_> = step.inputs.iter().flatten().map(|operand| sizes[operand.slot]).collect();
-            let scratch =
-                step.scratch_bytes(step.outputs.iter().flatten().all(|slot| self.facts[*slot].dtype == DType::F32));
+            let makes_floats = step.outputs.iter().flatten().all(|slot| self.facts[*slot].dtype == DType::F32);
+            let scratch = step.scratch_bytes(matches!(step.kernel, Kernel::Host(_)) || makes_floats);
             let more = charge(scratch, &read, &made);
             within(live, more, limits)?;
             most = most.max(live.saturating_add(more));
@@ -119,7 +130,10 @@ impl Program {
                 live = live.saturating_sub(outside(operand.slot)).max(held);
             }
         }
-        Ok(most)
+        // Results leave as copies.
+        let copies = plan.outputs.iter().fold(0_u64, |sum, slot| sum.saturating_add(sizes[*slot].bytes));
+        within(live, copies, limits)?;
+        Ok(most.max(live.saturating_add(copies)))
     }
 }
 
@@ -282,7 +296,8 @@ impl Builder {
         if !(kernel.fits)(&Inference { attributes, inputs: &facts, asked: slots.len() }) {
             return None;
         }
-        let geometry = Geometry { attributes, inputs: &inputs, outputs: &outputs, isa, threads: self.threads };
+        let (threads, is_packed) = (self.threads, step.packed.is_some());
+        let geometry = Geometry { attributes, inputs: &inputs, outputs: &outputs, isa, threads, is_packed };
         let numbers = (kernel.scratch)(&geometry);
         let scratch = self.arena.take(numbers * size_of::<f32>());
         slots.iter().for_each(|slot| self.place(*slot));

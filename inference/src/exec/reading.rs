@@ -41,6 +41,14 @@ impl<B: Backend> Run<'_, B> {
         Some(((fact.dtype, extents(fact)?), &arena[place]))
     }
 
+    /// Bytes that the elements of a value take.
+    pub(super) fn bytes_of(&self, slot: usize) -> u64 {
+        match &self.values[slot] {
+            Some(value) => bytes(value),
+            None => self.lying(slot).map_or(0, |(_, bytes)| bytes.len() as u64),
+        }
+    }
+
     pub(super) fn tensor(&self, slot: usize) -> Result<Tensor, RunError> {
         if let (None, Some(((dtype, shape), bytes))) = (&self.values[slot], self.lying(slot)) {
             let shape = shape.iter().map(|extent| *extent as u64).collect();
@@ -92,6 +100,13 @@ impl<B: Backend> Run<'_, B> {
     pub(super) fn spec(&self, operand: Option<&Operand>) -> Option<Spec> {
         let fact = self.fact(operand)?;
         Some((fact.dtype, extents(&fact)?))
+    }
+
+    /// Drops what a step that does nothing would have read last.
+    pub(super) fn pass(&mut self, step: &PlannedStep<B>) {
+        for operand in step.inputs.iter().flatten().filter(|operand| operand.is_last) {
+            self.forget(operand.slot);
+        }
     }
 
     /// Drops a value outside the arena.

@@ -71,6 +71,12 @@ pub enum RunError {
         /// The bound.
         most: u64,
     },
+    /// An extent is asked about that no input has.
+    #[error("no input of the model has a dimension `{symbol}`")]
+    UnknownSymbol {
+        /// The name.
+        symbol: String,
+    },
     /// The request would need more memory than the model may take: send fewer at once.
     #[error("request needs {needed} bytes, at most {most} are allowed")]
     Memory {

@@ -67,19 +67,24 @@ impl<'a, B: Backend> Run<'a, B> {
         planned: Planned<'a>,
         inputs: impl Iterator<Item = Tensor>,
     ) -> Self {
-        let live_bytes = resident_bytes.saturating_add(planned.arena.len() as u64);
         let Planned { program, arena } = planned;
+        let live_bytes = resident_bytes.saturating_add(arena.len() as u64).saturating_add(program.known_bytes);
         let mut values = resident;
         for (slot, tensor) in plan.entry.iter().zip(inputs) {
             match &program.places[*slot] {
-                Some(place) => arena[place.clone()].copy_from_slice(tensor.data()),
+                Some(place) => {
+                    let place = &mut arena[place.clone()];
+                    place.copy_from_slice(tensor.data());
+                    if tensor.dtype() == DType::Bool {
+                        // Any bit is a truth, and kernels that move bytes pass them on.
+                        place.iter_mut().for_each(|byte| *byte = u8::from(*byte != 0));
+                    }
+                }
                 None => values[*slot] = Some(Value::Host(Arc::new(Array::of_tensor(&tensor)))),
             }
         }
-        for (slot, fact) in program.facts.iter().enumerate() {
-            if let (None, Some(content)) = (&values[slot], &fact.content) {
-                values[slot] = Some(Value::Host(Arc::clone(content)));
-            }
+        for (slot, content) in &program.known {
+            values[*slot] = Some(Value::Host(Arc::clone(content)));
         }
         let planned = Some(Planned { program, arena });
         Self { plan, crew, values, live_bytes, iterations: Rc::default(), planned }
@@ -168,7 +173,9 @@ impl<'a, B: Backend> Run<'a, B> {
             Kernel::Backend(kernel) => is_for_backend(&facts, &specs) && (kernel.fits)(&inference),
         };
         let scratch_bytes = step.scratch_bytes(is_faster);
-        within(self.live_bytes, charge(scratch_bytes, &read, &sizes), self.crew.limits)?;
+        let host_bytes = if is_faster { self.host_scratch_bytes(step, attributes, &specs) } else { 0 };
+        let more = charge(scratch_bytes, &read, &sizes).saturating_add(host_bytes);
+        within(self.live_bytes, more, self.crew.limits)?;
         drop(facts);
         let made = match &step.kernel {
             Kernel::Backend(_) if is_faster => vec![self.backend_kernel(step, attributes, &specs)?],
@@ -187,8 +194,10 @@ impl<'a, B: Backend> Run<'a, B> {
         infos: &[ValueInfo],
         bindings: &Bindings,
     ) -> Result<BTreeMap<String, Tensor>, RunError> {
-        let mut outputs = BTreeMap::new();
+        let (mut outputs, mut copied) = (BTreeMap::new(), 0_u64);
         for (info, slot) in infos.iter().zip(&self.plan.outputs) {
+            copied = copied.saturating_add(self.bytes_of(*slot));
+            within(self.live_bytes, copied, self.crew.limits)?;
             let made = self.tensor(*slot)?;
             let fits = |(dim, extent): (&Dim, &u64)| match dim {
                 Dim::Fixed(stated) => stated == extent,

@@ -14,6 +14,7 @@ use super::model::{in_path, ports, read_onnx};
 use super::output::{OutputFormat, columns, counted, print};
 use crate::admin::AdminClient;
 use crate::admin::wire::{ModelDetail, ModelFile, ModelPlan, PlanStep};
+use crate::exec::Lanes;
 
 /// Shows what the arguments name: a file where they end in `.onnx`, else a model of the mesh.
 pub(super) async fn run(
@@ -51,7 +52,7 @@ fn inspect_file(arguments: &InspectArguments) -> Result<ModelFile, CliError> {
         CliError::local("load the model", error, Some("a node may refuse it too; see docs/models.md".to_owned()))
     })?;
     let symbols: BTreeMap<_, _> = arguments.with.iter().cloned().collect();
-    let explained = model.explain(&symbols, 1).map_err(|error| {
+    let explained = model.explain(&symbols, Lanes::here().threads).map_err(|error| {
         CliError::local("plan the model", error, Some("name other extents with --with batch=8".to_owned()))
     })?;
     Ok(ModelFile {

@@ -76,6 +76,12 @@ pub struct Lanes {
 }
 
 impl Lanes {
+    /// Lanes for the cores that this process may use, of which one is left to the network and the rooms.
+    pub fn here() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self::of_cores(cores.saturating_sub(1).max(1))
+    }
+
     /// Lanes for so many cores. From four on, two share a model: a request is answered sooner, and some
     /// of the cores' throughput is lost to waiting. A guess; models of the mesh are small.
     pub fn of_cores(cores: usize) -> Self {

@@ -119,11 +119,6 @@ pub(super) fn dial_known(net: &Net, store: &MeshStore) -> Result<(), LoadError> 
     Ok(())
 }
 
-/// One core is left to the network and the rooms.
-pub(super) fn worker_threads() -> usize {
-    std::thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1).max(1))
-}
-
 pub(super) fn random<const N: usize>() -> Result<[u8; N], PeerStartError> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(PeerStartError::Random)?;

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::addresses::{advertised, tell_relays};
 use super::chronicle::Chronicle;
 use super::issuers::Issuers;
-use super::parts::{Told, about, core_parts, dial_known, groups_parts, random, trust, worker_threads};
+use super::parts::{Told, about, core_parts, dial_known, groups_parts, random, trust};
 use super::renewal::Renewals;
 use super::serve::{Founded, Rooms, serve};
 use super::timekeeping::Timekeeper;
@@ -174,7 +174,7 @@ impl Peer {
         let sessions = Sessions::new(enrolled.identity.node(), groups.clone(), net.clone(), handle.views());
 
         let library = Library::new(store.artifacts.clone(), store.mesh.clone(), enrolled.root.publishers().clone());
-        let (shelf, pool) = (Shelf::default(), Pool::start(Lanes::of_cores(worker_threads()))?);
+        let (shelf, pool) = (Shelf::default(), Pool::start(Lanes::here())?);
         let keeper = KeeperParts {
             core: handle.clone(),
             net: net.clone(),

@@ -287,6 +287,7 @@ fn blames_request(error: &RunError) -> bool {
         | RunError::Shape { .. }
         | RunError::Symbol { .. }
         | RunError::TooMany { .. }
+        | RunError::UnknownSymbol { .. }
         | RunError::Memory { .. }
         | RunError::Elements { .. }
         | RunError::Fit { .. }

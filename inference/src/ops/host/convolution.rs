@@ -1,7 +1,7 @@
 //! `Conv` over one or two dimensions as matrix products over panels of gathered input, chunk by chunk.
 
 use super::{
-    HostCall, HostKernel, depthwise,
+    HostCall, HostKernel, Team, depthwise,
     kernel::{Geometry, is_simple},
     matrix::{Finish, Product},
     panels::panel_columns,
@@ -120,6 +120,7 @@ fn run(call: &mut HostCall<'_>) {
     if y.is_empty() {
         return;
     }
+    let asks = team.asks(y.len().saturating_mul(inner));
     for (at, y) in y.chunks_mut(features * places).enumerate() {
         let group = at % filter.groups;
         let x = &x[at * plane..][..plane];
@@ -127,6 +128,9 @@ fn run(call: &mut HostCall<'_>) {
         let per_row = bias.map(|bias| &bias[group * features..][..features]);
         let finish = Finish { per_row, bounds, ..Finish::default() };
         for from in (0..places).step_by(chunk) {
+            if asks.is_some_and(Team::is_over) {
+                return;
+            }
             let columns = chunk.min(places - from);
             let panels = &mut scratch[..inner * columns.next_multiple_of(width)];
             let work = panels.len();

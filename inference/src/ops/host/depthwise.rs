@@ -16,11 +16,12 @@ pub(super) fn run(
     let (plane, places) = (filter.input[0] * filter.input[1], filter.output[0] * filter.output[1]);
     let taps = filter.kernel[0] * filter.kernel[1];
     let work = y.len() * taps;
+    let asks = team.asks(work);
     team.pieces(y, places, work, &|at, y| {
         let channel = at % filter.groups;
         let x = &x[at * plane..][..plane];
         let w = &w[channel * taps..][..taps];
-        isa.run(Plane { filter, x, w, bias: bias.map_or(0.0, |bias| bias[channel]), bounds, y });
+        isa.run(Plane { filter, x, w, bias: bias.map_or(0.0, |bias| bias[channel]), bounds, asks, y });
     });
 }
 
@@ -31,6 +32,7 @@ struct Plane<'a> {
     w: &'a [f32],
     bias: f32,
     bounds: Option<Bounds>,
+    asks: Option<&'a Team>,
     y: &'a mut [f32],
 }
 
@@ -39,9 +41,12 @@ impl WithSimd for Plane<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let Self { filter, x, w, bias, bounds, y } = self;
+        let Self { filter, x, w, bias, bounds, asks, y } = self;
         let width = filter.output[1];
         for (row, y) in y.chunks_exact_mut(width.max(1)).enumerate() {
+            if asks.is_some_and(Team::is_over) {
+                return;
+            }
             y.fill(0.0);
             for tap_row in 0..filter.kernel[0] {
                 let (top, bottom) = filter.inside(0, tap_row);

@@ -7,7 +7,7 @@
 use pulp::{Simd, WithSimd};
 
 use super::{
-    HostCall, HostKernel,
+    HostCall, HostKernel, Team,
     kernel::Geometry,
     matrix::{Finish, Product},
     panels::{Matrix, pack, panel_columns},
@@ -60,6 +60,7 @@ fn run(call: &mut HostCall<'_>) {
     let (left, rest) = call.scratch.split_at_mut(sizes[0]);
     let (right, rest) = rest.split_at_mut(sizes[1]);
     let (panels, floats) = rest.split_at_mut(sizes[2]);
+    let asks = team.asks(sums.len().saturating_mul(inner));
     // Block by block of the inner dimension, each with its rows one after the other.
     for from in (0..inner).step_by(EXACT_TERMS) {
         let terms = EXACT_TERMS.min(inner - from);
@@ -67,6 +68,9 @@ fn run(call: &mut HostCall<'_>) {
             convert(isa, &a.bytes[row * inner + from..][..terms], a.dtype == DType::I8, a_point, left);
         }
         for first in (0..columns).step_by(CHUNK_COLUMNS) {
+            if asks.is_some_and(Team::is_over) {
+                return;
+            }
             let count = CHUNK_COLUMNS.min(columns - first);
             for (row, right) in right[..terms * count].chunks_exact_mut(count).enumerate() {
                 let start = (from + row) * columns + first;
@@ -106,7 +110,7 @@ mod tests {
     use super::*;
     use crate::ops::{
         attributes::Attributes,
-        host::{Isa, Target, Team, View},
+        host::{Isa, Target, View},
     };
 
     fn bytes(count: usize, seed: usize) -> Vec<u8> {

@@ -37,6 +37,8 @@ pub(crate) struct Geometry<'a> {
     pub(crate) outputs: &'a [(DType, Vec<usize>)],
     pub(crate) isa: Isa,
     pub(crate) threads: usize,
+    /// The input that the kernel wants in panels is there already.
+    pub(crate) is_packed: bool,
 }
 
 /// An input: extents and elements in row-major order, in the byte order of this machine.

@@ -22,6 +22,9 @@ fn transpose(call: &mut HostCall<'_>) {
     let x = call.input(0);
     let axes = permutation(&call.attributes, x.shape.len()).expect("accepted by the shape function");
     let [target] = &mut *call.outputs else { return };
+    if target.bytes.is_empty() {
+        return;
+    }
     let own = strides(x.shape);
     let mut steps: Vec<_> = axes.iter().map(|axis| own[*axis]).collect();
     let mut shape = target.shape.to_vec();

@@ -92,7 +92,7 @@ impl Product<'_> {
         for from in (0..self.columns).step_by(chunk) {
             let to = (from + chunk).min(self.columns);
             for (at, block) in result.chunks_mut(TILE_ROWS_MAX * stride).enumerate() {
-                if work >= super::team::ASKED_WORK_MIN && team.is_over() {
+                if team.asks(work).is_some_and(Team::is_over) {
                     return;
                 }
                 let mut window = Window::of(block, stride, first + at * TILE_ROWS_MAX, to);

@@ -103,6 +103,10 @@ impl WithSimd for Layer<'_> {
         let count = x.len() as f32;
         let mean = sum_of(x, |x| x) / count;
         let variance = sum_of(x, |x| (x - mean) * (x - mean)) / count;
+        if !variance.is_finite() {
+            wide_layer(x, scale, bias, epsilon, y);
+            return;
+        }
         let factor = 1.0 / (variance + epsilon).sqrt();
         for ((y, x), scale) in y.iter_mut().zip(x).zip(scale) {
             *y = (x - mean) * factor * scale;
@@ -110,6 +114,19 @@ impl WithSimd for Layer<'_> {
         if let Some(bias) = bias {
             y.iter_mut().zip(bias).for_each(|(y, bias)| *y += bias);
         }
+    }
+}
+
+/// The same where squares of `FP32` are infinite.
+#[cold]
+fn wide_layer(x: &[f32], scale: &[f32], bias: Option<&[f32]>, epsilon: f32, y: &mut [f32]) {
+    let count = x.len() as f64;
+    let mean = x.iter().map(|x| f64::from(*x)).sum::<f64>() / count;
+    let variance = x.iter().map(|x| (f64::from(*x) - mean).powi(2)).sum::<f64>() / count;
+    let deviation = (variance + f64::from(epsilon)).sqrt();
+    for (at, (y, x)) in y.iter_mut().zip(x).enumerate() {
+        let bias = bias.map_or(0.0, |bias| f64::from(bias[at]));
+        *y = ((f64::from(*x) - mean) / deviation * f64::from(scale[at]) + bias) as f32;
     }
 }
 

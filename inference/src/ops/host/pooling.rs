@@ -2,7 +2,7 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::{HostCall, HostKernel, Isa, Team, kernel::is_simple};
+use super::{HostCall, HostKernel, Isa, Team, kernel::is_simple, reduction::average};
 use crate::ops::{attributes::Attributes, operator::Inference, plain::window::Window};
 
 pub(super) const MAX: HostKernel = HostKernel::new(fits, |call| pool(call, Kind::Max));
@@ -81,13 +81,17 @@ fn pool(call: &mut HostCall<'_>, kind: Kind) {
     let x = x.floats();
     let y = target.floats();
     let work = y.len() * axes[0].kernel * axes[1].kernel;
-    team.pieces(y, places, work, &|at, y| isa.run(Plane { axes, kind, counts_pads, x: &x[at * plane..][..plane], y }));
+    let asks = team.asks(work);
+    team.pieces(y, places, work, &|at, y| {
+        isa.run(Plane { axes, kind, counts_pads, asks, x: &x[at * plane..][..plane], y });
+    });
 }
 
 struct Plane<'a> {
     axes: [Axis; 2],
     kind: Kind,
     counts_pads: bool,
+    asks: Option<&'a Team>,
     x: &'a [f32],
     y: &'a mut [f32],
 }
@@ -97,8 +101,11 @@ impl WithSimd for Plane<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let Self { axes: [rows, columns], kind, counts_pads, x, y } = self;
+        let Self { axes: [rows, columns], kind, counts_pads, asks, x, y } = self;
         for (row, y) in y.chunks_exact_mut(columns.output.max(1)).enumerate() {
+            if asks.is_some_and(Team::is_over) {
+                return;
+            }
             y.fill(if kind == Kind::Max { f32::NEG_INFINITY } else { 0.0 });
             for tap_row in 0..rows.kernel {
                 let (top, bottom) = rows.inside(tap_row);
@@ -146,6 +153,6 @@ fn global_average(call: &mut HostCall<'_>) {
 fn average_planes(isa: Isa, team: &Team, x: &[f32], plane: usize, y: &mut [f32]) {
     let work = x.len();
     team.pieces(y, 1, work, &|at, mean| {
-        mean[0] = isa.run(super::reduction::Sum(&x[at * plane..][..plane])) / plane as f32
+        mean[0] = average(isa, &x[at * plane..][..plane], plane as f32);
     });
 }

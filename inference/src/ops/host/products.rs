@@ -12,8 +12,10 @@ pub(super) const MATMUL: HostKernel = HostKernel {
     fits: matmul_fits,
     packs: |_| Some(Panels { input: 1, is_transposed: false }),
     scratch: |geometry| {
-        let [.., inner, columns] = *geometry.shape(1) else { return 0 };
-        geometry.threads * panel_numbers(geometry.isa, inner, columns)
+        let [outer @ .., inner, columns] = geometry.shape(1) else { return 0 };
+        // Threads that share a batch pack for themselves.
+        let shares = if outer.is_empty() { 1 } else { geometry.threads };
+        if geometry.is_packed { 0 } else { shares * panel_numbers(geometry.isa, *inner, *columns) }
     },
     run: matmul,
 };
@@ -115,7 +117,7 @@ fn gemm_sizes(b: &[usize], is_transposed: bool) -> (usize, usize) {
 
 fn gemm_scratch(geometry: &Geometry<'_>) -> usize {
     let (inner, columns) = gemm_sizes(geometry.shape(1), geometry.attributes.flag("transB"));
-    panel_numbers(geometry.isa, inner, columns)
+    if geometry.is_packed { 0 } else { panel_numbers(geometry.isa, inner, columns) }
 }
 
 /// `alpha · A · B' + C`.

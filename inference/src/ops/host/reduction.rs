@@ -2,7 +2,7 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::{HostCall, HostKernel};
+use super::{HostCall, HostKernel, Isa};
 use crate::{
     ops::{operator::Inference, shape},
     tensor::DType,
@@ -16,7 +16,7 @@ pub(super) const MEAN: HostKernel = HostKernel::new(fits, |call| reduce(call, |c
 const LANES: usize = 16;
 
 /// A sum in a fixed order: every sixteenth number, then the sixteen in halves.
-pub(super) struct Sum<'a>(pub(super) &'a [f32]);
+struct Sum<'a>(&'a [f32]);
 
 impl WithSimd for Sum<'_> {
     type Output = f32;
@@ -25,6 +25,15 @@ impl WithSimd for Sum<'_> {
     fn with_simd<S: Simd>(self, _: S) -> f32 {
         sum_of(self.0, |x| x)
     }
+}
+
+/// A sum by a divisor, in double precision where the sum of `FP32` is infinite.
+pub(super) fn average(isa: Isa, x: &[f32], divisor: f32) -> f32 {
+    let sum = isa.run(Sum(x));
+    if sum.is_finite() {
+        return sum / divisor;
+    }
+    (x.iter().map(|x| f64::from(*x)).sum::<f64>() / f64::from(divisor)) as f32
 }
 
 /// The sum of a function of each number.
@@ -75,7 +84,7 @@ fn reduce(call: &mut HostCall<'_>, divisor: fn(usize) -> f32) {
     let results = target.floats();
     let count = x.len().checked_div(results.len()).unwrap_or(0);
     team.pieces(results, 1, x.len(), &|at, result| {
-        result[0] = isa.run(Sum(&x[at * count..][..count])) / divisor(count);
+        result[0] = average(isa, &x[at * count..][..count], divisor(count));
     });
 }
 

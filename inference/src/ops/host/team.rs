@@ -9,7 +9,7 @@ use std::{
 /// five microseconds, in which one core does about so many.
 const SHARED_WORK_MIN: usize = 1 << 18;
 /// Work from which the deadline is looked at between pieces: some ten milliseconds without vectors.
-pub(super) const ASKED_WORK_MIN: usize = 1 << 24;
+const ASKED_WORK_MIN: usize = 1 << 24;
 
 /// How the work of a kernel is shared. Halves of it are given away, never parts of a sum, so that how
 /// many threads there are changes no bit.
@@ -60,6 +60,11 @@ impl Team {
         self.is_over.load(Ordering::Relaxed)
     }
 
+    /// Whom to ask about the deadline in the middle of so much work, if it is much.
+    pub(crate) fn asks(&self, work: usize) -> Option<&Self> {
+        (work >= ASKED_WORK_MIN).then_some(self)
+    }
+
     /// Gives each of the equal pieces of `whole` to `each`, with its number.
     pub(crate) fn pieces<T: Send>(
         &self,
@@ -70,7 +75,7 @@ impl Team {
     ) {
         self.shares(whole, piece, &mut [], work, &|first, part, _| {
             for (at, part) in part.chunks_mut(piece).enumerate() {
-                if work >= ASKED_WORK_MIN && self.is_over() {
+                if self.asks(work).is_some_and(Self::is_over) {
                     return;
                 }
                 each(first + at, part);

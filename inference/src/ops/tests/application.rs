@@ -88,7 +88,8 @@ impl Case {
         last.clone()
     }
 
-    fn run_with(&self, engine: Engine) -> Tensor {
+    /// What it makes with one kind of kernels, and plain ones where those do not fit.
+    pub(super) fn run_with(&self, engine: Engine) -> Tensor {
         let (graph, weights, inputs) = self.graph();
         let trace = Trace::of(&graph, &weights).unwrap();
         let made = &trace.facts[trace.slot("y").unwrap()];

@@ -6,6 +6,7 @@ mod application;
 mod cases;
 mod frozen;
 mod hostile;
+mod hosts;
 mod learning;
 mod narrow;
 mod refusals;

@@ -14,11 +14,12 @@ use hedgerow_protocol::fact::{Fact, SignedFact, VerifiedFact};
 use hedgerow_protocol::placement::Deployment;
 use hedgerow_protocol::view::DeploymentView;
 use serde::Deserialize;
+use tokio::sync::Semaphore;
 
 use crate::admin::state::AdminState;
 use crate::admin::wire::{ModelDetail, ModelPlan, ModelPushed, ModelRow, ModelVerified, Publisher};
 use crate::api::{Problem, published};
-use crate::exec::LibraryError;
+use crate::exec::{Lanes, LibraryError};
 use crate::observe::{chain, wall};
 
 /// The header that carries the signed deployment, base64.
@@ -149,16 +150,20 @@ fn symbols(text: &str) -> Result<BTreeMap<String, u64>, Problem> {
     })
 }
 
+/// One at a time: each loads a model beside the warm one.
+static PLANNING: Semaphore = Semaphore::const_new(1);
+
 /// Plans a model as it would be run here, apart from the one that is warm.
 async fn plan(opened: Opened, symbols: BTreeMap<String, u64>) -> Result<ModelPlan, Problem> {
+    let refused = |why| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "plan-refused", why);
+    let _turn = PLANNING.acquire().await.map_err(|error| refused(error.to_string()))?;
     let plan = move || {
         let isa = Isa::widest();
         let model = Model::load_for(&opened, ExecLimits::default(), isa).map_err(|error| chain(&error))?;
-        let explained = model.explain(&symbols, 1).map_err(|error| chain(&error))?;
+        let explained = model.explain(&symbols, Lanes::here().threads).map_err(|error| chain(&error))?;
         Ok(ModelPlan::new(isa, explained))
     };
     let planned: Result<Result<_, String>, _> = tokio::task::spawn_blocking(plan).await;
-    let refused = |why| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "plan-refused", why);
     planned.map_err(|error| refused(error.to_string()))?.map_err(refused)
 }
 
