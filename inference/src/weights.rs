@@ -276,6 +276,21 @@ mod tests {
     }
 
     #[test]
+    fn elements_that_share_bytes_lie_as_these_bytes() {
+        let listed = listed(&serialize(&tensors()).bytes).unwrap();
+        let lies_as = |name: &str| {
+            let info = listed.iter().find(|info| info.name == name).unwrap();
+            (info.dtype, info.shape.clone())
+        };
+        assert_eq!(lies_as("quanta"), (DType::U8, vec![2]));
+        assert_eq!(lies_as("scale"), (DType::F8E5M2, vec![1]));
+        let mut wide = infos();
+        wide.iter_mut().find(|info| info.name == "quanta").unwrap().shape = vec![5, 1];
+        let refused = Weights::open(serialize(&tensors()).bytes, &wide).unwrap_err();
+        assert_eq!(refused.to_string(), "weight `quanta` differs from its description in the graph");
+    }
+
+    #[test]
     fn the_file_must_hold_exactly_what_the_graph_names() {
         let bytes = serialize(&tensors()).bytes;
         let text = |expected: &[WeightInfo]| Weights::open(bytes.clone(), expected).unwrap_err().to_string();

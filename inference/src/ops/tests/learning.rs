@@ -230,12 +230,12 @@ fn linear_classification_names_the_class_of_the_best_score() {
 #[test]
 fn a_single_score_is_that_of_the_second_of_two_classes() {
     let case = || {
-        let case = Case::on("LinearClassifier", &floats(&[2, 1], &[0.75, -0.25])).floats("coefficients", &[1.0]);
+        let case = Case::on("LinearClassifier", &floats(&[2, 1], &[0.25, -0.25])).floats("coefficients", &[1.0]);
         case.floats("intercepts", &[0.0]).ints("classlabels_ints", &[5, 7])
     };
-    assert_eq!(case().run_wholly(), [ints(&[2], &[7, 5]), floats(&[2, 2], &[0.25, 0.75, 1.25, -0.25])]);
+    assert_eq!(case().run_wholly(), [ints(&[2], &[7, 5]), floats(&[2, 2], &[0.75, 0.25, 1.25, -0.25])]);
     let sigmoid = |x: f64| (1.0 / (1.0 + (-x).exp())) as f32;
-    let expected = [-0.75, 0.75, 0.25, -0.25].map(sigmoid);
+    let expected = [-0.25, 0.25, 0.25, -0.25].map(sigmoid);
     assert_eq!(case().text("post_transform", "LOGISTIC").run_wholly()[1], floats(&[2, 2], &expected));
     let refused = "`post_transform` has a value that is not supported";
     assert_eq!(case().text("post_transform", "PROBIT").refusal(), refused);
