@@ -22,14 +22,18 @@ const EXACT_TERMS: usize = 256;
 /// Columns that are multiplied at a time.
 const CHUNK_COLUMNS: usize = 256;
 
-/// A matrix on the right, and at most one zero point for each factor.
+/// A matrix on the right, one zero point at most for the left factor, and one or one per column for it.
 fn fits(context: &Inference<'_>) -> bool {
     let is_single = |position| {
         let shape = context.optional_shape(position);
         shape.is_ok_and(|shape| shape.is_none_or(|shape| shape.is_empty() || shape == [crate::ops::Extent::ONE]))
     };
     let rank = |position| context.shape(position).map_or(0, <[_]>::len);
-    context.asked == 1 && rank(0) >= 1 && rank(1) == 2 && is_single(2) && is_single(3)
+    let is_per_column = match (context.shape(1), context.optional_shape(3)) {
+        (Ok([_, columns]), Ok(Some([points]))) => columns == points && points.as_fixed().is_some(),
+        _ => false,
+    };
+    context.asked == 1 && rank(0) >= 1 && rank(1) == 2 && is_single(2) && (is_single(3) || is_per_column)
 }
 
 /// Sizes of the three parts of the scratch memory: the left factor, a block of the right one in rows and
@@ -47,7 +51,9 @@ fn scratch(geometry: &Geometry<'_>) -> usize {
 
 fn run(call: &mut HostCall<'_>) {
     let (a, b) = (call.input(0), call.input(1));
-    let (a_point, b_point) = (zero_point(call.optional(2), 0), zero_point(call.optional(3), 0));
+    let (a_point, b_points) = (zero_point(call.optional(2), 0), call.optional(3));
+    let is_per_column = b_points.is_some_and(|points| points.bytes.len() > 1);
+    let b_point = if is_per_column { 0.0 } else { zero_point(b_points, 0) };
     let (isa, team) = (call.isa, call.team);
     let ([target], &[inner, columns]) = (&mut *call.outputs, b.shape) else { return };
     let sums: &mut [i32] = super::elements_mut(target.bytes);
@@ -75,6 +81,10 @@ fn run(call: &mut HostCall<'_>) {
             for (row, right) in right[..terms * count].chunks_exact_mut(count).enumerate() {
                 let start = (from + row) * columns + first;
                 convert(isa, &b.bytes[start..start + count], b.dtype == DType::I8, b_point, right);
+                if is_per_column {
+                    let columns = right.iter_mut().enumerate();
+                    columns.for_each(|(column, number)| *number -= zero_point(b_points, first + column));
+                }
             }
             let panels = &mut panels[..terms * count.next_multiple_of(panel_columns(isa))];
             pack(isa, team, Matrix { numbers: right, stride: count, is_transposed: false }, terms, count, panels);
@@ -138,7 +148,8 @@ mod tests {
                 (3, 0, 4, [false, true]),
             ] {
                 let (a, b) = (bytes(rows * inner, 1), bytes(inner * columns, 2));
-                let points = [255, 128];
+                // One for the left factor, one per column for the right one.
+                let points: Vec<_> = (0..=columns).map(|at| [255, 128, 3][at % 3]).collect();
                 let dtype = |is_signed| if is_signed { DType::I8 } else { DType::U8 };
                 let view = |at: usize, shape, bytes| Some(View { dtype: dtype(signs[at]), shape, bytes });
                 let shapes = [[rows, inner], [inner, columns], [rows, columns]];
@@ -146,7 +157,7 @@ mod tests {
                     view(0, &shapes[0], &a),
                     view(1, &shapes[1], &b),
                     view(0, &[], &points[..1]),
-                    view(1, &[], &points[1..]),
+                    view(1, &shapes[1][1..], &points[1..]),
                 ];
                 let mut made = vec![0_i32; rows * columns];
                 let mut scratch = vec![f32::NAN; parts(rows, inner, columns, panel_columns(isa)).iter().sum()];
@@ -162,7 +173,7 @@ mod tests {
                 });
                 let term = |row: usize, column: usize, k: usize| {
                     let left = value(a[row * inner + k], signs[0]) - value(points[0], signs[0]);
-                    left * (value(b[k * columns + column], signs[1]) - value(points[1], signs[1]))
+                    left * (value(b[k * columns + column], signs[1]) - value(points[1 + column], signs[1]))
                 };
                 let sum = |at: usize| (0..inner).map(|k| term(at / columns, at % columns, k)).sum::<i32>();
                 let expected: Vec<_> = (0..rows * columns).map(sum).collect();

@@ -2,9 +2,9 @@
 //!
 //! The right factor is stored as panels of as many columns as two vectors hold, each row of a panel
 //! after the other (K. Goto, R. van de Geijn, "Anatomy of high-performance matrix multiplication",
-//! 2008, §4; without its blocks of the inner dimension). Every element is one sum over the inner
-//! dimension in ascending order, whatever rows and columns are computed beside it: a row of a batch
-//! has the same bits as the same row alone.
+//! 2008, §4). Every element is one sum over the inner dimension in ascending order, block by block,
+//! whatever rows and columns are computed beside it: a row of a batch has the same bits as the same row
+//! alone.
 
 use bytemuck::cast_slice;
 use pulp::{Simd, WithSimd};
@@ -14,6 +14,10 @@ use super::{
     panels::{VECTORS, panel_columns},
 };
 
+/// Terms that are added up before their sum joins those of the blocks before: the error of a sum grows
+/// with the number of terms, that of blocks with the terms of one and the number of blocks
+/// (N. J. Higham, "The accuracy of floating point summation", 1993, §2).
+const BLOCK_TERMS: usize = 128;
 /// Most rows of a tile; with two vectors each, the sums take 24 of 32 registers.
 const TILE_ROWS_MAX: usize = 12;
 /// Panels that are read again for each tile stay within so many numbers: half of the second cache of
@@ -264,7 +268,31 @@ fn sums<S: Simd, const R: usize, const P: usize>(
     panels: [&[S::f32s]; P],
 ) -> [[[S::f32s; VECTORS]; P]; R] {
     let mut sums = [[[simd.splat_f32s(0.0); VECTORS]; P]; R];
-    for k in 0..inner {
+    for from in (0..inner).step_by(BLOCK_TERMS) {
+        let to = inner.min(from + BLOCK_TERMS);
+        let block = block_sums::<S, R, P>(simd, from, a.map(|a| &a[from..to]), panels);
+        for (sum, block) in sums.as_flattened_mut().iter_mut().zip(block.as_flattened()) {
+            for (sum, block) in sum.iter_mut().zip(block) {
+                *sum = simd.add_f32s(*sum, *block);
+            }
+        }
+    }
+    sums
+}
+
+/// The terms of one block, from a place of the panels on.
+#[inline(always)]
+fn block_sums<S: Simd, const R: usize, const P: usize>(
+    simd: S,
+    from: usize,
+    a: [&[f32]; R],
+    panels: [&[S::f32s]; P],
+) -> [[[S::f32s; VECTORS]; P]; R] {
+    let mut sums = [[[simd.splat_f32s(0.0); VECTORS]; P]; R];
+    let terms = a[0].len();
+    let a = a.map(|a| &a[..terms]);
+    let panels = panels.map(|panel| &panel[from * VECTORS..(from + terms) * VECTORS]);
+    for k in 0..terms {
         let lines: [[S::f32s; VECTORS]; P] =
             std::array::from_fn(|p| std::array::from_fn(|v| panels[p][k * VECTORS + v]));
         for r in 0..R {
@@ -287,13 +315,15 @@ mod tests {
         (0..count).map(|at| ((at * 7_919 + seed * 104_729) % 2_003) as f32 / 1_001.5 - 1.0).collect()
     }
 
-    /// Sums in ascending order, fused where the set fuses.
+    /// Sums in ascending order, block by block, fused where the set fuses.
     fn expected(isa: Isa, a: &[f32], b: &[f32], [rows, inner, columns]: [usize; 3]) -> Vec<f32> {
         let sum = |row: usize, column: usize| {
-            (0..inner).fold(0.0_f32, |sum, k| {
+            let term = |sum: f32, k: usize| {
                 let (a, b) = (a[row * inner + k], b[k * columns + column]);
                 if isa == Isa::PLAIN { sum + a * b } else { a.mul_add(b, sum) }
-            })
+            };
+            let block = |from: usize| (from..inner.min(from + BLOCK_TERMS)).fold(0.0, term);
+            (0..inner).step_by(BLOCK_TERMS).map(block).fold(0.0, |sum, block| sum + block)
         };
         (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column))).map(|(r, c)| sum(r, c)).collect()
     }

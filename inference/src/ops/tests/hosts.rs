@@ -143,7 +143,8 @@ fn products() {
         let types = [DType::U8, DType::I8];
         let [a, b] = [0; 2].map(|_| types[random.below(2) as usize]);
         let given = [random.bytes(a, &[rows, inner]), random.bytes(b, &[inner, columns])];
-        let points = [random.bytes(a, &[]), random.bytes(b, &[])];
+        let per_column = [vec![], vec![columns]];
+        let points = [random.bytes(a, &[]), random.bytes(b, &per_column[random.below(2) as usize])];
         Some(Case::new("MatMulInteger", &[given, points].concat()))
     });
 }
