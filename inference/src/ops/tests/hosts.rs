@@ -144,7 +144,8 @@ fn products() {
         let [a, b] = [0; 2].map(|_| types[random.below(2) as usize]);
         let given = [random.bytes(a, &[rows, inner]), random.bytes(b, &[inner, columns])];
         let per_column = [vec![], vec![columns]];
-        let points = [random.bytes(a, &[]), random.bytes(b, &per_column[random.below(2) as usize])];
+        let per_column = &per_column[random.below(2) as usize];
+        let points = [random.bytes(a, &[]), random.bytes(b, per_column)];
         Some(Case::new("MatMulInteger", &[given, points].concat()))
     });
 }
