@@ -17,7 +17,7 @@ use super::{
 /// Terms that are added up before their sum joins those of the blocks before: the error of a sum grows
 /// with the number of terms, that of blocks with the terms of one and the number of blocks
 /// (N. J. Higham, "The accuracy of floating point summation", 1993, §2).
-const BLOCK_TERMS: usize = 128;
+const BLOCK_TERMS: usize = 256;
 /// Most rows of a tile; with two vectors each, the sums take 24 of 32 registers.
 const TILE_ROWS_MAX: usize = 12;
 /// Panels that are read again for each tile stay within so many numbers: half of the second cache of
