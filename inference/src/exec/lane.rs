@@ -63,3 +63,40 @@ impl Lane {
         result
     }
 }
+
+/// How many models run at the same time, and on how many threads each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lanes {
+    /// Models at the same time, at least one.
+    pub count: usize,
+    /// Threads that share the work of one.
+    pub threads: usize,
+}
+
+impl Lanes {
+    /// Lanes for the cores that this process may use, of which one is left to everything else.
+    pub fn here() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self::of_cores(cores.saturating_sub(1).max(1))
+    }
+
+    /// Lanes for so many cores. From four on, two share a model: a request is answered sooner, and some
+    /// of the cores' throughput is lost to waiting. A guess; models of the mesh are small.
+    pub fn of_cores(cores: usize) -> Self {
+        let threads = if cores < 4 { 1 } else { 2 };
+        Self { count: (cores / threads).max(1), threads }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lanes_never_take_more_cores_than_there_are() {
+        for cores in 0..=64 {
+            let lanes = Lanes::of_cores(cores);
+            assert!(lanes.count >= 1 && lanes.count * lanes.threads <= cores.max(1), "{cores}: {lanes:?}");
+        }
+    }
+}

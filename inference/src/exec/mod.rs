@@ -26,7 +26,7 @@ pub use crate::ops::host::{Isa, IsaError};
 pub(crate) use engine::Engine;
 pub use explain::{ExplainedStep, Explanation, KernelKind};
 pub use fusion::Fusion;
-pub use lane::{Lane, LaneError};
+pub use lane::{Lane, LaneError, Lanes};
 pub use limits::ExecLimits;
 pub use model::{LoadError, Model};
 pub use request::RunError;

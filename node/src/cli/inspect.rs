@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use hedgerow_inference::artifact::pack;
-use hedgerow_inference::exec::{ExecLimits, Isa, Model};
+use hedgerow_inference::exec::{ExecLimits, Isa, Lanes, Model};
 use hedgerow_inference::onnx::{LowerLimits, lower};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -14,7 +14,6 @@ use super::model::{in_path, ports, read_onnx};
 use super::output::{OutputFormat, columns, counted, print};
 use crate::admin::AdminClient;
 use crate::admin::wire::{ModelDetail, ModelFile, ModelPlan, PlanStep};
-use crate::exec::Lanes;
 
 /// Shows what the arguments name: a file where they end in `.onnx`, else a model of the mesh.
 pub(super) async fn run(

@@ -10,7 +10,7 @@ mod testing;
 
 pub use keeper::{Keeper, KeeperParts};
 pub use library::{Library, LibraryError, Shelved};
-pub use pool::{ExecError, Lanes, Pool, PoolStartError, Ran};
+pub use pool::{ExecError, Pool, PoolStartError, Ran};
 pub use shelf::{Shelf, ShelfRow, WarmModel};
 
 /// The name under which peers ask for the publishers' envelope of a manifest.

@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use hedgerow_inference::exec::{Lane, Model, RunError};
+use hedgerow_inference::exec::{Lane, Lanes, Model, RunError};
 use hedgerow_inference::tensor::Tensor;
 use thiserror::Error;
 use tokio::sync::oneshot;
@@ -64,30 +64,6 @@ pub enum PoolStartError {
     /// None that helps such a thread.
     #[error("start threads that share the work of a model")]
     Lane(#[source] hedgerow_inference::exec::LaneError),
-}
-
-/// How many models run at the same time, and on how many threads each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lanes {
-    /// Models at the same time, at least one.
-    pub count: usize,
-    /// Threads that share the work of one.
-    pub threads: usize,
-}
-
-impl Lanes {
-    /// Lanes for the cores that this process may use, of which one is left to the network and the rooms.
-    pub fn here() -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self::of_cores(cores.saturating_sub(1).max(1))
-    }
-
-    /// Lanes for so many cores. From four on, two share a model: a request is answered sooner, and some
-    /// of the cores' throughput is lost to waiting. A guess; models of the mesh are small.
-    pub fn of_cores(cores: usize) -> Self {
-        let threads = if cores < 4 { 1 } else { 2 };
-        Self { count: (cores / threads).max(1), threads }
-    }
 }
 
 struct Job {

@@ -42,11 +42,3 @@ async fn a_full_queue_refuses_and_a_request_whose_asker_left_is_not_run() {
     work(&Mutex::new(queue), &depth, &mut Lane::single());
     assert_eq!((depth.load(Ordering::Relaxed), Arc::strong_count(&model)), (0, 1));
 }
-
-#[test]
-fn lanes_never_take_more_cores_than_there_are() {
-    for cores in 0..=64 {
-        let lanes = Lanes::of_cores(cores);
-        assert!(lanes.count >= 1 && lanes.count * lanes.threads <= cores.max(1), "{cores}: {lanes:?}");
-    }
-}

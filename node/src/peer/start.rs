@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use hedgerow_attest::member::Member;
 use hedgerow_attest::revocation::VerifiedRevocation;
-use hedgerow_inference::exec::ExecLimits;
+use hedgerow_inference::exec::{ExecLimits, Lanes};
 use hedgerow_protocol::core::Command;
 use hedgerow_protocol::id::BootId;
 use thiserror::Error;
@@ -28,7 +28,7 @@ use crate::admin::{AdminState, Departure, Forgotten, admin_router, bind};
 use crate::api::{self, ApiState};
 use crate::config::Config;
 use crate::core::{self, CoreHandle, CoreInbox, CoreStartError, CoreTask, Fate, MESH_TOPIC};
-use crate::exec::{Keeper, KeeperParts, Lanes, Library, Pool, PoolStartError, Shelf};
+use crate::exec::{Keeper, KeeperParts, Library, Pool, PoolStartError, Shelf};
 use crate::identity::{Appointments, Enrolled};
 use crate::net::{Net, NetConfig, NetError, NetEvent, Socket, Trust};
 use crate::route::Router;

@@ -31,7 +31,7 @@ use inference::InferenceArguments;
 pub(crate) enum BenchCommand {
     /// Requests, transfers, dead links, memory and idle work of the network of a node
     Network(NetworkArguments),
-    /// Time and memory of whole models, beside onnxruntime; needs Python 3.11, taskset, and PyPI for what it is compared with
+    /// Time and memory of whole models, beside onnxruntime; needs Python 3.11, taskset, and the package index of Python
     Inference(InferenceArguments),
     /// The members to which `bench network` has links that nobody uses; they end with standard input
     #[command(hide = true)]

@@ -8,7 +8,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use data_encoding::{BASE64, HEXLOWER};
 use hedgerow_inference::artifact::{Bundle, Opened};
-use hedgerow_inference::exec::{ExecLimits, Isa, Model};
+use hedgerow_inference::exec::{ExecLimits, Isa, Lanes, Model};
 use hedgerow_protocol::core::Command;
 use hedgerow_protocol::fact::{Fact, SignedFact, VerifiedFact};
 use hedgerow_protocol::placement::Deployment;
@@ -19,7 +19,7 @@ use tokio::sync::Semaphore;
 use crate::admin::state::AdminState;
 use crate::admin::wire::{ModelDetail, ModelPlan, ModelPushed, ModelRow, ModelVerified, Publisher};
 use crate::api::{Problem, published};
-use crate::exec::{Lanes, LibraryError};
+use crate::exec::LibraryError;
 use crate::observe::{chain, wall};
 
 /// The header that carries the signed deployment, base64.
