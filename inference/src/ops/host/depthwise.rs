@@ -2,7 +2,7 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::{Bounds, Isa, Team, convolution::Filter};
+use super::{Bounds, Isa, Team, convolution::Filter, sliding::Axis};
 
 /// Writes `y`, plane by plane; `[x, w]` are input and filters.
 pub(super) fn run(
@@ -13,21 +13,20 @@ pub(super) fn run(
     (bias, bounds): (Option<&[f32]>, Option<Bounds>),
     y: &mut [f32],
 ) {
-    let (plane, places) = (filter.input[0] * filter.input[1], filter.output[0] * filter.output[1]);
-    let taps = filter.kernel[0] * filter.kernel[1];
+    let (plane, places, taps) = (filter.plane(), filter.places(), filter.taps());
     let work = y.len() * taps;
     let asks = team.asks(work);
     team.pieces(y, places, work, &|at, y| {
         let channel = at % filter.groups;
         let x = &x[at * plane..][..plane];
         let w = &w[channel * taps..][..taps];
-        isa.run(Plane { filter, x, w, bias: bias.map_or(0.0, |bias| bias[channel]), bounds, asks, y });
+        isa.run(Plane { axes: filter.axes, x, w, bias: bias.map_or(0.0, |bias| bias[channel]), bounds, asks, y });
     });
 }
 
 /// One plane: each tap adds its part to whole rows, in the order of the taps.
 struct Plane<'a> {
-    filter: &'a Filter,
+    axes: [Axis; 2],
     x: &'a [f32],
     w: &'a [f32],
     bias: f32,
@@ -41,28 +40,23 @@ impl WithSimd for Plane<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let Self { filter, x, w, bias, bounds, asks, y } = self;
-        let width = filter.output[1];
-        for (row, y) in y.chunks_exact_mut(width.max(1)).enumerate() {
+        let Self { axes: [rows, columns], x, w, bias, bounds, asks, y } = self;
+        for (row, y) in y.chunks_exact_mut(columns.output.max(1)).enumerate() {
             if asks.is_some_and(Team::is_over) {
                 return;
             }
             y.fill(0.0);
-            for tap_row in 0..filter.kernel[0] {
-                let (top, bottom) = filter.inside(0, tap_row);
-                if !(top..bottom).contains(&row) {
+            for (tap_row, w) in w.chunks_exact(columns.kernel).enumerate() {
+                if !rows.inside(tap_row).contains(&row) {
                     continue;
                 }
-                let source = row * filter.strides[0] + tap_row * filter.dilations[0] - filter.before[0];
-                let source = &x[source * filter.input[1]..][..filter.input[1]];
-                for tap_column in 0..filter.kernel[1] {
-                    let factor = w[tap_row * filter.kernel[1] + tap_column];
-                    let (left, right) = filter.inside(1, tap_column);
-                    if left >= right {
-                        continue;
+                let source = &x[rows.source(row, tap_row) * columns.input..][..columns.input];
+                for (tap, factor) in w.iter().enumerate() {
+                    let places = columns.inside(tap);
+                    if !places.is_empty() {
+                        let source = &source[columns.source(places.start, tap)..];
+                        add_scaled(&mut y[places], source, columns.stride, *factor);
                     }
-                    let begin = left * filter.strides[1] + tap_column * filter.dilations[1] - filter.before[1];
-                    add_scaled(&mut y[left..right], &source[begin..], filter.strides[1], factor);
                 }
             }
             match bounds {

@@ -21,6 +21,7 @@ mod pooling;
 mod products;
 mod quantization;
 mod reduction;
+mod sliding;
 mod team;
 
 pub use isa::{Isa, IsaError};

@@ -2,64 +2,21 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::{HostCall, HostKernel, Isa, Team, kernel::is_simple, reduction::average};
-use crate::ops::{attributes::Attributes, operator::Inference, plain::window::Window};
+use super::{HostCall, HostKernel, Team, kernel::is_simple, reduction, sliding::Axis};
+use crate::ops::{operator::Inference, plain::window::Window};
 
 pub(super) const MAX: HostKernel = HostKernel::new(fits, |call| pool(call, Kind::Max));
 pub(super) const AVERAGE: HostKernel = HostKernel::new(fits, |call| pool(call, Kind::Average));
-pub(super) const GLOBAL_AVERAGE: HostKernel = HostKernel::new(
-    |context| is_simple(context) && context.shape(0).is_ok_and(|shape| shape.len() > 2),
-    global_average,
-);
+/// The mean of all axes behind the channels.
+pub(super) const GLOBAL_AVERAGE: HostKernel = HostKernel {
+    fits: |context| is_simple(context) && context.shape(0).is_ok_and(|shape| shape.len() > 2),
+    ..reduction::MEAN
+};
 
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
     Max,
     Average,
-}
-
-/// A pool along one axis.
-#[derive(Clone, Copy)]
-struct Axis {
-    input: usize,
-    kernel: usize,
-    stride: usize,
-    dilation: usize,
-    before: usize,
-    output: usize,
-}
-
-impl Axis {
-    /// Where a tap lies inside the input: places from a first to before a last.
-    fn inside(&self, tap: usize) -> (usize, usize) {
-        let offset = tap * self.dilation;
-        let first = self.before.saturating_sub(offset).div_ceil(self.stride);
-        let last = (self.input + self.before).saturating_sub(offset).div_ceil(self.stride);
-        (first.min(self.output), last.min(self.output))
-    }
-
-    fn source(&self, place: usize, tap: usize) -> usize {
-        place * self.stride + tap * self.dilation - self.before
-    }
-
-    /// Taps inside the input at a place.
-    fn count(&self, place: usize) -> usize {
-        (0..self.kernel).filter(|tap| (self.inside(*tap).0..self.inside(*tap).1).contains(&place)).count()
-    }
-
-    fn of(attributes: &Attributes<'_>, x: &[usize], y: &[usize], axis: usize) -> Option<Self> {
-        let window = Window::of_pool(attributes).ok()?;
-        let number = |value: u64| usize::try_from(value).ok();
-        let slide = window.slide(axis, x[2 + axis] as u64)?;
-        Some(Self {
-            input: x[2 + axis],
-            kernel: number(window.kernel[axis])?,
-            stride: number(window.strides[axis])?,
-            dilation: number(window.dilations[axis])?,
-            before: number(slide.before)?,
-            output: y[2 + axis],
-        })
-    }
 }
 
 /// Two dimensions, and no place that rounding up adds: what such a window averages is a matter of its own.
@@ -74,8 +31,8 @@ fn pool(call: &mut HostCall<'_>, kind: Kind) {
     let x = call.input(0);
     let HostCall { isa, team, attributes, .. } = *call;
     let [target] = &mut *call.outputs else { return };
-    let axis = |axis| Axis::of(&attributes, x.shape, target.shape, axis).expect("accepted by the shape function");
-    let axes = [axis(0), axis(1)];
+    let window = Window::of_pool(&attributes).expect("accepted by the shape function");
+    let axes = Axis::pair(&window, &x.shape[2..], &target.shape[2..]);
     let counts_pads = attributes.has("count_include_pad") && attributes.flag("count_include_pad");
     let (plane, places) = (axes[0].input * axes[1].input, axes[0].output * axes[1].output);
     let x = x.floats();
@@ -108,23 +65,22 @@ impl WithSimd for Plane<'_> {
             }
             y.fill(if kind == Kind::Max { f32::NEG_INFINITY } else { 0.0 });
             for tap_row in 0..rows.kernel {
-                let (top, bottom) = rows.inside(tap_row);
-                if !(top..bottom).contains(&row) {
+                if !rows.inside(tap_row).contains(&row) {
                     continue;
                 }
                 let source = &x[rows.source(row, tap_row) * columns.input..][..columns.input];
                 for tap in 0..columns.kernel {
-                    let (left, right) = columns.inside(tap);
-                    if left < right {
-                        let source = &source[columns.source(left, tap)..];
-                        take(kind, &mut y[left..right], source, columns.stride);
+                    let places = columns.inside(tap);
+                    if !places.is_empty() {
+                        let source = &source[columns.source(places.start, tap)..];
+                        take(kind, &mut y[places], source, columns.stride);
                     }
                 }
             }
             if kind == Kind::Average {
-                let above = if counts_pads { rows.kernel } else { rows.count(row) };
+                let above = if counts_pads { rows.kernel } else { rows.taps(row) };
                 for (column, sum) in y.iter_mut().enumerate() {
-                    let beside = if counts_pads { columns.kernel } else { columns.count(column) };
+                    let beside = if counts_pads { columns.kernel } else { columns.taps(column) };
                     *sum /= (above * beside) as f32;
                 }
             }
@@ -140,19 +96,4 @@ fn take(kind: Kind, results: &mut [f32], source: &[f32], stride: usize) {
         Kind::Max => pairs.for_each(|(most, x)| *most = if *x > *most || x.is_nan() { *x } else { *most }),
         Kind::Average => pairs.for_each(|(sum, x)| *sum += x),
     }
-}
-
-fn global_average(call: &mut HostCall<'_>) {
-    let x = call.input(0);
-    let (isa, team) = (call.isa, call.team);
-    let [target] = &mut *call.outputs else { return };
-    let plane: usize = x.shape[2..].iter().product();
-    average_planes(isa, team, x.floats(), plane, target.floats());
-}
-
-fn average_planes(isa: Isa, team: &Team, x: &[f32], plane: usize, y: &mut [f32]) {
-    let work = x.len();
-    team.pieces(y, 1, work, &|at, mean| {
-        mean[0] = average(isa, &x[at * plane..][..plane], plane as f32);
-    });
 }

@@ -28,7 +28,7 @@ impl WithSimd for Sum<'_> {
 }
 
 /// A sum by a divisor, in double precision where the sum of `FP32` is infinite.
-pub(super) fn average(isa: Isa, x: &[f32], divisor: f32) -> f32 {
+fn average(isa: Isa, x: &[f32], divisor: f32) -> f32 {
     let sum = isa.run(Sum(x));
     if sum.is_finite() {
         return sum / divisor;

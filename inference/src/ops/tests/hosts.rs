@@ -221,6 +221,15 @@ fn normalisations_and_reductions() {
 }
 
 #[test]
+fn windows_see_padding_alone() {
+    let filters = floats(&[2, 1, 2, 2], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]);
+    for channels in [1, 2] {
+        let inputs = [floats(&[1, channels, 0, 3], &[]), filters.clone(), floats(&[2], &[0.5, -0.5])];
+        same(&Case::new("Conv", &inputs).int("group", channels as i64).ints("pads", &[1, 1, 1, 1]), 0);
+    }
+}
+
+#[test]
 fn nothing_is_moved_as_it_is_told() {
     for (shape, order) in [([2, 3, 0], [1, 0, 2]), ([0, 0, 0], [0, 1, 2]), ([2, 0, 3], [2, 0, 1])] {
         same(&Case::on("Transpose", &floats(&shape, &[])).ints("perm", &order), 0);
