@@ -103,12 +103,12 @@ fn run(folder: &Path, floors: &Floors) -> anyhow::Result<Outcome> {
 
 /// The whole way from the publisher's file to a model in memory.
 fn load(onnx: &[u8]) -> Result<Model, String> {
-    let lowered = lower(onnx, &LowerLimits::default()).map_err(|error| chain(&error))?;
-    let name = "case".parse().map_err(|error| chain(&error))?;
-    let version = "1".parse().map_err(|error| chain(&error))?;
-    let artifact = pack(name, version, &lowered).map_err(|error| chain(&error))?;
-    let opened = artifact.open().map_err(|error| chain(&error))?;
-    Model::load(&opened, ExecLimits::default()).map_err(|error| chain(&error))
+    let lowered = lower(onnx, &LowerLimits::default()).map_err(chain)?;
+    let name = "case".parse().map_err(chain)?;
+    let version = "1".parse().map_err(chain)?;
+    let artifact = pack(name, version, &lowered).map_err(chain)?;
+    let opened = artifact.open().map_err(chain)?;
+    Model::load(&opened, ExecLimits::default()).map_err(chain)
 }
 
 /// The largest error over all sets of inputs and outputs.
@@ -120,7 +120,7 @@ fn answer(model: &Model, sets: &[Set], data: &[u8], tolerance: Tolerance) -> Res
             let tensor = stored.tensor(data).ok_or_else(|| format!("input {} cannot be read", stored.name))?;
             inputs.insert(stored.name.clone(), tensor);
         }
-        let outputs = model.run(inputs).map_err(|error| chain(&error))?;
+        let outputs = model.run(inputs).map_err(chain)?;
         for stored in &set.outputs {
             let expected = stored.tensor(data).ok_or_else(|| format!("output {} cannot be read", stored.name))?;
             let made = outputs.get(&stored.name).ok_or_else(|| format!("output {} is not made", stored.name))?;
@@ -132,12 +132,6 @@ fn answer(model: &Model, sets: &[Set], data: &[u8], tolerance: Tolerance) -> Res
 }
 
 /// A message with its causes.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
+fn chain(error: impl Error + Send + Sync + 'static) -> String {
+    format!("{:#}", anyhow::Error::new(error))
 }

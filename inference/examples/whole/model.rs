@@ -23,13 +23,13 @@ impl Loaded {
     /// Loads a model that answers on so many threads.
     pub(crate) fn new(opened: &Opened, threads: usize) -> Result<Self, String> {
         let limits = ExecLimits { memory_bytes_max: MEMORY_BYTES_MAX, symbol_max: SYMBOL_MAX, ..ExecLimits::default() };
-        let model = Model::load(opened, limits).map_err(|error| chain(&error))?;
-        let lane = Lane::with_threads(threads, "lane").map_err(|error| chain(&error))?;
+        let model = Model::load(opened, limits).map_err(chain)?;
+        let lane = Lane::with_threads(threads, "lane").map_err(chain)?;
         Ok(Self { model, lane: RefCell::new(lane) })
     }
 
     pub(crate) fn run(&self, inputs: BTreeMap<String, Tensor>) -> Result<BTreeMap<String, Tensor>, String> {
-        self.model.run_in(&mut self.lane.borrow_mut(), inputs, None).map_err(|error| chain(&error))
+        self.model.run_in(&mut self.lane.borrow_mut(), inputs, None).map_err(chain)
     }
 
     /// Bytes of the weights.
@@ -40,7 +40,7 @@ impl Loaded {
     /// Bytes at the peak of a request, weights included, as far as its extents tell.
     pub(crate) fn planned_bytes(&self, inputs: &BTreeMap<String, Tensor>) -> Result<u64, String> {
         let threads = self.lane.borrow().threads();
-        self.model.planned_bytes(inputs, threads).map_err(|error| chain(&error))
+        self.model.planned_bytes(inputs, threads).map_err(chain)
     }
 }
 
@@ -51,12 +51,6 @@ pub(crate) fn stored(folder: &Path) -> anyhow::Result<Opened> {
 }
 
 /// A message with its causes.
-pub(crate) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
+pub(crate) fn chain(error: impl Error + Send + Sync + 'static) -> String {
+    format!("{:#}", anyhow::Error::new(error))
 }

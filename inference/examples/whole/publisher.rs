@@ -14,10 +14,10 @@ use crate::model::{MEMORY_BYTES_MAX, SYMBOL_MAX, chain};
 pub(crate) fn published(onnx: &[u8]) -> Result<Artifact, String> {
     let graph = Limits { symbol_max: SYMBOL_MAX, memory_bytes_max: MEMORY_BYTES_MAX };
     let limits = LowerLimits { graph, ..LowerLimits::default() };
-    let lowered = lower(onnx, &limits).map_err(|error| chain(&error))?;
-    let name = "case".parse().map_err(|error| chain(&error))?;
-    let version = "1".parse().map_err(|error| chain(&error))?;
-    pack(name, version, &lowered).map_err(|error| chain(&error))
+    let lowered = lower(onnx, &limits).map_err(chain)?;
+    let name = "case".parse().map_err(chain)?;
+    let version = "1".parse().map_err(chain)?;
+    pack(name, version, &lowered).map_err(chain)
 }
 
 /// Keeps an artifact in a folder.

@@ -1,5 +1,3 @@
-use std::error::Error as _;
-
 use proptest::prelude::*;
 use prost::Message as _;
 
@@ -13,13 +11,7 @@ use crate::ir::{Attribute, Dim, Graph, NamedAttribute};
 /// The message of the refusal, and of what caused it.
 fn refusal(model: &ModelProto) -> String {
     let error = lower(&model.encode_to_vec(), &LowerLimits::default()).unwrap_err();
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
+    format!("{:#}", anyhow::Error::new(error))
 }
 
 fn graph(change: impl FnOnce(&mut GraphProto)) -> ModelProto {

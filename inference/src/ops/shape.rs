@@ -93,6 +93,11 @@ pub(crate) fn checked_axis(attributes: &Attributes<'_>, rank: usize) -> usize {
     axis(attributes.int("axis"), rank).expect("accepted by the shape function")
 }
 
+/// A scalar, or a list of one.
+pub(crate) fn is_single(shape: &[Extent]) -> bool {
+    shape.is_empty() || shape == [Extent::ONE]
+}
+
 /// An extent that has to be a number; not known while it is a symbol.
 pub(crate) fn fixed(extent: &Extent) -> Result<u64, ShapeError> {
     extent.as_fixed().ok_or(ShapeError::Unknown)

@@ -13,7 +13,10 @@ use super::{
     panels::{Matrix, pack, panel_columns},
     quantization::{convert, zero_point},
 };
-use crate::{ops::operator::Inference, tensor::DType};
+use crate::{
+    ops::{operator::Inference, shape},
+    tensor::DType,
+};
 
 pub(super) const MATMUL: HostKernel = HostKernel { fits, packs: |_| None, scratch, run };
 
@@ -24,10 +27,7 @@ const CHUNK_COLUMNS: usize = 256;
 
 /// A matrix on the right, one zero point at most for the left factor, and one or one per column for it.
 fn fits(context: &Inference<'_>) -> bool {
-    let is_single = |position| {
-        let shape = context.optional_shape(position);
-        shape.is_ok_and(|shape| shape.is_none_or(|shape| shape.is_empty() || shape == [crate::ops::Extent::ONE]))
-    };
+    let is_single = |position| context.optional_shape(position).is_ok_and(|shape| shape.is_none_or(shape::is_single));
     let rank = |position| context.shape(position).map_or(0, <[_]>::len);
     let is_per_column = match (context.shape(1), context.optional_shape(3)) {
         (Ok([_, columns]), Ok(Some([points]))) => columns == points && points.as_fixed().is_some(),
@@ -36,7 +36,7 @@ fn fits(context: &Inference<'_>) -> bool {
     context.asked == 1 && rank(0) >= 1 && rank(1) == 2 && is_single(2) && (is_single(3) || is_per_column)
 }
 
-/// Sizes of the three parts of the scratch memory: the left factor, a block of the right one in rows and
+/// Sizes of the parts of the scratch memory: the left factor, a block of the right one in rows and
 /// in panels, and the sums of a block.
 fn parts(rows: usize, inner: usize, columns: usize, width: usize) -> [usize; 4] {
     let (terms, chunk) = (inner.min(EXACT_TERMS), columns.min(CHUNK_COLUMNS));

@@ -4,12 +4,16 @@ use pulp::{Simd, WithSimd};
 
 use super::{HostCall, HostKernel, Isa, View};
 use crate::{
-    ops::{operator::Inference, shape},
+    ops::{
+        Fact,
+        operator::Inference,
+        shape::{self, is_single},
+    },
     tensor::DType,
 };
 
-pub(super) const QUANTIZE: HostKernel = HostKernel::new(|context| fits(context, &[DType::F32]), quantize);
-pub(super) const DEQUANTIZE: HostKernel = HostKernel::new(|context| fits(context, &[DType::U8, DType::I8]), dequantize);
+pub(super) const QUANTIZE: HostKernel = HostKernel::new(fits_quantize, quantize);
+pub(super) const DEQUANTIZE: HostKernel = HostKernel::new(fits_dequantize, dequantize);
 pub(super) const DYNAMIC: HostKernel = HostKernel::new(
     |context| context.asked == 3 && context.shape(0).is_ok() && context.fact(0).dtype == DType::F32,
     quantize_dynamically,
@@ -19,40 +23,62 @@ pub(super) const CAST: HostKernel = HostKernel::new(fits_cast, cast);
 /// Elements that a thread takes at a time.
 const PIECE: usize = 4096;
 
-/// One scale of `FP32` for all or one per slice of an axis, with or without a zero point of eight bits.
-fn fits(context: &Inference<'_>, from: &[DType]) -> bool {
-    let (attributes, point) = (&context.attributes, context.optional(2));
-    let (Ok(x), Ok(scale)) = (context.shape(0), context.shape(1)) else { return false };
-    let is_single = |shape: &[_]| shape.is_empty() || shape == [crate::ops::Extent::ONE];
-    let is_row = scale.len() == 1
-        && scale[0].as_fixed().is_some()
-        && shape::axis(attributes.int("axis"), x.len()).is_ok_and(|axis| x[axis] == scale[0]);
-    let points_fit = point.is_none_or(|point| {
-        let is_byte = matches!(point.dtype, DType::U8 | DType::I8);
-        is_byte && point.shape.as_deref().is_some_and(|shape| shape == scale || (is_single(shape) && is_single(scale)))
-    });
-    // The type of the result is that of the zero point.
-    let is_typed = from != [DType::F32] || point.is_some();
-    let asked = attributes.int("output_dtype");
-    let is_usual = attributes.int("block_size") == 0 && (asked == 0 || from != [DType::F32]);
-    let keeps_type = from == [DType::F32] || asked == 0 || asked == i64::from(DType::F32.code());
-    context.asked == 1
-        && from.contains(&context.fact(0).dtype)
-        && context.fact(1).dtype == DType::F32
-        && (is_single(scale) || is_row)
-        && points_fit
-        && is_typed
-        && is_usual
-        && keeps_type
+/// The zero point says what type is made.
+fn fits_quantize(context: &Inference<'_>) -> bool {
+    let makes_type_of_point = context.optional(2).is_some() && context.attributes.int("output_dtype") == 0;
+    has_scales(context) && context.fact(0).dtype == DType::F32 && makes_type_of_point
 }
 
-/// Elements in a row that have the same scale, and how many scales follow each other.
-fn runs(shape: &[usize], scales: usize, axis: i64) -> (usize, usize) {
-    if scales == 1 {
-        return (shape.iter().product(), 1);
+fn fits_dequantize(context: &Inference<'_>) -> bool {
+    let asked = context.attributes.int("output_dtype");
+    let makes_floats = asked == 0 || asked == i64::from(DType::F32.code());
+    has_scales(context) && matches!(context.fact(0).dtype, DType::U8 | DType::I8) && makes_floats
+}
+
+/// One scale of `FP32` for all or one per slice of an axis, with or without a zero point of eight bits.
+fn has_scales(context: &Inference<'_>) -> bool {
+    let (Ok(x), Ok(scale)) = (context.shape(0), context.shape(1)) else { return false };
+    let is_row = scale.len() == 1
+        && scale[0].as_fixed().is_some()
+        && shape::axis(context.attributes.int("axis"), x.len()).is_ok_and(|axis| x[axis] == scale[0]);
+    let is_point = |point: &Fact| {
+        let is_byte = matches!(point.dtype, DType::U8 | DType::I8);
+        is_byte && point.shape.as_deref().is_some_and(|point| point == scale || (is_single(point) && is_single(scale)))
+    };
+    context.asked == 1
+        && context.fact(1).dtype == DType::F32
+        && context.attributes.int("block_size") == 0
+        && (is_single(scale) || is_row)
+        && context.optional(2).is_none_or(is_point)
+}
+
+/// Scales and zero points, for pieces of a tensor in which they are the same.
+struct Scales<'a> {
+    scales: &'a [f32],
+    points: Vec<f32>,
+    /// Elements of a piece.
+    piece: usize,
+}
+
+impl<'a> Scales<'a> {
+    fn of(call: &HostCall<'a>) -> Self {
+        let (shape, scales) = (call.input(0).shape, call.input(1).floats());
+        let points = (0..scales.len()).map(|at| zero_point(call.optional(2), at)).collect();
+        let piece = match scales {
+            [_] => PIECE,
+            _ => {
+                let axis = shape::axis(call.attributes.int("axis"), shape.len());
+                shape[axis.expect("looked at before the kernel was chosen") + 1..].iter().product()
+            }
+        };
+        Self { scales, points, piece }
     }
-    let axis = shape::axis(axis, shape.len()).expect("looked at before the kernel was chosen");
-    (shape[axis + 1..].iter().product(), scales)
+
+    /// Scale and zero point of a piece.
+    fn at(&self, piece: usize) -> (f32, f32) {
+        let slice = piece % self.scales.len();
+        (self.scales[slice], self.points[slice])
+    }
 }
 
 /// A zero point of eight bits as a number, 0 where there is none.
@@ -64,17 +90,12 @@ pub(super) fn zero_point(view: Option<View<'_>>, at: usize) -> f32 {
 
 /// `saturate(round(x / scale) + zero point)`, halves to even.
 fn quantize(call: &mut HostCall<'_>) {
-    let (x, scales) = (call.input(0), call.input(1).floats());
+    let (x, scales, isa) = (call.input(0).floats(), Scales::of(call), call.isa);
     let is_signed = call.optional(2).is_some_and(|point| point.dtype == DType::I8);
-    let (run, count) = runs(x.shape, scales.len(), call.attributes.int("axis"));
-    let points: Vec<_> = (0..count).map(|at| zero_point(call.optional(2), at)).collect();
-    let (x, isa, team) = (x.floats(), call.isa, call.team);
     let [target] = &mut *call.outputs else { return };
-    let piece = if count == 1 { PIECE } else { run };
-    team.pieces(target.bytes, piece, x.len() * 4, &|at, y| {
-        let slice = if count == 1 { 0 } else { at % count };
-        let x = &x[at * piece..][..y.len()];
-        isa.run(Quantize { x, scale: scales[slice], point: points[slice], is_signed, y });
+    call.team.pieces(target.bytes, scales.piece, x.len() * 4, &|at, y| {
+        let (scale, point) = scales.at(at);
+        isa.run(Quantize { x: &x[at * scales.piece..][..y.len()], scale, point, is_signed, y });
     });
 }
 
@@ -104,17 +125,12 @@ impl WithSimd for Quantize<'_> {
 
 /// `(x − zero point) · scale`; the difference is exact.
 fn dequantize(call: &mut HostCall<'_>) {
-    let (x, scales) = (call.input(0), call.input(1).floats());
-    let (run, count) = runs(x.shape, scales.len(), call.attributes.int("axis"));
-    let points: Vec<_> = (0..count).map(|at| zero_point(call.optional(2), at)).collect();
-    let (isa, team) = (call.isa, call.team);
+    let (x, scales, isa) = (call.input(0), Scales::of(call), call.isa);
+    let is_signed = x.dtype == DType::I8;
     let [target] = &mut *call.outputs else { return };
-    let piece = if count == 1 { PIECE } else { run };
-    let (y, work) = (target.floats(), x.bytes.len());
-    team.pieces(y, piece, work, &|at, y| {
-        let slice = if count == 1 { 0 } else { at % count };
-        let bytes = &x.bytes[at * piece..][..y.len()];
-        isa.run(Dequantize { bytes, is_signed: x.dtype == DType::I8, scale: scales[slice], point: points[slice], y });
+    call.team.pieces(target.floats(), scales.piece, x.bytes.len(), &|at, y| {
+        let (scale, point) = scales.at(at);
+        isa.run(Dequantize { bytes: &x.bytes[at * scales.piece..][..y.len()], is_signed, scale, point, y });
     });
 }
 
@@ -132,19 +148,12 @@ impl WithSimd for Dequantize<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
         let Self { bytes, is_signed, scale, point, y } = self;
-        centred(bytes, is_signed, point, y);
-        y.iter_mut().for_each(|y| *y *= scale);
-    }
-}
-
-/// Bytes as numbers, less a zero point.
-#[inline(always)]
-pub(super) fn centred(bytes: &[u8], is_signed: bool, point: f32, numbers: &mut [f32]) {
-    let pairs = numbers.iter_mut().zip(bytes);
-    if is_signed {
-        pairs.for_each(|(number, byte)| *number = f32::from(byte.cast_signed()) - point);
-    } else {
-        pairs.for_each(|(number, byte)| *number = f32::from(*byte) - point);
+        let pairs = y.iter_mut().zip(bytes);
+        if is_signed {
+            pairs.for_each(|(y, byte)| *y = (f32::from(byte.cast_signed()) - point) * scale);
+        } else {
+            pairs.for_each(|(y, byte)| *y = (f32::from(*byte) - point) * scale);
+        }
     }
 }
 
@@ -219,7 +228,7 @@ impl WithSimd for FromWords<'_> {
     }
 }
 
-/// Bytes as numbers, for kernels that multiply them.
+/// Bytes as numbers, less a zero point.
 pub(super) fn convert(isa: Isa, bytes: &[u8], is_signed: bool, point: f32, numbers: &mut [f32]) {
     isa.run(Dequantize { bytes, is_signed, scale: 1.0, point, y: numbers });
 }

@@ -10,34 +10,19 @@ use crate::{
         operator::{
             Call, Fault, Inference, Made, Operator, Parameter, Product, Shapes, attribute, input, like, of, optional,
         },
-        shape::{ShapeError, axis, unchanged},
+        shape::{ShapeError, axis, is_single, unchanged},
     },
     tensor::DType,
 };
 
 const BYTES: &[DType] = &[I8, U8];
-const QUANTA: &[DType] = &[
-    I8,
-    U8,
-    DType::I16,
-    DType::U16,
-    DType::I4,
-    DType::U4,
-    DType::I2,
-    DType::U2,
-    DType::F8E4M3FN,
-    DType::F8E4M3FNUZ,
-    DType::F8E5M2,
-    DType::F8E5M2FNUZ,
-    DType::F4E2M1,
-];
-/// The same and sums of products.
+/// Quantised elements, and in front sums of products.
 const QUANTISED: &[DType] = &[
+    I32,
     I8,
     U8,
     DType::I16,
     DType::U16,
-    I32,
     DType::I4,
     DType::U4,
     DType::I2,
@@ -48,6 +33,7 @@ const QUANTISED: &[DType] = &[
     DType::F8E5M2FNUZ,
     DType::F4E2M1,
 ];
+const QUANTA: &[DType] = QUANTISED.split_at(1).1;
 const SCALES: &[DType] = &[DType::F16, DType::BF16, F32, DType::F8E8M0];
 /// What quantised elements become again.
 const RESTORED: &[DType] = &[DType::F16, DType::BF16, F32];
@@ -199,7 +185,6 @@ fn infer_quantise(context: &Inference<'_>) -> Shapes {
     if let Some(point) = context.optional_shape(2)? {
         let differs = point.iter().zip(scale).any(|(point, scale)| point.differs(scale));
         // A single one may be a scalar beside a list of one.
-        let is_single = |shape: &[Extent]| shape.is_empty() || shape == [Extent::ONE];
         let both_single = is_single(point) && is_single(scale);
         if !both_single && (point.len() != scale.len() || differs) {
             return Err(ShapeError::Value { name: "zero_point" });
