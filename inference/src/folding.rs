@@ -152,7 +152,7 @@ fn fold(operator: &'static Operator, inference: &Inference<'_>, facts: &mut [Fac
     if !is_cheap || !inference.inputs.iter().all(known) || !facts.iter().all(is_small) {
         return;
     }
-    let specs: Option<Vec<_>> = facts.iter().map(|fact| Some((fact.dtype, extents(fact)?))).collect();
+    let specs: Option<Vec<_>> = facts.iter().map(|fact| Some((fact.dtype, fact.extents()?))).collect();
     let Some(specs) = specs else { return };
     let inputs: Vec<_> = inference.inputs.iter().map(|fact| fact.as_ref()?.content.clone()).collect();
     let read = inputs.iter().flatten().map(|array| array.len());
@@ -173,10 +173,6 @@ pub(crate) fn is_small(fact: &Fact) -> bool {
         shape.iter().try_fold(1_u64, |elements, extent| elements.checked_mul(extent.as_fixed()?.max(1)))
     });
     elements.is_some_and(|elements| elements <= CONTENT_ELEMENTS_MAX)
-}
-
-fn extents(fact: &Fact) -> Option<Vec<usize>> {
-    fact.shape.as_ref()?.iter().map(|extent| usize::try_from(extent.as_fixed()?).ok()).collect()
 }
 
 #[cfg(test)]

@@ -222,11 +222,7 @@ impl<B: Backend> Node<'_, B> {
         let plan = &self.bodies[0].plan;
         let known = |slot: &usize| {
             let fact = &plan.facts[*slot];
-            let shape = fact
-                .shape
-                .as_ref()
-                .and_then(|shape| shape.iter().map(|extent| usize::try_from(extent.as_fixed()?).ok()).collect());
-            (fact.dtype, shape)
+            (fact.dtype, fact.extents())
         };
         plan.outputs[first..].iter().map(known).collect()
     }

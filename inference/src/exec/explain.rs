@@ -9,7 +9,7 @@ use super::{
     measure::Size,
     model::Model,
     plan::{Kernel, PlannedStep},
-    program::{Action, Program, extents, known_size},
+    program::{Action, Program, known_size},
     request::RunError,
 };
 use crate::{ir::Dim, ops::Fact};
@@ -130,11 +130,11 @@ impl<B: Backend> Model<B> {
         let (kernel, scratch_bytes) = match (action, &step.kernel) {
             (Action::Known, _) => (KernelKind::Known, 0),
             (Action::Alias, _) => (KernelKind::Alias, 0),
-            (Action::Host(known), _) => (KernelKind::Host, known.scratch.len() as u64),
+            (Action::Host { scratch, .. }, _) => (KernelKind::Host, scratch.len() as u64),
             (Action::Open, _) if step.operator.control.is_some() => (KernelKind::Control, 0),
             (Action::Open, Kernel::Backend(_)) => (KernelKind::Backend, 0),
             (Action::Open, Kernel::Plain) => (KernelKind::Plain, 0),
-            (Action::Open, Kernel::Host(_)) => (KernelKind::Open, 0),
+            (Action::Open, Kernel::Host(..)) => (KernelKind::Open, 0),
         };
         let is_free = matches!(kernel, KernelKind::Known | KernelKind::Alias);
         let size = |fact: &Fact| known_size(fact, self.limits());
@@ -162,7 +162,7 @@ impl<B: Backend> Model<B> {
 fn terms<B: Backend>(program: &Program, step: &PlannedStep<B>) -> u64 {
     let shape = |position: usize| {
         let operand = step.inputs.get(position).copied().flatten()?;
-        extents(&program.facts[operand.slot])
+        program.facts[operand.slot].extents()
     };
     let count = match step.operator.name {
         "MatMul" | "MatMulInteger" | "QLinearMatMul" => shape(0).and_then(|a| a.last().copied()),
@@ -179,7 +179,7 @@ fn terms<B: Backend>(program: &Program, step: &PlannedStep<B>) -> u64 {
 /// Rows of the result of a product of matrices.
 fn program_rows<B: Backend>(program: &Program, step: &PlannedStep<B>) -> Option<usize> {
     let slot = step.outputs.first().copied().flatten()?;
-    extents(&program.facts[slot])?.first().copied().filter(|rows| *rows > 0)
+    program.facts[slot].extents()?.first().copied().filter(|rows| *rows > 0)
 }
 
 #[cfg(test)]

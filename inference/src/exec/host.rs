@@ -1,6 +1,6 @@
 //! Steps that host kernels run: in the arena where extents are known before, else in memory of their own.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use burn::backend::Backend;
 use bytemuck::cast_slice_mut;
@@ -8,30 +8,98 @@ use smallvec::SmallVec;
 
 use super::{
     arena::Carved,
-    engine::Engine,
-    plan::{Kernel, PlannedStep},
-    program::HostStep,
+    plan::{Kernel, Operand, PlannedStep},
     request::RunError,
-    run::{Planned, Run, Spec},
+    run::{Crew, Planned, Run, Spec},
     value::Value,
 };
 use crate::{
     array::Array,
     data::Data,
     ops::{
-        Attributes,
+        Attributes, Fact, Inference,
         host::{Geometry, HostCall, HostKernel, Isa, Target, View, elements_mut},
     },
     tensor::DType,
 };
 
 /// Most results of a host kernel.
-pub(super) const RESULTS_MAX: usize = 3;
+const RESULTS_MAX: usize = 3;
+
+/// A call of a host kernel of which everything but the memory is known.
+#[derive(Debug)]
+pub(super) struct HostStep {
+    kernel: HostKernel,
+    isa: Isa,
+    inputs: Vec<Option<Spec>>,
+    outputs: Vec<Spec>,
+    /// Numbers that it works with besides.
+    pub(super) scratch_numbers: usize,
+}
+
+impl HostStep {
+    /// `None` where a step has no host kernel, or it does not fit, or not everything is known.
+    pub(super) fn of<B: Backend>(
+        step: &PlannedStep<B>,
+        facts: &[Option<Fact>],
+        outputs: Vec<Spec>,
+        threads: usize,
+    ) -> Option<Self> {
+        let Kernel::Host(isa, kernel) = step.kernel else { return None };
+        let attributes = Attributes::checked(step.operator.attributes, &step.attributes);
+        let fits = (kernel.fits)(&Inference { attributes, inputs: facts, asked: step.outputs.len() });
+        if !fits || outputs.len() > RESULTS_MAX {
+            return None;
+        }
+        let spec = |fact: &Fact| Some((fact.dtype, fact.extents()?));
+        let inputs = facts.iter().map(|fact| fact.as_ref().map_or(Some(None), |fact| spec(fact).map(Some)));
+        let inputs: Vec<_> = inputs.collect::<Option<_>>()?;
+        let is_packed = step.packed.is_some();
+        let geometry = Geometry { attributes, inputs: &inputs, outputs: &outputs, isa, threads, is_packed };
+        let scratch_numbers = (kernel.scratch)(&geometry);
+        Some(Self { kernel, isa, inputs, outputs, scratch_numbers })
+    }
+
+    fn run<'r, B: Backend>(
+        &self,
+        step: &PlannedStep<B>,
+        crew: &Crew<'_, B>,
+        elements: &[&[u8]],
+        results: impl IntoIterator<Item = &'r mut [u8]>,
+        scratch: &mut [f32],
+    ) {
+        let views: SmallVec<[_; 6]> = self
+            .inputs
+            .iter()
+            .zip(elements)
+            .map(|(spec, bytes)| spec.as_ref().map(|(dtype, shape)| View { dtype: *dtype, shape, bytes }))
+            .collect();
+        let mut outputs: [_; RESULTS_MAX] = std::array::from_fn(|_| Target { shape: &[], bytes: &mut [] });
+        for ((output, (_, shape)), bytes) in outputs.iter_mut().zip(&self.outputs).zip(results) {
+            *output = Target { shape, bytes };
+        }
+        (self.kernel.run)(&mut HostCall {
+            isa: self.isa,
+            team: crew.team,
+            attributes: Attributes::checked(step.operator.attributes, &step.attributes),
+            inputs: &views,
+            packed: step.packed.map(|(_, number)| &crew.packed[number]),
+            bounds: step.bounds,
+            outputs: &mut outputs[..self.outputs.len()],
+            scratch,
+        });
+    }
+}
 
 impl<B: Backend> Run<'_, B> {
     /// Runs a step whose extents are known, from the arena into the arena.
-    pub(super) fn host_step(&mut self, isa: Isa, step: &PlannedStep<B>, known: &HostStep) -> Result<(), RunError> {
-        self.write_planned(isa, step, known);
+    pub(super) fn host_step(
+        &mut self,
+        step: &PlannedStep<B>,
+        call: &HostStep,
+        scratch: &Range<usize>,
+    ) -> Result<(), RunError> {
+        self.write_planned(step, call, scratch);
         if self.crew.team.is_over() {
             return Err(RunError::Deadline { node: step.node.clone() });
         }
@@ -39,97 +107,35 @@ impl<B: Backend> Run<'_, B> {
         Ok(())
     }
 
-    fn write_planned(&mut self, isa: Isa, step: &PlannedStep<B>, known: &HostStep) {
-        let Kernel::Host(kernel) = &step.kernel else { unreachable!("a program plans host kernels only") };
+    fn write_planned(&mut self, step: &PlannedStep<B>, call: &HostStep, scratch: &Range<usize>) {
         let Some(Planned { program, arena }) = &mut self.planned else { unreachable!("bodies have no program") };
         let places = step.outputs.iter().flatten().filter_map(|slot| program.places[*slot].as_ref());
-        let mut carved = Carved::new(arena, places.chain([&known.scratch]));
-        let views: SmallVec<[_; 6]> = step
-            .inputs
-            .iter()
-            .zip(&known.inputs)
-            .map(|(operand, spec)| {
-                let (operand, (dtype, shape)) = (operand.as_ref()?, spec.as_ref()?);
-                let bytes = match (&self.values[operand.slot], &program.places[operand.slot]) {
-                    (Some(Value::Host(array)), _) => array.data().bytes(),
-                    (None, Some(place)) => carved.read(place),
-                    // Read from panels.
-                    _ => &[],
-                };
-                Some(View { dtype: *dtype, shape, bytes })
-            })
-            .collect();
-        let scratch = carved.written.pop().unwrap_or_default();
-        let mut outputs: [_; RESULTS_MAX] = std::array::from_fn(|_| Target { shape: &[], bytes: &mut [] });
-        for ((output, (_, shape)), bytes) in outputs.iter_mut().zip(&known.outputs).zip(carved.written) {
-            *output = Target { shape, bytes };
-        }
-        (kernel.run)(&mut HostCall {
-            isa,
-            team: self.crew.team,
-            attributes: Attributes::checked(step.operator.attributes, &step.attributes),
-            inputs: &views,
-            packed: step.packed.map(|(_, number)| &self.crew.packed[number]),
-            bounds: step.bounds,
-            outputs: &mut outputs[..known.outputs.len()],
-            scratch: elements_mut(scratch),
-        });
-    }
-
-    /// Bytes that a host kernel works with, of a step that runs outside the arena.
-    pub(super) fn host_scratch_bytes(&self, step: &PlannedStep<B>, attributes: Attributes<'_>, specs: &[Spec]) -> u64 {
-        let (Kernel::Host(kernel), Engine::Host(isa)) = (&step.kernel, self.engine()) else { return 0 };
-        let inputs: Vec<_> = step.inputs.iter().map(|operand| self.spec(operand.as_ref())).collect();
-        let (threads, is_packed) = (self.crew.team.threads(), step.packed.is_some());
-        let geometry = Geometry { attributes, inputs: &inputs, outputs: specs, isa, threads, is_packed };
-        ((kernel.scratch)(&geometry) as u64).saturating_mul(size_of::<f32>() as u64)
+        let mut carved = Carved::new(arena, places.chain([scratch]));
+        let bytes = |operand: &Operand| match (&self.values[operand.slot], &program.places[operand.slot]) {
+            (Some(Value::Host(array)), _) => array.data().bytes(),
+            (None, Some(place)) => carved.read(place),
+            // Read from panels.
+            (None, None) | (Some(Value::Backend(_)), _) => &[],
+        };
+        let elements: SmallVec<[_; 6]> =
+            step.inputs.iter().map(|operand| operand.as_ref().map_or(&[][..], bytes)).collect();
+        let scratch = carved.written.pop().expect("the range named last");
+        call.run(step, self.crew, &elements, carved.written, elements_mut(scratch));
     }
 
     /// Runs a host kernel on values outside the arena.
-    pub(super) fn host_kernel(
-        &mut self,
-        step: &PlannedStep<B>,
-        kernel: &HostKernel,
-        attributes: Attributes<'_>,
-        specs: &[Spec],
-    ) -> Result<Vec<Value<B>>, RunError> {
-        let Engine::Host(isa) = self.engine() else { unreachable!("only this engine has host kernels") };
-        let packed = step.packed.map(|(input, number)| (input, &self.crew.packed[number]));
-        let mut shapes: Vec<_> = step.inputs.iter().map(|operand| self.spec(operand.as_ref())).collect();
+    pub(super) fn host_kernel(&mut self, step: &PlannedStep<B>, call: &HostStep) -> Result<Vec<Value<B>>, RunError> {
         let values = self.operands(step).into_iter().map(|value| value.map(Value::into_host).transpose());
         let arrays: Vec<_> = values.collect::<Result<_, _>>().map_err(RunError::Backend)?;
-        for (shape, array) in shapes.iter_mut().zip(&arrays) {
-            if let Some(array) = array {
-                *shape = Some((array.dtype(), array.shape().to_vec()));
-            }
-        }
-        let views: Vec<_> = shapes
-            .iter()
-            .zip(&arrays)
-            .map(|(spec, array)| {
-                let (dtype, shape) = spec.as_ref()?;
-                Some(View { dtype: *dtype, shape, bytes: array.as_ref().map_or(&[], |array| array.data().bytes()) })
-            })
-            .collect();
-        let team = self.crew.team;
-        let (threads, is_packed) = (team.threads(), step.packed.is_some());
-        let geometry = Geometry { attributes, inputs: &shapes, outputs: specs, isa, threads, is_packed };
-        let mut scratch = vec![0.0; (kernel.scratch)(&geometry)];
-        let mut made: Vec<_> = specs.iter().map(|(dtype, shape)| Made::new(*dtype, shape.iter().product())).collect();
-        let written = specs.iter().zip(&mut made);
-        let mut outputs: Vec<_> = written.map(|((_, shape), made)| Target { shape, bytes: made.bytes() }).collect();
-        (kernel.run)(&mut HostCall {
-            isa,
-            team,
-            attributes,
-            inputs: &views,
-            packed: packed.map(|(_, packed)| packed),
-            bounds: step.bounds,
-            outputs: &mut outputs,
-            scratch: &mut scratch,
-        });
+        // What is left out, or read from panels, has no elements.
+        let elements: Vec<_> =
+            arrays.iter().map(|array| array.as_ref().map_or(&[][..], |array| array.data().bytes())).collect();
+        let mut scratch = vec![0.0; call.scratch_numbers];
+        let made = |(dtype, shape): &Spec| Made::new(*dtype, shape.iter().product());
+        let mut made: Vec<_> = call.outputs.iter().map(made).collect();
+        call.run(step, self.crew, &elements, made.iter_mut().map(Made::bytes), &mut scratch);
         let value = |((_, shape), made): (&Spec, Made)| Value::Host(Arc::new(Array::new(shape.clone(), made.data())));
-        Ok(specs.iter().zip(made).map(value).collect())
+        Ok(call.outputs.iter().zip(made).map(value).collect())
     }
 }
 

@@ -6,9 +6,9 @@ use crate::ir::Limits;
 /// [`Limits`] holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExecLimits {
-    /// Bytes that the resident weights and the values of one request may take together. Kernels
-    /// also make short-lived copies, for which each step is charged its operands and results once
-    /// more, at 16 bytes an element or more where a plain kernel computes with wide numbers.
+    /// Bytes that the resident weights and the values of one request may take together, results and
+    /// what kernels work with included. A step outside planned memory is charged copies of its operands
+    /// and results, at 16 bytes an element or more where a plain kernel computes with wide numbers.
     /// Default 256 MiB. Too small refuses requests, too large lets one model starve the others.
     pub memory_bytes_max: u64,
     /// Elements of any one tensor. Default 64 Mi (256 MiB of `FP32`).

@@ -1,8 +1,9 @@
-//! Running an opened artifact, on a burn backend or with plain kernels.
+//! Running an opened artifact: with kernels for the processor, on a burn backend, or with plain kernels.
 //!
-//! [`Model::load`] checks the graph against the operator table and keeps the weights resident.
-//! [`Model::run`] checks every input before anything is computed, adds up from the shapes how
-//! much memory the request needs, and contains panics of a kernel.
+//! [`Model::load`] checks the graph against the operator table, makes a plan of it and keeps the weights
+//! resident. [`Model::run_in`] checks every input before anything is computed, resolves the plan for their
+//! extents to a program with a place in memory for every value, adds up how much the request needs, and
+//! contains panics of a kernel.
 
 mod arena;
 mod control;

@@ -17,7 +17,7 @@ use super::{
     lane::Lane,
     limits::ExecLimits,
     plan::{Home, Packing, Plan, Resident, Source},
-    program::{Action, Program, extents},
+    program::{Action, Program},
     request::{RunError, bind},
     run::{Crew, Planned, Run},
     value::Value,
@@ -118,7 +118,7 @@ impl<B: Backend> Model<B> {
         if needed > most {
             return Err(LoadError::Memory { needed, most });
         }
-        let largest = plan.resident.iter().filter_map(|resident| extents(&plan.facts[resident.slot]));
+        let largest = plan.resident.iter().filter_map(|resident| plan.facts[resident.slot].extents());
         let most = limits.elements_max;
         if largest.map(|shape| shape.iter().product::<usize>() as u64).any(|elements| elements > most) {
             return Err(LoadError::Elements { most });
@@ -225,10 +225,10 @@ impl<B: Backend> Model<B> {
         let mut run = Run::new(&self.plan, crew, self.resident.clone(), self.resident_bytes, planned, given);
         for (step, action) in self.plan.steps.iter().zip(&program.actions) {
             at.set(&step.node);
-            match (action, self.plan.engine) {
-                (Action::Known | Action::Alias, _) => run.pass(step),
-                (Action::Host(known), Engine::Host(isa)) => run.host_step(isa, step, known)?,
-                (Action::Host(_), Engine::Backend) | (Action::Open, _) => run.step(step)?,
+            match action {
+                Action::Known | Action::Alias => run.pass(step),
+                Action::Host { call, scratch } => run.host_step(step, call, scratch)?,
+                Action::Open => run.step(step)?,
             }
         }
         at.set("outputs");
@@ -247,12 +247,7 @@ fn resident_bytes<B: Backend>(graph: &Graph, plan: &Plan<B>) -> u64 {
         Source::Known(array) => array.len() as u64 * array.dtype().size_bytes(),
     };
     let as_is = plan.all_resident().filter(|resident| resident.home != Home::Panels).map(size);
-    let panels = plan.packings.iter().map(|packing| {
-        let Engine::Host(isa) = plan.engine else { return 0 };
-        let shape = plan.facts[packing.slot].shape.as_deref().unwrap_or_default();
-        let extents: Vec<_> = shape.iter().map(|extent| extent.as_fixed().unwrap_or(u64::MAX)).collect();
-        Packed::bytes(isa, &extents, packing.is_transposed)
-    });
+    let panels = plan.packings.iter().map(|packing| Packed::bytes(packing.isa, packing.inner, packing.columns));
     as_is.chain(panels).fold(0, u64::saturating_add)
 }
 
@@ -269,15 +264,11 @@ fn elements(source: &Source, weights: &Weights) -> Arc<Array> {
 
 /// Constant matrices in panels, by their numbers.
 fn pack<B: Backend>(plan: &Plan<B>, weights: &Weights) -> Vec<Packed> {
-    let Engine::Host(isa) = plan.engine else { return Vec::new() };
-    let pack = |Packing { slot, is_transposed }: &Packing| {
+    let pack = |Packing { slot, isa, inner, columns, is_transposed }: &Packing| {
         let resident = plan.resident.iter().find(|resident| resident.slot == *slot);
         let array = elements(&resident.expect("only what is resident is packed").source, weights);
-        let (Data::F32(numbers), &[rows, columns]) = (array.data(), array.shape()) else {
-            unreachable!("only matrices of `FP32` are packed")
-        };
-        let (inner, columns) = if *is_transposed { (columns, rows) } else { (rows, columns) };
-        Packed::new(isa, numbers, inner, columns, *is_transposed)
+        let Data::F32(numbers) = array.data() else { unreachable!("only matrices of `FP32` are packed") };
+        Packed::new(*isa, numbers, *inner, *columns, *is_transposed)
     };
     plan.packings.iter().map(pack).collect()
 }

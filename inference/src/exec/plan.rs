@@ -16,7 +16,7 @@ use crate::{
     ops::{
         Attributes, Fact, Inference, Operator,
         backend::{self, BackendKernel},
-        host::{self, HostKernel},
+        host::{self, HostKernel, Isa},
     },
     tensor::DType,
     trace::{Step, Trace},
@@ -37,14 +37,17 @@ pub(super) struct Plan<B: Backend> {
     pub(super) packings: Vec<Packing>,
     /// Slots of what is wanted.
     pub(super) outputs: Vec<usize>,
-    pub(super) engine: Engine,
     pub(super) fusions: Vec<Fusion>,
 }
 
-/// A constant matrix that is kept in panels.
+/// A constant right factor that is kept in panels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Packing {
     pub(super) slot: usize,
+    pub(super) isa: Isa,
+    pub(super) inner: usize,
+    pub(super) columns: usize,
+    /// What lies at the slot are columns.
     pub(super) is_transposed: bool,
 }
 
@@ -52,7 +55,7 @@ pub(super) struct Packing {
 #[derive(Debug)]
 pub(super) enum Kernel<B: Backend> {
     Plain,
-    Host(HostKernel),
+    Host(Isa, HostKernel),
     Backend(BackendKernel<B>),
 }
 
@@ -107,17 +110,6 @@ pub(super) struct PlannedStep<B: Backend> {
     pub(super) inputs: Vec<Option<Operand>>,
     pub(super) outputs: Vec<Target>,
     pub(super) bodies: Vec<PlannedBody<B>>,
-}
-
-impl<B: Backend> PlannedStep<B> {
-    /// Bytes an element that the kernel works with, beside what it reads and makes; `None` where those
-    /// are all, because a backend or host kernel runs.
-    pub(super) fn scratch_bytes(&self, is_faster: bool) -> Option<u64> {
-        match &self.kernel {
-            Kernel::Backend(_) | Kernel::Host(_) if is_faster => None,
-            Kernel::Plain | Kernel::Host(_) | Kernel::Backend(_) => Some(self.operator.scratch_bytes),
-        }
-    }
 }
 
 /// A value that a step reads.
@@ -201,7 +193,7 @@ impl<B: Backend> Plan<B> {
             Err(_) => Fact { content: None, ..fact },
         };
         let facts = facts.into_iter().enumerate().map(forget).collect();
-        Self { steps: planned, facts, entry, resident, packings, outputs, engine, fusions }
+        Self { steps: planned, facts, entry, resident, packings, outputs, fusions }
     }
 }
 
@@ -222,11 +214,11 @@ impl Readings {
         let Step { node, operator, attributes, inputs, outputs, bodies } = step;
         let targets: Vec<_> = outputs.iter().map(|slot| slot.filter(|slot| self.read_later[*slot])).collect();
         let kernel = match engine {
-            Engine::Host(_) => host::kernel(operator).map_or(Kernel::Plain, Kernel::Host),
+            Engine::Host(isa) => host::kernel(operator).map_or(Kernel::Plain, |kernel| Kernel::Host(isa, kernel)),
             Engine::Backend => backend::kernel::<B>(operator).map_or(Kernel::Plain, Kernel::Backend),
         };
         let packed = match &kernel {
-            Kernel::Host(kernel) => self.packed(kernel, operator, &attributes, &inputs, outputs.len()),
+            Kernel::Host(isa, kernel) => self.packed(*isa, kernel, operator, &attributes, &inputs, outputs.len()),
             Kernel::Plain | Kernel::Backend(_) => None,
         };
         let mut operands = vec![None; inputs.len()];
@@ -256,6 +248,7 @@ impl Readings {
     /// kernel will run whatever a request brings.
     fn packed(
         &mut self,
+        isa: Isa,
         kernel: &HostKernel,
         operator: &'static Operator,
         given: &[NamedAttribute],
@@ -266,13 +259,17 @@ impl Readings {
         let panels = (kernel.packs)(&attributes)?;
         let slot = (*inputs.get(panels.input)?)?;
         let fact = &self.facts[slot];
-        let is_matrix = fact.dtype == DType::F32 && fact.shape.as_ref().is_some_and(|shape| shape.len() == 2);
+        let (inner, columns) = match fact.extents()?[..] {
+            [columns, inner] if panels.is_transposed => (inner, columns),
+            [inner, columns] => (inner, columns),
+            _ => return None,
+        };
         let facts: Vec<_> = inputs.iter().map(|slot| slot.map(|slot| self.facts[slot].clone())).collect();
         let fits = (kernel.fits)(&Inference { attributes, inputs: &facts, asked });
-        if !self.is_resident[slot] || !is_matrix || !fits {
+        if !self.is_resident[slot] || fact.dtype != DType::F32 || !fits {
             return None;
         }
-        let packing = Packing { slot, is_transposed: panels.is_transposed };
+        let packing = Packing { slot, isa, inner, columns, is_transposed: panels.is_transposed };
         let packings = self.packings.as_mut()?;
         let number = packings.iter().position(|other| *other == packing).unwrap_or_else(|| {
             packings.push(packing);

@@ -10,8 +10,7 @@ use burn::backend::Backend;
 
 use super::{
     arena::Arena,
-    engine::Engine,
-    host::RESULTS_MAX,
+    host::HostStep,
     limits::ExecLimits,
     measure::{Size, charge, size, within},
     plan::{Kernel, Plan, PlannedStep},
@@ -21,7 +20,7 @@ use crate::{
     array::Array,
     check::NodeFault,
     folding,
-    ops::{Attributes, Extent, Fact, Inference, ShapeError, host::Geometry},
+    ops::{Attributes, Extent, Fact, Inference, ShapeError},
     tensor::DType,
 };
 
@@ -53,18 +52,10 @@ pub(super) enum Action {
     Known,
     /// Its result is its first input with other extents.
     Alias,
-    /// A host kernel writes the result into the arena.
-    Host(Box<HostStep>),
+    /// A host kernel writes the results into the arena, where it has memory to work with.
+    Host { call: Box<HostStep>, scratch: Range<usize> },
     /// Decided when it runs.
     Open,
-}
-
-/// What a host kernel is told of its extents, and where it works.
-#[derive(Debug)]
-pub(super) struct HostStep {
-    pub(super) inputs: Vec<Option<(DType, Vec<usize>)>>,
-    pub(super) outputs: Vec<(DType, Vec<usize>)>,
-    pub(super) scratch: Range<usize>,
 }
 
 /// Operators whose result has the elements of the first input in the same order.
@@ -83,7 +74,7 @@ impl Program {
         let mut build = Builder {
             arena: Arena::default(),
             places: vec![None; facts.len()],
-            readers: readers(plan, &facts),
+            readers: readers(plan),
             roots: (0..facts.len()).collect(),
             facts,
             threads,
@@ -91,7 +82,7 @@ impl Program {
         for slot in &plan.entry {
             build.place(*slot);
         }
-        let actions: Vec<_> = plan.steps.iter().map(|step| build.action(plan, step)).collect();
+        let actions: Vec<_> = plan.steps.iter().map(|step| build.action(step)).collect();
         let Builder { arena, places, facts, .. } = build;
         let made = |slot: &usize| plan.facts[*slot].content.is_none();
         let known: Vec<_> = (0..facts.len())
@@ -121,7 +112,13 @@ impl Program {
             let made: Vec<_> = step.outputs.iter().flatten().map(|slot| sizes[*slot]).collect();
             let read: Vec<_> = step.inputs.iter().flatten().map(|operand| sizes[operand.slot]).collect();
             let makes_floats = step.outputs.iter().flatten().all(|slot| self.facts[*slot].dtype == DType::F32);
-            let scratch = step.scratch_bytes(matches!(step.kernel, Kernel::Host(_)) || makes_floats);
+            // Which kernel it will be is known when it runs; then the plain one is charged for itself.
+            let is_plain = match &step.kernel {
+                Kernel::Plain => true,
+                Kernel::Backend(_) => !makes_floats,
+                Kernel::Host(..) => false,
+            };
+            let scratch = is_plain.then_some(step.operator.scratch_bytes);
             let more = charge(scratch, &read, &made);
             within(live, more, limits)?;
             most = most.max(live.saturating_add(more));
@@ -183,8 +180,8 @@ fn refusal(node: &str, fault: NodeFault) -> RunError {
 }
 
 /// How many steps read a slot, outputs of the whole plan counted as read for ever.
-fn readers<B: Backend>(plan: &Plan<B>, facts: &[Fact]) -> Vec<usize> {
-    let mut readers = vec![0; facts.len()];
+fn readers<B: Backend>(plan: &Plan<B>) -> Vec<usize> {
+    let mut readers = vec![0; plan.facts.len()];
     for step in &plan.steps {
         for operand in step.inputs.iter().flatten() {
             readers[operand.slot] += 1;
@@ -198,16 +195,10 @@ fn readers<B: Backend>(plan: &Plan<B>, facts: &[Fact]) -> Vec<usize> {
 
 /// Elements and bytes of a value whose extents are all known; nothing of others.
 pub(super) fn known_size(fact: &Fact, limits: &ExecLimits) -> Result<Size, RunError> {
-    match extents(fact) {
+    match fact.extents() {
         Some(shape) => size(fact.dtype, &shape.iter().map(|extent| *extent as u64).collect::<Vec<_>>(), limits),
         None => Ok(Size::default()),
     }
-}
-
-/// Extents that are all known exactly.
-pub(super) fn extents(fact: &Fact) -> Option<Vec<usize>> {
-    let shape = fact.shape.as_ref()?;
-    shape.iter().map(|extent| extent.as_fixed().and_then(|extent| usize::try_from(extent).ok())).collect()
 }
 
 /// A program in the making.
@@ -226,7 +217,7 @@ impl Builder {
     /// Gives a value memory, if its extents are known and its elements lie there as they are written.
     fn place(&mut self, slot: usize) {
         let fact = &self.facts[slot];
-        let Some(shape) = extents(fact).filter(|_| !fact.dtype.is_narrow()) else { return };
+        let Some(shape) = fact.extents().filter(|_| !fact.dtype.is_narrow()) else { return };
         let bytes = shape.iter().product::<usize>() * fact.dtype.size_bytes() as usize;
         self.places[slot] = Some(self.arena.take(bytes));
         self.release(slot, 0);
@@ -243,15 +234,15 @@ impl Builder {
         }
     }
 
-    fn action<B: Backend>(&mut self, plan: &Plan<B>, step: &PlannedStep<B>) -> Action {
-        let action = self.decide(plan, step);
+    fn action<B: Backend>(&mut self, step: &PlannedStep<B>) -> Action {
+        let action = self.decide(step);
         for operand in step.inputs.iter().flatten() {
             self.release(operand.slot, 1);
         }
         action
     }
 
-    fn decide<B: Backend>(&mut self, plan: &Plan<B>, step: &PlannedStep<B>) -> Action {
+    fn decide<B: Backend>(&mut self, step: &PlannedStep<B>) -> Action {
         let wanted = || step.outputs.iter().flatten();
         if step.operator.control.is_none() && wanted().all(|slot| self.facts[*slot].content.is_some()) {
             return Action::Known;
@@ -265,43 +256,25 @@ impl Builder {
             self.places[output] = self.places[root].clone();
             return Action::Alias;
         }
-        self.host(plan, step).map_or(Action::Open, |step| Action::Host(Box::new(step)))
+        self.host(step).unwrap_or(Action::Open)
     }
 
     fn is_alias<B: Backend>(&self, step: &PlannedStep<B>, input: usize, output: usize) -> bool {
         step.operator.domain.is_empty()
             && ALIASES.contains(&step.operator.name)
             && self.places[input].is_some()
-            && extents(&self.facts[output]).is_some()
+            && self.facts[output].extents().is_some()
     }
 
-    fn host<B: Backend>(&mut self, plan: &Plan<B>, step: &PlannedStep<B>) -> Option<HostStep> {
-        let (Kernel::Host(kernel), Engine::Host(isa)) = (&step.kernel, plan.engine) else { return None };
+    fn host<B: Backend>(&mut self, step: &PlannedStep<B>) -> Option<Action> {
         let slots: Vec<_> = step.outputs.iter().copied().collect::<Option<_>>()?;
-        if slots.len() > RESULTS_MAX {
-            return None;
-        }
-        let attributes = Attributes::checked(step.operator.attributes, &step.attributes);
         let facts: Vec<_> = step.inputs.iter().map(|operand| operand.map(|at| self.facts[at.slot].clone())).collect();
-        let made = |slot: &usize| Some((self.facts[*slot].dtype, extents(&self.facts[*slot])?));
-        let outputs: Vec<_> = slots.iter().map(made).collect::<Option<_>>()?;
-        let inputs: Vec<_> = facts
-            .iter()
-            .map(|fact| fact.as_ref().map(|fact| Some((fact.dtype, extents(fact)?))))
-            .map(|known| match known {
-                None => Some(None),
-                Some(known) => known.map(Some),
-            })
-            .collect::<Option<_>>()?;
-        if !(kernel.fits)(&Inference { attributes, inputs: &facts, asked: slots.len() }) {
-            return None;
-        }
-        let (threads, is_packed) = (self.threads, step.packed.is_some());
-        let geometry = Geometry { attributes, inputs: &inputs, outputs: &outputs, isa, threads, is_packed };
-        let numbers = (kernel.scratch)(&geometry);
-        let scratch = self.arena.take(numbers * size_of::<f32>());
+        let made = |slot: &usize| Some((self.facts[*slot].dtype, self.facts[*slot].extents()?));
+        let outputs = slots.iter().map(made).collect::<Option<_>>()?;
+        let call = Box::new(HostStep::of(step, &facts, outputs, self.threads)?);
+        let scratch = self.arena.take(call.scratch_numbers * size_of::<f32>());
         slots.iter().for_each(|slot| self.place(*slot));
         self.arena.give(&scratch);
-        Some(HostStep { inputs, outputs, scratch })
+        Some(Action::Host { call, scratch })
     }
 }

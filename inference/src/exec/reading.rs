@@ -5,10 +5,9 @@ use std::sync::Arc;
 use burn::backend::Backend;
 
 use super::{
-    engine::Engine,
     measure::Size,
     plan::{Operand, PlannedStep},
-    program::{extents, known_size},
+    program::known_size,
     request::RunError,
     run::{Planned, Run, Spec},
     value::Value,
@@ -38,7 +37,7 @@ impl<B: Backend> Run<'_, B> {
         let Planned { program, arena } = self.planned.as_ref()?;
         let place = program.places[slot].clone()?;
         let fact = &program.facts[slot];
-        Some(((fact.dtype, extents(fact)?), &arena[place]))
+        Some(((fact.dtype, fact.extents()?), &arena[place]))
     }
 
     /// Bytes that the elements of a value take.
@@ -90,16 +89,6 @@ impl<B: Backend> Run<'_, B> {
         }
         self.values[slot] = Some(value);
         Ok(())
-    }
-
-    pub(super) fn engine(&self) -> Engine {
-        self.plan.engine
-    }
-
-    /// Element type and extents of an operand that is known.
-    pub(super) fn spec(&self, operand: Option<&Operand>) -> Option<Spec> {
-        let fact = self.fact(operand)?;
-        Some((fact.dtype, extents(&fact)?))
     }
 
     /// Drops what a step that does nothing would have read last.

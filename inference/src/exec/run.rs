@@ -5,6 +5,7 @@ use std::{cell::Cell, collections::BTreeMap, rc::Rc, sync::Arc};
 use burn::backend::{Backend, TensorMetadata};
 
 use super::{
+    host::HostStep,
     limits::ExecLimits,
     measure::{Size, charge, size, within},
     plan::{Kernel, Plan, PlannedStep, Target},
@@ -18,7 +19,7 @@ use crate::{
     ir::{Dim, ValueInfo},
     ops::{
         Attributes, Bindings, Call, Extent, Fact, Inference, Operator, ShapeError,
-        backend::BackendCall,
+        backend::{BackendCall, BackendKernel},
         host::{Packed, Team},
     },
     tensor::{DType, Tensor},
@@ -167,20 +168,22 @@ impl<'a, B: Backend> Run<'a, B> {
         let inference = Inference { attributes, inputs: &facts, asked };
         let dtypes = made_types(step.operator, &inference, shapes.len());
         let (specs, sizes) = self.specs(dtypes, &shapes)?;
-        let is_faster = match &step.kernel {
-            Kernel::Plain => false,
-            Kernel::Host(kernel) => shapes.iter().flatten().all(is_exact) && (kernel.fits)(&inference),
-            Kernel::Backend(kernel) => is_for_backend(&facts, &specs) && (kernel.fits)(&inference),
+        let is_exact = !shapes.iter().flatten().any(|extent| matches!(extent, Extent::AtMost(_)));
+        let host = if is_exact { HostStep::of(step, &facts, specs.clone(), self.crew.team.threads()) } else { None };
+        let backend = match &step.kernel {
+            Kernel::Backend(kernel) if is_for_backend(&facts, &specs) && (kernel.fits)(&inference) => Some(kernel),
+            Kernel::Plain | Kernel::Host(..) | Kernel::Backend(_) => None,
         };
-        let scratch_bytes = step.scratch_bytes(is_faster);
-        let host_bytes = if is_faster { self.host_scratch_bytes(step, attributes, &specs) } else { 0 };
-        let more = charge(scratch_bytes, &read, &sizes).saturating_add(host_bytes);
+        let is_plain = host.is_none() && backend.is_none();
+        let numbers = host.as_ref().map_or(0, |host| host.scratch_numbers as u64);
+        let scratch = numbers.saturating_mul(size_of::<f32>() as u64);
+        let more = charge(is_plain.then_some(step.operator.scratch_bytes), &read, &sizes).saturating_add(scratch);
         within(self.live_bytes, more, self.crew.limits)?;
         drop(facts);
-        let made = match &step.kernel {
-            Kernel::Backend(_) if is_faster => vec![self.backend_kernel(step, attributes, &specs)?],
-            Kernel::Host(kernel) if is_faster => self.host_kernel(step, kernel, attributes, &specs)?,
-            Kernel::Plain | Kernel::Host(_) | Kernel::Backend(_) => self.plain_kernel(step, attributes, &specs)?,
+        let made = match (host, backend) {
+            (Some(host), _) => self.host_kernel(step, &host)?,
+            (None, Some(kernel)) => vec![self.backend_kernel(step, kernel, attributes, &specs)?],
+            (None, None) => self.plain_kernel(step, attributes, &specs)?,
         };
         if self.crew.team.is_over() {
             return Err(RunError::Deadline { node: step.node.clone() });
@@ -229,6 +232,7 @@ impl<'a, B: Backend> Run<'a, B> {
     fn backend_kernel(
         &mut self,
         step: &PlannedStep<B>,
+        kernel: &BackendKernel<B>,
         attributes: Attributes<'_>,
         specs: &[Spec],
     ) -> Result<Value<B>, RunError> {
@@ -236,7 +240,6 @@ impl<'a, B: Backend> Run<'a, B> {
         let device = self.crew.device;
         let inputs = values.into_iter().map(|value| value?.into_backend(device)).collect();
         let call = BackendCall { attributes, shape: &specs[0].1 };
-        let Kernel::Backend(kernel) = &step.kernel else { unreachable!("the caller looked") };
         let made = (kernel.run)(&call, inputs);
         let (expected, got) = (specs[0].1.clone(), made.shape().to_vec());
         if expected != got {
@@ -300,11 +303,6 @@ fn is_open(shapes: &Result<Vec<Vec<Extent>>, ShapeError>) -> bool {
         Ok(shapes) => shapes.iter().flatten().any(|extent| *extent == Extent::Unknown),
         Err(error) => *error == ShapeError::Unknown,
     }
-}
-
-/// Not only the largest possible extent.
-fn is_exact(extent: &Extent) -> bool {
-    !matches!(extent, Extent::AtMost(_))
 }
 
 /// Element types of the outputs.

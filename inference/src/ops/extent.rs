@@ -150,6 +150,12 @@ impl Fact {
         Some(Self { dtype, shape: Some(shape), content: None })
     }
 
+    /// The extents, when each is known exactly.
+    pub(crate) fn extents(&self) -> Option<Vec<usize>> {
+        let exact = |extent: &Extent| usize::try_from(extent.as_fixed()?).ok();
+        self.shape.as_ref()?.iter().map(exact).collect()
+    }
+
     /// Everything about a tensor in memory.
     pub(crate) fn of_array(array: Arc<Array>) -> Self {
         let shape = Some(array.shape().iter().map(|extent| Extent::counted(*extent)).collect());

@@ -3,7 +3,8 @@
 //!
 //! Shape functions are called with what is known of the inputs: at load with symbols and with the
 //! elements of constants, at a run with everything. Plain kernels compute on the host in `f64` or
-//! in whole words and round once; [`backend`] has faster ones for `FP32` on a burn backend.
+//! in whole words and round once; [`host`] has faster ones for the processor, [`backend`] for `FP32` on
+//! any other burn backend.
 
 mod attributes;
 pub(crate) mod backend;

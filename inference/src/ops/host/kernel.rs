@@ -93,7 +93,7 @@ impl<'a> View<'a> {
     }
 
     /// The elements, in the Rust type of their element type.
-    pub(super) fn elements<T: Pod>(&self) -> &'a [T] {
+    pub(crate) fn elements<T: Pod>(&self) -> &'a [T] {
         // Nothing may lie anywhere.
         if self.bytes.is_empty() { &[] } else { cast_slice(self.bytes) }
     }

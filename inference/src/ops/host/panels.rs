@@ -7,6 +7,7 @@ use super::{Isa, Team};
 
 /// Vectors in a row of a panel.
 pub(super) const VECTORS: usize = 2;
+
 /// Columns of a panel.
 pub(super) fn panel_columns(isa: Isa) -> usize {
     isa.lanes() * VECTORS
@@ -14,7 +15,7 @@ pub(super) fn panel_columns(isa: Isa) -> usize {
 
 /// Numbers that the panels of a matrix take: columns are filled up to whole panels with zeros.
 pub(super) fn panel_numbers(isa: Isa, inner: usize, columns: usize) -> usize {
-    inner * columns.next_multiple_of(panel_columns(isa))
+    inner.saturating_mul(columns.next_multiple_of(panel_columns(isa)))
 }
 
 /// A matrix whose rows and columns may be exchanged, as it lies in memory.
@@ -27,7 +28,7 @@ pub(super) struct Matrix<'a> {
     pub(super) is_transposed: bool,
 }
 
-/// Writes panels `first..` of a matrix of `inner` rows to `panels`.
+/// Writes a matrix of so many rows and columns to panels.
 pub(super) fn pack(isa: Isa, team: &Team, matrix: Matrix<'_>, inner: usize, columns: usize, panels: &mut [f32]) {
     let width = panel_columns(isa);
     let work = panels.len();
@@ -69,11 +70,7 @@ impl Packed {
     }
 
     /// Bytes that the panels of a matrix of these extents take.
-    pub(crate) fn bytes(isa: Isa, shape: &[u64], is_transposed: bool) -> u64 {
-        let &[rows, columns] = shape else { return 0 };
-        let (inner, columns) = if is_transposed { (columns, rows) } else { (rows, columns) };
-        let width = panel_columns(isa) as u64;
-        let columns = columns.div_ceil(width).saturating_mul(width);
-        inner.saturating_mul(columns).saturating_mul(size_of::<f32>() as u64)
+    pub(crate) fn bytes(isa: Isa, inner: usize, columns: usize) -> u64 {
+        (panel_numbers(isa, inner, columns) as u64).saturating_mul(size_of::<f32>() as u64)
     }
 }
