@@ -15,6 +15,7 @@ use super::member_arguments::{
     ForgetArguments, InitArguments, InviteArguments, JoinArguments, LeaveArguments, RecoverArguments, RevokeArguments,
 };
 use super::output::OutputFormat;
+use crate::admin::wire::NamedExtent;
 
 /// A peer-to-peer edge mesh in one binary: every node is an equal peer.
 #[derive(Debug, Parser)]
@@ -206,16 +207,9 @@ pub(crate) struct InspectArguments {
     /// Also show every step with its kernel, multiply-adds and memory; always shown for files
     #[arg(long)]
     pub(crate) plan: bool,
-    /// The extent of a named dimension that the plan is for, 1 where none is given; repeatable
-    #[arg(long, value_name = "DIM=N", value_parser = extent)]
-    pub(crate) with: Vec<(String, u64)>,
-}
-
-/// `batch=8`
-fn extent(text: &str) -> Result<(String, u64), String> {
-    let (symbol, value) = text.split_once('=').ok_or("write the name of a dimension and a number: batch=8")?;
-    let value = value.parse().map_err(|_not_a_number| format!("`{value}` is no number of elements"))?;
-    Ok((symbol.to_owned(), value))
+    /// Show the plan for this extent of a named dimension, 1 where none is given; repeatable
+    #[arg(long, value_name = "DIM=N")]
+    pub(crate) with: Vec<NamedExtent>,
 }
 
 /// A model by name.

@@ -27,9 +27,8 @@ pub(super) async fn run(
         return Ok(Exit::Ok);
     }
     let mut path = format!("/admin/v1/models/{}", in_path(&arguments.model)?);
-    if arguments.plan {
-        let with = arguments.with.iter().map(|(symbol, value)| format!("{symbol}={value}"));
-        let with = with.collect::<Vec<_>>().join(",");
+    if arguments.plan || !arguments.with.is_empty() {
+        let with = arguments.with.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
         path = format!("{path}?plan={}", utf8_percent_encode(&with, NON_ALPHANUMERIC));
     }
     let model: ModelDetail = client.get("inspect the model", &path).await?;
@@ -50,7 +49,7 @@ fn inspect_file(arguments: &InspectArguments) -> Result<ModelFile, CliError> {
     let model = Model::load_for(&opened, ExecLimits::default(), isa).map_err(|error| {
         CliError::local("load the model", error, Some("a node may refuse it too; see docs/models.md".to_owned()))
     })?;
-    let symbols: BTreeMap<_, _> = arguments.with.iter().cloned().collect();
+    let symbols: BTreeMap<_, _> = arguments.with.iter().map(|named| (named.symbol.clone(), named.extent)).collect();
     let explained = model.explain(&symbols, Lanes::here().threads).map_err(|error| {
         CliError::local("plan the model", error, Some("name other extents with --with batch=8".to_owned()))
     })?;
@@ -136,7 +135,8 @@ mod tests {
     #[test]
     fn a_file_is_shown_with_what_it_costs() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../inference/models/fraud/model.onnx");
-        let arguments = InspectArguments { model: path.to_owned(), plan: true, with: vec![("batch".to_owned(), 2)] };
+        let with = vec!["batch=2".parse().unwrap()];
+        let arguments = InspectArguments { model: path.to_owned(), plan: true, with };
         let file = inspect_file(&arguments).unwrap();
         let text = described_file(&file);
         assert!(text.starts_with("input "), "{text}");

@@ -17,7 +17,7 @@ use serde::Deserialize;
 use tokio::sync::Semaphore;
 
 use crate::admin::state::AdminState;
-use crate::admin::wire::{ModelDetail, ModelPlan, ModelPushed, ModelRow, ModelVerified, Publisher};
+use crate::admin::wire::{ModelDetail, ModelPlan, ModelPushed, ModelRow, ModelVerified, NamedExtent, Publisher};
 use crate::api::{Problem, published};
 use crate::exec::LibraryError;
 use crate::observe::{chain, wall};
@@ -139,15 +139,10 @@ pub(in crate::admin) struct PlanQuery {
 }
 
 fn symbols(text: &str) -> Result<BTreeMap<String, u64>, Problem> {
-    let pair = |pair: &str| {
-        let (symbol, value) = pair.split_once('=')?;
-        Some((symbol.to_owned(), value.parse().ok()?))
-    };
-    let pairs = text.split(',').filter(|pair| !pair.is_empty()).map(pair);
-    pairs.collect::<Option<_>>().ok_or_else(|| {
-        Problem::bad_request("plan-malformed", "extents of a plan are not written as dimension=number")
-            .remedy("write plan=batch=8,steps=64")
-    })
+    let named = text.split(',').filter(|pair| !pair.is_empty()).map(str::parse);
+    let named: Result<Vec<NamedExtent>, _> = named.collect();
+    let named = named.map_err(|error| Problem::because(StatusCode::BAD_REQUEST, "plan-malformed", &error))?;
+    Ok(named.into_iter().map(|named| (named.symbol, named.extent)).collect())
 }
 
 /// One at a time: each loads a model beside the warm one.

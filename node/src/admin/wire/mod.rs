@@ -21,7 +21,7 @@ pub use event::{EventKind, EventRow, LinkChange};
 pub use issuer::{AppointmentReport, DelegationDraft, IssuerRow};
 pub use model::{ModelDetail, ModelFile, ModelPushed, ModelRow, ModelSignature, ModelVerified, Port, Publisher, Size};
 pub use netcheck::{LinkCheck, MemberCheck, NetcheckReport, Notable};
-pub use plan::{ModelPlan, PlanFusion, PlanStep};
+pub use plan::{ModelPlan, NamedExtent, NamedExtentError, PlanFusion, PlanStep};
 pub use policy::{
     DataClassRow, NodeClassReport, NodeClassRow, NodeClassShare, PlanReport, PlanRequest, PlannedClass, PlannedMove,
     PlannedRefusal, PolicyAccepted, PolicyHead, PolicyReport,

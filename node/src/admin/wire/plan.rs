@@ -1,9 +1,34 @@
 //! What a model does for requests of certain extents, and what that costs.
 
+use std::fmt;
+use std::num::ParseIntError;
+use std::str::FromStr;
+
 use hedgerow_inference::exec::{ExplainedStep, Explanation, Fusion, Isa};
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
-/// The work of a model, with `?plan` of `GET /admin/v1/models/NAME`.
+/// `batch=8`: the extent of a named dimension for which work is planned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedExtent {
+    /// The dimension, as the publisher named it.
+    pub symbol: String,
+    /// How many elements it has.
+    pub extent: u64,
+}
+
+/// Why a text is no [`NamedExtent`].
+#[derive(Debug, Error)]
+pub enum NamedExtentError {
+    /// There is no `=`.
+    #[error("write the name of a dimension and a number: batch=8")]
+    Form,
+    /// Behind it stands something else.
+    #[error("`{0}` is no number of elements")]
+    Extent(String, #[source] ParseIntError),
+}
+
+/// The work of a model, with `?plan=batch=8,steps=64` of `GET /admin/v1/models/NAME`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelPlan {
     /// Instruction set for which the kernels are chosen.
@@ -27,7 +52,7 @@ pub struct PlanStep {
     pub node: String,
     /// The operator's name.
     pub operator: String,
-    /// `host`, `plain`, `backend`, `control`; `known` and `alias` cost nothing.
+    /// `host`, `plain`, `backend`, `control`, `open` (decided at a run); `known` and `alias` cost nothing.
     pub kernel: String,
     /// Element type and extents of each result.
     pub results: Vec<String>,
@@ -46,6 +71,23 @@ pub struct PlanFusion {
     pub made: String,
     /// The nodes.
     pub nodes: Vec<String>,
+}
+
+impl FromStr for NamedExtent {
+    type Err = NamedExtentError;
+
+    fn from_str(text: &str) -> Result<Self, NamedExtentError> {
+        // Names may have the sign too.
+        let (symbol, extent) = text.rsplit_once('=').ok_or(NamedExtentError::Form)?;
+        let extent = extent.parse().map_err(|source| NamedExtentError::Extent(extent.to_owned(), source))?;
+        Ok(Self { symbol: symbol.to_owned(), extent })
+    }
+}
+
+impl fmt::Display for NamedExtent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.symbol, self.extent)
+    }
 }
 
 impl ModelPlan {
@@ -69,5 +111,21 @@ impl ModelPlan {
             planned_bytes: explained.planned_bytes,
             peak_bytes: explained.peak_bytes,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn named_extents_are_read_as_they_are_written() {
+        for (symbol, extent) in [("batch", 8), ("a=b", 0)] {
+            let named = NamedExtent { symbol: symbol.to_owned(), extent };
+            assert_eq!(named.to_string().parse::<NamedExtent>().unwrap(), named);
+        }
+        let refused = |text: &str| text.parse::<NamedExtent>().unwrap_err().to_string();
+        assert_eq!(refused("batch"), "write the name of a dimension and a number: batch=8");
+        assert_eq!(refused("batch=-1"), "`-1` is no number of elements");
     }
 }
